@@ -1,0 +1,52 @@
+# Two commands do all: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+MARK := $(VENV)/.installed
+
+.PHONY: help demo test setup lint bench system clean
+
+help:
+	@echo "make demo   set up what the demo needs and run it: a replicated test set of digits, with a report"
+	@echo "make test   set up what the tests need and run them"
+	@echo "make setup  the development environment alone, in .venv"
+	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make bench  the benchmarks (they take a while; results are printed)"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade pip
+
+# The demo needs the lean core and scikit-learn: no torch.
+$(MARK)-demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	touch $@
+
+$(MARK)-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -c constraints.txt -e '.[test]'
+	touch $@ $(MARK)-demo
+
+demo: $(MARK)-demo
+	$(BIN)/newtest demo
+
+setup: $(MARK)-test
+
+# WordNet and a browser: installed where we may (root and apt), else the tests that need them say what to do.
+system:
+	@sh .ci/system-packages
+
+test: $(MARK)-test system
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(MARK)-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(MARK)-test
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,56 @@
+"""The catalog: ``study.sqlite``, and the only place with SQL.
+
+``open_catalog`` gives a connection in autocommit mode; ``transaction`` makes several statements one fact. One module
+a room (``images``, ``votes``, ...) holds functions that take the connection and give records or DataFrames.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from newtest.catalog.migrations import SCHEMA_VERSION, migrate, version_of
+from newtest.errors import StudyError
+
+__all__ = ["SCHEMA_VERSION", "open_catalog", "transaction"]
+
+BUSY_SECONDS = 30.0
+
+
+def open_catalog(path: Path, *, create: bool) -> sqlite3.Connection:
+    """Open (or create) a catalog, migrated to the newest version. Raises StudyError."""
+    if not create and not path.exists():
+        raise StudyError(f"{path}: no such catalog")
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise StudyError(f"{path}: cannot be opened ({error})") from error
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        if version_of(connection) < SCHEMA_VERSION:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        migrate(connection)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StudyError(f"{path}: not a newtest catalog, or damaged ({error})") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """One transaction: all of the block's statements hold, or none does."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,62 @@
+"""The schema's versions: plain functions, each from one version to the next, each in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+
+from newtest.errors import StudyError
+
+__all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "version_of"]
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    script = files("newtest.catalog").joinpath("schema.sql").read_text(encoding="utf-8")
+    for statement in _statements(script):
+        connection.execute(statement)
+
+
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create}
+"""Version -> the function that makes it out of the version before."""
+
+SCHEMA_VERSION = max(MIGRATIONS)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The schema version of a catalog; 0 for an empty file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def migrate(
+    connection: sqlite3.Connection,
+    migrations: Mapping[int, Callable[[sqlite3.Connection], None]] = MIGRATIONS,
+) -> None:
+    """Bring a catalog to the newest version; raises StudyError when it is newer than this newtest."""
+    newest = max(migrations)
+    if (found := version_of(connection)) > newest:
+        raise StudyError(
+            f"this study was made by a newer newtest (catalog version {found}; this one knows up to {newest}): "
+            "upgrade newtest, nothing was changed"
+        )
+    while (found := version_of(connection)) < newest:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if version_of(connection) == found:  # another process may have been first
+                migrations[found + 1](connection)
+                connection.execute(f"PRAGMA user_version = {found + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script at complete statements (``executescript`` would commit the transaction that it runs in)."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

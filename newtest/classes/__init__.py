@@ -1,0 +1,1 @@
+"""wnid -> class (lemmas, gloss, hypernyms) -> search queries."""

@@ -1,0 +1,78 @@
+"""The typer application and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import sys
+from typing import Annotated
+
+import typer
+
+from newtest import __version__
+from newtest.errors import NewtestError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="newtest",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Replicate a test set the way ImageNetV2 was made, and curate image-text pools the way DataComp does. "
+        "Commands are listed in the order of the work; each has --help with an example."
+    ),
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"newtest {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """The options of newtest itself."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 something failed (stderr says which), 2 wrong usage, 130 interrupted."""
+    from newtest.cli import commands
+
+    commands.attach(app)
+    try:
+        app()
+    except NewtestError as error:
+        _stop(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _stop("interrupted; what was done is kept, run the same command again to go on", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except sqlite3.OperationalError as error:
+        if "disk is full" in str(error) or "disk I/O" in str(error):
+            _stop(f"the disk is full or failing ({error}); nothing half-written is kept, free some space and run again", 1)
+        if "locked" in str(error):
+            _stop(f"the study is busy in another process ({error}); run again when that one has ended", 1)
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" ({error.filename})" if error.filename else ""
+            _stop(f"the disk is full{where}; nothing half-written is kept, free some space and run again", 1)
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+            _stop(f"{error.filename}: {error.strerror}; choose a place that you may write to", 1)
+        raise
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"newtest: {message}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,26 @@
+"""The list of commands, in the order of the work. To add one, write it in its stage's module and name it here."""
+
+from __future__ import annotations
+
+import typer
+
+from newtest.cli import status
+
+__all__ = ["attach"]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang every command on the application. Modules of commands import only typer at their top."""
+    # The tour
+    # Collect
+    # Reference
+    # Annotate and votes
+    # Near-duplicates
+    # Sample
+    # Review
+    # Release
+    # Evaluate and report
+    # The study as a whole
+    app.command("status")(status.status)
+    # Image-text pools
+    # CLIP as a measuring instrument

@@ -1,0 +1,76 @@
+"""Options that several commands share, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+__all__ = ["JsonFlag", "StudyDir", "note", "print_json", "print_table", "progress"]
+
+StudyDir = Annotated[
+    Path,
+    typer.Option(
+        "--study", metavar="DIR", envvar="NEWTEST_STUDY", help="The study's folder.", show_default="the current folder"
+    ),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")]
+
+
+def note(message: str) -> None:
+    """Say something to a person: on stderr, so that stdout stays a result."""
+    print(message, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """The one JSON document of ``--json``: keys in their given order, non-ASCII as it is."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """A table on stdout; numbers to the right. Text from outside is printed as text, never as markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        values = [row[position] for row in rows if row[position] not in (None, "")]
+        numeric = bool(values) and all(isinstance(value, (int, float)) for value in values)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, highlight=False, soft_wrap=False).print(table)
+
+
+def progress() -> Progress:
+    """A live progress bar on a terminal (stderr); silent elsewhere. Use as a context manager."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console, disable=not console.is_terminal, transient=True,
+    )  # fmt: skip
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "".join(c if c.isprintable() else " " for c in str(value))
+
+
+Advance = Callable[[int], None]

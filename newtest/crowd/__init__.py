@@ -1,0 +1,1 @@
+"""HITs, templates, the crowd server, the MTurk protocol, importers."""

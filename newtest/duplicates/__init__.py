@@ -1,0 +1,1 @@
+"""Near-duplicates: metrics, review coverage, components."""

@@ -1,0 +1,105 @@
+"""The error tree. Every error says what is wrong, where, and what to do about it, in one sentence.
+
+::
+
+    NewtestError                 exit code 1
+    ├── UsageError               exit code 2: the call itself is wrong (unknown option value, malformed wnid)
+    ├── ConfigError              a configuration file or value cannot be used
+    ├── MissingExtra             an optional dependency is not installed
+    ├── StudyError               the study folder: missing, made by a newer version, open elsewhere
+    ├── ClassError               unknown class, no WordNet, wrong WordNet
+    ├── SourceError              a source refused, is down, or answered nonsense
+    ├── ImageError               bytes that are not an image we accept (carries a short ``kind``)
+    ├── VotesError               a votes table that cannot be true
+    ├── SamplingError            a class that cannot be filled, an impossible configuration
+    ├── ReleaseError             a release that cannot be written or does not check out
+    ├── EvaluationError          predictions or accuracies that cannot be scored
+    └── PoolError                a pool, layer or subset that cannot be read
+
+Failures of single items (one download, one image) are not exceptions but rows with a reason.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ClassError",
+    "ConfigError",
+    "EvaluationError",
+    "ImageError",
+    "MissingExtra",
+    "NewtestError",
+    "PoolError",
+    "ReleaseError",
+    "SamplingError",
+    "SourceError",
+    "StudyError",
+    "UsageError",
+    "VotesError",
+]
+
+
+class NewtestError(Exception):
+    """Base of all errors that newtest raises on purpose; its text is fit to be shown to a user."""
+
+    exit_code = 1
+
+
+class UsageError(NewtestError):
+    """The command or function was called in a way that can never work."""
+
+    exit_code = 2
+
+
+class ConfigError(NewtestError):
+    """A configuration file or value cannot be used."""
+
+
+class MissingExtra(NewtestError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f'{package} is not installed; it comes with: pip install "newtest[{extra}]"')
+
+
+class StudyError(NewtestError):
+    """The study folder is missing, broken, made by a newer version or open in another process."""
+
+
+class ClassError(NewtestError):
+    """A class is unknown, or WordNet is missing or of the wrong version."""
+
+
+class SourceError(NewtestError):
+    """A source refused, is down, or answered something that is not its protocol."""
+
+
+class ImageError(NewtestError):
+    """Bytes that are not an image we accept.
+
+    ``kind`` is a short fixed word for counting (``"not-an-image"``, ``"truncated"``, ``"too-many-pixels"``, ...).
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
+
+
+class VotesError(NewtestError):
+    """A votes table that cannot be true."""
+
+
+class SamplingError(NewtestError):
+    """A class that cannot be filled, or a configuration that contradicts itself."""
+
+
+class ReleaseError(NewtestError):
+    """A release that cannot be written, or that does not check out."""
+
+
+class EvaluationError(NewtestError):
+    """Predictions or accuracies that cannot be scored."""
+
+
+class PoolError(NewtestError):
+    """A pool, a layer or a subset that cannot be read."""

@@ -1,0 +1,1 @@
+"""Predictions, intervals, lines, robustness, comparison, report."""

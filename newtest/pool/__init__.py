@@ -1,0 +1,1 @@
+"""Image-text pools: layers, subsets, filters, dedup, decontamination, balancing, resharding."""

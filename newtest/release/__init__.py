@@ -1,0 +1,1 @@
+"""Build, check, export formats, dataset card."""

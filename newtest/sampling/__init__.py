@@ -1,0 +1,1 @@
+"""Eligibility, strategies, bias correction, diagnostics."""

@@ -1,0 +1,1 @@
+"""Where candidates come from: flickr, openverse, recorded results, a folder, a table."""

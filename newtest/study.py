@@ -1,0 +1,123 @@
+"""A study: a folder with ``study.sqlite`` (the catalog), content-addressed ``images/``, and ``releases/``.
+
+::
+
+    STUDY/
+      study.sqlite      every fact: classes, candidates, votes, verdicts, revisions
+      study.key         32 random bytes, mode 0600: keys the hashes of worker ids; never released
+      images/ab/abcd…   the bytes as they were downloaded, named by sha256
+      thumbnails/ab/…   what people are shown (EXIF orientation applied), made from the bytes, can be made again
+      releases/         one folder a release, never changed
+      locks/            one file a stage, held while the stage writes
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from newtest.catalog import open_catalog
+from newtest.errors import StudyError
+from newtest.files import write_atomic
+
+__all__ = ["Study", "now"]
+
+
+def now() -> str:
+    """The present as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Study:
+    """An open study. Use as a context manager; ``catalog`` is its SQLite connection."""
+
+    def __init__(self, root: Path, *, create: bool = False) -> None:
+        """Open the study at ``root``; with ``create`` make the folder and the catalog where there is none.
+
+        Raises StudyError: no study there, made by a newer version, not a catalog, a folder that cannot be written.
+        """
+        self.root = root
+        path = root / "study.sqlite"
+        if not create and not path.exists():
+            raise StudyError(
+                f"{root.resolve()}: there is no study here (no study.sqlite); "
+                "name one with --study DIR or NEWTEST_STUDY, or begin one with newtest collect"
+            )
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyError(f"{root}: the folder cannot be made ({error.strerror})") from error
+        self.catalog: sqlite3.Connection = open_catalog(path, create=create)
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.catalog.close()
+
+    @property
+    def releases(self) -> Path:
+        return self.root / "releases"
+
+    def image_path(self, sha256: str) -> Path:
+        """Where the bytes with this hash are, or would be."""
+        return self.root / "images" / sha256[:2] / sha256
+
+    def thumbnail_path(self, sha256: str) -> Path:
+        """Where the small JPEG shown to people is, or would be."""
+        return self.root / "thumbnails" / sha256[:2] / f"{sha256}.jpg"
+
+    def worker_key(self, worker_id: str) -> str:
+        """A worker's id as it is stored: 32 hex digits of HMAC-SHA256 under the study's own key."""
+        return hmac.new(self._key(), worker_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def _key(self) -> bytes:
+        path = self.root / "study.key"
+        if not path.exists():
+            fresh = path.with_name(f".study.key.{os.getpid()}.{secrets.token_hex(4)}")
+            write_atomic(fresh, secrets.token_bytes(32))
+            fresh.chmod(0o600)
+            try:
+                os.link(fresh, path)  # the first process wins; link never overwrites
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return path.read_bytes()
+
+    @contextmanager
+    def exclusive(self, stage: str) -> Iterator[None]:
+        """Hold a stage of this study; a second process that wants the same stage gets a StudyError at once.
+
+        Stages that only read need no lock. The lock goes with the process, however it ends.
+        """
+        path = self.root / "locks" / stage
+        path.parent.mkdir(exist_ok=True)
+        with open(path, "a+", encoding="ascii") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                holder = handle.read().strip() or "unknown"
+                raise StudyError(
+                    f"{self.root}: newtest {stage} is already running on this study (process {holder}); "
+                    "wait for it to end, or end it"
+                ) from None
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
+            yield

@@ -1,0 +1,1 @@
+"""Votes -> worker quality -> selection frequencies."""

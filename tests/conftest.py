@@ -1,0 +1,31 @@
+"""Shared fixtures: the real data, and what a test may rely on.
+
+A test that needs something this machine lacks skips with the reason and the command that would help; with CI=true
+such a skip is a failure, GPU tests excepted.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def missing(reason: str) -> None:
+    """Skip, or fail in CI, where nothing may be missing."""
+    if os.environ.get("CI"):
+        pytest.fail(f"in CI nothing may be missing: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data: $NEWTEST_DATA, or ../shared/data beside the checkout."""
+    for place in (os.environ.get("NEWTEST_DATA"), str(ROOT.parent / "shared" / "data")):
+        if place and Path(place).is_dir():
+            return Path(place)
+    missing("no shared data: set NEWTEST_DATA to the folder, or put it at ../shared/data")
+    raise AssertionError
