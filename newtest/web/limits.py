@@ -1,0 +1,91 @@
+"""Limits on what one request may cost: bytes of body, seconds to send them, seconds to take the answer.
+
+The seconds that a client may take for its request line and headers are limited in ``newtest.web.serving``,
+below ASGI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Limits", "RequestLimits"]
+
+_END = {"Connection": "close"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes and seconds of one request."""
+
+    body_bytes: int = 1_000_000
+    header_seconds: float = 10.0
+    body_seconds: float = 20.0
+    """A deadline for the whole body, not for each piece."""
+    send_seconds: float = 60.0
+    """How long one piece of an answer may wait for a client that does not read."""
+
+
+class RequestLimits:
+    """ASGI middleware: 413 for a body over the limit, 408 for one that drips in, an end to a client that
+    stalls.
+
+    The refusals are HTTPExceptions raised where the application reads the body, so that it answers in its own
+    way; the rest of the body is not read and the connection is closed.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app, self._limits = app, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+        elif _declared_length(scope) > self._limits.body_bytes:
+            await PlainTextResponse(_too_large(self._limits), 413, headers=_END)(scope, receive, send)
+        else:
+            guard = _Guard(self._limits, receive, send)
+            await self._app(scope, guard.receive, guard.send)
+
+
+class _Guard:
+    """The receive and send of one request, with what they have used so far."""
+
+    def __init__(self, limits: Limits, receive: Receive, send: Send) -> None:
+        self._limits, self._receive, self._send = limits, receive, send
+        self._deadline = asyncio.get_running_loop().time() + limits.body_seconds
+        self._size = 0
+        self._complete = False
+
+    async def receive(self) -> Message:
+        if self._complete:  # what comes now is the client's leaving, which has no deadline
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            text = f"The request took longer than {self._limits.body_seconds:g} seconds.\n"
+            raise HTTPException(408, text, headers=_END) from None
+        self._complete = not message.get("more_body", False)
+        self._size += len(message.get("body", b""))
+        if self._size > self._limits.body_bytes:
+            raise HTTPException(413, _too_large(self._limits), headers=_END)
+        return message
+
+    async def send(self, message: Message) -> None:
+        async with asyncio.timeout(self._limits.send_seconds):
+            await self._send(message)
+
+
+def _too_large(limits: Limits) -> str:
+    return f"The request is larger than {limits.body_bytes:,} bytes.\n"
+
+
+def _declared_length(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
