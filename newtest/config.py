@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text in every process."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def fingerprint(*values: object) -> str:

@@ -18,7 +18,9 @@ def clopper_pearson(
     (Clopper and Pearson 1934). Where n = 0 nothing is known: the interval is [0, 1]. Raises ValueError unless
     0 <= k <= n and 0 < level < 1.
     """
-    k, n = np.broadcast_arrays(np.asarray(num_successes, dtype=np.float64), np.asarray(num_trials, dtype=np.float64))
+    k, n = np.broadcast_arrays(
+        np.asarray(num_successes, dtype=np.float64), np.asarray(num_trials, dtype=np.float64)
+    )
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1), got {level}")
     if np.any((k < 0) | (k > n)):

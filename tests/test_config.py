@@ -22,7 +22,11 @@ def test_a_dataclass_survives_toml(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "complaint"),
-    [({"bin": 1}, "unknown key 'bin'"), ({"bins": "0.2"}, "a list is wanted"), ({"name": 3}, "str is wanted")],
+    [
+        ({"bin": 1}, "unknown key 'bin'"),
+        ({"bins": "0.2"}, "a list is wanted"),
+        ({"name": 3}, "str is wanted"),
+    ],
 )
 def test_what_does_not_fit_is_named(values: dict[str, object], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):

@@ -69,7 +69,9 @@ def test_a_stage_runs_once_at_a_time(tmp_path: Path) -> None:
     )
     with Study(tmp_path, create=True) as study:
         with study.exclusive("collect"):
-            other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+            other = subprocess.run(
+                [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
+            )
         assert "newtest collect is already running on this study (process" in other.stderr
         after = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
         assert after.returncode == 0, after.stderr

@@ -45,7 +45,10 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 something failed (stderr says which), 2 wrong usage, 130 interrupted."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 something failed (stderr says which), 2 wrong usage, 130 interrupted.
+    """
     from newtest.cli import commands
 
     commands.attach(app)
@@ -60,7 +63,10 @@ def main() -> None:
         raise SystemExit(1) from None
     except sqlite3.OperationalError as error:
         if "disk is full" in str(error) or "disk I/O" in str(error):
-            _stop(f"the disk is full or failing ({error}); nothing half-written is kept, free some space and run again", 1)
+            _stop(
+                f"the disk is full or failing ({error}); nothing half-written is kept, free some space and run again",
+                1,
+            )
         if "locked" in str(error):
             _stop(f"the study is busy in another process ({error}); run again when that one has ended", 1)
         raise

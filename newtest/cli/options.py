@@ -18,7 +18,11 @@ __all__ = ["JsonFlag", "StudyDir", "note", "print_json", "print_table", "progres
 StudyDir = Annotated[
     Path,
     typer.Option(
-        "--study", metavar="DIR", envvar="NEWTEST_STUDY", help="The study's folder.", show_default="the current folder"
+        "--study",
+        metavar="DIR",
+        envvar="NEWTEST_STUDY",
+        help="The study's folder.",
+        show_default="the current folder",
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")]
@@ -35,7 +39,9 @@ def print_json(value: Any) -> None:
     sys.stdout.write("\n")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+) -> None:
     """A table on stdout; numbers to the right. Text from outside is printed as text, never as markup."""
     from rich.console import Console
     from rich.table import Table
@@ -56,7 +62,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
 def progress() -> Progress:
     """A live progress bar on a terminal (stderr); silent elsewhere. Use as a context manager."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     return Progress(
