@@ -1,0 +1,24 @@
+"""A caution: a number is likely wrong, in which file, and why. Cautions are values, printed beside the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Caution"]
+
+
+@dataclass(frozen=True)
+class Caution:
+    """``kind`` is a short fixed word for counting; ``fatal`` says that the model got no result because of it."""
+
+    kind: str
+    source: str
+    """The file or table that is likely wrong."""
+    message: str
+    """One sentence: what was seen, and what is likely the reason."""
+    model: str = ""
+    fatal: bool = False
+
+    def __str__(self) -> str:
+        model = f": {self.model}" if self.model else ""
+        return f"{self.source}{model}: {self.message}"

@@ -1,0 +1,297 @@
+"""The report: one self-contained page, its figures as PNG and SVG beside it, and every number of it as JSON.
+
+The page is rendered from ``report.json`` and the pictures alone, so no number can stand in it that the JSON lacks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from newtest import __version__
+from newtest.config import canonical_json
+from newtest.errors import EvaluationError
+from newtest.evaluation.drawing import Picture
+from newtest.evaluation.figures import Scatter, draw_histogram, draw_scatter
+from newtest.evaluation.gap import decompose
+from newtest.evaluation.line import Line, LineOptions, fit_line
+from newtest.evaluation.results import Results, as_results
+from newtest.evaluation.scales import Scale
+from newtest.evaluation.tables import accuracy_table, render
+from newtest.evaluation.thumbnails import data_uri
+from newtest.files import write_atomic
+
+__all__ = ["Frequencies", "Gallery", "GalleryImage", "ReportFiles", "ReportInputs", "build_report"]
+
+MOST_ROWS = 200
+"""So many models are in the page's table; all are in ``table.csv`` and ``report.json``."""
+
+
+@dataclass(frozen=True)
+class GalleryImage:
+    """A picture and what people said of it. ``data`` are its bytes (any size; a thumbnail is made)."""
+
+    data: bytes
+    label: str
+    """The class, in words."""
+    num_selected: int | None = None
+    num_shown: int | None = None
+    caption: str = ""
+    """Shown on hover: an id, an owner, a licence."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Examples of one set. ``images`` keep their order within a frequency bin."""
+
+    set: str
+    images: tuple[GalleryImage, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """The selection frequencies of a whole set as two counts an image, shape (N,) each."""
+
+    set: str
+    num_selected: npt.NDArray[np.int64]
+    num_shown: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """What a report is made of; everything but the title is optional, and what is missing is not mentioned.
+
+    ``results`` has the columns model, set, and k and n (or accuracy in percent), optionally group and base.
+    ``original`` names the original set among its sets; the line is fitted on the models of ``group`` (None: all).
+    """
+
+    title: str
+    subtitle: str = ""
+    facts: tuple[tuple[str, str | int | float], ...] = ()
+    """Name and value, in order: what was built, and how."""
+    warnings: tuple[str, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+    frequencies: tuple[Frequencies, ...] = ()
+    """The original's first, if it is there."""
+    results: pd.DataFrame | Results | None = None
+    original: str = "original"
+    group: str | None = None
+    scale: Scale = "logit"
+    commands: tuple[str, ...] = ()
+    """The commands that would do the same by hand."""
+    correct: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Set -> correctness (index models, a column an image): for the bootstrap over images."""
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """What ``build_report`` wrote."""
+
+    html: Path
+    json: Path
+    table: Path | None
+    figures: tuple[Path, ...]
+
+
+def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
+    """Write ``out/report.html``, ``out/report.json``, ``out/table.csv`` and ``out/figures/*.{png,svg}``.
+
+    The same inputs give the same bytes. A line that cannot be fitted (too few models, too small a range) is said on
+    the page, not raised; raises EvaluationError when ``results`` is no results table or lacks ``original``.
+    """
+    numbers: dict[str, Any] = {
+        "title": inputs.title,
+        "subtitle": inputs.subtitle,
+        "newtest": __version__,
+        "facts": [[name, _plain(value)] for name, value in inputs.facts],
+        "warnings": list(inputs.warnings),
+        "commands": list(inputs.commands),
+        "galleries": [],
+        "frequencies": [],
+        "sets": [],
+        "models": [],
+        "comparisons": [],
+    }
+    pictures: list[Picture] = []
+    thumbnails = _galleries(inputs.galleries, numbers)
+    _frequencies(inputs.frequencies, numbers, pictures)
+    table = None
+    if inputs.results is not None:
+        results = inputs.results if isinstance(inputs.results, Results) else as_results(inputs.results)
+        numbers["warnings"] += [str(caution) for caution in results.cautions]
+        _accuracies(inputs, results, numbers, pictures)
+        table = out / "table.csv"
+        write_atomic(table, render(accuracy_table(results.table, inputs.original), "csv"))
+    for number in numbers["comparisons"]:
+        number["figure"] = next((p.name for p in pictures if p.name == f"scatter-{number['slug']}"), None)
+    written = []
+    for picture in pictures:
+        for suffix, data in (("png", picture.png), ("svg", picture.svg)):
+            path = out / "figures" / f"{picture.name}.{suffix}"
+            write_atomic(path, data)
+            written.append(path)
+    write_atomic(
+        out / "report.json",
+        json.dumps(json.loads(canonical_json(numbers)), indent=1, ensure_ascii=False) + "\n",
+    )
+    write_atomic(out / "report.html", _page(numbers, pictures, thumbnails))
+    return ReportFiles(out / "report.html", out / "report.json", table, tuple(written))
+
+
+def _galleries(galleries: Sequence[Gallery], numbers: dict[str, Any]) -> list[list[str | None]]:
+    """Describe the galleries, images by falling frequency; the thumbnails come back in the same order."""
+    found = []
+    for gallery in galleries:
+        images = sorted(gallery.images, key=lambda image: -_share(image))
+        numbers["galleries"].append(
+            {
+                "set": gallery.set,
+                "note": gallery.note,
+                "images": [
+                    {
+                        "label": i.label,
+                        "caption": i.caption,
+                        "num_selected": _plain(i.num_selected),
+                        "num_shown": _plain(i.num_shown),
+                    }
+                    for i in images
+                ],
+            }
+        )
+        found.append([data_uri(image.data) for image in images])
+    return found
+
+
+def _share(image: GalleryImage) -> float:
+    return (image.num_selected or 0) / image.num_shown if image.num_shown else -1.0
+
+
+def _frequencies(sets: Sequence[Frequencies], numbers: dict[str, Any], pictures: list[Picture]) -> None:
+    shares = []
+    for part in sets:
+        asked = np.asarray(part.num_shown) > 0
+        share = np.asarray(part.num_selected)[asked] / np.asarray(part.num_shown)[asked]
+        shares.append(share)
+        counts = np.histogram(share, np.arange(11) / 10)[0]
+        numbers["frequencies"].append(
+            {
+                "set": part.set,
+                "images": len(asked),
+                "asked": int(asked.sum()),
+                "mean": float(share.mean()) if share.size else None,
+                "histogram": counts.tolist(),
+                "figure": f"frequencies-{_slug(part.set, len(shares))}" if len(shares) > 1 else None,
+            }
+        )
+        if len(shares) > 1:
+            name = numbers["frequencies"][-1]["figure"]
+            pictures.append(draw_histogram(shares[0], share, (sets[0].set, part.set), name))
+
+
+def _accuracies(
+    inputs: ReportInputs, results: Results, numbers: dict[str, Any], pictures: list[Picture]
+) -> None:
+    table, original = results.table, inputs.original
+    if original not in set(table["set"]):
+        raise EvaluationError(
+            f"no results on the original set {original!r}; sets are {', '.join(sorted(set(table['set']))[:12])}"
+        )
+    new_sets = [name for name in dict.fromkeys(table["set"]) if name != original]
+    accuracies = accuracy_table(table, original)
+    numbers["sets"] = [original, *new_sets]
+    numbers["models"] = [{str(k): _plain(v) for k, v in row.items()} for row in accuracies.to_dict("records")]
+    for at, name in enumerate(new_sets, 1):
+        comparison: dict[str, Any] = {"set": name, "slug": _slug(name, at), "line": None, "no_line": None}
+        comparison["gap"] = decompose(table, original, name).to_json()
+        line = None
+        try:
+            line = _line(inputs, results, name)
+            comparison["line"] = line.to_json()
+        except EvaluationError as error:
+            comparison["no_line"] = str(error)
+        pictures.append(
+            draw_scatter(_scatter(table, original, name, inputs.scale, line, f"scatter-{comparison['slug']}"))
+        )
+        numbers["comparisons"].append(comparison)
+
+
+def _line(inputs: ReportInputs, results: Results, name: str) -> Line:
+    options = LineOptions((inputs.original,), name, inputs.scale, inputs.group)
+    sets = (inputs.original, name)
+    correct = [inputs.correct[s] for s in sets] if all(s in inputs.correct for s in sets) else None
+    return fit_line(results, options, correct)
+
+
+def _scatter(
+    table: pd.DataFrame, original: str, new: str, scale: Scale, line: Line | None, name: str
+) -> Scatter:
+    wide = table[table["set"].isin([original, new])].pivot(
+        index="model", columns="set", values=["accuracy", "n"]
+    )
+    points = pd.DataFrame(
+        {
+            "model": wide.index,
+            "group": table.groupby("model")["group"].max().reindex(wide.index).to_numpy(),
+            "x": wide["accuracy"][original].to_numpy(dtype=np.float64),
+            "y": wide["accuracy"][new].to_numpy(dtype=np.float64),
+            "n_x": wide["n"][original].to_numpy(dtype=np.float64, na_value=np.nan),
+            "n_y": wide["n"][new].to_numpy(dtype=np.float64, na_value=np.nan),
+        }
+    ).dropna(subset=["x", "y"])
+    return Scatter(points, original, new, scale, line, name)
+
+
+def _page(numbers: dict[str, Any], pictures: Sequence[Picture], thumbnails: list[list[str | None]]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("newtest.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "percent": _percent, "signed": _signed}
+    figures = {picture.name: Markup(picture.inline) for picture in pictures}  # noqa: S704  our own SVG, texts escaped
+    return environment.get_template("report.html.j2").render(
+        page=numbers, figures=figures, thumbnails=thumbnails, most_rows=MOST_ROWS
+    )
+
+
+def _slug(name: str, at: int) -> str:
+    """A file name from a set's name: letters, digits and dashes, numbered so that no two meet."""
+    word = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower()).strip("-")[:40]
+    return f"{at}-{word}" if word else str(at)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
+        return None
+    return value
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}".replace("-", "−")

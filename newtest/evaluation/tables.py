@@ -1,0 +1,138 @@
+"""Accuracy tables: a set a column, exact intervals, change and rank change; as Markdown, CSV or LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from newtest.errors import UsageError
+from newtest.evaluation.results import pick
+from newtest.intervals import clopper_pearson
+
+__all__ = ["Form", "accuracy_table", "by_column", "render"]
+
+Form = Literal["markdown", "csv", "latex"]
+
+
+def accuracy_table(
+    table: pd.DataFrame, original: str | None = None, sets: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """One row a model: ``model``, ``group``, and for each set S ``S``, ``S lo``, ``S hi`` (percent; Clopper-Pearson 95 %,
+    missing where only an accuracy is known); for each set but the original ``S change`` (points) and ``S rank``
+    (ranks gained: the model's rank on the original less its rank on S, among models that have both; ties share the best).
+
+    Sorted by accuracy on the original (or the first set), best first. Raises EvaluationError for unknown sets.
+    """
+    names = list(sets or dict.fromkeys(table["set"]))
+    if original is not None:
+        names = [original, *(name for name in names if name != original)]
+    rows = {name: pick(table, name).set_index("model") for name in names}
+    models = sorted(set().union(*(set(part.index) for part in rows.values())))
+    found = pd.DataFrame(index=pd.Index(models, name="model"))
+    found["group"] = table.groupby("model")["group"].max().reindex(models)
+    for name in names:
+        part = rows[name].reindex(models)
+        found[name] = part["accuracy"]
+        counted = part["n"].fillna(0).gt(0).to_numpy(dtype=bool)
+        for column in (f"{name} lo", f"{name} hi"):
+            found[column] = np.nan
+        low, high = clopper_pearson(part.loc[counted, "k"].astype(int), part.loc[counted, "n"].astype(int))
+        found.loc[counted, f"{name} lo"], found.loc[counted, f"{name} hi"] = 100 * low, 100 * high
+        if original is not None and name != original:
+            found[f"{name} change"] = found[name] - found[original]
+            both = found[[original, name]].dropna()
+            ranks = both.rank(ascending=False, method="min")
+            found[f"{name} rank"] = (ranks[original] - ranks[name]).astype("Int64").reindex(models)
+    order = found.sort_values([names[0], "group"], ascending=[False, True], kind="stable", na_position="last")
+    return order.reset_index()
+
+
+def by_column(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:
+    """Results a value of any column of the manifest: ``model``, the column, ``k``, ``n``, ``accuracy``, ``lo``, ``hi`` (percent).
+
+    ``correct`` has models as its index and images as its columns; ``column`` is indexed by image.
+    """
+    values = column.reindex(correct.columns)
+    name = str(column.name)
+    parts = []
+    for value, images in values.groupby(values, sort=True, observed=True):
+        k = correct[images.index].sum(axis=1).astype(int)
+        n = len(images)
+        low, high = clopper_pearson(k, n)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "model": correct.index,
+                    name: value,
+                    "k": k.to_numpy(),
+                    "n": n,
+                    "accuracy": 100 * k.to_numpy() / n,
+                    "lo": 100 * low,
+                    "hi": 100 * high,
+                }
+            )
+        )
+    columns = ["model", name, "k", "n", "accuracy", "lo", "hi"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def render(table: pd.DataFrame, form: str) -> str:
+    """The table as text. In Markdown and LaTeX an accuracy and its interval share a cell: ``63.33 [62.38, 64.28]``."""
+    if form == "csv":
+        return table.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+    merged = _merged(table)
+    if form == "markdown":
+        head = [str(column) for column in merged.columns]
+        ruler = ["---" if at == 0 else "---:" for at in range(len(head))]
+        return "\n".join(_pipe(row) for row in [head, ruler, *merged.to_numpy().tolist()]) + "\n"
+    if form == "latex":
+        rows = [merged.columns.tolist(), *merged.to_numpy().tolist()]
+        lines = [" & ".join(_latex(str(cell)) for cell in row) + r" \\" for row in rows]
+        body = "\n".join(lines[1:])
+        return (
+            f"\\begin{{tabular}}{{l{'r' * (len(merged.columns) - 1)}}}\n\\toprule\n{lines[0]}\n\\midrule\n{body}\n"
+            "\\bottomrule\n\\end{tabular}\n"
+        )
+    raise UsageError(f"--format {form}: unknown form; known are markdown, csv, latex")
+
+
+def _merged(table: pd.DataFrame) -> pd.DataFrame:
+    merged = {}
+    for column in table.columns:
+        name = str(column)
+        if name.removesuffix(" lo").removesuffix(" hi") != name or name in ("lo", "hi"):
+            continue
+        low, high = (f"{name} lo", f"{name} hi") if f"{name} lo" in table.columns else ("lo", "hi")
+        if low in table.columns and (name == "accuracy" or low != "lo"):
+            cells = [
+                _cell(value) + ("" if pd.isna(lo) else f" [{lo:.2f}, {hi:.2f}]")
+                for value, lo, hi in zip(table[column], table[low], table[high], strict=True)
+            ]
+        elif name.endswith(" rank"):
+            cells = ["" if pd.isna(value) else f"{value:+d}" if value else "0" for value in table[column]]
+        elif name.endswith(" change"):
+            cells = ["" if pd.isna(value) else f"{value:+.2f}" for value in table[column]]
+        else:
+            cells = [_cell(value) for value in table[column]]
+        merged[name] = cells
+    if "group" in merged and not any(merged["group"]):
+        del merged["group"]
+    return pd.DataFrame(merged, dtype=str)
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _pipe(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _latex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)

@@ -1,0 +1,192 @@
+"""The line: the public numbers, the refusals, the properties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.line import LineOptions, fit_line
+from newtest.evaluation.line_model import ols, predict
+from newtest.evaluation.results import as_results, read_results
+from newtest.evaluation.scales import from_percent, ticks, to_percent
+
+V2 = "imagenetv2-matched-frequency-format-val"
+
+
+def table_of(x: object, y: object, **more: object) -> pd.DataFrame:
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    names = [f"m{at:05d}" for at in range(len(x))]
+    parts = [pd.DataFrame({"model": names, "set": s, "accuracy": v, **more}) for s, v in (("x", x), ("y", y))]
+    return pd.concat(parts)
+
+
+def test_the_testbed_gives_its_published_line(data: Path) -> None:
+    results = read_results([data / "testbed" / "robustness_top1s.csv"])
+    line = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD"))
+    assert line.n == 85
+    assert (round(line.slope, 5), round(line.fit.intercept, 5), round(line.fit.r2, 5)) == (
+        0.92323,
+        -0.49769,
+        0.99605,
+    )
+    rho = line.models.set_index("model")["rho"].round(2)
+    assert rho[["resnet50_clip_zeroshot", "vit_b_32_clip_zeroshot", "resnet152-imagenet11k"]].tolist() == [
+        5.79,
+        5.63,
+        2.12,
+    ]
+    assert {model for model, _ in line.left_out} == {
+        "resnet50_aws_baseline",
+        "resnet50_imagenet_100percent_batch64_original_images",
+    }
+    low, high = line.over_models["slope"]
+    assert low < line.slope < high
+    assert high - low < 0.05
+
+
+def test_several_axes_and_a_pivot(data: Path) -> None:
+    results = read_results([data / "testbed" / "robustness_top1s.csv"])
+    both = fit_line(results, LineOptions(("val", "imagenet-sketch"), V2, "logit", "STANDARD"))
+    assert len(both.fit.slopes) == 2
+    assert set(both.over_models) == {"slope:val", "slope:imagenet-sketch", "intercept", "r2"}
+    one = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD"))
+    assert both.fit.r2 >= one.fit.r2
+    with pytest.raises(UsageError, match="bends one axis"):
+        fit_line(results, LineOptions(("val", "imagenet-sketch"), V2, "logit", pivot=70))
+
+
+def test_a_pivot_finds_the_bend() -> None:
+    x = np.linspace(20, 80, 31)
+    y = np.where(x < 50, x, 50 + 2 * (x - 50) / 2.5)
+    line = fit_line(as_results(table_of(x, y)), LineOptions(("x",), "y", "linear", pivot=50))
+    assert line.slope == pytest.approx(1.0)
+    assert line.fit.bend == pytest.approx(-0.2)
+    assert np.abs(line.models["rho"]).max() < 1e-9
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.sampled_from(["logit", "probit", "linear"]),
+    st.floats(0.5, 1.5),
+    st.floats(-0.8, 0.2),
+    st.integers(8, 40),
+)
+def test_a_line_through_points_on_a_line(scale: str, slope: float, shift: float, count: int) -> None:
+    x = np.linspace(30, 70, count)
+    intercept = shift * (10 if scale == "linear" else 1)
+    y = to_percent(slope * from_percent(x, scale) + intercept, scale)  # type: ignore[arg-type]
+    if scale == "linear":
+        y = np.clip(y, 0, 100)
+        if y.max() >= 100 or y.min() <= 0:
+            return
+    line = fit_line(as_results(table_of(x, y), unit="percent"), LineOptions(("x",), "y", scale, resamples=50))  # type: ignore[arg-type]
+    assert line.slope == pytest.approx(slope, abs=1e-9)
+    assert line.fit.intercept == pytest.approx(intercept, abs=1e-7)
+    assert line.fit.r2 == pytest.approx(1)
+    assert np.abs(line.models["rho"]).max() < 1e-9, "rho is 0 on the line"
+
+
+def test_points_at_0_and_1_and_holes_are_named() -> None:
+    x = np.linspace(20, 80, 12)
+    y = x - 5
+    y[0], y[1] = 0, np.nan
+    x[2] = 100
+    line = fit_line(as_results(table_of(x, y)), LineOptions(("x",), "y"))
+    assert line.n == 9
+    assert dict(line.left_out) == {
+        "m00000": "0 % on y is infinite on the logit scale",
+        "m00001": "no accuracy on y",
+        "m00002": "100 % on x is infinite on the logit scale",
+    }
+    linear = fit_line(as_results(table_of(x, y)), LineOptions(("x",), "y", "linear"))
+    assert [model for model, _ in linear.left_out] == ["m00001"]
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        ([50.0], "no line from 1 models"),
+        (np.linspace(20, 80, 7), "at least 8 are needed"),
+        (np.full(20, 50.0), "span 0.00 points"),
+        (np.linspace(50, 59.9, 20), "span 9.90 points"),
+    ],
+)
+def test_refusals(x: object, message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        fit_line(as_results(table_of(x, np.asarray(x) - 5)), LineOptions(("x",), "y"))
+
+
+def test_an_unknown_group_or_set_is_said() -> None:
+    results = as_results(table_of(np.linspace(20, 80, 12), np.linspace(20, 80, 12), group="cnn"))
+    with pytest.raises(EvaluationError, match="groups are cnn"):
+        fit_line(results, LineOptions(("x",), "y", group="STANDARD"))
+    with pytest.raises(EvaluationError, match="sets are x, y"):
+        fit_line(results, LineOptions(("x",), "z"))
+
+
+def test_relative_robustness_is_the_change_on_the_new_set() -> None:
+    table = table_of(np.linspace(20, 80, 12), np.linspace(10, 70, 12))
+    table["base"] = np.where(table["model"] == "m00005", "m00003", "")
+    models = fit_line(as_results(table), LineOptions(("x",), "y")).models.set_index("model")
+    assert models.at["m00005", "tau"] == pytest.approx(models.at["m00005", "y"] - models.at["m00003", "y"])
+    assert models["tau"].notna().sum() == 1
+
+
+def test_ten_thousand_models() -> None:
+    x = np.linspace(20, 80, 10_000)
+    line = fit_line(as_results(table_of(x, x - 5)), LineOptions(("x",), "y", resamples=50))
+    assert line.n == 10_000
+    assert len(line.to_json()["models"]) == 10_000
+
+
+def test_images_are_redrawn_from_counts_or_from_correctness() -> None:
+    rng = np.random.default_rng(0)
+    shares = np.linspace(0.3, 0.8, 20)
+    correct = [
+        pd.DataFrame(rng.random((20, 400)) < shares[:, None] - drop, index=[f"m{at:05d}" for at in range(20)])
+        for drop in (0, 0.1)
+    ]
+    parts = [
+        pd.DataFrame({"model": matrix.index, "set": name, "k": matrix.sum(axis=1).to_numpy(), "n": 400})
+        for name, matrix in zip("xy", correct, strict=True)
+    ]
+    results = as_results(pd.concat(parts))
+    paired = fit_line(results, LineOptions(("x",), "y"), correct)
+    counted = fit_line(results, LineOptions(("x",), "y"))
+    for line, is_paired in ((paired, True), (counted, False)):
+        assert line.images_paired is is_paired
+        assert line.over_images is not None
+        low, high = line.over_images["slope"]
+        assert low < high
+    assert fit_line(results, LineOptions(("x",), "y"), correct).over_images == paired.over_images
+
+
+def test_ols_agrees_with_numpy() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(70, 5, (30, 2)), rng.normal(60, 5, 30)
+    coefficients, r2 = ols(x, y)
+    expected, residual = np.linalg.lstsq(np.column_stack([x, np.ones(30)]), y, rcond=None)[:2]
+    assert coefficients[0] == pytest.approx(expected)
+    assert r2[0] == pytest.approx(1 - residual[0] / ((y - y.mean()) ** 2).sum())
+
+
+def test_predict_keeps_shapes(data: Path) -> None:
+    results = read_results([data / "testbed" / "robustness_top1s.csv"])
+    line = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD"))
+    assert predict(line.fit, line.options, [70.0, 80.0]).shape == (2,)
+    assert predict(line.fit, line.options, 76.13) == pytest.approx(63.85, abs=0.5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(["logit", "probit", "linear"]), st.floats(0.1, 98), st.floats(0.5, 90))
+def test_ticks_are_round_few_and_inside(scale: str, low: float, span: float) -> None:
+    high = min(99.9, low + span)
+    marks = ticks(low, high, scale)  # type: ignore[arg-type]
+    assert len(marks) <= 12
+    assert all(low - 1e-9 <= mark <= high + 1e-9 and mark == round(mark, 2) for mark in marks)
