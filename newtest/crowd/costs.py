@@ -1,0 +1,75 @@
+"""What a plan costs in money and hours, before anybody is asked. Money is Decimal dollars throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+
+from newtest.crowd.hits import Hit
+
+__all__ = ["Cost", "CostConfig", "fee_rate", "hit_cost", "plan_cost"]
+
+CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True)
+class CostConfig:
+    """A reward a HIT and the pace that hours are reckoned with."""
+
+    reward: Decimal = Decimal("0.10")
+    """Dollars for one assignment; the 2018 study paid ten cents for 48 images."""
+    market: Literal["local", "mturk"] = "local"
+    seconds_per_image: float = 1.5
+    """The pace of an attentive worker, stated with the hours: 48 images in 72 seconds."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The sums of a plan. ``hours`` are of work, all people together."""
+
+    hits: int
+    assignments: int
+    votes: int
+    hours: float
+    reward: Decimal
+    fees: Decimal
+    hourly: Decimal
+    """What a worker earns in an hour at the stated pace."""
+
+    @property
+    def total(self) -> Decimal:
+        return self.reward + self.fees
+
+
+def fee_rate(market: str, assignments: int) -> Decimal:
+    """MTurk's share of the reward: 20 %, and another 20 % from ten assignments a HIT up; our own server takes
+    none."""
+    if market == "local":
+        return Decimal(0)
+    return Decimal("0.40") if assignments >= 10 else Decimal("0.20")
+
+
+def hit_cost(assignments: int, config: CostConfig) -> tuple[Decimal, Decimal]:
+    """(reward, fees) of one HIT; a fee is at least a cent an assignment."""
+    rate = fee_rate(config.market, assignments)
+    fee = max((config.reward * rate).quantize(Decimal("0.0001"), ROUND_HALF_UP), CENT) if rate else Decimal(0)
+    return config.reward * assignments, fee * assignments
+
+
+def plan_cost(hits: Sequence[Hit], config: CostConfig) -> Cost:
+    """The cost of publishing all of these HITs."""
+    costs = [hit_cost(hit.assignments, config) for hit in hits]
+    shown = sum(len(hit.images) * hit.assignments for hit in hits)
+    hours = shown * config.seconds_per_image / 3600
+    reward = sum((paid for paid, _ in costs), Decimal(0))
+    return Cost(
+        hits=len(hits),
+        assignments=sum(hit.assignments for hit in hits),
+        votes=shown,
+        hours=hours,
+        reward=reward.quantize(CENT),
+        fees=sum((fee for _, fee in costs), Decimal(0)).quantize(CENT, ROUND_HALF_UP),
+        hourly=(reward / Decimal(str(hours)) if hours else Decimal(0)).quantize(CENT, ROUND_HALF_UP),
+    )

@@ -1,0 +1,143 @@
+"""Planning: images that lack votes become HITs (after Recht et al. 2019, appendix; FACTS.md section 1).
+
+A HIT shows images of one class: those to be voted on, *positive controls* (images of the original set of the
+same class) and *negative controls* (of the nearest other class), shuffled. Everything here is pure: same
+inputs, same HITs, with the same ids.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from newtest.config import fingerprint
+from newtest.draws import generator
+from newtest.errors import ConfigError
+
+__all__ = ["ClassImages", "Hit", "PlanConfig", "Role", "plan_class"]
+
+Role = Literal["candidate", "filler", "positive", "negative"]
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """The shape of a HIT. The defaults are ImageNetV2's: 48 = 42 + 3 + 3, ten people each."""
+
+    images: int = 48
+    positive: int = 3
+    negative: int = 3
+    assignments: int = 10
+    min_control_frequency: float = 0.7
+    """Reference images that fewer people than this share selected are no positive controls (where it is
+    known)."""
+    fill: Literal["controls", "candidates"] = "controls"
+    """What a short HIT is filled with first. 2018 took earlier candidates of the class where there were any;
+    controls first is our default, because nobody may see an image of a class twice: fillers bar those who did
+    earlier HITs."""
+    examples: int = 3
+    """How many reference images a page shows as examples, where enough votes agree on that many."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.positive, self.negative, self.examples) < 0 or self.assignments < 1:
+            raise ConfigError("a plan's counts cannot be negative, and a HIT wants at least one assignment")
+        if self.candidates < 1:
+            raise ConfigError(
+                f"a HIT of {self.images} images has no room left after {self.positive} positive "
+                f"and {self.negative} negative controls"
+            )
+
+    @property
+    def candidates(self) -> int:
+        """How many images of a HIT are to be voted on: 42."""
+        return self.images - self.positive - self.negative
+
+
+@dataclass(frozen=True)
+class ClassImages:
+    """What the planner may use for one class. Image ids; the order of the controls is the order of
+    preference."""
+
+    wnid: str
+    wanted: Sequence[str]
+    """Images that lack votes."""
+    positives: Sequence[str] = ()
+    negatives: Sequence[str] = ()
+    earlier: Sequence[str] = ()
+    """Candidates of the class that need no more votes."""
+    used: Mapping[str, int] = field(default_factory=dict)
+    """How many HITs of this class have shown an image before: the least used controls are taken first."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One task: which images it shows, in order, and what each is there for."""
+
+    hit_id: str
+    wnid: str
+    images: tuple[tuple[str, Role], ...]
+    assignments: int
+
+    def of(self, *roles: Role) -> tuple[str, ...]:
+        """The images with one of these roles, in the order of the page."""
+        return tuple(image for image, role in self.images if role in roles)
+
+
+def plan_class(images: ClassImages, config: PlanConfig) -> list[Hit]:
+    """HITs that show every wanted image of a class once; none for a class that wants nothing.
+
+    Only the last HIT may be short, and it is filled (positive controls get the odd place). A HIT stays short
+    only when the class has not enough controls and earlier candidates to fill it. No image is twice in a HIT;
+    images that are wanted are no controls.
+    """
+    wanted = sorted(set(images.wanted))
+    generator(config.seed, "plan", images.wnid).shuffle(wanted)
+    taken = set(wanted)
+    pools = _Pools(
+        positives=[i for i in dict.fromkeys(images.positives) if i not in taken],
+        negatives=[i for i in dict.fromkeys(images.negatives) if i not in taken],
+        earlier=[i for i in dict.fromkeys(images.earlier) if i not in taken],
+        used=Counter(images.used),
+    )
+    steps = range(0, len(wanted), config.candidates)
+    return [_hit(images.wnid, wanted[start : start + config.candidates], pools, config) for start in steps]
+
+
+@dataclass
+class _Pools:
+    """What is left to choose from, and how often each image was shown: changed as HITs are made."""
+
+    positives: list[str]
+    negatives: list[str]
+    earlier: list[str]
+    used: Counter[str]
+
+    def take(self, pool: list[str], count: int, hit: dict[str, Role], role: Role) -> int:
+        """Put up to ``count`` images of a pool into a HIT, the least shown first; gives how many there
+        were."""
+        fresh = sorted((i for i in pool if i not in hit), key=lambda i: self.used[i])[:count]  # a stable sort
+        for image in fresh:
+            hit[image] = role
+            self.used[image] += 1
+        return len(fresh)
+
+
+def _hit(wnid: str, wanted: Sequence[str], pools: _Pools, config: PlanConfig) -> Hit:
+    hit: dict[str, Role] = dict.fromkeys(wanted, "candidate")
+    if config.fill == "candidates":
+        pools.take(pools.earlier, config.candidates - len(wanted), hit, "filler")
+    room = config.images - len(hit)
+    more = room - config.positive - config.negative
+    positive = pools.take(pools.positives, config.positive + (more + 1) // 2, hit, "positive")
+    pools.take(pools.negatives, room - positive, hit, "negative")
+    pools.take(pools.positives, config.images - len(hit), hit, "positive")
+    pools.take(pools.earlier, config.images - len(hit), hit, "filler")
+    for image in wanted:
+        pools.used[image] += 1
+        pools.earlier.append(image)
+    order = sorted(hit)
+    hit_id = fingerprint(config.seed, wnid, order, config.assignments)[:32]
+    generator(config.seed, "order", hit_id).shuffle(order)
+    return Hit(hit_id, wnid, tuple((image, hit[image]) for image in order), config.assignments)

@@ -1,0 +1,182 @@
+"""The pages that workers see: found, checked and filled in.
+
+A template is one self-contained HTML file with ``${placeholders}`` and with blocks that are repeated for each
+image (``<!-- each image --> ... <!-- end -->``); ``mturk_templates/README.md`` lists them. Everything that is
+put in is escaped, and nothing is put into a script, so that a page's scripts are known before strangers' text
+arrives.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from newtest.errors import UsageError
+
+__all__ = [
+    "MAX_QUESTION_BYTES",
+    "PLACEHOLDERS",
+    "Page",
+    "check_template",
+    "load_template",
+    "render",
+    "template_folder",
+]
+
+MAX_QUESTION_BYTES = 65_535
+"""MTurk takes no longer Question, the XML around the page included."""
+
+PLACEHOLDERS: Mapping[str, frozenset[str]] = {
+    "": frozenset({"class_name", "class_names", "definition", "encyclopedia_url"}),
+    "image": frozenset({"image.number", "image.url"}),
+    "example": frozenset({"example.url"}),
+    "pair": frozenset({"pair.number", "pair.left_url", "pair.right_url"}),
+}
+"""What may stand outside of any block (''), and inside a block of each name."""
+
+_SCRIPT = re.compile(r"(<script\b[^>]*>.*?</script\s*>)", re.DOTALL | re.IGNORECASE)
+_BLOCK = re.compile(r"<!--\s*each (\w+)\s*-->(.*?)<!--\s*end\s*-->", re.DOTALL)
+_NAME = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
+_TAG = re.compile(r"<[a-zA-Z][^>]*>")
+_HANDLER = re.compile(r"\son\w+\s*=", re.IGNORECASE)
+_OUTSIDE = re.compile(
+    r"""<(?:script|link|img|iframe)\b[^>]*?\s(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What is put into a template: the class, and (for each block) one mapping an item."""
+
+    class_name: str
+    class_names: Sequence[str] = ()
+    definition: str = ""
+    encyclopedia_url: str = ""
+    blocks: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
+    """Block name -> items, whose keys are without the block's name: ``{"image": [{"number": "1", "url":
+    ...}]}``."""
+
+
+def template_folder() -> Path:
+    """Where the templates that come with newtest are: in the installed package, or at the top of a
+    checkout."""
+    package = Path(str(files("newtest")))
+    installed = package / "mturk_templates"
+    return installed if installed.is_dir() else package.parent / "mturk_templates"
+
+
+def load_template(name_or_path: str) -> str:
+    """The text of a template: one of ours by name (``select_images``), or a user's own file.
+
+    Raises UsageError when there is no such file, or when it is not UTF-8 text.
+    """
+    ours = template_folder() / f"{name_or_path}.html"
+    path = ours if re.fullmatch(r"\w+", name_or_path) and ours.exists() else Path(name_or_path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(sorted(p.stem for p in template_folder().glob("*.html")))
+        raise UsageError(
+            f"{path}: not a readable template ({error}); those of newtest are {known}"
+        ) from error
+
+
+def render(template: str, page: Page) -> str:
+    """The template filled in: every value HTML-escaped, scripts left as they are. Raises UsageError for odd
+    names."""
+    values = {
+        "class_name": page.class_name,
+        "class_names": ", ".join(page.class_names) or page.class_name,
+        "definition": page.definition,
+        "encyclopedia_url": _web_url(page.encyclopedia_url),
+    }
+
+    def fill(text: str) -> str:
+        pieces = _BLOCK.split(text)  # text, block's name, block's body, text, ...
+        filled = [_fill(pieces[0], values)]
+        for name, body, after in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+            for item in page.blocks.get(name, ()):
+                filled.append(_fill(body, values | {f"{name}.{key}": value for key, value in item.items()}))
+            filled.append(_fill(after, values))
+        return "".join(filled)
+
+    return "".join(part if _SCRIPT.fullmatch(part) else fill(part) for part in _SCRIPT.split(template))
+
+
+def check_template(template: str) -> list[str]:
+    """What is wrong with a template, one sentence each; an empty list when nothing is."""
+    text = "".join(part for part in _SCRIPT.split(template) if not _SCRIPT.fullmatch(part))
+    found = [*_check_placeholders(text), *_check_form(text)]
+    if any(_HANDLER.search(tag) for tag in _TAG.findall(text)):
+        found.append(
+            "it has event handlers in attributes (onclick=...), which the server forbids: use a script"
+        )
+    if _OUTSIDE.search(template):
+        found.append("it loads something from another host, which the server forbids: put it into the file")
+    if "]]>" in template:
+        found.append("it contains ']]>', which ends the CDATA section that MTurk wants it in")
+    if (size := _large_size(template)) > MAX_QUESTION_BYTES:
+        found.append(f"it is too long: {size:,} bytes with 48 images, and MTurk takes {MAX_QUESTION_BYTES:,}")
+    return found
+
+
+def _large_size(template: str) -> int:
+    """About how many bytes a Question of this template takes, for a page as large as they get."""
+    text = len(template.encode())
+    for _, body in _BLOCK.findall(template):
+        text += 47 * (len(body.encode()) + 100)  # the URL of an image is longer than its placeholder
+    return text + 600
+
+
+def _check_placeholders(text: str) -> list[str]:
+    outside = set(_NAME.findall(_BLOCK.sub("", text)))
+    blocks = {name: set(_NAME.findall(body)) for name, body in _BLOCK.findall(text)}
+    unknown = outside - PLACEHOLDERS[""]
+    for name, inside in blocks.items():
+        unknown |= inside - PLACEHOLDERS[""] - PLACEHOLDERS.get(name, frozenset())
+    found = [
+        f"unknown placeholder ${{{name}}}; mturk_templates/README.md lists those there are"
+        for name in sorted(unknown)
+    ]
+    kind = "pair" if "pair" in blocks else "image"
+    if kind not in blocks:
+        return [*found, "there is no block <!-- each image --> ... <!-- end -->: the images are missing"]
+    missing = PLACEHOLDERS[kind] - blocks[kind]
+    if kind == "image" and "class_name" not in outside:
+        missing |= {"class_name"}
+    return found + [f"the placeholder ${{{name}}} is missing" for name in sorted(missing)]
+
+
+def _check_form(text: str) -> list[str]:
+    forms = re.findall(r"<form\b[^>]*>", text, re.IGNORECASE)
+    if not forms:
+        return ["the form is missing: nothing would be sent"]
+    found = [] if len(forms) == 1 else [f"it has {len(forms)} forms where one is wanted"]
+    if not re.search(r"""\smethod\s*=\s*["']?post\b""", forms[0], re.IGNORECASE):
+        found.append('the form must have method="post"')
+    if "externalSubmit" not in forms[0]:
+        found.append('the form must have action="https://www.mturk.com/mturk/externalSubmit"')
+    inputs = {"assignmentId": "a hidden field", "selected": "a checkbox an image", "none": "an explicit none"}
+    for name, what in inputs.items():
+        if not re.search(rf"""\sname\s*=\s*["']?{name}\b""", text):
+            found.append(f'the form has no input named "{name}" ({what})')
+    return found
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    def value(match: re.Match[str]) -> str:
+        try:
+            return html.escape(values[match.group(1)])
+        except KeyError:
+            raise UsageError(f"the template has an unknown placeholder ${{{match.group(1)}}}") from None
+
+    return _NAME.sub(value, text)
+
+
+def _web_url(url: str) -> str:
+    """The URL if a browser may be sent there: never ``javascript:`` and its kind."""
+    return url if re.match(r"https?://", url) else ""
