@@ -71,7 +71,7 @@ def main() -> None:
             _stop(f"the study is busy in another process ({error}); run again when that one has ended", 1)
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             where = f" ({error.filename})" if error.filename else ""
             _stop(f"the disk is full{where}; nothing half-written is kept, free some space and run again", 1)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import status
+from newtest.cli import fetch, status
 
 __all__ = ["attach"]
 
@@ -13,6 +13,7 @@ def attach(app: typer.Typer) -> None:
     """Hang every command on the application. Modules of commands import only typer at their top."""
     # The tour
     # Collect
+    app.command("fetch")(fetch.fetch)
     # Reference
     # Annotate and votes
     # Near-duplicates

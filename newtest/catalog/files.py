@@ -1,0 +1,91 @@
+"""The bytes of images: which are wanted, which are there, and why the others are not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from newtest.catalog import transaction
+
+__all__ = ["FileRow", "Wanted", "failures_by_kind", "file_of", "record", "wanted"]
+
+_SHOULD_HAVE_BYTES = "(i.url IS NOT NULL OR i.source NOT LIKE 'reference:%')"  # a reference may be ids alone
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An image without bytes that may be tried (again)."""
+
+    image_id: str
+    source: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """What became of one image's bytes. ``width`` and ``height`` in pixels as shown."""
+
+    image_id: str
+    state: str
+    fetched_at: str
+    sha256: str | None = None
+    num_bytes: int | None = None
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    kind: str | None = None
+    reason: str | None = None
+
+
+def wanted(
+    catalog: sqlite3.Connection, max_attempts: int, image_ids: Sequence[str] | None = None
+) -> list[Wanted]:
+    """Images without bytes, by id: never tried, or failed in fewer than ``max_attempts`` runs."""
+    rows = catalog.execute(
+        "SELECT i.image_id, i.source, i.url FROM images i LEFT JOIN files f USING (image_id)"
+        f" WHERE {_SHOULD_HAVE_BYTES} AND (f.image_id IS NULL OR (f.state = 'failed' AND f.attempts < ?))"
+        " ORDER BY i.image_id",
+        (max_attempts,),
+    )
+    chosen = None if image_ids is None else set(image_ids)
+    return [Wanted(*row) for row in rows if chosen is None or row[0] in chosen]
+
+
+def record(catalog: sqlite3.Connection, rows: Sequence[FileRow]) -> None:
+    """Store outcomes in one transaction; a failure counts one more attempt, and bytes that are there stay."""
+    with transaction(catalog):
+        catalog.executemany(
+            "INSERT INTO files"
+            " (image_id, state, fetched_at, sha256, num_bytes, format, width, height, kind, reason, attempts)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+            " ON CONFLICT (image_id) DO UPDATE SET state = excluded.state, fetched_at = excluded.fetched_at,"
+            " sha256 = excluded.sha256, num_bytes = excluded.num_bytes, format = excluded.format,"
+            " width = excluded.width, height = excluded.height, kind = excluded.kind, reason = excluded.reason,"
+            " attempts = attempts + 1 WHERE files.state = 'failed'",
+            [
+                (
+                    *(row.image_id, row.state, row.fetched_at, row.sha256, row.num_bytes, row.format),
+                    *(row.width, row.height, row.kind, row.reason),
+                )
+                for row in rows
+            ],
+        )
+
+
+def file_of(catalog: sqlite3.Connection, image_id: str) -> FileRow | None:
+    """The file row of one image, None before its first try."""
+    row = catalog.execute(
+        "SELECT image_id, state, fetched_at, sha256, num_bytes, format, width, height, kind, reason"
+        " FROM files WHERE image_id = ?",
+        (image_id,),
+    ).fetchone()
+    return None if row is None else FileRow(*row)
+
+
+def failures_by_kind(catalog: sqlite3.Connection) -> dict[str, int]:
+    """How many images have no bytes, by the kind of failure, most first."""
+    rows = catalog.execute(
+        "SELECT kind, count(*) FROM files WHERE state <> 'ok' GROUP BY kind ORDER BY count(*) DESC, kind"
+    )
+    return {str(kind): int(number) for kind, number in rows}

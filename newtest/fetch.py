@@ -1,0 +1,195 @@
+"""The stage that gets the bytes: images without a file are downloaded, checked, and stored by their sha256.
+
+Each image ends as one row: bytes, or a kind and a reason. Failures are tried again by the next run, up to
+``max_attempts`` runs; what is gone (404, 410) or asked to be left alone is not. Rows follow the bytes they speak of, so
+kill -9 loses at most the last quarter second's rows, whose bytes the next run finds again without storing them twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from newtest.catalog.files import FileRow, Wanted, record, wanted
+from newtest.download import DownloadConfig, Outcome, Request, download
+from newtest.errors import ImageError
+from newtest.images import ImageLimits, check_and_shrink
+from newtest.store import Store
+from newtest.study import Study, now
+
+__all__ = ["LOCAL_SOURCES", "DownloadConfig", "FetchConfig", "FetchSummary", "fetch_missing"]
+
+LOCAL_SOURCES = frozenset({"folder", "table"})
+"""Sources that the user's own disk feeds: only their images may have ``file:`` URLs."""
+
+_BATCH_ROWS, _BATCH_SECONDS = 256, 0.25
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """How images are fetched. ``thumbnail_side``: the longer side of what people are shown, in pixels."""
+
+    download: DownloadConfig = field(default_factory=DownloadConfig)
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    max_attempts: int = 3
+    thumbnail_side: int = 320
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class FetchSummary:
+    """What one run did: numbers of images, ``num_bytes`` of those stored, failures by kind."""
+
+    fetched: int
+    failed: int
+    gone: int
+    num_bytes: int
+    seconds: float
+    kinds: dict[str, int]
+
+
+def fetch_missing(
+    study: Study,
+    config: FetchConfig | None = None,
+    *,
+    image_ids: Sequence[str] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> FetchSummary:
+    """Get the bytes of all images that lack them (or of those among ``image_ids``); ``advance(1)`` after each.
+
+    Raises StudyError when another process fetches for this study, OSError when the disk is full: what was stored
+    by then stays, with its rows.
+    """
+    config = config or FetchConfig()
+    started = time.monotonic()
+    with study.exclusive("fetch"):
+        todo = wanted(study.catalog, config.max_attempts, image_ids)
+        ledger = _Ledger(study, advance)
+        try:
+            if todo:
+                asyncio.run(_fetch(todo, Store(study, "fetch"), config, ledger))
+        finally:
+            ledger.flush()
+    return ledger.summary(time.monotonic() - started)
+
+
+class _Ledger:
+    """Collects rows and writes them in batches, on the thread that owns the catalog."""
+
+    def __init__(self, study: Study, advance: Callable[[int], None] | None) -> None:
+        self._catalog, self._advance = study.catalog, advance
+        self._rows: list[FileRow] = []
+        self._states: Counter[str] = Counter()
+        self._kinds: Counter[str] = Counter()
+        self._num_bytes = 0
+
+    def add(self, row: FileRow) -> None:
+        self._rows.append(row)
+        self._states[row.state] += 1
+        self._num_bytes += row.num_bytes or 0
+        if row.kind is not None:
+            self._kinds[row.kind] += 1
+        if len(self._rows) >= _BATCH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            record(self._catalog, self._rows)
+            if self._advance is not None:
+                self._advance(len(self._rows))
+        self._rows = []
+
+    def summary(self, seconds: float) -> FetchSummary:
+        states = self._states
+        kinds = dict(sorted(self._kinds.items(), key=lambda item: (-item[1], item[0])))
+        return FetchSummary(states["ok"], states["failed"], states["gone"], self._num_bytes, seconds, kinds)
+
+
+async def _fetch(todo: Sequence[Wanted], store: Store, config: FetchConfig, ledger: _Ledger) -> None:
+    """Bytes come in by the event loop; they are decoded and written in threads, a bounded number at a time."""
+    loop = asyncio.get_running_loop()
+    room = asyncio.Semaphore(4 * config.threads)
+    ticking = loop.create_task(_tick(ledger))
+
+    async def keep(outcome: Outcome) -> None:
+        try:
+            ledger.add(await loop.run_in_executor(threads, _keep, outcome, store, config))
+        finally:
+            room.release()
+
+    try:
+        with ThreadPoolExecutor(config.threads, thread_name_prefix="decode") as threads:
+            async with asyncio.TaskGroup() as group, aclosing(_outcomes(todo, config)) as outcomes:
+                async for outcome in outcomes:
+                    await room.acquire()
+                    group.create_task(keep(outcome))
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None  # all fail alike, of a full disk
+    finally:
+        ticking.cancel()
+
+
+async def _tick(ledger: _Ledger) -> None:
+    """Rows are written while slow hosts are waited for."""
+    while True:
+        await asyncio.sleep(_BATCH_SECONDS)
+        ledger.flush()
+
+
+async def _outcomes(todo: Sequence[Wanted], config: FetchConfig) -> AsyncGenerator[Outcome, None]:
+    remote: list[Request] = []
+    for image in todo:
+        if image.url is None:
+            yield Outcome(image.image_id, None, "no-url", "its source gave no URL", permanent=True)
+        elif not _is_file(image.url):
+            remote.append(Request(image.image_id, image.url))
+        elif image.source in LOCAL_SOURCES or image.source.startswith("reference:"):
+            yield await asyncio.to_thread(_read_local, image, config)
+        else:
+            reason = f"a file: URL from {image.source}, which is no local source"
+            yield Outcome(image.image_id, None, "local-file", reason, permanent=True)
+    if remote:
+        async with aclosing(download(remote, config.download)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+
+def _is_file(url: str) -> bool:
+    return url[:5].lower() == "file:"
+
+
+def _read_local(image: Wanted, config: FetchConfig) -> Outcome:
+    """Read a file of the user's own; only regular files, no more bytes than allowed."""
+    path = Path(unquote(urlsplit(image.url or "").path))
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
+            if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+                return Outcome(image.image_id, None, "not-a-file", f"{path} is not a regular file")
+            return Outcome(image.image_id, handle.read(config.limits.max_bytes + 1))
+    except (OSError, ValueError) as error:
+        return Outcome(
+            image.image_id, None, "unreadable", f"{path}: {getattr(error, 'strerror', None) or error}"
+        )
+
+
+def _keep(outcome: Outcome, store: Store, config: FetchConfig) -> FileRow:
+    """Check and store what came; runs in a thread."""
+    if outcome.data is None:
+        state = "gone" if outcome.permanent else "failed"
+        return FileRow(outcome.key, state, now(), kind=outcome.kind, reason=outcome.reason)
+    try:
+        info, small = check_and_shrink(outcome.data, config.thumbnail_side, config.limits)
+    except ImageError as error:
+        return FileRow(outcome.key, "failed", now(), kind=error.kind, reason=str(error))
+    sha256 = store.put_image(outcome.data)
+    store.put_thumbnail(sha256, small)
+    return FileRow(outcome.key, "ok", now(), sha256, len(outcome.data), info.format, info.width, info.height)

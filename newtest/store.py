@@ -1,0 +1,52 @@
+"""Putting bytes into a study: content-addressed, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from newtest.study import Study
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Writes images and thumbnails of a study. Methods may be called from many threads at once.
+
+    Everything is first written to ``incoming/STAGE`` and then renamed. The stage must hold its lock
+    (``study.exclusive(STAGE)``), so whatever a killed run left in that folder is nobody's and is removed here.
+    """
+
+    def __init__(self, study: Study, stage: str) -> None:
+        self._study = study
+        self._incoming = study.root / "incoming" / stage
+        shutil.rmtree(self._incoming, ignore_errors=True)
+        self._incoming.mkdir(parents=True)
+
+    def put_image(self, data: bytes) -> str:
+        """Store the bytes as they are; returns their sha256, 64 hex digits. Raises OSError (a full disk)."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        target = self._study.image_path(sha256)
+        if not target.exists():
+            self._write(target, data)
+        return sha256
+
+    def put_thumbnail(self, sha256: str, data: bytes) -> None:
+        """Store what people are shown of an image. Raises OSError."""
+        self._write(self._study.thumbnail_path(sha256), data)
+
+    def _write(self, target: Path, data: bytes) -> None:
+        temporary = self._incoming / secrets.token_hex(8)
+        try:
+            with open(temporary, "xb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

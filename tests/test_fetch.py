@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from servers.images import ImageServer, made_photo, serving
+
+from newtest.catalog import transaction
+from newtest.catalog.files import failures_by_kind, file_of, wanted
+from newtest.download import DownloadConfig
+from newtest.errors import StudyError
+from newtest.fetch import FetchConfig, fetch_missing
+from newtest.study import Study
+
+CONFIG = FetchConfig(
+    DownloadConfig(allow_private=True, backoff=0.01, read_timeout=1.0, deadline=5.0), threads=2
+)
+
+
+@pytest.fixture
+def server() -> Iterator[ImageServer]:
+    with serving(ImageServer([made_photo(n) for n in range(40)])) as running:
+        yield running
+
+
+def study_of(root: Path, urls: Mapping[str, str | None], source: str = "flickr") -> Study:
+    study = Study(root, create=True)
+    with transaction(study.catalog):
+        study.catalog.executemany(
+            "INSERT INTO images (image_id, source, source_id, url) VALUES (?, ?, ?, ?)",
+            [(key, source, key, url) for key, url in urls.items()],
+        )
+    return study
+
+
+def stored(study: Study) -> dict[str, tuple[str, str | None]]:
+    rows = study.catalog.execute("SELECT image_id, state, sha256 FROM files ORDER BY image_id")
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def test_bytes_are_stored_as_they_came_under_their_hash(tmp_path: Path, server: ImageServer) -> None:
+    seen: list[int] = []
+    with study_of(tmp_path, {f"i{n}": server.url(f"photo/{n}.jpg") for n in range(10)}) as study:
+        summary = fetch_missing(study, CONFIG, advance=seen.append)
+        assert (summary.fetched, summary.failed, summary.gone) == (10, 0, 0)
+        assert sum(seen) == 10
+        for n in range(10):
+            row = file_of(study.catalog, f"i{n}")
+            assert row is not None and row.sha256 == hashlib.sha256(server.photos[n]).hexdigest()
+            assert study.image_path(row.sha256).read_bytes() == server.photos[n]
+            assert (row.format, row.width, row.height, row.num_bytes) == (
+                "JPEG",
+                160,
+                120,
+                len(server.photos[n]),
+            )
+            with PIL.Image.open(study.thumbnail_path(row.sha256)) as small:
+                assert small.size == (160, 120)
+        asked = sum(server.asked.values())
+        assert fetch_missing(study, CONFIG).fetched == 0
+        assert sum(server.asked.values()) == asked, "a second run downloads nothing twice"
+
+
+def test_every_failure_is_a_row_and_is_tried_again_up_to_a_limit(tmp_path: Path, server: ImageServer) -> None:
+    paths = {
+        "bomb": ("bomb.png", "too-many-pixels"),
+        "empty": ("empty.jpg", "empty"),
+        "forbidden": ("status-403/1.jpg", "http-403"),
+        "gone": ("status-404/1.jpg", "http-404"),
+        "half": ("half/1.jpg", "truncated"),
+        "noai": ("noai/1.jpg", "opted-out"),
+        "svg": ("script.svg", "not-an-image"),
+        "text": ("page.html", "not-an-image"),
+    }
+    urls = {key: server.url(path) for key, (path, _) in paths.items()} | {"none": None}
+    with study_of(tmp_path, urls) as study:
+        config = replace(CONFIG, max_attempts=2)
+        first = fetch_missing(study, config)
+        assert (first.fetched, first.failed, first.gone) == (0, 6, 3)
+        for key, (_, kind) in paths.items():
+            row = file_of(study.catalog, key)
+            assert row is not None and row.kind == kind and row.reason
+        assert file_of(study.catalog, "none").kind == "no-url"  # type: ignore[union-attr]
+        assert failures_by_kind(study.catalog)["not-an-image"] == 2
+        again = [row.image_id for row in wanted(study.catalog, 2)]
+        assert again == ["bomb", "empty", "forbidden", "half", "svg", "text"]
+        assert fetch_missing(study, config).failed == 6
+        assert fetch_missing(study, config).failed == 0, "given up after two runs"
+        assert server.asked["/status-404/1.jpg"] == 1, "what is gone is not asked for again"
+        assert not any((tmp_path / "images").rglob("*"))
+
+
+def test_a_failure_that_passes_is_mended_by_the_next_run(tmp_path: Path, server: ImageServer) -> None:
+    with study_of(tmp_path, {"i": server.url("flaky-4/1.jpg")}) as study:
+        config = replace(CONFIG, download=replace(CONFIG.download, retries=1))
+        assert fetch_missing(study, config).kinds == {"http-503": 1}
+        assert fetch_missing(study, config).kinds == {"http-503": 1}
+        assert fetch_missing(study, config).fetched == 1
+        row = file_of(study.catalog, "i")
+        assert row is not None and (row.state, row.kind, row.reason) == ("ok", None, None)
+
+
+def test_files_are_read_for_local_sources_only(tmp_path: Path) -> None:
+    photo = tmp_path / "a photo.jpg"
+    photo.write_bytes(made_photo(1))
+    os.mkfifo(tmp_path / "pipe.jpg")
+    urls = {
+        "ok": photo.as_uri(),
+        "pipe": (tmp_path / "pipe.jpg").as_uri(),
+        "absent": (tmp_path / "x.jpg").as_uri(),
+    }
+    with study_of(tmp_path / "local", urls, "folder") as study:
+        assert fetch_missing(study, CONFIG).kinds == {"not-a-file": 1, "unreadable": 1}
+        assert stored(study)["ok"][0] == "ok"
+    with study_of(tmp_path / "web", {"i": photo.as_uri()}, "openverse") as study:
+        assert fetch_missing(study, CONFIG).kinds == {"local-file": 1}
+
+
+def test_only_one_process_fetches_for_a_study(tmp_path: Path) -> None:
+    study = study_of(tmp_path, {})
+    with study, study.exclusive("fetch"), pytest.raises(StudyError, match="already running"):
+        fetch_missing(study, CONFIG)
+
+
+MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
+FETCH = [*MAIN, "fetch", "--allow-private", "--json", "--study"]
+
+
+def test_killed_at_many_moments_it_ends_like_an_undisturbed_run(tmp_path: Path, server: ImageServer) -> None:
+    server.latency = 0.02
+    urls = {f"i{n:02}": server.url(f"photo/{n}.jpg") for n in range(25)}
+    with study_of(tmp_path / "calm", urls) as calm:
+        fetch_missing(calm, CONFIG)
+        expected = stored(calm)
+    study_of(tmp_path / "killed", urls).close()
+    command = [*FETCH, str(tmp_path / "killed"), "--per-host", "1"]
+    dice = random.Random(0)
+    for _ in range(8):  # killed after a few more requests, at any moment of what follows them
+        enough = sum(server.asked.values()) + dice.randint(1, 6)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            while running.poll() is None and sum(server.asked.values()) < enough:
+                time.sleep(0.005)
+            time.sleep(dice.uniform(0, 0.3))
+            running.kill()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    with Study(tmp_path / "killed") as study:
+        assert stored(study) == expected
+        assert {p.name for p in (tmp_path / "killed" / "images").rglob("*") if p.is_file()} == {
+            sha for _, sha in expected.values()
+        }
+        assert not any((tmp_path / "killed" / "incoming" / "fetch").iterdir())
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, server: ImageServer) -> None:
+    """The process may write no file beyond 200 KiB (RLIMIT_FSIZE, as a quota would): the photo of 300 KiB fails."""
+    noise = PIL.Image.effect_noise((700, 700), 90)
+    noise.save(tmp_path / "big.png")
+    server.photos[1] = (tmp_path / "big.png").read_bytes()
+    assert len(server.photos[1]) > 300 * 1024
+    study_of(tmp_path / "s", {"small": server.url("photo/0.jpg")}).close()
+    subprocess.run([*FETCH, str(tmp_path / "s")], check=True, capture_output=True)
+    study_of(tmp_path / "s", {"big": server.url("photo/1.jpg")}).close()
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (250 * 1024, 250 * 1024))
+
+    full = subprocess.run([*FETCH, str(tmp_path / "s")], capture_output=True, text=True, preexec_fn=limit)
+    assert full.returncode == 1
+    assert full.stderr.count("\n") == 1 and "the disk is full" in full.stderr, full.stderr
+    with Study(tmp_path / "s") as study:
+        assert stored(study)["small"][0] == "ok" and "big" not in stored(study)
+        assert not any((tmp_path / "s" / "incoming" / "fetch").iterdir())
+    after = subprocess.run([*FETCH, str(tmp_path / "s")], capture_output=True, text=True)
+    assert (after.returncode, json.loads(after.stdout)["fetched"]) == (0, 1)
+
+
+def test_fetching_takes_the_time_of_the_work_not_of_the_slowest_first(
+    tmp_path: Path, server: ImageServer
+) -> None:
+    """While one URL hangs, the others are stored and their rows are written."""
+    urls = {"a-hangs": server.url("hang/0.jpg")} | {f"i{n}": server.url(f"photo/{n}.jpg") for n in range(20)}
+    study_of(tmp_path, urls).close()
+    with subprocess.Popen([*FETCH, str(tmp_path), "--timeout", "30"], stdout=subprocess.DEVNULL) as running:
+        try:
+            for _ in range(200):
+                with Study(tmp_path) as study:
+                    if (done := len(stored(study))) == 20:
+                        break
+                time.sleep(0.1)
+            assert done == 20
+            assert running.poll() is None, "the hanging one is still waited for"
+        finally:
+            running.kill()
