@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import fetch, status
+from newtest.cli import evaluate, fetch, report, status
 
 __all__ = ["attach"]
 
@@ -21,6 +21,8 @@ def attach(app: typer.Typer) -> None:
     # Review
     # Release
     # Evaluate and report
+    app.command("evaluate")(evaluate.evaluate)
+    app.add_typer(report.app, name="report")
     # The study as a whole
     app.command("status")(status.status)
     # Image-text pools

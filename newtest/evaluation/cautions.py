@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 __all__ = ["Caution"]
 
 
 @dataclass(frozen=True)
 class Caution:
-    """``kind`` is a short fixed word for counting; ``fatal`` says that the model got no result because of it."""
+    """``kind`` is a short fixed word for counting; ``fatal``: a result is missing, or lacks images, because of it."""
 
     kind: str
     source: str
@@ -18,6 +18,10 @@ class Caution:
     """One sentence: what was seen, and what is likely the reason."""
     model: str = ""
     fatal: bool = False
+
+    def to_json(self) -> dict[str, str | bool]:
+        """Plain values, for ``--json`` and ``report.json``."""
+        return asdict(self)
 
     def __str__(self) -> str:
         model = f": {self.model}" if self.model else ""

@@ -12,10 +12,11 @@ import pandas as pd
 from newtest.evaluation.drawing import COLORS, INK, Picture, axes_of, looks, picture, style
 from newtest.evaluation.line import Line
 from newtest.evaluation.line_model import predict
+from newtest.evaluation.results import pick
 from newtest.evaluation.scales import Scale, from_percent, ticks, to_percent
 from newtest.intervals import clopper_pearson
 
-__all__ = ["Curve", "Scatter", "draw_curves", "draw_histogram", "draw_matrix", "draw_scatter"]
+__all__ = ["Curve", "Scatter", "draw_curves", "draw_histogram", "draw_matrix", "draw_scatter", "scatter_of"]
 
 MOST_ERROR_BARS = 300
 """Above so many points error bars are a grey cloud, and are left out."""
@@ -91,6 +92,23 @@ def draw_scatter(scatter: Scatter) -> Picture:
         axes.legend(loc="upper left", handletextpad=0.5, labelspacing=0.35)
         alt = f"Accuracy on {scatter.y_label} against {scatter.x_label}, {len(shown)} models"
         return picture(figure, scatter.name, alt, hover)
+
+
+def scatter_of(
+    table: pd.DataFrame, sets: tuple[str, str], scale: Scale, line: Line | None, name: str = "scatter"
+) -> Scatter:
+    """The points of a results table for (original, new); models that lack one of the two have none."""
+    original, new = sets
+    one, two = (pick(table, name).set_index("model") for name in sets)
+    models = sorted(set(one.index) & set(two.index))
+    one, two = one.loc[models], two.loc[models]
+    points = pd.DataFrame(
+        {"model": models, "group": one["group"].where(one["group"] != "", two["group"]).to_numpy()}
+    )
+    for axis, part in (("x", one), ("y", two)):
+        points[axis] = part["accuracy"].to_numpy(dtype=np.float64)
+        points[f"n_{axis}"] = part["n"].to_numpy(dtype=np.float64, na_value=np.nan)
+    return Scatter(points.dropna(subset=["x", "y"]), original, new, scale, line, name)
 
 
 def draw_histogram(

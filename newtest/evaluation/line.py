@@ -98,7 +98,7 @@ def fit_line(results: Results, options: LineOptions, correct: Sequence[pd.DataFr
         model: "excluded"
         for model in wide.index
         if any(fnmatchcase(model, pattern) for pattern in options.exclude)
-    } | dict.fromkeys(results.left_out, "left out by the table's convention (repeats another model)")
+    } | dict.fromkeys(results.left_out, "repeats another model, by the testbed's own convention")
     wide["fitted"] = ~wide.index.isin(list(excluded))
     if options.group is not None:
         wide["fitted"] &= wide["group"] == options.group
@@ -153,7 +153,9 @@ def _points(table: pd.DataFrame, options: LineOptions) -> tuple[pd.DataFrame, li
             if np.isnan(value):
                 reasons.setdefault(str(model), f"no accuracy on {name}")
             elif options.scale != "linear" and not 0 < value < 100:
-                reasons.setdefault(str(model), f"{value:g} % on {name} is infinite on the {options.scale} scale")
+                reasons.setdefault(
+                    str(model), f"{value:g} % on {name} is infinite on the {options.scale} scale"
+                )
     kept = wide[~wide.index.isin(list(reasons))].sort_index()
     group = options.group
     noted = [(m, r) for m, r in reasons.items() if group is None or wide.at[m, "group"] == group]

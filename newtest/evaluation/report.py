@@ -19,7 +19,7 @@ from newtest import __version__
 from newtest.config import canonical_json
 from newtest.errors import EvaluationError
 from newtest.evaluation.drawing import Picture
-from newtest.evaluation.figures import Scatter, draw_histogram, draw_scatter
+from newtest.evaluation.figures import draw_histogram, draw_scatter, scatter_of
 from newtest.evaluation.gap import decompose
 from newtest.evaluation.line import Line, LineOptions, fit_line
 from newtest.evaluation.results import Results, as_results
@@ -218,7 +218,9 @@ def _accuracies(
         except EvaluationError as error:
             comparison["no_line"] = str(error)
         pictures.append(
-            draw_scatter(_scatter(table, original, name, inputs.scale, line, f"scatter-{comparison['slug']}"))
+            draw_scatter(
+                scatter_of(table, (original, name), inputs.scale, line, f"scatter-{comparison['slug']}")
+            )
         )
         numbers["comparisons"].append(comparison)
 
@@ -228,25 +230,6 @@ def _line(inputs: ReportInputs, results: Results, name: str) -> Line:
     sets = (inputs.original, name)
     correct = [inputs.correct[s] for s in sets] if all(s in inputs.correct for s in sets) else None
     return fit_line(results, options, correct)
-
-
-def _scatter(
-    table: pd.DataFrame, original: str, new: str, scale: Scale, line: Line | None, name: str
-) -> Scatter:
-    wide = table[table["set"].isin([original, new])].pivot(
-        index="model", columns="set", values=["accuracy", "n"]
-    )
-    points = pd.DataFrame(
-        {
-            "model": wide.index,
-            "group": table.groupby("model")["group"].max().reindex(wide.index).to_numpy(),
-            "x": wide["accuracy"][original].to_numpy(dtype=np.float64),
-            "y": wide["accuracy"][new].to_numpy(dtype=np.float64),
-            "n_x": wide["n"][original].to_numpy(dtype=np.float64, na_value=np.nan),
-            "n_y": wide["n"][new].to_numpy(dtype=np.float64, na_value=np.nan),
-        }
-    ).dropna(subset=["x", "y"])
-    return Scatter(points, original, new, scale, line, name)
 
 
 def _page(numbers: dict[str, Any], pictures: Sequence[Picture], thumbnails: list[list[str | None]]) -> str:

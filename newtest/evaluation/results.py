@@ -17,7 +17,16 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.cautions import Caution
 
-__all__ = ["RESULT_COLUMNS", "Results", "Unit", "as_results", "pick", "read_frame", "read_results"]
+__all__ = [
+    "RESULT_COLUMNS",
+    "Results",
+    "Unit",
+    "as_results",
+    "pick",
+    "read_frame",
+    "read_results",
+    "with_groups",
+]
 
 RESULT_COLUMNS = ("model", "set", "k", "n", "accuracy", "group", "base")
 Unit = Literal["auto", "percent", "fraction"]
@@ -37,12 +46,15 @@ class Results:
     """Models that stay in the table but are not to be fitted, by the table's own convention."""
 
 
-def read_results(paths: Iterable[Path], *, groups: Path | None = None, unit: Unit = "auto") -> Results:
+def read_results(
+    paths: Iterable[Path], *, groups: Path | None = None, unit: Unit = "auto", metric: str = "top1"
+) -> Results:
     """Read result tables (CSV, TSV, Parquet; long or wide) into one.
 
     A long table has ``model``, ``set`` and either ``accuracy`` or ``k`` and ``n``, optionally ``group`` and ``base``.
     A table with ``model`` and no ``set`` is wide: every other numeric column is a set, its cells accuracies. ``groups``
     is a table of model and type; without it a ``model_types.csv`` beside a wide table is taken, as in the testbed.
+    A table may have a column ``metric`` (f1, em, ...) with its value in ``accuracy`` or ``value``: ``metric`` picks.
     Raises EvaluationError for files that are no such table.
     """
     parts, left_out = [], []
@@ -51,11 +63,11 @@ def read_results(paths: Iterable[Path], *, groups: Path | None = None, unit: Uni
         frame = read_frame(path)
         types = groups or (path.with_name(_TYPES_FILE) if "set" not in frame.columns else None)
         if types is not None and (groups or types.exists()):
-            frame = _with_groups(frame, types)
+            frame = with_groups(frame, types)
             left_out += [
                 model for model in _TESTBED_REPEATS if not groups and (frame["model"] == model).any()
             ]
-        results = as_results(frame, source=path.name, unit=unit)
+        results = as_results(_of_metric(frame, metric, path), source=path.name, unit=unit)
         parts.append(results.table)
         cautions += results.cautions
     if not parts:
@@ -138,6 +150,25 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise EvaluationError(f"{path}: not a readable table ({str(error).splitlines()[0]})") from error
 
 
+def _of_metric(frame: pd.DataFrame, metric: str, path: Path) -> pd.DataFrame:
+    if "metric" not in frame.columns:
+        if metric == "top1":
+            return frame
+        if metric not in frame.columns:
+            raise EvaluationError(f"{path}: neither a column {metric!r} nor a column 'metric'")
+        return frame.drop(columns=["k", "n", "accuracy"], errors="ignore").rename(
+            columns={metric: "accuracy"}
+        )
+    known = sorted(frame["metric"].astype(str).unique())
+    wanted = known[0] if metric == "top1" and len(known) == 1 else metric
+    rows = frame[frame["metric"].astype(str) == wanted]
+    if rows.empty:
+        raise EvaluationError(
+            f"{path}: no metric {metric!r}; there are {', '.join(known)} (choose with --metric)"
+        )
+    return rows.drop(columns="metric").rename(columns={"value": "accuracy"})
+
+
 def _longer(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     kept = [name for name in ("model", "group", "base") if name in frame.columns]
     if frame["model"].duplicated().any():
@@ -152,7 +183,8 @@ def _longer(frame: pd.DataFrame, source: str) -> pd.DataFrame:
     return long.dropna(subset=["accuracy"]) if long["accuracy"].notna().any() else long
 
 
-def _with_groups(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+def with_groups(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The rows with ``group`` taken from a table of ``model`` and ``type`` (or ``group``). Raises EvaluationError."""
     types = read_frame(path)
     if "model" not in types.columns or not {"type", "group"} & set(types.columns):
         raise EvaluationError(f"{path}: a table of groups has the columns 'model' and 'type' (or 'group')")

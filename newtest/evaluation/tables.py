@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from newtest.errors import UsageError
+from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.results import pick
+from newtest.evaluation.store import StoredSet
 from newtest.intervals import clopper_pearson
 
-__all__ = ["Form", "accuracy_table", "by_column", "render"]
+__all__ = ["Form", "accuracy_table", "by_column", "plain_rows", "render", "table_by"]
 
 Form = Literal["markdown", "csv", "latex"]
 
@@ -77,6 +78,54 @@ def by_column(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:
         )
     columns = ["model", name, "k", "n", "accuracy", "lo", "hi"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def table_by(sets: Sequence[StoredSet], column: str) -> pd.DataFrame:
+    """``by_column`` over several sets, with a column ``set``. ``frequency`` is cut into bins of a fifth, the last closed.
+
+    Raises EvaluationError for a column that a set's images do not have.
+    """
+    parts = []
+    for stored in sets:
+        if column == "frequency":
+            values = frequency_bins(stored.images, stored.name)
+        elif column in stored.images.columns:
+            values = stored.images[column]
+        else:
+            known = ", ".join(map(str, stored.images.columns))
+            raise EvaluationError(
+                f"{stored.name}: its images have no column {column!r}; there are {known}, and frequency"
+            )
+        part = by_column(stored.correct, values.rename(column))
+        part.insert(0, "set", stored.name)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def frequency_bins(images: pd.DataFrame, name: str) -> pd.Series:
+    """The selection frequency's bin, "0.0-0.2" to "0.8-1.0", missing where nobody was asked; lower ends belong to a bin.
+
+    Raises EvaluationError when the images have no counts.
+    """
+    if not {"num_selected", "num_shown"} <= set(images.columns):
+        raise EvaluationError(
+            f"{name}: its images have no num_selected and num_shown, so there is no frequency"
+        )
+    selected = pd.to_numeric(images["num_selected"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    shown = pd.to_numeric(images["num_shown"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    asked = shown > 0
+    # 5 k // n in whole numbers: 3 of 5 is in [0.6, 0.8), whatever 0.6 is in binary.
+    fifth = np.minimum(5 * np.where(asked, selected, 0) // np.where(asked, shown, 1), 4).astype(int)
+    names = np.array([f"{at / 5:.1f}-{(at + 1) / 5:.1f}" for at in range(5)], dtype=object)[fifth]
+    return pd.Series(np.where(asked, names, None), index=images.index, name="frequency")
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, object]]:
+    """The rows as plain values for JSON; missing is None."""
+    return [
+        {str(key): None if pd.isna(value) else value for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]
 
 
 def render(table: pd.DataFrame, form: str) -> str:

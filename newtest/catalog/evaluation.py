@@ -1,0 +1,62 @@
+"""What the evaluation reads: the members of a revision or a reference, with their votes and their bytes."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pandas as pd
+
+from newtest.errors import EvaluationError
+
+__all__ = ["members", "revision_facts"]
+
+_COUNTS = """
+    SELECT image_id, wnid, sum(selected) AS num_selected, count(*) AS num_shown FROM (
+        SELECT image_id, wnid, selected FROM votes WHERE worker NOT IN (SELECT worker FROM excluded_workers)
+    ) GROUP BY image_id, wnid
+"""
+
+
+def members(catalog: sqlite3.Connection, name: str) -> pd.DataFrame:
+    """image_id, wnid, num_selected, num_shown (missing where nobody was asked), sha256 (missing where there are no bytes),
+    in the order of (wnid, image_id). Raises EvaluationError for a name that is neither a revision nor a reference.
+    """
+    if catalog.execute("SELECT 1 FROM revisions WHERE name = ?", (name,)).fetchone():
+        sql = """
+            SELECT m.image_id, m.wnid, m.num_selected, m.num_shown, f.sha256
+            FROM revision_members m LEFT JOIN files f ON f.image_id = m.image_id
+            WHERE m.revision = ? ORDER BY m.wnid, m.image_id
+        """
+    elif catalog.execute("SELECT 1 FROM references_ WHERE name = ?", (name,)).fetchone():
+        sql = f"""
+            SELECT m.image_id, m.wnid,
+                   coalesce(v.num_selected, 0) + coalesce(c.num_selected, 0) AS num_selected,
+                   nullif(coalesce(v.num_shown, 0) + coalesce(c.num_shown, 0), 0) AS num_shown, f.sha256
+            FROM reference_members m
+            LEFT JOIN ({_COUNTS}) v ON v.image_id = m.image_id AND v.wnid = m.wnid
+            LEFT JOIN (SELECT image_id, wnid, sum(num_selected) AS num_selected, sum(num_shown) AS num_shown
+                       FROM vote_counts GROUP BY image_id, wnid) c ON c.image_id = m.image_id AND c.wnid = m.wnid
+            LEFT JOIN files f ON f.image_id = m.image_id
+            WHERE m.reference = ? ORDER BY m.wnid, m.image_id
+        """
+    else:
+        known = [
+            row[0]
+            for row in catalog.execute("SELECT name FROM revisions UNION ALL SELECT name FROM references_")
+        ]
+        raise EvaluationError(
+            f"no file, revision or reference {name!r}; the study has {', '.join(known) or 'none yet'}"
+        )
+    rows = catalog.execute(sql, (name,)).fetchall()
+    columns = ["image_id", "wnid", "num_selected", "num_shown", "sha256"]
+    return pd.DataFrame([tuple(row) for row in rows], columns=columns)
+
+
+def revision_facts(catalog: sqlite3.Connection, name: str) -> dict[str, str | int] | None:
+    """What is known of a revision: reference, members, seed and strategy are in ``config`` (JSON); None if there is none."""
+    row = catalog.execute(
+        "SELECT config, reference, parent, simulated, incomplete, created_at, members_hash,"
+        " (SELECT count(*) FROM revision_members WHERE revision = name) AS members FROM revisions WHERE name = ?",
+        (name,),
+    ).fetchone()
+    return dict(row) if row else None

