@@ -14,7 +14,8 @@
     ├── SamplingError            a class that cannot be filled, an impossible configuration
     ├── ReleaseError             a release that cannot be written or does not check out
     ├── EvaluationError          predictions or accuracies that cannot be scored
-    └── PoolError                a pool, layer or subset that cannot be read
+    ├── PoolError                a pool, layer or subset that cannot be read
+    └── WeightsError             a checkpoint that cannot be read, or checkpoints that do not fit each other
 
 Failures of single items (one download, one image) are not exceptions but rows with a reason.
 """
@@ -35,6 +36,7 @@ __all__ = [
     "StudyError",
     "UsageError",
     "VotesError",
+    "WeightsError",
 ]
 
 
@@ -103,3 +105,7 @@ class EvaluationError(NewtestError):
 
 class PoolError(NewtestError):
     """A pool, a layer or a subset that cannot be read."""
+
+
+class WeightsError(NewtestError):
+    """A checkpoint that cannot be read (or is refused), or checkpoints that do not fit each other."""

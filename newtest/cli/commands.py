@@ -27,3 +27,4 @@ def attach(app: typer.Typer) -> None:
     app.command("status")(status.status)
     # Image-text pools
     # CLIP as a measuring instrument
+    app.add_typer(merge.app, name="merge")

@@ -1,0 +1,125 @@
+"""newtest merge wise | uniform | greedy"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, note, print_json, print_table
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Merge checkpoints: WiSE-FT's interpolation, uniform and greedy soups. Streamed; no network is built.",
+    no_args_is_help=True,
+)
+
+Checkpoints = Annotated[
+    list[Path], typer.Argument(metavar="CHECKPOINT...", help=".safetensors, .npz, or PyTorch state dicts.")
+]
+Out = Annotated[Path, typer.Option("--out", help="The merged checkpoint: .safetensors or .npz.")]
+
+
+@app.command("wise")
+def wise(
+    zeroshot: Annotated[Path, typer.Option("--zeroshot", help="The model before fine-tuning (alpha 0).")],
+    finetuned: Annotated[Path, typer.Option("--finetuned", help="The model after fine-tuning (alpha 1).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for alpha-X.safetensors and sweep.json.")],
+    alphas: Annotated[str, typer.Option("--alphas", help="FIRST:LAST:STEP, or a list with commas.")] = "0.5",
+    score_command: Annotated[
+        str | None,
+        typer.Option(
+            "--score-command",
+            help='Run for each checkpoint; prints {"in_distribution": A, "shifted": B} as its last line.',
+        ),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Interpolate between a zero-shot and a fine-tuned model; choose alpha on in-distribution data only.
+
+    Example: newtest merge wise --zeroshot zs.safetensors --finetuned ft.safetensors --alphas 0:1:.05 --out wise
+    """
+    from newtest.clip.weights import parse_alphas
+    from newtest.clip.weights.sweep import choose, command_score, sweep
+
+    score = None if score_command is None else command_score(score_command)
+    points = sweep(zeroshot, finetuned, parse_alphas(alphas), out, score=score)
+    chosen = choose(points) if score is not None else None
+    if chosen is not None:
+        from newtest.evaluation.alpha import write_alpha_curve
+
+        write_alpha_curve([(point.alpha, point.scores) for point in points], chosen.alpha, out)
+    if json:
+        print_json(
+            {
+                "points": [{"alpha": p.alpha, "checkpoint": str(out / p.checkpoint), **p.scores} for p in points],
+                "chosen": None if chosen is None else chosen.alpha,
+            }
+        )
+        return
+    names = sorted({name for point in points for name in point.scores})
+    rows = [(p.alpha, str(out / p.checkpoint), *(p.scores.get(name) for name in names)) for p in points]
+    print_table(["alpha", "checkpoint", *names], rows)
+    if chosen is not None:
+        note(f"chosen on in-distribution data only: alpha {chosen.alpha:g} (curve: {out / 'alpha-curve.png'})")
+
+
+@app.command("uniform")
+def uniform(checkpoints: Checkpoints, out: Out, json: JsonFlag = False) -> None:
+    """The mean of all checkpoints' weights.
+
+    Example: newtest merge uniform run1.safetensors run2.safetensors run3.safetensors --out soup.safetensors
+    """
+    from newtest.clip.weights import uniform_soup
+
+    uniform_soup(checkpoints, out)
+    if json:
+        print_json({"out": str(out), "checkpoints": [str(path) for path in checkpoints]})
+    else:
+        note(f"{out}: the mean of {len(checkpoints)} checkpoints")
+
+
+@app.command("greedy")
+def greedy(
+    checkpoints: Checkpoints,
+    out: Out,
+    score_command: Annotated[
+        str, typer.Option("--score-command", help="Prints a checkpoint's score on held-out data; {checkpoint} is its path.")
+    ],
+    scores: Annotated[
+        Path | None,
+        typer.Option("--scores", help="JSON: checkpoint file name -> its own held-out score, where they are known."),
+    ] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="Every decision, a line each (JSON).")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """The greedy soup: by falling held-out score, a model stays if the soup's score does not fall.
+
+    Example: newtest merge greedy runs/*.safetensors --score-command 'python held_out.py {checkpoint}' --out soup.safetensors
+    """
+    from dataclasses import asdict
+
+    from newtest.clip.weights import Ingredient, greedy_soup
+    from newtest.clip.weights.soups import read_scores
+    from newtest.clip.weights.sweep import IN_DISTRIBUTION, command_score
+
+    measure = command_score(score_command)
+
+    def held_out(path: Path) -> float:
+        return measure(path)[IN_DISTRIBUTION]
+
+    known = {} if scores is None else read_scores(scores)
+    ingredients = [
+        Ingredient(path.name, path, known[path.name] if path.name in known else held_out(path)) for path in checkpoints
+    ]
+    steps = greedy_soup(ingredients, held_out, out, log=log or out.with_suffix(".log.jsonl"))
+    if json:
+        print_json({"out": str(out), "steps": [asdict(step) for step in steps]})
+        return
+    print_table(
+        ["tried", "its score", "soup before", "soup with it", "stays"],
+        [(s.tried, s.own_score, s.before, s.with_it, "yes" if s.added else "no") for s in steps],
+    )
+    note(f"{out}: {sum(step.added for step in steps)} of {len(steps)} checkpoints")

@@ -1,0 +1,21 @@
+"""Arithmetic on checkpoints: WiSE-FT's interpolation and model soups, streamed tensor by tensor.
+
+No network is built and no code from a checkpoint is run; peak memory is a few pieces of a tensor, whatever the
+checkpoint's size.
+"""
+
+from newtest.clip.weights.interpolate import interpolate, parse_alphas
+from newtest.clip.weights.soups import GreedyStep, Ingredient, greedy_soup, uniform_soup
+from newtest.clip.weights.tensors import TensorFile, TensorInfo, open_tensors
+
+__all__ = [
+    "GreedyStep",
+    "Ingredient",
+    "TensorFile",
+    "TensorInfo",
+    "greedy_soup",
+    "interpolate",
+    "open_tensors",
+    "parse_alphas",
+    "uniform_soup",
+]

@@ -1,0 +1,146 @@
+"""Model soups (Wortsman et al. 2022): the mean of the weights of several fine-tuned models, all or greedily chosen."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from newtest.clip.weights.arithmetic import check_alike, weighted_sum
+from newtest.clip.weights.tensors import open_tensors
+from newtest.clip.weights.writing import check_writable, write_tensors
+from newtest.config import fingerprint
+from newtest.errors import UsageError, WeightsError
+from newtest.files import sha256_of
+
+__all__ = ["GreedyStep", "Ingredient", "by_score", "greedy_soup", "read_scores", "uniform_soup"]
+
+Score = Callable[[Path], float]
+"""A checkpoint -> its score on held-out data; larger is better."""
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A fine-tuned model and its own score on held-out data (larger is better)."""
+
+    name: str
+    path: Path
+    score: float
+
+
+@dataclass(frozen=True)
+class GreedyStep:
+    """One decision: the model tried, the soup's held-out score before and with it, and whether it stays."""
+
+    tried: str
+    own_score: float
+    before: float | None
+    with_it: float
+    added: bool
+
+
+def uniform_soup(checkpoints: Sequence[Path], out: Path) -> None:
+    """Write the mean of the checkpoints; integers are copied from the first. Raises WeightsError and UsageError."""
+    if not checkpoints:
+        raise UsageError("a soup needs at least one checkpoint")
+    check_writable(out)
+    files = [open_tensors(path) for path in checkpoints]
+    check_alike(files)
+    weights = [1 / len(files)] * len(files)
+
+    def pieces(name: str) -> Iterator[npt.NDArray[Any]]:
+        if len(files) == 1 or not files[0].tensors[name].is_float:
+            return files[0].pieces(name)
+        return weighted_sum(files, weights, name)
+
+    write_tensors(out, files[0].tensors, pieces)
+
+
+def read_scores(path: Path) -> dict[str, float]:
+    """Checkpoint file name -> held-out score, from a JSON object. Raises WeightsError."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): float(value) for name, value in rows.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(f"{path}: must be a JSON object of file names and scores ({error})") from error
+
+
+def by_score(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
+    """Best held-out score first; equal scores in the order given."""
+    return sorted(ingredients, key=lambda ingredient: -ingredient.score)
+
+
+def greedy_soup(ingredients: Sequence[Ingredient], score: Score, out: Path, *, log: Path) -> list[GreedyStep]:
+    """The greedy soup: go through the models by falling held-out score, keep one if the soup's score does not fall.
+
+    The first model is the first soup and scores what it scored alone. Every decision is a line of ``log`` (JSON),
+    written once it is made; run again with the same ingredients, decisions that stand there are not computed again.
+    A log of other ingredients raises WeightsError. Returns the decisions; ``out`` is the soup.
+    """
+    if not ingredients:
+        raise UsageError("a soup needs at least one checkpoint")
+    check_writable(out)
+    ordered = by_score(ingredients)
+    identity = fingerprint([(i.name, i.score, sha256_of(i.path)) for i in ordered])
+    steps = _decided(log, identity)
+    trial = out.with_name(f".{out.stem}.trial{out.suffix}")
+    for ingredient in ordered[len(steps) :]:
+        members = [*_members(steps, ordered), ingredient]
+        before = next((step.with_it for step in reversed(steps) if step.added), None)
+        try:
+            if len(members) > 1:
+                uniform_soup([member.path for member in members], trial)
+                reached = score(trial)
+            else:
+                reached = ingredient.score
+        finally:
+            trial.unlink(missing_ok=True)
+        step = GreedyStep(
+            ingredient.name, ingredient.score, before, reached, before is None or reached >= before
+        )
+        _append(log, {"ingredients": identity, **asdict(step)})
+        steps.append(step)
+    uniform_soup([member.path for member in _members(steps, ordered)], out)
+    return steps
+
+
+def _members(steps: Sequence[GreedyStep], ordered: Sequence[Ingredient]) -> list[Ingredient]:
+    return [ingredient for step, ingredient in zip(steps, ordered, strict=False) if step.added]
+
+
+def _decided(log: Path, identity: str) -> list[GreedyStep]:
+    """The decisions that a run before this one wrote; a last line cut short by a kill is dropped."""
+    if not log.exists():
+        return []
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    if len(whole) < len(lines):
+        with open(log, "r+", encoding="utf-8") as handle:
+            handle.truncate(sum(len(line.encode()) for line in whole))
+    steps = []
+    for line in whole:
+        try:
+            row = json.loads(line)
+            if row.pop("ingredients") != identity:
+                raise WeightsError(
+                    f"{log}: is the log of other ingredients or scores; give this soup its own --log"
+                )
+            steps.append(GreedyStep(**row))
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError(
+                f"{log}: is not a log of ours ({error}); give this soup its own --log"
+            ) from error
+    return steps
+
+
+def _append(log: Path, row: dict[str, Any]) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "a", encoding="utf-8") as handle:
+        handle.write(json.dumps(row) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())

@@ -1,0 +1,115 @@
+"""The alpha sweep of WiSE-FT: one checkpoint an alpha, each scored, the alpha chosen on in-distribution data only."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from newtest.clip.weights.interpolate import interpolate
+from newtest.config import fingerprint
+from newtest.errors import UsageError, WeightsError
+from newtest.files import sha256_of, write_atomic
+
+__all__ = ["SweepPoint", "choose", "command_score", "sweep"]
+
+IN_DISTRIBUTION = "in_distribution"
+
+
+@dataclass(frozen=True)
+class SweepPoint:
+    """An alpha, its checkpoint, and what it scored (empty where nothing was scored)."""
+
+    alpha: float
+    checkpoint: str
+    scores: Mapping[str, float]
+
+
+def sweep(
+    zeroshot: Path,
+    finetuned: Path,
+    alphas: Sequence[float],
+    out: Path,
+    *,
+    score: Callable[[Path], Mapping[str, float]] | None = None,
+) -> list[SweepPoint]:
+    """Write ``out/alpha-X.safetensors`` for each alpha and score it; ``out/sweep.json`` holds what is done.
+
+    Run again after a kill it goes on behind the last finished alpha. Raises WeightsError, also when ``out`` holds the
+    sweep of other checkpoints.
+    """
+    identity = fingerprint([sha256_of(zeroshot), sha256_of(finetuned)])
+    record = out / "sweep.json"
+    done = _read(record, identity)
+    for alpha in alphas:
+        point = done.get(alpha)
+        name = f"alpha-{alpha:g}.safetensors"
+        if point is None or not (out / name).exists():
+            interpolate(zeroshot, finetuned, alpha, out / name)
+            point = SweepPoint(alpha, name, {})
+        if score is not None and not point.scores:
+            point = SweepPoint(alpha, name, dict(score(out / name)))
+        done[alpha] = point
+        rows = [asdict(done[key]) for key in sorted(done)]
+        write_atomic(record, json.dumps({"inputs": identity, "points": rows}, indent=1) + "\n")
+    return [done[alpha] for alpha in alphas]
+
+
+def choose(points: Sequence[SweepPoint]) -> SweepPoint:
+    """The point with the best ``in_distribution`` score; of equals the one whose alpha is nearest to 1/2.
+
+    Shifted data has no say: an alpha chosen on it would make its accuracy there mean nothing. Raises WeightsError
+    without scores.
+    """
+    scored = [point for point in points if IN_DISTRIBUTION in point.scores]
+    if not scored:
+        raise WeightsError(f"no alpha can be chosen: no point has a score named {IN_DISTRIBUTION!r}")
+    return max(scored, key=lambda point: (point.scores[IN_DISTRIBUTION], -abs(point.alpha - 0.5)))
+
+
+def command_score(command: str) -> Callable[[Path], dict[str, float]]:
+    """A scorer that runs ``command`` (no shell) with ``{checkpoint}`` filled in.
+
+    The last line that it prints is a number, or a JSON object of numbers such as
+    ``{"in_distribution": 76.2, "shifted": 63.1}``. A bare number counts as in_distribution.
+    """
+    words = shlex.split(command)
+    if not any("{checkpoint}" in word for word in words):
+        raise UsageError("the score command must name {checkpoint} where the file's path belongs")
+
+    def score(path: Path) -> dict[str, float]:
+        filled = [word.replace("{checkpoint}", str(path)) for word in words]
+        try:
+            ended = subprocess.run(filled, stdout=subprocess.PIPE, text=True, check=False)
+        except OSError as error:
+            raise WeightsError(f"the score command cannot be started: {filled[0]}: {error.strerror}") from error
+        if ended.returncode:
+            raise WeightsError(f"the score command failed with exit code {ended.returncode} on {path}")
+        lines = ended.stdout.strip().splitlines()
+        try:
+            value = json.loads(lines[-1])
+            named = value if isinstance(value, dict) else {IN_DISTRIBUTION: value}
+            return {str(key): float(number) for key, number in named.items()}
+        except (IndexError, ValueError, TypeError) as error:
+            raise WeightsError(
+                f"the score command must end with a number or a JSON object of numbers, it printed {lines[-1:]} for {path}"
+            ) from error
+
+    return score
+
+
+def _read(record: Path, identity: str) -> dict[float, SweepPoint]:
+    if not record.exists():
+        return {}
+    try:
+        held = json.loads(record.read_text(encoding="utf-8"))
+        points = [SweepPoint(**row) for row in held["points"]]
+        same = held["inputs"] == identity
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{record}: is not a sweep of ours ({error}); give another --out") from error
+    if not same:
+        raise WeightsError(f"{record}: is the sweep of other checkpoints; give another --out")
+    return {point.alpha: point for point in points}

@@ -1,0 +1,85 @@
+"""PyTorch checkpoints, tensors only: the one file of this room that imports torch."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.clip.weights.tensors import PIECE, TensorInfo
+from newtest.errors import MissingExtra, WeightsError
+
+__all__ = ["TorchFile"]
+
+NESTS = ("state_dict", "model_state_dict", "model")
+"""Where training scripts keep the state dict within a checkpoint."""
+
+
+class TorchFile:
+    """A zip-format PyTorch checkpoint, memory-mapped, unpickled with ``weights_only``: code in it is never run."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtra("torch", "clip") from error
+        if not zipfile.is_zipfile(path):
+            raise WeightsError(
+                f"{path}: not a PyTorch checkpoint of version 1.6 or later; load and torch.save it once more with a "
+                "PyTorch that you trust it with, or convert it to safetensors"
+            )
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except pickle.UnpicklingError as error:
+            raise WeightsError(
+                f"{path}: refused: it holds more than tensors, and code in a checkpoint is never run "
+                f"({str(error).strip().splitlines()[0]}); convert it to safetensors where you trust it"
+            ) from error
+        except (RuntimeError, EOFError, KeyError, ValueError) as error:
+            raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint ({error})") from error
+        names = {
+            torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+            torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
+            torch.uint8: "U8", torch.bool: "BOOL",
+        }  # fmt: skip
+        self.path = path
+        self._tensors = _state_dict(loaded, torch.Tensor, path)
+        for name, tensor in self._tensors.items():
+            if tensor.dtype not in names:
+                raise WeightsError(
+                    f"{path}: tensor {name!r} has dtype {tensor.dtype}, which cannot be merged"
+                )
+        self.tensors: Mapping[str, TensorInfo] = {
+            name: TensorInfo(names[tensor.dtype], tuple(tensor.shape))
+            for name, tensor in self._tensors.items()
+        }
+        self._bits = torch.int16
+
+    def pieces(self, name: str) -> Iterator[npt.NDArray[Any]]:
+        flat = self._tensors[name].detach().contiguous().reshape(-1)
+        if self.tensors[name].dtype == "BF16":
+            flat = flat.view(self._bits)
+        for start in range(0, flat.numel(), PIECE):
+            piece: npt.NDArray[Any] = flat[start : start + PIECE].numpy()
+            yield piece.view(np.uint16) if self.tensors[name].dtype == "BF16" else piece
+
+
+def _state_dict(loaded: Any, tensor: type, path: Path) -> dict[str, Any]:
+    for nest in NESTS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(nest), dict):
+            loaded = loaded[nest]
+            break
+    if (
+        not isinstance(loaded, dict)
+        or not loaded
+        or not all(isinstance(value, tensor) for value in loaded.values())
+    ):
+        raise WeightsError(
+            f"{path}: holds no state dict (names to tensors), also not under {', '.join(NESTS)}"
+        )
+    return {str(name): value for name, value in loaded.items()}
