@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import evaluate, fetch, report, status
+from newtest.cli import evaluate, fetch, merge, report, status
 
 __all__ = ["attach"]
 

@@ -54,7 +54,9 @@ def wise(
     if json:
         print_json(
             {
-                "points": [{"alpha": p.alpha, "checkpoint": str(out / p.checkpoint), **p.scores} for p in points],
+                "points": [
+                    {"alpha": p.alpha, "checkpoint": str(out / p.checkpoint), **p.scores} for p in points
+                ],
                 "chosen": None if chosen is None else chosen.alpha,
             }
         )
@@ -63,7 +65,9 @@ def wise(
     rows = [(p.alpha, str(out / p.checkpoint), *(p.scores.get(name) for name in names)) for p in points]
     print_table(["alpha", "checkpoint", *names], rows)
     if chosen is not None:
-        note(f"chosen on in-distribution data only: alpha {chosen.alpha:g} (curve: {out / 'alpha-curve.png'})")
+        note(
+            f"chosen on in-distribution data only: alpha {chosen.alpha:g} (curve: {out / 'alpha-curve.png'})"
+        )
 
 
 @app.command("uniform")
@@ -86,18 +90,23 @@ def greedy(
     checkpoints: Checkpoints,
     out: Out,
     score_command: Annotated[
-        str, typer.Option("--score-command", help="Prints a checkpoint's score on held-out data; {checkpoint} is its path.")
+        str,
+        typer.Option(
+            "--score-command", help="Prints a checkpoint's score on held-out data; {checkpoint} is its path."
+        ),
     ],
     scores: Annotated[
         Path | None,
-        typer.Option("--scores", help="JSON: checkpoint file name -> its own held-out score, where they are known."),
+        typer.Option(
+            "--scores", help="JSON: checkpoint file name -> its own held-out score, where they are known."
+        ),
     ] = None,
     log: Annotated[Path | None, typer.Option("--log", help="Every decision, a line each (JSON).")] = None,
     json: JsonFlag = False,
 ) -> None:
     """The greedy soup: by falling held-out score, a model stays if the soup's score does not fall.
 
-    Example: newtest merge greedy runs/*.safetensors --score-command 'python held_out.py {checkpoint}' --out soup.safetensors
+    Example: newtest merge greedy runs/*.safetensors --score-command 'python held.py {checkpoint}' --out s.safetensors
     """
     from dataclasses import asdict
 
@@ -112,7 +121,8 @@ def greedy(
 
     known = {} if scores is None else read_scores(scores)
     ingredients = [
-        Ingredient(path.name, path, known[path.name] if path.name in known else held_out(path)) for path in checkpoints
+        Ingredient(path.name, path, known[path.name] if path.name in known else held_out(path))
+        for path in checkpoints
     ]
     steps = greedy_soup(ingredients, held_out, out, log=log or out.with_suffix(".log.jsonl"))
     if json:

@@ -14,7 +14,14 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 from safetensors.torch import save_file as save_torch
 
-from newtest.clip.weights import Ingredient, greedy_soup, interpolate, open_tensors, parse_alphas, uniform_soup
+from newtest.clip.weights import (
+    Ingredient,
+    greedy_soup,
+    interpolate,
+    open_tensors,
+    parse_alphas,
+    uniform_soup,
+)
 from newtest.clip.weights.soups import by_score
 from newtest.errors import UsageError, WeightsError
 
@@ -58,13 +65,16 @@ def test_half_way_mixes_floats_and_copies_integers_from_the_fine_tuned(ends: tup
     assert half["steps"] == b["steps"] != a["steps"]
 
 
-def test_for_a_model_linear_in_its_weights_both_ensembles_agree(ends: tuple[Path, Path], tmp_path: Path) -> None:
+def test_for_a_model_linear_in_its_weights_both_ensembles_agree(
+    ends: tuple[Path, Path], tmp_path: Path
+) -> None:
     """WiSE-FT's Proposition 1: f(x; (1-a) t0 + a t1) = (1-a) f(x; t0) + a f(x; t1)."""
     inputs = np.random.default_rng(3).normal(size=(11, 7))
     for alpha in (0.1, 0.5, 0.85):
         interpolate(*ends, alpha, tmp_path / "mix.safetensors")
         z, f, mix = (
-            inputs @ load_file(path)["layer.weight"].astype(float) for path in (*ends, tmp_path / "mix.safetensors")
+            inputs @ load_file(path)["layer.weight"].astype(float)
+            for path in (*ends, tmp_path / "mix.safetensors")
         )
         np.testing.assert_allclose(mix, (1 - alpha) * z + alpha * f, atol=1e-6)
 
@@ -81,7 +91,9 @@ def test_bfloat16_is_rounded_as_torch_rounds_it(tmp_path: Path) -> None:
 
 def test_torch_state_dicts_and_npz_hold_the_same_tensors(tmp_path: Path, ends: tuple[Path, Path]) -> None:
     tensors = load_file(ends[0])
-    torch.save({"state_dict": {name: torch.tensor(value) for name, value in tensors.items()}}, tmp_path / "a.pt")
+    torch.save(
+        {"state_dict": {name: torch.tensor(value) for name, value in tensors.items()}}, tmp_path / "a.pt"
+    )
     np.savez(tmp_path / "a.npz", **tensors)
     for other in ("a.pt", "a.npz"):
         uniform_soup([tmp_path / other], tmp_path / "copy.safetensors")
@@ -97,7 +109,11 @@ def test_a_checkpoint_that_runs_code_is_refused_and_does_not_run(tmp_path: Path)
     torch.save({"w": torch.zeros(2), "x": Hostile()}, tmp_path / "evil.pt")
     (tmp_path / "old.pt").write_bytes(pickle.dumps(Hostile()))
     np.savez(tmp_path / "evil.npz", w=np.array([Hostile()], dtype=object))
-    for name, complaint in (("evil.pt", "refused"), ("old.pt", "not a PyTorch checkpoint"), ("evil.npz", "plain")):
+    for name, complaint in (
+        ("evil.pt", "refused"),
+        ("old.pt", "not a PyTorch checkpoint"),
+        ("evil.npz", "plain"),
+    ):
         with pytest.raises(WeightsError, match=complaint):
             open_tensors(tmp_path / name)
     assert not (tmp_path / "pwned").exists()
@@ -141,9 +157,18 @@ def test_alphas() -> None:
 
 
 def test_the_published_order_of_the_greedy_soup(data: Path) -> None:
-    rows = [json.loads(line) for line in (data / "soups" / "individual_model_results.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (data / "soups" / "individual_model_results.jsonl").read_text().splitlines()
+    ]
     ingredients = [Ingredient(row["model_name"], Path(), row["ImageNet2p"]) for row in rows]
-    assert [i.name for i in by_score(ingredients)[:5]] == ["model_43", "model_44", "model_69", "model_48", "model_63"]
+    assert [i.name for i in by_score(ingredients)[:5]] == [
+        "model_43",
+        "model_44",
+        "model_69",
+        "model_48",
+        "model_63",
+    ]
 
 
 @pytest.fixture
@@ -162,7 +187,9 @@ def kitchen(tmp_path: Path) -> tuple[list[Ingredient], Any]:
     return ingredients, score
 
 
-def test_the_greedy_soup_keeps_what_does_not_lower_the_score(kitchen: tuple[list[Ingredient], Any], tmp_path: Path) -> None:
+def test_the_greedy_soup_keeps_what_does_not_lower_the_score(
+    kitchen: tuple[list[Ingredient], Any], tmp_path: Path
+) -> None:
     ingredients, score = kitchen
     steps = greedy_soup(ingredients, score, tmp_path / "soup.safetensors", log=tmp_path / "log.jsonl")
     # near .9 alone; its twin changes nothing and stays; above gives 1.0333; low .875 and far lower the score.
@@ -172,7 +199,9 @@ def test_the_greedy_soup_keeps_what_does_not_lower_the_score(kitchen: tuple[list
     assert load_file(tmp_path / "soup.safetensors")["w"][0] == pytest.approx((0.9 + 0.9 + 1.3) / 3)
 
 
-def test_a_greedy_soup_goes_on_where_it_was_killed(kitchen: tuple[list[Ingredient], Any], tmp_path: Path) -> None:
+def test_a_greedy_soup_goes_on_where_it_was_killed(
+    kitchen: tuple[list[Ingredient], Any], tmp_path: Path
+) -> None:
     ingredients, score = kitchen
     asked: list[float] = []
 

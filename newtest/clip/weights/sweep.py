@@ -85,7 +85,9 @@ def command_score(command: str) -> Callable[[Path], dict[str, float]]:
         try:
             ended = subprocess.run(filled, stdout=subprocess.PIPE, text=True, check=False)
         except OSError as error:
-            raise WeightsError(f"the score command cannot be started: {filled[0]}: {error.strerror}") from error
+            raise WeightsError(
+                f"the score command cannot be started: {filled[0]}: {error.strerror}"
+            ) from error
         if ended.returncode:
             raise WeightsError(f"the score command failed with exit code {ended.returncode} on {path}")
         lines = ended.stdout.strip().splitlines()
@@ -95,7 +97,8 @@ def command_score(command: str) -> Callable[[Path], dict[str, float]]:
             return {str(key): float(number) for key, number in named.items()}
         except (IndexError, ValueError, TypeError) as error:
             raise WeightsError(
-                f"the score command must end with a number or a JSON object of numbers, it printed {lines[-1:]} for {path}"
+                f"the score command must end with a number or a JSON object of numbers, it printed {lines[-1:]} "
+                f"for {path}"
             ) from error
 
     return score

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
+# The "model" is one weight; in distribution 0.7 is best, shifted 0.3.
+SCORER = """
+import sys
+from safetensors.numpy import load_file
+w = float(load_file(sys.argv[1])["w"][0])
+print("loading")
+print('{"in_distribution": %.6f, "shifted": %.6f}' % (90 - 100 * (w - .7) ** 2, 80 - 100 * (w - .3) ** 2))
+"""
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*NEWTEST, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    for name, value in (("zs", 0.0), ("ft", 1.0)):
+        save_file({"w": np.array([value])}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "scorer.py").write_text(SCORER)
+    return tmp_path
+
+
+def test_alpha_is_chosen_in_distribution_and_the_curve_is_drawn(shop: Path) -> None:
+    command = f"{sys.executable} {shop / 'scorer.py'} {{checkpoint}}"
+    arguments = [
+        "merge",
+        "wise",
+        "--zeroshot",
+        shop / "zs.safetensors",
+        "--finetuned",
+        shop / "ft.safetensors",
+    ]
+    arguments += ["--alphas", "0:1:0.1", "--out", shop / "wise", "--score-command", command, "--json"]
+    ended = run(*arguments)
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert result["chosen"] == 0.7
+    best_shifted = max(result["points"], key=lambda point: point["shifted"])
+    assert best_shifted["alpha"] == 0.3  # what looking at the shifted data would have chosen
+    assert (shop / "wise" / "alpha-curve.png").read_bytes().startswith(b"\x89PNG")
+    # The second run finds everything done: the scorer is not asked again.
+    (shop / "scorer.py").write_text("raise SystemExit('asked again')")
+    assert json.loads(run(*arguments).stdout) == result
+
+
+def test_a_scorer_that_fails_is_named(shop: Path) -> None:
+    base = ["merge", "wise", "--zeroshot", shop / "zs.safetensors", "--finetuned", shop / "ft.safetensors"]
+    for command, complaint in (
+        (f"{sys.executable} -c 'print(1)'", "must name {checkpoint}"),
+        (f"{sys.executable} -c 'raise SystemExit(3)' {{checkpoint}}", "exit code 3"),
+        (f"{sys.executable} -c 'print(\"good\")' {{checkpoint}}", "must end with a number"),
+        ("no-such-program {checkpoint}", "cannot be started"),
+    ):
+        ended = run(*base, "--out", shop / "w", "--score-command", command)
+        assert ended.returncode in (1, 2) and complaint in ended.stderr, ended.stderr
+        assert "Traceback" not in ended.stderr
+
+
+def test_uniform_and_greedy_from_the_command_line(shop: Path) -> None:
+    ended = run(
+        "merge", "uniform", shop / "zs.safetensors", shop / "ft.safetensors", "--out", shop / "u.safetensors"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert load_file(shop / "u.safetensors")["w"][0] == 0.5
+    command = f"{sys.executable} {shop / 'scorer.py'} {{checkpoint}}"
+    ended = run(
+        "merge", "greedy", shop / "zs.safetensors", shop / "ft.safetensors",
+        "--score-command", command, "--out", shop / "g.safetensors", "--json",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    # 1.0 scores 81 alone; with 0.0 the soup is .5 and scores 86: it stays.
+    assert [(s["tried"], s["added"]) for s in json.loads(ended.stdout)["steps"]] == [
+        ("ft.safetensors", True),
+        ("zs.safetensors", True),
+    ]
+    assert run("merge", "uniform", shop / "zs.safetensors", "--out", shop / "u.pt").returncode == 1
