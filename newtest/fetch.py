@@ -19,12 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from newtest.catalog.files import FileRow, Wanted, record, wanted
+from newtest.catalog.files import FileRow, Wanted, record, stored_files, unstore, wanted
 from newtest.download import DownloadConfig, Outcome, Request, download
 from newtest.errors import ImageError
-from newtest.images import ImageLimits, check_and_shrink
-from newtest.store import Store
+from newtest.images import ImageLimits, check
+from newtest.store import Store, has_size
 from newtest.study import Study, now
+from newtest.thumbnails import make_thumbnails
 
 __all__ = ["LOCAL_SOURCES", "DownloadConfig", "FetchConfig", "FetchSummary", "fetch_missing"]
 
@@ -36,18 +37,18 @@ _BATCH_ROWS, _BATCH_SECONDS = 256, 0.25
 
 @dataclass(frozen=True)
 class FetchConfig:
-    """How images are fetched. ``thumbnail_side``: the longer side of what people are shown, in pixels."""
+    """How images are fetched. With ``thumbnails`` they are made at the end, which decodes every image once."""
 
     download: DownloadConfig = field(default_factory=DownloadConfig)
     limits: ImageLimits = field(default_factory=ImageLimits)
     max_attempts: int = 3
-    thumbnail_side: int = 320
+    thumbnails: bool = True
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
 class FetchSummary:
-    """What one run did: numbers of images, ``num_bytes`` of those stored, failures by kind."""
+    """What one run did: numbers of images, ``num_bytes`` received, failures by kind; ``seconds`` of downloading."""
 
     fetched: int
     failed: int
@@ -72,14 +73,34 @@ def fetch_missing(
     config = config or FetchConfig()
     started = time.monotonic()
     with study.exclusive("fetch"):
-        todo = wanted(study.catalog, config.max_attempts, image_ids)
+        _notice_losses(study)
+        store = Store(study, "fetch")
         ledger = _Ledger(study, advance)
         try:
-            if todo:
-                asyncio.run(_fetch(todo, Store(study, "fetch"), config, ledger))
+            if todo := wanted(study.catalog, config.max_attempts, image_ids):
+                asyncio.run(_fetch(todo, store, config, ledger))
         finally:
             ledger.flush()
-    return ledger.summary(time.monotonic() - started)
+        downloaded = time.monotonic() - started
+        unshowable = _show(study, store) if config.thumbnails else {}
+    return ledger.summary(downloaded, unshowable)
+
+
+def _notice_losses(study: Study) -> None:
+    """Rows whose bytes are not there (a power cut, a clumsy hand) become failures that were never tried."""
+    for file in stored_files(study.catalog):
+        if not has_size(study.image_path(file.sha256), file.num_bytes):
+            unstore(study.catalog, file.sha256, "lost", "its bytes are not in the study any more", attempts=0)
+
+
+def _show(study: Study, store: Store) -> dict[str, int]:
+    """Make missing thumbnails; what cannot be decoded is no image after all. Gives numbers of images by kind."""
+    kinds: Counter[str] = Counter()
+    bad = make_thumbnails(study, store, [file.sha256 for file in stored_files(study.catalog)])
+    for sha256, error in sorted(bad.items()):
+        kinds[error.kind] += unstore(study.catalog, sha256, error.kind, str(error))
+        study.image_path(sha256).unlink(missing_ok=True)
+    return dict(kinds)
 
 
 class _Ledger:
@@ -108,14 +129,19 @@ class _Ledger:
                 self._advance(len(self._rows))
         self._rows = []
 
-    def summary(self, seconds: float) -> FetchSummary:
-        states = self._states
+    def summary(self, seconds: float, unshowable: dict[str, int]) -> FetchSummary:
+        """Images that turned out not to be showable move from the fetched to the failed."""
+        self._kinds.update(unshowable)
+        late = sum(unshowable.values())
         kinds = dict(sorted(self._kinds.items(), key=lambda item: (-item[1], item[0])))
-        return FetchSummary(states["ok"], states["failed"], states["gone"], self._num_bytes, seconds, kinds)
+        states = self._states
+        return FetchSummary(
+            states["ok"] - late, states["failed"] + late, states["gone"], self._num_bytes, seconds, kinds
+        )
 
 
 async def _fetch(todo: Sequence[Wanted], store: Store, config: FetchConfig, ledger: _Ledger) -> None:
-    """Bytes come in by the event loop; they are decoded and written in threads, a bounded number at a time."""
+    """Bytes come in by the event loop; they are checked and written in threads, a bounded number at a time."""
     loop = asyncio.get_running_loop()
     room = asyncio.Semaphore(4 * config.threads)
     ticking = loop.create_task(_tick(ledger))
@@ -127,7 +153,7 @@ async def _fetch(todo: Sequence[Wanted], store: Store, config: FetchConfig, ledg
             room.release()
 
     try:
-        with ThreadPoolExecutor(config.threads, thread_name_prefix="decode") as threads:
+        with ThreadPoolExecutor(config.threads, thread_name_prefix="keep") as threads:
             async with asyncio.TaskGroup() as group, aclosing(_outcomes(todo, config)) as outcomes:
                 async for outcome in outcomes:
                     await room.acquire()
@@ -187,9 +213,8 @@ def _keep(outcome: Outcome, store: Store, config: FetchConfig) -> FileRow:
         state = "gone" if outcome.permanent else "failed"
         return FileRow(outcome.key, state, now(), kind=outcome.kind, reason=outcome.reason)
     try:
-        info, small = check_and_shrink(outcome.data, config.thumbnail_side, config.limits)
+        info = check(outcome.data, config.limits)
     except ImageError as error:
         return FileRow(outcome.key, "failed", now(), kind=error.kind, reason=str(error))
     sha256 = store.put_image(outcome.data)
-    store.put_thumbnail(sha256, small)
     return FileRow(outcome.key, "ok", now(), sha256, len(outcome.data), info.format, info.width, info.height)

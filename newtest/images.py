@@ -15,7 +15,7 @@ import PIL.Image
 
 from newtest.errors import ImageError
 
-__all__ = ["ImageInfo", "ImageLimits", "check", "check_and_shrink", "encode_jpeg", "shown", "thumbnail"]
+__all__ = ["ImageInfo", "ImageLimits", "check", "encode_jpeg", "shown", "thumbnail"]
 
 PIL.Image.init()  # ``open(formats=...)`` knows no plugin that was not loaded
 # Pillow warns about headers that announce more than MAX_IMAGE_PIXELS; here that is an error, in every thread.
@@ -53,14 +53,16 @@ class ImageInfo:
 
 
 def check(data: bytes, limits: ImageLimits | None = None) -> ImageInfo:
-    """Say what an image is, having decoded all of it; raises ImageError for bytes that are not an image we accept.
+    """Say what an image is; raises ImageError for bytes that are not a whole image of a kind we accept.
 
     Its ``kind`` is one of ``empty``, ``too-many-bytes``, ``not-an-image``, ``too-many-pixels``, ``truncated``,
-    ``undecodable``. A JPEG is decoded at an eighth of its size, which reads every byte but draws few pixels.
+    ``undecodable``. Of a Huffman-coded JPEG only the structure is read, up to its end marker: that finds what is
+    cut off, a hundred times as fast as decoding would. Everything else is decoded.
     """
     image = _open(data, limits or ImageLimits())
     info = _info(image)
-    _load(image, within=1)
+    if info.format != "JPEG" or not _is_whole_jpeg(data):
+        _load(image, within=1)
     return info
 
 
@@ -77,13 +79,6 @@ def shown(data: bytes, *, within: int | None = None, limits: ImageLimits | None 
 def thumbnail(data: bytes, side: int) -> bytes:
     """A JPEG (quality 85, no metadata) of the image as shown, its longer side at most ``side``. Raises ImageError."""
     return encode_jpeg(shown(data, within=side))
-
-
-def check_and_shrink(data: bytes, side: int, limits: ImageLimits | None = None) -> tuple[ImageInfo, bytes]:
-    """``check`` and ``thumbnail`` for the price of one decoding. Raises ImageError."""
-    image = _open(data, limits or ImageLimits())
-    info = _info(image)
-    return info, encode_jpeg(_upright(image, side))
 
 
 def encode_jpeg(image: PIL.Image.Image, quality: int = 85) -> bytes:
@@ -115,6 +110,23 @@ def _open(data: bytes, limits: ImageLimits) -> PIL.Image.Image:
         size = f"{image.width} x {image.height}"
         raise ImageError("too-many-pixels", f"{size} pixels are more than the {limits.max_pixels} allowed")
     return image
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether a baseline or progressive JPEG goes on to its end marker; False also when that cannot be told.
+
+    Inside coded data 0xFF is followed by 0 or a restart marker (ITU T.81, B.1.1.5), so an end marker behind the
+    start of the first scan is the real one, not that of a preview inside the metadata.
+    """
+    place, frame = 2, 0
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xDA:  # start of scan
+            return frame in (0xC0, 0xC1, 0xC2) and data.rfind(b"\xff\xd9") > place
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            frame = marker
+        place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return False
 
 
 def _load(image: PIL.Image.Image, within: int | None) -> None:

@@ -23,6 +23,7 @@ from newtest.download import DownloadConfig
 from newtest.errors import StudyError
 from newtest.fetch import FetchConfig, fetch_missing
 from newtest.study import Study
+from newtest.thumbnails import thumbnail_of
 
 CONFIG = FetchConfig(
     DownloadConfig(allow_private=True, backoff=0.01, read_timeout=1.0, deadline=5.0), threads=2
@@ -126,6 +127,36 @@ def test_files_are_read_for_local_sources_only(tmp_path: Path) -> None:
         assert stored(study)["ok"][0] == "ok"
     with study_of(tmp_path / "web", {"i": photo.as_uri()}, "openverse") as study:
         assert fetch_missing(study, CONFIG).kinds == {"local-file": 1}
+
+
+def test_bytes_that_vanish_and_pictures_that_do_not_decode_are_noticed(
+    tmp_path: Path, server: ImageServer
+) -> None:
+    whole = server.photos[0]
+    scan = bytearray(whole)
+    scan[whole.index(b"\xff\xda") + 6] = 0x33  # a Huffman table that the file does not have
+    server.photos[0] = bytes(scan)
+    urls = {f"i{n}": server.url(f"photo/{n}.jpg") for n in range(3)}
+    with study_of(tmp_path, urls) as study:
+        first = fetch_missing(study, CONFIG)
+        assert (first.fetched, first.failed, first.kinds) == (2, 1, {"undecodable": 1})
+        (sha256,) = [sha for key, (_, sha) in stored(study).items() if key == "i1"]
+        assert sha256 is not None
+        study.image_path(sha256).write_bytes(b"")
+        server.photos[0] = whole
+        assert fetch_missing(study, CONFIG).fetched == 2
+        assert study.image_path(sha256).read_bytes() == server.photos[1]
+        assert {state for state, _ in stored(study).values()} == {"ok"}
+
+
+def test_a_thumbnail_is_made_when_it_is_first_wanted(tmp_path: Path, server: ImageServer) -> None:
+    with study_of(tmp_path, {"i": server.url("photo/0.jpg")}) as study:
+        fetch_missing(study, replace(CONFIG, thumbnails=False))
+        sha256 = stored(study)["i"][1]
+        assert sha256 is not None and not study.thumbnail_path(sha256).exists()
+        with PIL.Image.open(thumbnail_of(study, sha256)) as small:
+            assert small.size == (160, 120)
+        assert thumbnail_of(study, sha256) == study.thumbnail_path(sha256)
 
 
 def test_only_one_process_fetches_for_a_study(tmp_path: Path) -> None:

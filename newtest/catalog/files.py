@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from newtest.catalog import transaction
 
-__all__ = ["FileRow", "Wanted", "failures_by_kind", "file_of", "record", "wanted"]
+__all__ = [
+    "FileRow",
+    "StoredFile",
+    "Wanted",
+    "failures_by_kind",
+    "file_of",
+    "record",
+    "stored_files",
+    "unstore",
+    "wanted",
+]
 
 _SHOULD_HAVE_BYTES = "(i.url IS NOT NULL OR i.source NOT LIKE 'reference:%')"  # a reference may be ids alone
 
@@ -36,6 +46,14 @@ class FileRow:
     height: int | None = None
     kind: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """Bytes that are there; several images may share them."""
+
+    sha256: str
+    num_bytes: int
 
 
 def wanted(
@@ -89,3 +107,22 @@ def failures_by_kind(catalog: sqlite3.Connection) -> dict[str, int]:
         "SELECT kind, count(*) FROM files WHERE state <> 'ok' GROUP BY kind ORDER BY count(*) DESC, kind"
     )
     return {str(kind): int(number) for kind, number in rows}
+
+
+def stored_files(catalog: sqlite3.Connection) -> list[StoredFile]:
+    """All bytes that rows speak of, by hash."""
+    rows = catalog.execute("SELECT DISTINCT sha256, num_bytes FROM files WHERE state = 'ok' ORDER BY sha256")
+    return [StoredFile(*row) for row in rows]
+
+
+def unstore(
+    catalog: sqlite3.Connection, sha256: str, kind: str, reason: str, *, attempts: int | None = None
+) -> int:
+    """Make failures of the images with these bytes, ``attempts`` set anew where given; gives their number."""
+    with transaction(catalog):
+        cursor = catalog.execute(
+            "UPDATE files SET state = 'failed', sha256 = NULL, num_bytes = NULL, format = NULL, width = NULL,"
+            " height = NULL, kind = ?, reason = ?, attempts = coalesce(?, attempts) WHERE sha256 = ?",
+            (kind, reason, attempts, sha256),
+        )
+        return cursor.rowcount

@@ -34,6 +34,9 @@ def fetch(
         float, typer.Option("--timeout", min=0.1, help="Seconds a server may be silent.")
     ] = 10.0,
     allow_private: AllowPrivate = False,
+    thumbnails: Annotated[
+        bool, typer.Option(help="Make what people are shown at the end (it decodes every image once).")
+    ] = True,
     json: JsonFlag = False,
 ) -> None:
     """Download the images that have no bytes yet; check them, make thumbnails, try earlier failures again.
@@ -55,6 +58,7 @@ def fetch(
             allow_private=allow_private,
         ),
         max_attempts=max_attempts,
+        thumbnails=thumbnails,
     )
     with Study(study) as opened, progress() as bar:
         task = bar.add_task("fetch", total=len(wanted(opened.catalog, max_attempts)))

@@ -1,0 +1,281 @@
+"""Images a second from a local server with 50 ms latency: newtest fetch beside img2dataset, in one run.
+
+    python benchmarks/fetch.py [--images 4000] [--repeat 3] [--peer-python PATH]
+
+Both download the same URLs (real photos where the shared data is there, each made unique by a few bytes behind its
+end) from the same server, a process of its own on loopback. img2dataset is told not to re-encode (``resize_mode=no``,
+``disable_all_reencoding``), so it writes what it got without looking at it; newtest decodes every image to check it,
+stores it by its hash and makes a thumbnail. img2dataset lives in its own virtual environment, made on first use in
+~/.cache/newtest-bench. Three servers: *calm*; *faults* (5 % answer 503 twice, 2 % hang, 1 % send no image, 1 % are
+404); *drips* (one in a thousand sends a byte every 0.2 s). Peak memory is the largest resident set of the process
+tree, sampled ten times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+LATENCY = 0.05
+SERVERS = ("calm", "faults", "drips")
+PEER_OPTIONS = {
+    "its defaults": {"processes_count": 1, "thread_count": 256, "retries": 0},
+    "2 processes": {"processes_count": 2, "thread_count": 128, "retries": 0},
+    "2 processes, 3 retries": {"processes_count": 2, "thread_count": 128, "retries": 3},
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Of one run: seconds, images stored, transient errors recovered, peak memory in MiB."""
+
+    seconds: float
+    stored: int
+    recovered: int
+    memory: float
+
+
+def photos() -> list[bytes]:
+    for place in (os.environ.get("NEWTEST_DATA"), ROOT.parent / "shared" / "data"):
+        if place and (Path(place) / "images").is_dir():
+            return [path.read_bytes() for path in sorted((Path(place) / "images").iterdir())]
+    from servers.images import made_photo
+
+    return [made_photo(n, (500, 375)) for n in range(200)]
+
+
+def fault_of(server: str, number: int) -> str:
+    """What the server does for this number; the same share everywhere in the list."""
+    if server == "drips":
+        return "drip" if number % 1000 == 500 else ""
+    if server == "faults":
+        place = number * 37 % 100
+        return (
+            "503"
+            if place < 5
+            else "hang"
+            if place < 7
+            else "text"
+            if place < 8
+            else "404"
+            if place < 9
+            else ""
+        )
+    return ""
+
+
+def serve(server: str, ready: multiprocessing.connection.Connection) -> None:
+    pictures, asked = photos(), {}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        number = int(request.match_info["number"])
+        fault = fault_of(server, number)
+        asked[number] = asked.get(number, 0) + 1
+        await asyncio.sleep(LATENCY)
+        if fault == "503" and asked[number] <= 2:
+            return web.Response(status=503)
+        if fault == "404":
+            return web.Response(status=404)
+        if fault == "hang":
+            await asyncio.sleep(600)
+        if fault == "text":
+            return web.Response(text="<html>gone fishing</html>", content_type="text/html")
+        body = pictures[number % len(pictures)] + number.to_bytes(8, "big")
+        if fault == "drip":
+            response = web.StreamResponse(headers={"Content-Length": str(len(body))})
+            await response.prepare(request)
+            for value in body[:1200]:
+                await response.write(bytes([value]))
+                await asyncio.sleep(0.2)
+        return web.Response(body=body, content_type="image/jpeg")
+
+    async def forget(request: web.Request) -> web.Response:
+        asked.clear()
+        return web.Response()
+
+    async def main() -> None:
+        application = web.Application()
+        application.router.add_get("/forget", forget)
+        application.router.add_get("/{number}.jpg", answer)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        ready.send(runner.addresses[0][1])
+        await asyncio.sleep(7200)
+
+    asyncio.run(main())
+
+
+def measured(command: list[str], folder: Path) -> tuple[float, float]:
+    """Run a command in an empty folder; (seconds, peak MiB of its process tree)."""
+    started, peak = time.monotonic(), 0.0
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as running:
+        stop = threading.Event()
+
+        def watch() -> None:
+            nonlocal peak
+            while not stop.wait(0.1):
+                peak = max(peak, tree_memory(running.pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        running.wait(timeout=900)
+        stop.set()
+        watcher.join()
+    return time.monotonic() - started, peak
+
+
+def tree_memory(pid: int) -> float:
+    """MiB resident in a process and its descendants; pages that forked processes share are counted in each."""
+    total, todo = 0, [pid]
+    while todo:
+        current = todo.pop()
+        try:
+            total += int(Path(f"/proc/{current}/statm").read_text().split()[1])
+            for task in Path(f"/proc/{current}/task").iterdir():
+                todo += [int(child) for child in (task / "children").read_text().split()]
+        except (OSError, IndexError):
+            continue
+    return total * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def run_newtest(urls: list[str], server: str, folder: Path) -> Result:
+    from newtest.catalog import transaction
+    from newtest.study import Study
+
+    with Study(folder / "study", create=True) as study, transaction(study.catalog):
+        study.catalog.executemany(
+            "INSERT INTO images (image_id, source, source_id, url) VALUES (?, 'bench', ?, ?)",
+            [(f"i{n:06}", str(n), url) for n, url in enumerate(urls)],
+        )
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from newtest.cli import main; main()"
+    options = ["fetch", "--allow-private", "--per-host", "256", "--study", "study", "--no-thumbnails"]
+    seconds, memory = measured([sys.executable, "-c", code, *options], folder)
+    with Study(folder / "study") as study:
+        rows = study.catalog.execute(
+            "SELECT i.source_id FROM files f JOIN images i USING (image_id) WHERE state = 'ok'"
+        )
+        stored = [int(row[0]) for row in rows]
+    return Result(seconds, len(stored), sum(fault_of(server, n) == "503" for n in stored), memory)
+
+
+def run_peer(python: Path, options: dict[str, int]) -> Callable[[list[str], str, Path], Result]:
+    def run(urls: list[str], server: str, folder: Path) -> Result:
+        (folder / "urls.txt").write_text("\n".join(urls))
+        arguments = {
+            "url_list": "urls.txt", "output_folder": "out", "output_format": "webdataset", "resize_mode": "no",
+            "disable_all_reencoding": True, "number_sample_per_shard": 1000, "disallowed_header_directives": [],
+            **options,
+        }  # fmt: skip
+        code = (
+            "import json, sys, img2dataset\n"
+            "if __name__ == '__main__': img2dataset.download(**json.loads(sys.argv[1]))"
+        )
+        (folder / "peer.py").write_text(code)
+        seconds, memory = measured([str(python), "peer.py", json.dumps(arguments)], folder)
+        stored = []
+        for table in (folder / "out").glob("*.parquet"):
+            import pyarrow.parquet
+
+            read = pyarrow.parquet.read_table(table, columns=["url", "status"])
+            stored += [u.as_py() for u, s in zip(*read.columns, strict=True) if s.as_py() == "success"]
+        numbers = [int(url.rpartition("/")[2].removesuffix(".jpg")) for url in stored]
+        return Result(seconds, len(stored), sum(fault_of(server, n) == "503" for n in numbers), memory)
+
+    return run
+
+
+def peer_python(given: Path | None) -> Path:
+    """img2dataset's interpreter; its environment is made when it is not there."""
+    home = Path.home() / ".cache" / "newtest-bench" / "img2dataset"
+    python = given or home / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", "img2dataset", "pyarrow<16"], check=True
+        )
+    return python
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--servers", nargs="+", default=SERVERS, choices=SERVERS)
+    parser.add_argument("--peer-python", type=Path)
+    options = parser.parse_args()
+    python = peer_python(options.peer_python)
+    contestants = {"newtest": run_newtest}
+    contestants |= {f"img2dataset, {name}": run_peer(python, chosen) for name, chosen in PEER_OPTIONS.items()}
+    print(
+        f"{options.images} images, {os.cpu_count()} cores, {platform.machine()}, median of {options.repeat} (range)\n"
+    )
+    print("| server | program | seconds | stored | 503s recovered | images/s | ratio | peak MiB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for server in options.servers:
+        compare(server, contestants, options.images, options.repeat)
+
+
+def compare(
+    server: str, contestants: dict[str, Callable[[list[str], str, Path], Result]], images: int, repeat: int
+) -> None:
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(server, there), daemon=True)
+    process.start()
+    base = f"http://127.0.0.1:{here.recv()}"
+    urls = [f"{base}/{number}.jpg" for number in range(images)]
+    transient = sum(fault_of(server, number) == "503" for number in range(images))
+    results: dict[str, list[Result]] = {name: [] for name in contestants}
+    for _ in range(repeat):  # turn about, so that a busy machine is busy for all
+        for name, run in contestants.items():
+            with tempfile.TemporaryDirectory() as folder:
+                forget(base)
+                results[name].append(run(urls, server, Path(folder)))
+                shutil.rmtree(folder, ignore_errors=True)
+                Path(folder).mkdir()
+    process.terminate()
+    process.join()
+    own = statistics.median(r.stored / r.seconds for r in results["newtest"])
+    for name, runs in results.items():
+        seconds = [run.seconds for run in runs]
+        rate = statistics.median(run.stored / run.seconds for run in runs)
+        middle = sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
+        print(
+            f"| {server} | {name} | {statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f}) "
+            f"| {middle.stored} | {middle.recovered} of {transient} | {rate:.0f} | {own / rate:.2f} | {middle.memory:.0f} |",
+            flush=True,
+        )
+
+
+def forget(base: str) -> None:
+    import urllib.request
+
+    with urllib.request.urlopen(f"{base}/forget"):
+        pass
+
+
+if __name__ == "__main__":
+    main()
