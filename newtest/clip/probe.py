@@ -1,0 +1,138 @@
+"""Probes: logistic regression on frozen embeddings, with few or all labels (Radford et al. 2021, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.clip.zeroshot import normalised
+from newtest.draws import generator
+from newtest.errors import MissingExtra, UsageError
+
+__all__ = ["ProbeConfig", "ProbeResult", "probe", "shots_to_match"]
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """``shots`` are labelled images a class; None among them is all of them. ``strengths`` are values of C, the
+    inverse of the L2 penalty, of which one is chosen on a split of the training data alone."""
+
+    shots: tuple[int | None, ...] = (1, 2, 4, 8, 16, None)
+    seeds: int = 3
+    strengths: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
+    held_out: float = 0.25
+    """Share of the training data on which C is chosen; with fewer than 4 a class C stays 1."""
+    seed: int = 0
+    max_iterations: int = 1000
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """One probe: k of n test images right. ``shots`` is None for all labels."""
+
+    shots: int | None
+    seed: int
+    strength: float
+    k: int
+    n: int
+    predicted: Ints
+
+    @property
+    def accuracy(self) -> float:
+        return 100 * self.k / self.n
+
+
+def probe(
+    train: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    test: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    config: ProbeConfig | None = None,
+) -> list[ProbeResult]:
+    """Fit and score probes on (N, D) training and (M, D) test embeddings with integer labels (N,) and (M,).
+
+    Embeddings are normalised first. The test data is looked at once a probe, after C is chosen. A number of shots that
+    some class has not is left out. Raises MissingExtra without scikit-learn, UsageError for arrays that do not fit.
+    """
+    config = config or ProbeConfig()
+    x, y = normalised(train), np.asarray(labels, dtype=np.int64)
+    tx, ty = normalised(test), np.asarray(truth, dtype=np.int64)
+    if len(x) != len(y) or len(tx) != len(ty) or not len(ty) or x.shape[1] != tx.shape[1]:
+        raise UsageError(f"embeddings {x.shape} and {tx.shape} do not fit labels {y.shape} and {ty.shape}")
+    if len(np.unique(y)) < 2:
+        raise UsageError("a probe needs training images of at least two classes")
+    fewest = int(np.unique(y, return_counts=True)[1].min())
+    results = []
+    for shots in config.shots:
+        if shots is not None and shots > fewest:
+            continue
+        for seed in range(config.seeds if shots is not None else 1):
+            rows = np.arange(len(y)) if shots is None else _few(y, shots, config.seed + seed)
+            strength = _choose_strength(x[rows], y[rows], config)
+            predicted = np.asarray(_fit(x[rows], y[rows], strength, config).predict(tx), dtype=np.int64)
+            results.append(
+                ProbeResult(shots, seed, strength, int((predicted == ty).sum()), len(ty), predicted)
+            )
+    return results
+
+
+def shots_to_match(results: Sequence[ProbeResult], zero_shot: float) -> float | None:
+    """Labels a class after which the mean probe equals a zero-shot accuracy (percent), between the shots tried.
+
+    Linear in log2 of the shots between neighbours, as in Radford et al. 2021, figure 7; None if it never does, and the
+    fewest shots tried if those already do.
+    """
+    tried = sorted({result.shots for result in results if result.shots is not None})
+    means = [float(np.mean([r.accuracy for r in results if r.shots == shots])) for shots in tried]
+    if means and means[0] >= zero_shot:
+        return float(tried[0])
+    for (few, low), (more, high) in zip(
+        zip(tried, means, strict=True), list(zip(tried, means, strict=True))[1:], strict=False
+    ):
+        if low < zero_shot <= high:
+            share = (zero_shot - low) / (high - low)
+            return float(2 ** (np.log2(few) + share * (np.log2(more) - np.log2(few))))
+    return None
+
+
+def _few(labels: Ints, shots: int, seed: int) -> Ints:
+    rows = [
+        generator(seed, "probe", str(value)).choice(np.flatnonzero(labels == value), shots, replace=False)
+        for value in np.unique(labels)
+    ]
+    return np.sort(np.concatenate(rows))
+
+
+def _choose_strength(x: npt.NDArray[np.float32], y: Ints, config: ProbeConfig) -> float:
+    """The C that is best on a held-out part of each class; of equals the strongest penalty."""
+    values, counts = np.unique(y, return_counts=True)
+    if counts.min() < 4:
+        return 1.0
+    held = np.concatenate(
+        [
+            generator(config.seed, "probe-split", str(value)).choice(
+                np.flatnonzero(y == value), max(1, round(config.held_out * count)), replace=False
+            )
+            for value, count in zip(values, counts, strict=True)
+        ]
+    )
+    kept = np.setdiff1d(np.arange(len(y)), held)
+    scores = [
+        (_fit(x[kept], y[kept], c, config).predict(x[held]) == y[held]).mean() for c in config.strengths
+    ]
+    return sorted(config.strengths)[
+        int(np.argmax([s for _, s in sorted(zip(config.strengths, scores, strict=True))]))
+    ]
+
+
+def _fit(x: npt.NDArray[np.float32], y: Ints, strength: float, config: ProbeConfig):  # type: ignore[no-untyped-def]
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "probe") from error
+    return LogisticRegression(C=strength, max_iter=config.max_iterations).fit(x, y)
