@@ -64,8 +64,8 @@ def test_the_lint_finds_imagenets_cranes_and_maillots(data: Path) -> None:
     doubled = {
         f.message.split("named ")[1].split(":")[0].strip("'") for f in findings if f.kind == "same-name"
     }
-    by_hand = {name for name in names.values() if sum(name == other for other in names.values()) > 1}
-    assert doubled == {name.lower() for name in by_hand} >= {"crane", "maillot"}
+    # CLIP lower-cases its texts, so the Cardigan (a corgi) and the cardigan (a garment) are one name as well.
+    assert doubled == {"crane", "maillot", "cardigan"}
     assert any(f.kind == "other-lemma" for f in findings)
 
 
@@ -75,7 +75,7 @@ def test_the_lint_of_templates_and_files(tmp_path: Path) -> None:
     ]
     assert kinds == ["missing-article", "wrong-article"]
     (tmp_path / "t.txt").write_text("# ours\na photo of a {}.\n\n{} and {}\n")
-    with pytest.raises(UsageError, match="must hold {} once"):
+    with pytest.raises(UsageError, match="must hold"):
         read_lines(tmp_path / "t.txt", templates=True)
     assert len(read_lines(tmp_path / "t.txt", templates=False)) == 2
 
