@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import evaluate, fetch, merge, report, status
+from newtest.cli import evaluate, fetch, filter_pool, merge, pool_status, report, status
 
 __all__ = ["attach"]
 
@@ -26,5 +26,7 @@ def attach(app: typer.Typer) -> None:
     # The study as a whole
     app.command("status")(status.status)
     # Image-text pools
+    app.command("pool-status")(pool_status.pool_status)
+    app.command("filter-pool")(filter_pool.filter_pool)
     # CLIP as a measuring instrument
     app.add_typer(merge.app, name="merge")

@@ -1,0 +1,106 @@
+"""newtest filter-pool"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, note, print_json, print_table
+from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers
+
+if TYPE_CHECKING:
+    from newtest.pool.recipe import Recipe
+    from newtest.pool.subset import Subset
+
+__all__ = ["filter_pool"]
+
+
+def filter_pool(
+    pool: PoolAt = ".",
+    clip_score: Annotated[bool, typer.Option("--clip-score", help="The best by CLIP score.")] = False,
+    fraction: Annotated[
+        float | None, typer.Option(help="Share of the pool's rows that a score keeps.", show_default="0.3")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Keep scores of at least this, instead of a fraction.")
+    ] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(help="Whose score: b32, l14 or an encoder.", show_default="what the pool has"),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Any score column: COLUMN, COLUMN:0.3 (fraction) or 'COLUMN>=5'."
+        ),
+    ] = None,
+    basic: Annotated[bool, typer.Option("--basic", help="DataComp's basic rules.")] = False,
+    english: Annotated[bool, typer.Option("--english", help="English by fastText.")] = False,
+    laion2b: Annotated[
+        bool, typer.Option("--laion2b", help="English by cld3 and a B/32 score of 0.28 or more.")
+    ] = False,
+    text_synsets: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="English, and a word whose first synset is listed (wnids)."),
+    ] = None,
+    min_words: Annotated[int | None, typer.Option(help="At least so many words.")] = None,
+    min_chars: Annotated[int | None, typer.Option(help="At least so many characters.")] = None,
+    min_size: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
+    max_aspect: Annotated[float | None, typer.Option(help="Longer side over shorter.")] = None,
+    combine: Annotated[str, typer.Option(help="How the rules combine: and, or.")] = "and",
+    out: Annotated[
+        Path | None, typer.Option(help="The subset to write.", show_default="named by the rules")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and print; write nothing.")] = False,
+    layers: LayersDir = None,
+    engine: EngineName = "local",
+    workers: Workers = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Choose the rows of a pool that rules keep: DataComp's baselines, or rules of your own.
+
+    Writes a sorted "u8,u8" .npy of uids and a .json manifest with rules, cuts and counts. Without another option
+    --clip-score keeps the best 30 % by L/14 (or B/32, or the pool's one scores layer).
+
+    Example: newtest filter-pool commonpool --clip-score --fraction 0.3 --arch l14
+    """
+    from newtest.engines import engine as engine_of
+    from newtest.pool import subset as subsets
+    from newtest.pool.pool import open_pool
+    from newtest.pool.recipe import Recipe, run
+
+    recipe = Recipe(
+        clip_score=clip_score, fraction=fraction, min_score=min_score, arch=arch, scores=tuple(score or ()),
+        basic=basic,
+        english=english, laion2b=laion2b, text_synsets=text_synsets, min_words=min_words, min_chars=min_chars,
+        min_size=min_size, max_aspect=max_aspect, combine=combine,
+    )  # fmt: skip
+    opened = open_pool(pool, layers=layers)
+    chosen = run(opened, recipe, engine_of(engine), workers, note)
+    target = None if dry_run else out or Path(f"{recipe.name}.npy")
+    if target is not None:
+        subsets.write(chosen, target)
+    if json:
+        print_json({"out": None if target is None else str(target), "rows": len(chosen), **chosen.manifest})
+    else:
+        _print(recipe, chosen, target)
+
+
+def _print(recipe: Recipe, chosen: Subset, target: Path | None) -> None:
+    manifest = chosen.manifest
+    print_table(
+        ["rule", "asked about", "dropped"],
+        [
+            (rule["name"], manifest["rules_saw"][rule["name"]], manifest["dropped_by_rule"][rule["name"]])
+            for rule in manifest["rules"]
+        ],
+    )
+    print_table(
+        ["rule", "filter", "reason", "rows"],
+        [(row["rule"], row["filter"], row["reason"], row["rows"]) for row in manifest["dropped_by_reason"]],
+    )
+    share = len(chosen) / manifest["rows_read"] if manifest["rows_read"] else 0.0
+    print(f"kept {len(chosen):,} of {manifest['rows_read']:,} rows ({share:.2%}) by {recipe.name}")
+    print(f"wrote {target} and its manifest" if target is not None else "dry run: nothing was written")

@@ -1,0 +1,54 @@
+"""newtest pool-status"""
+
+from __future__ import annotations
+
+from newtest.cli.options import JsonFlag, print_json, print_table
+from newtest.cli.pool_options import LayersDir, PoolAt
+
+__all__ = ["pool_status"]
+
+
+def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = False) -> None:
+    """What a pool holds: shards, rows, columns, and its layers, complete or not. Exit code 1 where a shard is broken.
+
+    Example: newtest pool-status commonpool
+    """
+    import typer
+
+    from newtest.pool.layers import states
+    from newtest.pool.pool import open_pool
+    from newtest.pool.pool_summary import summary
+
+    opened = open_pool(pool, layers=layers)
+    found = summary(opened)
+    there = states(opened)
+    if json:
+        print_json({**found.__dict__, "layers": [vars(state) for state in there]})
+    else:
+        columns = [n if c == found.shards else f"{n} (in {c} shards)" for n, c in found.columns.items()]
+        print_table(
+            ["pool", ""],
+            [
+                ("place", opened.place.url), ("shards", found.shards), ("with a tar", found.tars),
+                ("with an npz", found.embeddings), ("rows", found.rows),
+                ("columns", ", ".join(columns)),
+            ],
+        )  # fmt: skip
+        print_table(
+            ["layer", "made by", "shards", "rows", "failed rows", ""],
+            [
+                (
+                    s.folder,
+                    s.config.get("encoder", ""),
+                    s.shards,
+                    s.rows,
+                    s.failed,
+                    "complete" if s.complete else "not complete",
+                )
+                for s in there
+            ],
+        )
+        for sentence in found.broken:
+            print(f"broken: {sentence}")
+    if found.broken:
+        raise typer.Exit(1)

@@ -1,0 +1,86 @@
+"""The engine's protocol and what passes through it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from newtest.errors import NewtestError
+
+__all__ = ["Engine", "Item", "MakeWorker", "Outcome", "Resources", "Value", "Worker", "attempt", "failure"]
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+Worker = Callable[[Item], Value]
+MakeWorker = Callable[[], Callable[[Item], Value]]
+"""Called once in each worker (where a model is loaded), gives the function that is called for each item.
+
+It must be picklable where workers are processes: a module's function, a ``functools.partial`` of one, a dataclass."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use. ``workers`` 0 is one a core, or one a GPU where ``gpus`` (a worker's share) is not 0.
+
+    ``kind`` "thread" suits work that holds no interpreter lock (Arrow, numpy); a cluster takes processes for both.
+    """
+
+    workers: int = 0
+    gpus: float = 0.0
+    kind: Literal["process", "thread"] = "process"
+
+    def count(self, items: int) -> int:
+        """How many workers to start on this machine for so many items."""
+        return max(1, min(self.workers or cores(), items))
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Value]):
+    """What became of one item: its value, or one sentence that says why there is none."""
+
+    item: Item
+    value: Value | None = None
+    error: str | None = None
+
+
+class Engine(Protocol):
+    """Maps a worker over items."""
+
+    @property
+    def name(self) -> str:
+        """The engine's name, for results."""
+        ...
+
+    def map(
+        self, make_worker: MakeWorker[Any, Any], items: Sequence[Any], resources: Resources = ...
+    ) -> Iterator[Outcome[Any, Any]]:
+        """One outcome for every item, in the order in which they end."""
+        ...
+
+
+def attempt(worker: Worker[Any, Any], item: Any) -> Outcome[Any, Any]:
+    """Call a worker; what goes wrong becomes the outcome's error.
+
+    A full disk is raised instead (OSError): no other item will fare better.
+    """
+    try:
+        return Outcome(item, worker(item))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return Outcome(item, error=failure(error))
+    except Exception as error:
+        return Outcome(item, error=failure(error))
+
+
+def cores() -> int:
+    """The cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def failure(error: BaseException) -> str:
+    """An exception as the reason of an outcome: its text, with the type where it is not one of ours."""
+    return str(error) if isinstance(error, NewtestError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,201 @@
+"""This machine: one worker runs in the process itself, several in processes or threads of their own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from newtest.engines.base import MakeWorker, Outcome, Resources, attempt, failure
+from newtest.errors import NewtestError
+
+__all__ = ["LocalEngine"]
+
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Processes are spawned, never forked: torch and Arrow keep threads that a fork would leave dead."""
+
+    name: str = "local"
+
+    def map(
+        self, make_worker: MakeWorker[Any, Any], items: Sequence[Any], resources: Resources = Resources()
+    ) -> Iterator[Outcome[Any, Any]]:
+        """One outcome for every item, in the order in which they end."""
+        workers = resources.count(len(items))
+        if resources.gpus and not resources.workers:
+            workers = min(max(1, _gpus()), max(1, len(items)))
+        if workers == 1:
+            return _in_process(make_worker, items)
+        if resources.kind == "thread":
+            return _in_threads(make_worker, items, workers)
+        return _in_processes(make_worker, items, workers, one_gpu_each=resources.gpus > 0)
+
+
+def _in_process(make_worker: MakeWorker[Any, Any], items: Sequence[Any]) -> Iterator[Outcome[Any, Any]]:
+    worker = make_worker() if items else None
+    for item in items:
+        assert worker is not None
+        yield attempt(worker, item)
+
+
+def _in_threads(
+    make_worker: MakeWorker[Any, Any], items: Sequence[Any], workers: int
+) -> Iterator[Outcome[Any, Any]]:
+    waiting: deque[Any] = deque(items)
+    done: queue.Queue[Outcome[Any, Any] | BaseException] = queue.Queue(maxsize=2 * workers)
+    stopped = threading.Event()
+
+    def run() -> None:
+        try:
+            worker = make_worker()
+            while not stopped.is_set():
+                try:
+                    item = waiting.popleft()
+                except IndexError:
+                    return
+                done.put(attempt(worker, item))
+        except BaseException as error:  # handed to the caller's thread, which raises it
+            done.put(error)
+
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in items:
+            outcome = done.get()
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield outcome
+    finally:
+        stopped.set()
+        while any(thread.is_alive() for thread in threads):
+            try:
+                done.get(timeout=0.02)
+            except queue.Empty:
+                continue
+
+
+@dataclass
+class _Child:
+    process: Any
+    pipe: Connection
+    held: tuple[int, Any] | None = None
+    gpu: int = 0
+
+
+@dataclass
+class _Crew:
+    """The running children and the items that wait for them."""
+
+    make_worker: MakeWorker[Any, Any]
+    waiting: deque[tuple[int, Any]]
+    children: list[_Child] = field(default_factory=list)
+
+    def start(self, gpu: int | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_child, args=(theirs, self.make_worker, gpu), daemon=True)
+        process.start()
+        theirs.close()
+        self.children.append(_Child(process, ours, gpu=gpu if gpu is not None else -1))
+        self.give(self.children[-1])
+
+    def give(self, child: _Child) -> None:
+        child.held = self.waiting.popleft() if self.waiting else None
+        try:
+            child.pipe.send(child.held)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it died between two items: the next wait finds its pipe closed and deals with what it held
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        for child in self.children:
+            child.process.terminate()
+        for child in self.children:
+            child.process.join()
+            child.pipe.close()
+
+
+def _in_processes(
+    make_worker: MakeWorker[Any, Any], items: Sequence[Any], workers: int, *, one_gpu_each: bool
+) -> Iterator[Outcome[Any, Any]]:
+    crew = _Crew(make_worker, deque(enumerate(items)))
+    attempts: dict[int, int] = {}
+    try:
+        for number in range(workers):
+            crew.start(number if one_gpu_each else None)
+        left = len(items)
+        while left:
+            pipes = {child.pipe: child for child in crew.children if child.held is not None}
+            for pipe in wait(list(pipes)):
+                child = pipes[pipe]  # type: ignore[index]
+                assert child.held is not None
+                index, item = child.held
+                try:
+                    value, error = child.pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    attempts[index] = attempts.get(index, 0) + 1
+                    crew.children.remove(child)
+                    child.process.join()
+                    if attempts[index] < _ATTEMPTS:
+                        crew.waiting.appendleft((index, item))
+                    else:
+                        left -= 1
+                        yield Outcome(
+                            item,
+                            error=f"the worker process died twice on it (exit code {child.process.exitcode})",
+                        )
+                    if crew.waiting:
+                        crew.start(child.gpu if one_gpu_each else None)
+                    continue
+                if isinstance(error, BaseException):
+                    raise error
+                left -= 1
+                crew.give(child)
+                yield Outcome(item, value, error)
+    finally:
+        crew.stop()
+
+
+def _child(pipe: Connection, make_worker: MakeWorker[Any, Any], gpu: int | None) -> None:
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    try:
+        worker = None
+        while (held := pipe.recv()) is not None:
+            try:
+                if worker is None:
+                    worker = make_worker()
+                outcome = attempt(worker, held[1])
+                pipe.send((outcome.value, outcome.error))
+            except BaseException as error:
+                pipe.send((None, _sendable(error)))
+                return
+    except (EOFError, KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
+        return  # the parent is gone or was interrupted: what was finished is on disk
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """What the parent raises: exceptions of foreign types may not survive the pipe, so they travel as text."""
+    if isinstance(error, OSError):
+        return OSError(error.errno, error.strerror, error.filename)
+    if isinstance(error, NewtestError):
+        return NewtestError(str(error))
+    return RuntimeError(failure(error))
+
+
+def _gpus() -> int:
+    from newtest.clip.torch_runtime import gpus
+
+    return gpus()

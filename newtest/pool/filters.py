@@ -1,0 +1,260 @@
+"""Filters: small pure rules over columns. Each answers which rows stay and, for those that do not, why.
+
+A *rule* is a named conjunction of filters, as DataComp's baselines are; ``newtest.pool.select`` combines rules by
+"and" or "or". The thresholds are those of the DataComp paper (Gadre et al. 2023, section 4 and appendix F).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from newtest.pool import uids as ids
+from newtest.pool.cut import Cut
+
+__all__ = [
+    "Filter",
+    "LanguageIs",
+    "Mask",
+    "MaxAspect",
+    "MinChars",
+    "MinSize",
+    "MinWords",
+    "Reasons",
+    "Rule",
+    "ScoreAbove",
+    "ScoreCut",
+    "basic",
+    "described",
+    "laion2b",
+    "numbers", "verdict",
+]  # fmt: skip
+
+Mask = npt.NDArray[np.bool_]
+Reasons = npt.NDArray[np.int8]
+
+
+class Filter(Protocol):
+    """One rule over rows."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The canonical columns it reads."""
+        ...
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it drops rows; ``keep`` gives indices into this."""
+        ...
+
+    @property
+    def cost(self) -> int:
+        """0 for arithmetic over columns, 1 for Python a row, 2 for a model a row: cheap filters are asked first."""
+        ...
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        """The rows that stay, shape (n,), and for each row the index of its reason, -1 where it stays."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Filters that must all keep a row, under the name that reports use."""
+
+    name: str
+    filters: tuple[Filter, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", tuple(sorted(self.filters, key=lambda each: each.cost)))
+
+
+@dataclass(frozen=True)
+class MinWords:
+    """At least ``words`` words, parted at white space as ``str.split`` does."""
+
+    words: int
+    columns: tuple[str, ...] = ("text",)
+    reasons: tuple[str, ...] = ("too few words", "no caption")
+    cost: int = 1
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        texts = table["text"].to_pylist()
+        counts = np.fromiter(
+            (-1 if text is None else len(text.split()) for text in texts), np.int64, len(texts)
+        )
+        return verdict(len(texts), [(counts < 0, 1), (counts < self.words, 0)])
+
+
+@dataclass(frozen=True)
+class MinChars:
+    """At least ``chars`` characters (code points)."""
+
+    chars: int
+    columns: tuple[str, ...] = ("text",)
+    reasons: tuple[str, ...] = ("too few characters", "no caption")
+    cost: int = 0
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        counts = numbers(pc.utf8_length(pc.cast(table["text"], pa.large_string())))
+        return verdict(len(counts), [(np.isnan(counts), 1), (counts < self.chars, 0)])
+
+
+@dataclass(frozen=True)
+class MinSize:
+    """The shorter side has at least ``pixels``."""
+
+    pixels: int
+    columns: tuple[str, ...] = ("width", "height")
+    reasons: tuple[str, ...] = ("too small", "size unknown")
+    cost: int = 0
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        shorter = np.minimum(*_sides(table))
+        return verdict(len(shorter), [(np.isnan(shorter), 1), (shorter < self.pixels, 0)])
+
+
+@dataclass(frozen=True)
+class MaxAspect:
+    """The longer side is at most ``ratio`` times the shorter."""
+
+    ratio: float
+    columns: tuple[str, ...] = ("width", "height")
+    reasons: tuple[str, ...] = ("too long or too wide", "size unknown")
+    cost: int = 0
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        width, height = _sides(table)
+        unknown = ~((width > 0) & (height > 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.maximum(width, height) / np.minimum(width, height)
+        return verdict(len(ratio), [(unknown, 1), (~unknown & (ratio > self.ratio), 0)])
+
+
+@dataclass(frozen=True)
+class LanguageIs:
+    """The caption is in ``language`` (an ISO 639-1 code) by the detector ``fasttext`` or ``cld3``."""
+
+    detector: str
+    language: str = "en"
+    columns: tuple[str, ...] = ("text",)
+    reasons: tuple[str, ...] = ("other language", "no caption")
+    cost: int = 2
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        from newtest.pool.language import detect
+
+        texts = table["text"].to_pylist()
+        absent = np.fromiter((text is None for text in texts), np.bool_, len(texts))
+        found = detect(self.detector, [text or "" for text in texts])
+        other = np.fromiter((language != self.language for language in found), np.bool_, len(texts))
+        return verdict(len(texts), [(absent, 1), (other, 0)])
+
+
+@dataclass(frozen=True)
+class ScoreAbove:
+    """The score is at least ``least``. A missing score or NaN drops the row under a reason of its own."""
+
+    column: str
+    least: float
+    reasons: tuple[str, ...] = ("score below the threshold", "no score")
+    cost: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,)
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        scores = numbers(table[self.column])
+        return verdict(len(scores), [(np.isnan(scores), 1), (scores < self.least, 0)])
+
+
+@dataclass(frozen=True)
+class ScoreCut:
+    """The row is among the best by score, as ``exact_cut`` found: exactly so many rows, ties by uid."""
+
+    column: str
+    fraction: float
+    cut: Cut
+    reasons: tuple[str, ...] = ("score below the cut", "no score", "equal to the cut, higher uid")
+    cost: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column,) if self.cut.last is None else (self.column, "uid")
+
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        scores = numbers(table[self.column])
+        uids = None
+        if self.cut.last is not None:
+            uids = ids.from_arrow(table["uid"].combine_chunks())
+        kept = self.cut.keep(scores, uids)
+        return verdict(
+            len(scores), [(np.isnan(scores), 1), (~kept & (scores == self.cut.score), 2), (~kept, 0)]
+        )
+
+
+def basic(detector: str = "fasttext") -> Rule:
+    """DataComp's *basic*: English, more than 2 words, more than 5 characters, shorter side >= 200, aspect <= 3."""
+    return Rule("basic", (MinSize(200), MaxAspect(3.0), MinChars(6), MinWords(3), LanguageIs(detector)))
+
+
+def laion2b(score_column: str) -> Rule:
+    """DataComp's *laion2b*: English by cld3, and a B/32 score of at least 0.28."""
+    return Rule("laion2b", (ScoreAbove(score_column, 0.28), LanguageIs("cld3")))
+
+
+def described(filters: Iterable[Filter]) -> list[Mapping[str, Any]]:
+    """The filters as JSON values for a manifest: their type's name and parameters."""
+    result: list[Mapping[str, Any]] = []
+    for each in filters:
+        if (describe := getattr(each, "describe", None)) is not None:
+            result.append({"filter": type(each).__name__, **describe()})
+            continue
+        fields = {
+            name: value
+            for name, value in vars(each).items()
+            if name not in ("columns", "reasons", "cost") and name[0] != "_"
+        }
+        result.append(
+            {"filter": type(each).__name__, **{key: _plain(value) for key, value in fields.items()}}
+        )
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, Cut):
+        return value
+    last = None if value.last is None else f"{value.last[0]:016x}{value.last[1]:016x}"
+    score = None if np.isnan(value.score) else value.score
+    return {
+        "score": score,
+        "last_uid_among_equal": last,
+        "rows": value.wanted,
+        "rows_without_score": value.without_score,
+    }
+
+
+def numbers(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.float64]:
+    """float64 of shape (n,); null becomes NaN."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not pa.types.is_floating(array.type):
+        array = pc.cast(array, pa.float64(), safe=False)
+    return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
+
+
+def _sides(table: pa.Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return numbers(table["width"]), numbers(table["height"])
+
+
+def verdict(rows: int, dropped: list[tuple[Mask, int]]) -> tuple[Mask, Reasons]:
+    """Masks of dropped rows with their reason's index; the first that applies counts."""
+    reasons = np.full(rows, -1, np.int8)
+    for mask, reason in dropped:
+        reasons[mask & (reasons < 0)] = reason
+    return reasons < 0, reasons

@@ -1,0 +1,200 @@
+"""Where a pool lies: a folder on this machine, or a folder behind a URL that fsspec understands (``s3://...``).
+
+Everything the pool side reads or writes goes through these few operations, so that a pool on S3 and one on disk
+behave alike: names are relative, with ``/`` between parts, and a file appears whole or not at all (a rename on disk,
+one finished upload on an object store).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from newtest.errors import MissingExtra, PoolError
+from newtest.files import atomic_path
+
+__all__ = ["Entry", "LocalPlace", "Place", "RemotePlace", "place_of"]
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """A file below a place: its relative name and its size in bytes."""
+
+    name: str
+    size: int
+
+
+class Place(Protocol):
+    """A folder of files with relative names."""
+
+    @property
+    def url(self) -> str:
+        """The folder's own name, for messages."""
+        ...
+
+    def entries(self) -> list[Entry]:
+        """All files below the folder, sorted by name; files and folders whose names begin with ``.`` or
+        ``_`` are not ours.
+        """
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there, whole."""
+        ...
+
+    def open(self, name: str) -> IO[bytes]:
+        """The file for reading, seekable. Raises FileNotFoundError."""
+        ...
+
+    def writing(self, name: str) -> Any:
+        """A context manager that gives a local path; when the block ends well, the file appears under ``name``."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take the file away; one that is not there is no error."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalPlace:
+    """A folder on this machine."""
+
+    root: Path
+
+    @property
+    def url(self) -> str:
+        return str(self.root)
+
+    def entries(self) -> list[Entry]:
+        found = []
+        for folder, folders, files in os.walk(self.root, followlinks=False):
+            folders[:] = sorted(name for name in folders if _is_ours(name))
+            for name in files:
+                path = Path(folder, name)
+                if _is_ours(name) and path.is_file():
+                    found.append(Entry(path.relative_to(self.root).as_posix(), path.stat().st_size))
+        return sorted(found)
+
+    def exists(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    def open(self, name: str) -> IO[bytes]:
+        return open(self.path(name), "rb")
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        with atomic_path(self.path(name)) as temporary:
+            yield temporary
+
+    def remove(self, name: str) -> None:
+        self.path(name).unlink(missing_ok=True)
+
+    def path(self, name: str) -> Path:
+        """The file's path; raises PoolError for a name that leads out of the folder."""
+        return self.root / _checked(name)
+
+
+@dataclass(frozen=True)
+class RemotePlace:
+    """A folder on an object store. Credentials and endpoint come from the environment
+    (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, and ``AWS_ALLOW_HTTP=true`` for an endpoint without TLS)."""
+
+    address: str
+
+    @property
+    def url(self) -> str:
+        return self.address
+
+    def entries(self) -> list[Entry]:
+        system, root = self._system()
+        system.invalidate_cache()  # a shard that somebody adds or takes away is seen at once
+        try:
+            found = system.find(root, detail=True)
+        except FileNotFoundError:
+            return []
+        rows = (
+            (str(PurePosixPath(path).relative_to(root)), info) for path, info in found.items() if path != root
+        )
+        return sorted(
+            Entry(name, int(info["size"])) for name, info in rows if all(map(_is_ours, name.split("/")))
+        )
+
+    def exists(self, name: str) -> bool:
+        system, root = self._system()
+        return bool(system.exists(f"{root}/{_checked(name)}"))
+
+    def open(self, name: str) -> IO[bytes]:
+        system, root = self._system()
+        if not system.exists(f"{root}/{_checked(name)}"):
+            raise FileNotFoundError(f"{self.address}/{name}")
+        handle: IO[bytes] = system.open(f"{root}/{_checked(name)}", "rb")
+        return handle
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        import tempfile
+
+        system, root = self._system()
+        with tempfile.TemporaryDirectory(prefix="newtest-upload-") as folder:
+            temporary = Path(folder) / "file"
+            yield temporary
+            with open(temporary, "rb") as source, system.open(f"{root}/{_checked(name)}", "wb") as target:
+                shutil.copyfileobj(source, target, 8 << 20)
+
+    def remove(self, name: str) -> None:
+        system, root = self._system()
+        if system.exists(f"{root}/{_checked(name)}"):
+            system.rm_file(f"{root}/{_checked(name)}")
+
+    def _system(self) -> tuple[Any, str]:
+        try:
+            import fsspec
+        except ImportError as error:
+            raise MissingExtra("fsspec", "pool") from error
+        scheme = urlsplit(self.address).scheme
+        if scheme in ("s3", "gs", "gcs", "az", "abfs"):
+            _register_obstore(scheme)
+        try:
+            system, root = fsspec.core.url_to_fs(self.address)
+        except (ImportError, ValueError) as error:
+            raise PoolError(f"{self.address}: this address cannot be opened ({error})") from error
+        return system, root.rstrip("/")
+
+
+def place_of(address: str | Path) -> LocalPlace | RemotePlace:
+    """The place that a path or URL names; ``file://`` is a folder of this machine. It need not exist yet."""
+    text = str(address)
+    scheme = urlsplit(text).scheme if "://" in text else ""
+    if scheme == "file":
+        return LocalPlace(Path(url2pathname(urlsplit(text).path)))
+    if scheme:
+        return RemotePlace(text.rstrip("/"))
+    return LocalPlace(Path(text))
+
+
+@cache
+def _register_obstore(scheme: str) -> None:
+    """Let obstore serve an object store's scheme: s3fs pins botocore, obstore pins nothing."""
+    try:
+        from obstore.fsspec import register
+    except ImportError as error:
+        raise MissingExtra("obstore", "pool") from error
+    register(scheme)
+
+
+def _is_ours(name: str) -> bool:
+    return not name.startswith((".", "_"))
+
+
+def _checked(name: str) -> str:
+    if not name or name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
+        raise PoolError(f"{name!r} is not a name inside a pool")
+    return name

@@ -1,0 +1,42 @@
+"""What a pool holds, shard by shard, broken ones included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from newtest.errors import PoolError
+from newtest.pool.pool import Pool
+
+__all__ = ["Summary", "summary"]
+
+
+@dataclass
+class Summary:
+    """Counts over a pool's shards; ``columns`` says in how many shards each column is."""
+
+    shards: int = 0
+    tars: int = 0
+    embeddings: int = 0
+    rows: int = 0
+    columns: dict[str, int] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+
+def summary(pool: Pool) -> Summary:
+    """Read every shard's footer, and nothing else."""
+    found = Summary(
+        shards=len(pool.shards),
+        tars=sum(shard.tar is not None for shard in pool.shards),
+        embeddings=sum(shard.embeddings is not None for shard in pool.shards),
+    )
+    for shard in pool.shards:
+        try:
+            with pool.parquet(shard) as file:
+                found.rows += file.metadata.num_rows
+                names = file.schema_arrow.names
+        except PoolError as error:
+            found.broken.append(str(error))
+            continue
+        for name in names:
+            found.columns[name] = found.columns.get(name, 0) + 1
+    return found

@@ -1,0 +1,95 @@
+"""The same operations on a folder and on S3 (moto's real local server)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pool_fixtures import captions, datacomp  # noqa: F401
+
+from newtest.engines import LocalEngine, Resources
+from newtest.errors import PoolError
+from newtest.pool.filters import MinWords, Rule
+from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
+from newtest.pool.pool import open_pool
+from newtest.pool.select import Plan, select
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """An S3 bucket on loopback, for as long as this module's tests run."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        server.start()
+        host, port = server.get_host_and_port()
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
+        }.items():  # fmt: skip
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="newtest-pools")
+        yield "s3://newtest-pools"
+        server.stop()
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> LocalPlace | RemotePlace:
+    if request.param == "local":
+        return place_of(f"file://{tmp_path}/pool")
+    return place_of(f"{request.getfixturevalue('bucket')}/{tmp_path.name}")
+
+
+def test_files_are_written_whole_listed_read_and_removed(place: LocalPlace | RemotePlace) -> None:
+    assert place.entries() == []
+    with place.writing("a/b.bin") as path:
+        path.write_bytes(b"x" * 100_000 + b"end")
+    for hidden in ("_tmp/c.bin", ".d"):
+        with place.writing(hidden) as path:
+            path.write_bytes(b"?")
+    assert place.entries() == [Entry("a/b.bin", 100_003)]
+    with place.open("a/b.bin") as handle:
+        handle.seek(-3, 2)
+        assert handle.read() == b"end"
+    with pytest.raises(FileNotFoundError):
+        place.open("a/none.bin").read()
+    assert place.exists("a/b.bin")
+    place.remove("a/b.bin")
+    place.remove("a/b.bin")
+    assert not place.exists("a/b.bin")
+
+
+def test_a_file_that_fails_half_way_does_not_appear(place: LocalPlace | RemotePlace) -> None:
+    with pytest.raises(RuntimeError), place.writing("a.bin") as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert not place.exists("a.bin")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\\b", ""])
+def test_names_never_lead_out(place: LocalPlace | RemotePlace, name: str) -> None:
+    with pytest.raises(PoolError, match="not a name inside a pool"):
+        place.open(name)
+
+
+def test_a_pool_on_s3_gives_what_its_copy_on_disk_gives(bucket: str, datacomp: Path, tmp_path: Path) -> None:
+    shutil.copytree(datacomp, tmp_path / "pool")
+    remote = place_of(f"{bucket}/copied")
+    for path in sorted(datacomp.glob("*.parquet")):
+        with remote.writing(path.name) as temporary:
+            shutil.copy(path, temporary)
+    plan = Plan((Rule("words", (MinWords(5),)),))
+    here = select(open_pool(tmp_path / "pool"), plan, LocalEngine(), Resources(1))
+    there = select(open_pool(f"{bucket}/copied"), plan, LocalEngine(), Resources(1))
+    assert len(here) > 1000
+    assert here.uids.tobytes() == there.uids.tobytes()
+    assert here.manifest["inputs"] == there.manifest["inputs"]
+
+
+def test_an_empty_bucket_is_no_pool(bucket: str) -> None:
+    with pytest.raises(PoolError, match="no pool here"):
+        open_pool(f"{bucket}/nothing")
