@@ -89,19 +89,13 @@ def first_noun_synset(word: str, folder: str) -> str | None:
     """The wnid of the word's first noun synset, base forms included as NLTK's ``synsets`` does; None for no noun."""
     index, exceptions = _wordnet(folder)
     word = word.lower()
-    forms = [word, *exceptions[word]] if word in exceptions else [word, *_detached([word])]
-    while forms:
-        for form in forms:
-            if form in index:
-                return index[form]
-        if word in exceptions:
-            return None
-        forms = _detached(forms[1:] if forms[0] == word else forms)
-    return None
+    bases = exceptions[word] if word in exceptions else _detached(word)
+    return next((index[form] for form in (word, *bases) if form in index), None)
 
 
-def _detached(forms: list[str]) -> list[str]:
-    return [form[: -len(old)] + new for form in forms for old, new in _ENDINGS if form.endswith(old)]
+def _detached(word: str) -> list[str]:
+    """The forms that one rule makes of a word; NLTK too applies the rules once."""
+    return [word[: -len(old)] + new for old, new in _ENDINGS if word.endswith(old)]
 
 
 @cache
