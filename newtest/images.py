@@ -29,14 +29,14 @@ _MOST_PIXELS = 89_478_485  # Pillow's own MAX_IMAGE_PIXELS: a quarter gibibyte o
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What is accepted. ``formats`` are Pillow's names: those that browsers show and photo hosts serve.
+    """What is accepted. ``formats`` are Pillow's names: those that photo hosts serve and researchers keep.
 
     JPEG covers MPO, the several pictures in one JPEG that some cameras write; the first is taken.
     """
 
     max_bytes: int = 64 * 2**20
     max_pixels: int = 80_000_000
-    formats: tuple[str, ...] = ("JPEG", "PNG", "GIF", "WEBP", "BMP")
+    formats: tuple[str, ...] = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 
     def __post_init__(self) -> None:
         if not 0 < self.max_pixels <= _MOST_PIXELS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import evaluate, fetch, filter_pool, merge, pool_status, report, status
+from newtest.cli import evaluate, fetch, filter_pool, merge, pool_status, reference, report, status
 
 __all__ = ["attach"]
 
@@ -15,6 +15,7 @@ def attach(app: typer.Typer) -> None:
     # Collect
     app.command("fetch")(fetch.fetch)
     # Reference
+    app.add_typer(reference.app, name="reference")
     # Annotate and votes
     # Near-duplicates
     # Sample

@@ -1,0 +1,88 @@
+"""newtest reference"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The original test set that a study replicates."
+)
+
+
+@app.command("add")
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it, such as imagenet-val.")],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", help="An ImageFolder by wnid; with --table the bytes."),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table", metavar="FILE", help="CSV, Parquet or JSON: image_id, wnid, optionally url or path."
+        ),
+    ] = None,
+    study: StudyDir = Path(),
+    json: JsonFlag = False,
+) -> None:
+    """Register the original test set, from a folder or a table, with or without its bytes.
+
+    Example: newtest reference add imagenet-val --images /data/imagenet/val
+    """
+    from newtest.errors import UsageError
+    from newtest.fetch import fetch_missing
+    from newtest.reference import add_reference, members_of_folder, members_of_table, with_files_from
+    from newtest.study import Study
+
+    if table is not None:
+        members = members_of_table(table)
+        members = with_files_from(members, images) if images is not None else members
+    elif images is not None:
+        members = members_of_folder(images)
+    else:
+        raise UsageError("say what the reference is: --images DIR or --table FILE (or both)")
+    with Study(study, create=True) as opened:
+        added = add_reference(opened, name, members, str((table or images or Path()).resolve()))
+        with progress() as bar:
+            task = bar.add_task("bytes", total=sum(member.url is not None for member in members))
+            summary = fetch_missing(opened, image_ids=added.image_ids, advance=lambda n: bar.advance(task, n))
+    result = {"name": name, "images": added.images, "classes": added.classes, "fetched": summary.fetched}
+    if json:
+        print_json({**result, "failed": summary.failed + summary.gone, "unknown_classes": added.unknown})
+    else:
+        note(
+            f"{name}: {added.images} images of {added.classes} classes, bytes of {summary.fetched} stored now"
+        )
+        if added.unknown:
+            note(
+                f"not in WordNet 3.0, or it is not installed: {', '.join(added.unknown[:10])} ({len(added.unknown)})"
+            )
+        if summary.kinds:
+            print_table(["no bytes", "images"], summary.kinds.items())
+    if summary.failed or summary.gone:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(study: StudyDir = Path(), json: JsonFlag = False) -> None:
+    """The reference sets of the study, and how many of their images have bytes.
+
+    Example: newtest reference list --study goldfish
+    """
+    from newtest.catalog.references import references
+    from newtest.study import Study
+
+    with Study(study) as opened:
+        found = references(opened.catalog)
+    if json:
+        print_json([row.__dict__ for row in found])
+    else:
+        columns = ["name", "images", "classes", "with bytes", "from"]
+        print_table(columns, [(r.name, r.images, r.classes, r.with_bytes, r.origin) for r in found])
