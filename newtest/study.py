@@ -6,8 +6,8 @@
       study.sqlite      every fact: classes, candidates, votes, verdicts, revisions
       study.key         32 random bytes, mode 0600: keys the hashes of worker ids; never released
       images/ab/abcd…   the bytes as they were downloaded, named by sha256
-      thumbnails/ab/…   what people are shown (EXIF orientation applied), made from the bytes, can be made again
-      releases/         one folder a release, never changed
+      thumbnails/ab/…   what people are shown (EXIF orientation applied), made from the bytes, can be made
+      again releases/         one folder a release, never changed
       locks/            one file a stage, held while the stage writes
 """
 
@@ -43,7 +43,8 @@ class Study:
     def __init__(self, root: Path, *, create: bool = False) -> None:
         """Open the study at ``root``; with ``create`` make the folder and the catalog where there is none.
 
-        Raises StudyError: no study there, made by a newer version, not a catalog, a folder that cannot be written.
+        Raises StudyError: no study there, made by a newer version, not a catalog, a folder that cannot be
+        written.
         """
         self.root = root
         path = root / "study.sqlite"
@@ -84,6 +85,10 @@ class Study:
     def worker_key(self, worker_id: str) -> str:
         """A worker's id as it is stored: 32 hex digits of HMAC-SHA256 under the study's own key."""
         return hmac.new(self._key(), worker_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def secret_for(self, purpose: str) -> bytes:
+        """32 bytes derived from the study's own key for one purpose, such as signing links."""
+        return hmac.new(self._key(), b"purpose\x00" + purpose.encode(), hashlib.sha256).digest()
 
     def _key(self) -> bytes:
         path = self.root / "study.key"

@@ -1,7 +1,8 @@
 """The catalog: ``study.sqlite``, and the only place with SQL.
 
-``open_catalog`` gives a connection in autocommit mode; ``transaction`` makes several statements one fact. One module
-a room (``images``, ``votes``, ...) holds functions that take the connection and give records or DataFrames.
+``open_catalog`` gives a connection in autocommit mode; ``transaction`` makes several statements one fact. One
+module a room (``images``, ``votes``, ...) holds functions that take the connection and give records or
+DataFrames.
 """
 
 from __future__ import annotations

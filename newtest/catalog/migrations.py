@@ -52,7 +52,8 @@ def migrate(
 
 
 def _statements(script: str) -> list[str]:
-    """Split a script at complete statements (``executescript`` would commit the transaction that it runs in)."""
+    """Split a script at complete statements (``executescript`` would commit the transaction that it runs
+    in)."""
     statements, current = [], ""
     for line in script.splitlines(keepends=True):
         current += line

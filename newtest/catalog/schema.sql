@@ -98,6 +98,7 @@ CREATE TABLE reference_members (
     PRIMARY KEY (reference, image_id, wnid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reference_members_image ON reference_members (image_id);
+CREATE INDEX reference_members_wnid ON reference_members (wnid);
 
 -- Votes ------------------------------------------------------------------------------------------------------------
 
@@ -138,6 +139,168 @@ CREATE TABLE excluded_workers (
     reason      TEXT NOT NULL,
     excluded_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Crowd: what is asked, and what came back --------------------------------------------------------------------------
+
+-- Where a class is described for people who do not know it.
+CREATE TABLE class_pages (
+    wnid TEXT PRIMARY KEY REFERENCES classes (wnid),
+    url  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- A planned HIT: which images of one class are shown together. Published to a market by a row in publications.
+CREATE TABLE hits (
+    hit_id      TEXT PRIMARY KEY,          -- fingerprint of seed, class, images and number of assignments
+    wnid        TEXT NOT NULL REFERENCES classes (wnid),
+    assignments INTEGER NOT NULL CHECK (assignments > 0),
+    plan        TEXT NOT NULL,             -- JSON of PlanConfig
+    planned_at  TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hits_wnid ON hits (wnid);
+
+CREATE TABLE hit_images (
+    hit_id   TEXT NOT NULL REFERENCES hits (hit_id),
+    position INTEGER NOT NULL CHECK (position > 0),  -- the number that the page shows; examples come last
+    image_id TEXT NOT NULL REFERENCES images (image_id),
+    role     TEXT NOT NULL CHECK (role IN ('candidate', 'filler', 'positive', 'negative', 'example')),
+    PRIMARY KEY (hit_id, position),
+    UNIQUE (hit_id, image_id)              -- no image twice in a HIT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hit_images_image ON hit_images (image_id);
+
+-- The intent to publish is written before the market is called, the market's id after it.
+CREATE TABLE publications (
+    hit_id        TEXT NOT NULL REFERENCES hits (hit_id),
+    market        TEXT NOT NULL,           -- 'local', 'live', 'sandbox', or the endpoint's URL
+    request_token TEXT NOT NULL UNIQUE,
+    settings      TEXT NOT NULL,           -- JSON of PublishConfig: reward, durations, title
+    market_hit_id TEXT UNIQUE,
+    intended_at   TEXT NOT NULL,
+    published_at  TEXT,
+    closed_at     TEXT,                    -- nobody can work on it any more and all its answers are collected
+    PRIMARY KEY (hit_id, market),
+    CHECK ((market_hit_id IS NULL) = (published_at IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- Assignments as collected from a market, and their answers an image. Votes are made of them.
+CREATE TABLE assignments (
+    assignment_id TEXT PRIMARY KEY,
+    hit_id        TEXT NOT NULL REFERENCES hits (hit_id),
+    market        TEXT NOT NULL,
+    worker        TEXT NOT NULL,           -- keyed hash, see study.worker_key
+    status        TEXT NOT NULL CHECK (status IN ('submitted', 'approved', 'rejected')),
+    accepted_at   TEXT,
+    submitted_at  TEXT,
+    explicit      INTEGER NOT NULL CHECK (explicit IN (0, 1)),  -- something was ticked, if only "none of these"
+    collected_at  TEXT NOT NULL,
+    UNIQUE (hit_id, worker)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX assignments_worker ON assignments (worker);
+
+CREATE TABLE answers (
+    assignment_id TEXT NOT NULL REFERENCES assignments (assignment_id),
+    image_id      TEXT NOT NULL REFERENCES images (image_id),
+    value         TEXT NOT NULL CHECK (value IN ('yes', 'no', 'unseen')),
+    milliseconds  INTEGER,                 -- how long the image was in view
+    PRIMARY KEY (assignment_id, image_id)
+) STRICT, WITHOUT ROWID;
+
+-- Crowd server: our own market. Its times are seconds since 1970 on the server's clock --------------------------------
+
+CREATE TABLE market_templates (
+    template_id TEXT PRIMARY KEY,          -- sha256 of the text
+    text        TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE market_hit_types (
+    hit_type_id   TEXT PRIMARY KEY,        -- of all the fields below: the same description is the same type
+    title         TEXT NOT NULL,
+    description   TEXT NOT NULL,
+    keywords      TEXT NOT NULL,
+    reward        TEXT NOT NULL,           -- dollars, as a decimal string
+    duration      INTEGER NOT NULL CHECK (duration > 0),        -- seconds that a lease lasts
+    auto_approval INTEGER NOT NULL CHECK (auto_approval >= 0)   -- seconds
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE market_hits (
+    market_hit_id   TEXT PRIMARY KEY,
+    hit_type_id     TEXT NOT NULL REFERENCES market_hit_types (hit_type_id),
+    hit_id          TEXT UNIQUE REFERENCES hits (hit_id),       -- one of our plan, shown through a template
+    template_id     TEXT REFERENCES market_templates (template_id),
+    question        TEXT,                                       -- or a requester's own page
+    annotation      TEXT,
+    max_assignments INTEGER NOT NULL CHECK (max_assignments > 0),
+    taken           INTEGER NOT NULL DEFAULT 0,                 -- leased or done; kept by the triggers below
+    created_at      REAL NOT NULL,
+    expires_at      REAL NOT NULL,
+    deleted         INTEGER NOT NULL DEFAULT 0 CHECK (deleted IN (0, 1)),
+    CHECK (taken BETWEEN 0 AND max_assignments),                -- never more than its assignments
+    CHECK ((hit_id IS NULL) = (template_id IS NULL)),
+    CHECK ((hit_id IS NULL) <> (question IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX market_hits_open ON market_hits (expires_at) WHERE taken < max_assignments AND deleted = 0;
+
+-- UniqueRequestToken: for 24 hours the same token is the same request.
+CREATE TABLE market_requests (
+    request_token TEXT PRIMARY KEY,
+    market_hit_id TEXT NOT NULL REFERENCES market_hits (market_hit_id),
+    made_at       REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE market_assignments (
+    assignment_id   TEXT PRIMARY KEY,
+    market_hit_id   TEXT NOT NULL REFERENCES market_hits (market_hit_id),
+    worker          TEXT NOT NULL,
+    state           TEXT NOT NULL
+                    CHECK (state IN ('leased', 'submitted', 'approved', 'rejected', 'returned', 'lapsed')),
+    accepted_at     REAL NOT NULL,
+    lease_ends      REAL NOT NULL,
+    submitted_at    REAL,
+    auto_approve_at REAL,
+    decided_at      REAL,
+    feedback        TEXT,
+    answer          TEXT,                  -- QuestionFormAnswers XML
+    CHECK ((state IN ('submitted', 'approved', 'rejected')) = (answer IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX market_assignments_hit ON market_assignments (market_hit_id, state);
+CREATE INDEX market_assignments_leases ON market_assignments (lease_ends) WHERE state = 'leased';
+CREATE INDEX market_assignments_waiting ON market_assignments (auto_approve_at) WHERE state = 'submitted';
+-- One answer a worker and HIT: a second lease, or a double submit, has no row to go to.
+CREATE UNIQUE INDEX market_assignments_once ON market_assignments (worker, market_hit_id)
+    WHERE state IN ('leased', 'submitted', 'approved', 'rejected');
+
+CREATE TRIGGER market_assignment_begins AFTER INSERT ON market_assignments
+WHEN NEW.state NOT IN ('returned', 'lapsed')
+BEGIN
+    UPDATE market_hits SET taken = taken + 1 WHERE market_hit_id = NEW.market_hit_id;
+END;
+
+CREATE TRIGGER market_assignment_changes AFTER UPDATE OF state ON market_assignments
+WHEN (OLD.state IN ('returned', 'lapsed')) <> (NEW.state IN ('returned', 'lapsed'))
+BEGIN
+    UPDATE market_hits SET taken = taken + iif(NEW.state IN ('returned', 'lapsed'), -1, 1)
+    WHERE market_hit_id = NEW.market_hit_id;
+END;
+
+-- What a worker was shown: no worker sees the same image of a class in two HITs.
+CREATE TABLE market_shown (
+    worker   TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    wnid     TEXT NOT NULL,
+    hit_id   TEXT NOT NULL REFERENCES hits (hit_id),
+    PRIMARY KEY (worker, image_id, wnid)
+) STRICT, WITHOUT ROWID;
+
+-- Personal links. Only the id is kept: the link's token is that id, signed under the study's key.
+CREATE TABLE worker_links (
+    link_id    TEXT PRIMARY KEY,
+    worker     TEXT NOT NULL,              -- keyed hash
+    label      TEXT NOT NULL,              -- the owner's own name for the person; empty for a recruiting site's
+    origin     TEXT NOT NULL CHECK (origin IN ('invited', 'recruited')),
+    created_at TEXT NOT NULL,
+    revoked_at TEXT
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX worker_links_active ON worker_links (worker) WHERE revoked_at IS NULL;
 
 -- Near-duplicates --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,277 @@
+"""Leases and answers on the crowd server's market. Every function that changes something wants a transaction
+around it.
+
+What must never happen is forbidden by the schema, not by these functions: more assignments than a HIT has (a
+CHECK), two by one worker (a unique index), the same image of a class shown twice to one worker (a primary
+key).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "Lease",
+    "OpenGroup",
+    "assignments_of",
+    "decide",
+    "find_lease",
+    "finish",
+    "give_back",
+    "insert_lease",
+    "lease_of",
+    "open_groups",
+    "open_hits",
+    "planned_answers",
+    "progress",
+    "submit",
+    "sweep",
+    "workers",
+]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """An assignment on our market. Times in seconds since 1970; ``answer`` is QuestionFormAnswers XML."""
+
+    assignment_id: str
+    market_hit_id: str
+    worker: str
+    state: str
+    accepted_at: float
+    lease_ends: float
+    submitted_at: float | None = None
+    auto_approve_at: float | None = None
+    decided_at: float | None = None
+    feedback: str | None = None
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class OpenGroup:
+    """HITs of one kind that a worker may take: all of one class, or of one requester's HIT type."""
+
+    group: str
+    title: str
+    reward: str
+    duration: int
+    available: int
+    lemmas: str | None
+    """JSON list of the class's names; None for a requester's own pages."""
+
+
+def sweep(catalog: sqlite3.Connection, now: float) -> None:
+    """Let leases lapse that have ended, and approve what nobody decided on in time."""
+    catalog.execute(
+        "UPDATE market_assignments SET state = 'lapsed' WHERE state = 'leased' AND lease_ends <= ?", (now,)
+    )
+    catalog.execute(
+        "UPDATE market_assignments SET state = 'approved', decided_at = auto_approve_at"
+        " WHERE state = 'submitted' AND auto_approve_at <= ?",
+        (now,),
+    )
+
+
+_MAY_TAKE = """
+    h.taken < h.max_assignments AND h.deleted = 0 AND h.expires_at > :now
+    AND NOT EXISTS (SELECT 1 FROM market_assignments a WHERE a.worker = :worker
+        AND a.market_hit_id = h.market_hit_id AND a.state IN ('leased', 'submitted', 'approved', 'rejected'))
+    AND (h.hit_id IS NULL OR h.hit_id NOT IN (
+        SELECT i.hit_id FROM market_shown s JOIN hit_images i ON i.image_id = s.image_id
+        JOIN hits t ON t.hit_id = i.hit_id AND t.wnid = s.wnid
+        WHERE s.worker = :worker AND s.hit_id <> i.hit_id AND i.role <> 'example'
+        UNION SELECT i.hit_id FROM votes v JOIN hit_images i ON i.image_id = v.image_id
+        JOIN hits t ON t.hit_id = i.hit_id AND t.wnid = v.wnid
+        WHERE v.worker = :worker AND v.hit_id IS NOT i.hit_id AND i.role <> 'example'))
+"""
+
+
+def open_groups(catalog: sqlite3.Connection, worker: str, *, now: float, limit: int) -> list[OpenGroup]:
+    """What a worker may take: nothing that is full or over, and no image of a class that they have seen."""
+    rows = catalog.execute(
+        f"""
+        SELECT coalesce(p.wnid, h.hit_type_id) AS kind, t.title, t.reward, t.duration, count(*), c.lemmas
+        FROM market_hits h JOIN market_hit_types t USING (hit_type_id)
+        LEFT JOIN hits p ON p.hit_id = h.hit_id LEFT JOIN classes c ON c.wnid = p.wnid
+        WHERE {_MAY_TAKE} GROUP BY kind ORDER BY min(h.created_at), kind LIMIT :limit
+        """,
+        {"worker": worker, "now": now, "limit": limit},
+    )
+    return [OpenGroup(*row) for row in rows]
+
+
+def open_hits(catalog: sqlite3.Connection, worker: str, group: str, *, now: float) -> str | None:
+    """The oldest HIT of a group that a worker may take; None when there is none (any more)."""
+    row = catalog.execute(
+        f"""
+        SELECT h.market_hit_id FROM market_hits h LEFT JOIN hits p ON p.hit_id = h.hit_id
+        WHERE coalesce(p.wnid, h.hit_type_id) = :group AND {_MAY_TAKE}
+        ORDER BY h.created_at, h.market_hit_id LIMIT 1
+        """,
+        {"worker": worker, "now": now, "group": group},
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def insert_lease(catalog: sqlite3.Connection, lease: Lease) -> None:
+    """Lease a HIT to a worker, and write down every image that they are about to see.
+
+    Raises sqlite3.IntegrityError when the HIT is full, theirs already, or shows an image of the class again.
+    """
+    catalog.execute(
+        "INSERT INTO market_assignments (assignment_id, market_hit_id, worker, state, accepted_at, lease_ends)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            lease.assignment_id, lease.market_hit_id, lease.worker, lease.state, lease.accepted_at, lease.lease_ends,
+        ),
+    )  # fmt: skip
+    catalog.execute(
+        """
+        INSERT INTO market_shown (worker, image_id, wnid, hit_id)
+        SELECT :worker, i.image_id, p.wnid, p.hit_id
+        FROM market_hits h JOIN hits p ON p.hit_id = h.hit_id JOIN hit_images i ON i.hit_id = p.hit_id
+        WHERE h.market_hit_id = :hit AND i.role <> 'example' AND NOT EXISTS (
+            SELECT 1 FROM market_shown s WHERE s.worker = :worker AND s.image_id = i.image_id AND s.wnid =
+            p.wnid AND s.hit_id = p.hit_id)
+        """,
+        {"worker": lease.worker, "hit": lease.market_hit_id},
+    )
+
+
+def find_lease(catalog: sqlite3.Connection, assignment_id: str) -> Lease | None:
+    """An assignment by its id, whatever became of it."""
+    row = catalog.execute(
+        "SELECT * FROM market_assignments WHERE assignment_id = ?", (assignment_id,)
+    ).fetchone()
+    return None if row is None else Lease(*row)
+
+
+def lease_of(catalog: sqlite3.Connection, worker: str) -> list[Lease]:
+    """What a worker is working on, oldest first."""
+    rows = catalog.execute(
+        "SELECT * FROM market_assignments WHERE worker = ? AND state = 'leased' ORDER BY accepted_at",
+        (worker,),
+    )
+    return [Lease(*row) for row in rows]
+
+
+def submit(
+    catalog: sqlite3.Connection, assignment_id: str, answer: str, *, now: float, auto_approve_at: float
+) -> bool:
+    """Keep the answer of a lease, or of one that lapsed while its place is still free. False: too late.
+
+    An answer that is there is not replaced: a second submit changes nothing and is told True.
+    """
+    lease = find_lease(catalog, assignment_id)
+    if lease is None or lease.state == "returned":
+        return False
+    if lease.state not in ("leased", "lapsed"):
+        return True
+    try:
+        catalog.execute(
+            "UPDATE market_assignments SET state = 'submitted', answer = ?, submitted_at = ?, auto_approve_at = ?"
+            " WHERE assignment_id = ?",
+            (answer, now, auto_approve_at, assignment_id),
+        )
+    except sqlite3.IntegrityError:  # another took the place, or this worker took the HIT again
+        return False
+    return True
+
+
+def give_back(catalog: sqlite3.Connection, assignment_id: str) -> None:
+    """Return a lease, so that another can take the place."""
+    catalog.execute(
+        "UPDATE market_assignments SET state = 'returned' WHERE assignment_id = ? AND state = 'leased'",
+        (assignment_id,),
+    )
+
+
+def decide(
+    catalog: sqlite3.Connection, assignment_id: str, state: str, *, feedback: str | None, at: float
+) -> None:
+    """Approve or reject a submitted assignment."""
+    catalog.execute(
+        "UPDATE market_assignments SET state = ?, feedback = ?, decided_at = ? WHERE assignment_id = ?",
+        (state, feedback, at, assignment_id),
+    )
+
+
+def finish(catalog: sqlite3.Connection, worker: str) -> int:
+    """How many HITs a worker has submitted."""
+    row = catalog.execute(
+        "SELECT count(*) FROM market_assignments WHERE worker = ? AND state IN ('submitted', 'approved', 'rejected')",
+        (worker,),
+    ).fetchone()
+    return int(row[0])
+
+
+def assignments_of(
+    catalog: sqlite3.Connection,
+    market_hit_id: str,
+    *,
+    states: Sequence[str],
+    after: tuple[float, str] | None,
+    limit: int,
+) -> list[Lease]:
+    """Up to ``limit`` assignments of a HIT in some states, by time of submission, after a (submitted_at,
+    id)."""
+    marks = ", ".join("?" * len(states))
+    rows = catalog.execute(
+        f"SELECT * FROM market_assignments WHERE market_hit_id = ? AND state IN ({marks})"
+        " AND (submitted_at, assignment_id) > (?, ?) ORDER BY submitted_at, assignment_id LIMIT ?",
+        (market_hit_id, *states, *(after or (-1.0, "")), limit),
+    )
+    return [Lease(*row) for row in rows]
+
+
+def planned_answers(catalog: sqlite3.Connection, *, after: tuple[float, str]) -> list[tuple[str, Lease]]:
+    """(hit_id, assignment) of the planned HITs' answers that were submitted after a (submitted_at, id), in
+    order."""
+    rows = catalog.execute(
+        "SELECT h.hit_id, a.* FROM market_assignments a JOIN market_hits h USING (market_hit_id)"
+        " WHERE h.hit_id IS NOT NULL AND a.answer IS NOT NULL AND (a.submitted_at, a.assignment_id) > (?, ?)"
+        " ORDER BY a.submitted_at, a.assignment_id",
+        after,
+    )
+    return [(row[0], Lease(*tuple(row)[1:])) for row in rows]
+
+
+def progress(catalog: sqlite3.Connection, *, now: float) -> Mapping[str, float]:
+    """Sums for the owner's page: HITs, assignments wanted and in each state, submitted in the last hour,
+    dollars."""
+    row = catalog.execute(
+        """
+        SELECT (SELECT count(*) FROM market_hits WHERE deleted = 0) AS hits,
+            (SELECT coalesce(sum(max_assignments), 0) FROM market_hits WHERE deleted = 0) AS wanted,
+            (SELECT count(*) FROM market_hits WHERE deleted = 0 AND taken < max_assignments AND expires_at >
+            :now)
+                AS open,
+            count(*) FILTER (WHERE a.state = 'leased') AS leased,
+            count(*) FILTER (WHERE a.state = 'submitted') AS submitted,
+            count(*) FILTER (WHERE a.state = 'approved') AS approved,
+            count(*) FILTER (WHERE a.state = 'rejected') AS rejected,
+            count(*) FILTER (WHERE a.state IN ('returned', 'lapsed')) AS returned,
+            count(*) FILTER (WHERE a.submitted_at > :now - 3600) AS last_hour,
+            coalesce(sum(iif(a.state IN ('submitted', 'approved'), CAST(t.reward AS REAL), 0)), 0) AS owed
+        FROM market_assignments a JOIN market_hits h USING (market_hit_id) JOIN market_hit_types t USING
+        (hit_type_id)
+        """,
+        {"now": now},
+    ).fetchone()
+    return dict(row)
+
+
+def workers(catalog: sqlite3.Connection) -> list[sqlite3.Row]:
+    """A row a worker for the owner's page: key, label, link, HITs done, seconds a HIT (median is the
+    caller's)."""
+    return catalog.execute(
+        """
+        SELECT l.worker, l.label, l.origin, l.link_id, l.revoked_at, count(a.assignment_id) AS done,
+            avg(a.submitted_at - a.accepted_at) AS seconds, max(a.submitted_at) AS last
+        FROM worker_links l LEFT JOIN market_assignments a ON a.worker = l.worker
+            AND a.state IN ('submitted', 'approved', 'rejected')
+        GROUP BY l.link_id ORDER BY l.created_at, l.link_id
+        """
+    ).fetchall()

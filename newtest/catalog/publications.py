@@ -1,0 +1,191 @@
+"""Where planned HITs were published, and the assignments that came back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "Collected",
+    "Publication",
+    "close_publication",
+    "collected_ids",
+    "drop_rejected_votes",
+    "intend",
+    "open_publications",
+    "publications",
+    "published",
+    "store_assignment",
+    "store_votes",
+    "unpublished",
+]
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A HIT on a market; ``market_hit_id`` is None while only the intent is known."""
+
+    hit_id: str
+    market: str
+    request_token: str
+    settings: str
+    market_hit_id: str | None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """An assignment as a market gave it, ready to be stored. ``answers``: (image_id, value, milliseconds)."""
+
+    assignment_id: str
+    hit_id: str
+    market: str
+    worker: str
+    status: str
+    accepted_at: str | None
+    submitted_at: str | None
+    explicit: bool
+    answers: Sequence[tuple[str, str, int | None]]
+
+
+def unpublished(catalog: sqlite3.Connection, market: str) -> list[tuple[str, int]]:
+    """(id, assignments) of the planned HITs that this market may still get, in the order of planning.
+
+    A HIT goes to one market only, so that nothing is paid twice; a sandbox is no market in this sense.
+    """
+    rows = catalog.execute(
+        "SELECT hit_id, assignments FROM hits h WHERE NOT EXISTS (SELECT 1 FROM publications p"
+        " WHERE p.hit_id = h.hit_id AND (p.market = :market OR (:market <> 'sandbox' AND p.market <> 'sandbox')))"
+        " ORDER BY planned_at, wnid, hit_id",
+        {"market": market},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def intend(
+    catalog: sqlite3.Connection,
+    hit_ids: Iterable[str],
+    market: str,
+    *,
+    tokens: Mapping[str, str],
+    settings: str,
+    at: str,
+) -> None:
+    """Write down that these HITs are about to be published. Call inside a transaction."""
+    catalog.executemany(
+        "INSERT INTO publications (hit_id, market, request_token, settings, intended_at) VALUES (?, ?, ?, ?, ?)",
+        [(hit_id, market, tokens[hit_id], settings, at) for hit_id in hit_ids],
+    )
+
+
+def published(catalog: sqlite3.Connection, hit_id: str, market: str, *, market_hit_id: str, at: str) -> None:
+    """Write down the id that the market gave. It is never overwritten by another."""
+    catalog.execute(
+        "UPDATE publications SET market_hit_id = ?, published_at = ?"
+        " WHERE hit_id = ? AND market = ? AND market_hit_id IS NULL",
+        (market_hit_id, at, hit_id, market),
+    )
+
+
+def publications(catalog: sqlite3.Connection, market: str) -> list[Publication]:
+    """Every publication on a market, intents included, in a stable order."""
+    rows = catalog.execute(
+        "SELECT hit_id, market, request_token, settings, market_hit_id FROM publications WHERE market = ?"
+        " ORDER BY intended_at, hit_id",
+        (market,),
+    )
+    return [Publication(*row) for row in rows]
+
+
+def open_publications(catalog: sqlite3.Connection, market: str) -> list[Publication]:
+    """The published HITs from which answers may still come."""
+    rows = catalog.execute(
+        "SELECT hit_id, market, request_token, settings, market_hit_id FROM publications WHERE market = ?"
+        " AND market_hit_id IS NOT NULL AND closed_at IS NULL ORDER BY intended_at, hit_id",
+        (market,),
+    )
+    return [Publication(*row) for row in rows]
+
+
+def close_publication(catalog: sqlite3.Connection, hit_id: str, market: str, *, at: str) -> None:
+    """Nothing more will come of this HIT; what it did not bring may be planned again."""
+    catalog.execute(
+        "UPDATE publications SET closed_at = ? WHERE hit_id = ? AND market = ? AND closed_at IS NULL",
+        (at, hit_id, market),
+    )
+
+
+def collected_ids(catalog: sqlite3.Connection, hit_id: str) -> dict[str, str]:
+    """Assignment id -> status of what was collected of a HIT."""
+    rows = catalog.execute("SELECT assignment_id, status FROM assignments WHERE hit_id = ?", (hit_id,))
+    return {row[0]: row[1] for row in rows}
+
+
+def store_assignment(catalog: sqlite3.Connection, collected: Collected, *, at: str) -> bool:
+    """Keep a collected assignment, or only its new status when it is there; True when it is new.
+
+    Call inside a transaction.
+    """
+    cursor = catalog.execute(
+        "INSERT INTO assignments (assignment_id, hit_id, market, worker, status, accepted_at, submitted_at, explicit,"
+        " collected_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            collected.assignment_id, collected.hit_id, collected.market, collected.worker, collected.status,
+            collected.accepted_at, collected.submitted_at, int(collected.explicit), at,
+        ),
+    )  # fmt: skip
+    if cursor.rowcount == 0:
+        catalog.execute(
+            "UPDATE assignments SET status = ? WHERE assignment_id = ?",
+            (collected.status, collected.assignment_id),
+        )
+        return False
+    catalog.executemany(
+        "INSERT INTO answers (assignment_id, image_id, value, milliseconds) VALUES (?, ?, ?, ?)",
+        [(collected.assignment_id, *answer) for answer in collected.answers],
+    )
+    return True
+
+
+def store_votes(
+    catalog: sqlite3.Connection, batch: tuple[str, str, str], assignment_ids: Iterable[str], *, at: str
+) -> int:
+    """Make votes of assignments: a row an image that was seen; gives how many were new. Call inside a
+    transaction.
+
+    ``batch`` is (id, origin, description). Rejected assignments, those in which nothing was ticked and those
+    from a sandbox are no votes, and a worker's second vote on the same image and class is not counted.
+    """
+    batch_id, origin, description = batch
+    catalog.execute(
+        "INSERT OR IGNORE INTO vote_batches (batch_id, origin, description, added_at) VALUES (?, ?, ?, ?)",
+        (batch_id, origin, description, at),
+    )
+    stored = 0
+    for assignment_id in assignment_ids:
+        cursor = catalog.execute(
+            """
+            INSERT INTO votes (image_id, wnid, worker, selected, hit_id, submitted_at, control, batch_id)
+            SELECT w.image_id, h.wnid, a.worker, w.value = 'yes', h.hit_id, a.submitted_at,
+                iif(i.role IN ('positive', 'negative'), i.role, NULL), :batch
+            FROM assignments a JOIN hits h USING (hit_id) JOIN answers w USING (assignment_id)
+            JOIN hit_images i ON i.hit_id = a.hit_id AND i.image_id = w.image_id
+            WHERE a.assignment_id = :assignment AND w.value <> 'unseen' AND a.explicit = 1
+            AND a.status <> 'rejected' AND a.market <> 'sandbox'
+            ON CONFLICT DO NOTHING
+            """,
+            {"assignment": assignment_id, "batch": batch_id},
+        )
+        stored += cursor.rowcount
+    return stored
+
+
+def drop_rejected_votes(catalog: sqlite3.Connection) -> int:
+    """Take back the votes of assignments that were rejected after they had been collected; gives how many.
+
+    The answers stay, with the assignment's status as the reason why they are no votes.
+    """
+    return catalog.execute(
+        "DELETE FROM votes WHERE EXISTS (SELECT 1 FROM assignments a WHERE a.hit_id = votes.hit_id"
+        " AND a.worker = votes.worker AND a.status = 'rejected')"
+    ).rowcount

@@ -1,0 +1,73 @@
+"""Personal links: who may work. A link's token is its id, signed (``newtest.web.keys``); only the id is
+kept."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+__all__ = [
+    "WorkerLink",
+    "active_link",
+    "find_link",
+    "insert_link",
+    "list_links",
+    "revoke_link",
+    "was_revoked",
+]
+
+
+@dataclass(frozen=True)
+class WorkerLink:
+    """``label`` is the owner's own name for a person; it is empty for people from a recruiting site."""
+
+    link_id: str
+    worker: str
+    label: str
+    origin: str
+    created_at: str
+    revoked_at: str | None = None
+
+
+def insert_link(catalog: sqlite3.Connection, link: WorkerLink) -> None:
+    """Keep a link. Raises sqlite3.IntegrityError when the worker has another that is not revoked."""
+    catalog.execute(
+        "INSERT INTO worker_links VALUES (?, ?, ?, ?, ?, ?)",
+        (link.link_id, link.worker, link.label, link.origin, link.created_at, link.revoked_at),
+    )
+
+
+def find_link(catalog: sqlite3.Connection, link_id: str) -> WorkerLink | None:
+    """A link by its id, revoked ones too."""
+    row = catalog.execute("SELECT * FROM worker_links WHERE link_id = ?", (link_id,)).fetchone()
+    return None if row is None else WorkerLink(*row)
+
+
+def active_link(catalog: sqlite3.Connection, worker: str) -> WorkerLink | None:
+    """The link with which a worker may come in, if there is one."""
+    row = catalog.execute(
+        "SELECT * FROM worker_links WHERE worker = ? AND revoked_at IS NULL", (worker,)
+    ).fetchone()
+    return None if row is None else WorkerLink(*row)
+
+
+def was_revoked(catalog: sqlite3.Connection, worker: str) -> bool:
+    """Whether the worker's last link was revoked, and no other is active."""
+    row = catalog.execute(
+        "SELECT count(*), count(revoked_at) FROM worker_links WHERE worker = ?", (worker,)
+    ).fetchone()
+    return bool(row[0]) and row[0] == row[1]
+
+
+def list_links(catalog: sqlite3.Connection) -> list[WorkerLink]:
+    """Every link, oldest first."""
+    rows = catalog.execute("SELECT * FROM worker_links ORDER BY created_at, link_id")
+    return [WorkerLink(*row) for row in rows]
+
+
+def revoke_link(catalog: sqlite3.Connection, link_id: str, *, at: str) -> bool:
+    """Revoke a link; False when there is none, or it was revoked before."""
+    cursor = catalog.execute(
+        "UPDATE worker_links SET revoked_at = ? WHERE link_id = ? AND revoked_at IS NULL", (at, link_id)
+    )
+    return cursor.rowcount == 1

@@ -1,0 +1,177 @@
+"""Where HITs go and answers come from: the Annotator protocol, and the stages that work with every one of
+them.
+
+An annotator gets intents that are already written down and gives back the market's ids one by one; each is
+stored before the next is asked for. Killed at any point and started again, a stage goes on where it was: what
+an intent has made is found again by the annotator, never made twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from newtest.catalog import crowd, publications, transaction
+from newtest.catalog.publications import Collected, Publication
+from newtest.config import canonical_json, fingerprint
+from newtest.crowd.answers import from_xml, read_answer
+from newtest.errors import SourceError
+from newtest.study import Study, now
+
+__all__ = ["Annotator", "CollectSummary", "PublishConfig", "Returned", "Submitted", "collect", "publish"]
+
+
+@dataclass(frozen=True)
+class PublishConfig:
+    """How HITs are described, paid and timed."""
+
+    title: str = "Select all images that show a given thing"
+    description: str = "Look at 48 photos and select those that show what the task names."
+    keywords: str = "images, labelling, photos"
+    reward: str = "0.10"
+    """Dollars an assignment, as a decimal string."""
+    duration: int = 1800
+    """Seconds that a worker may take for one HIT."""
+    lifetime: int = 7 * 86_400
+    """Seconds that a HIT stays open."""
+    auto_approval: int = 3 * 86_400
+    """Seconds after which work that nobody decided on is approved."""
+    template: str = "select_images"
+    """One of newtest's templates by name, or the path of your own."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """An assignment as a market gives it. ``worker`` is the keyed hash already; times are ISO 8601 in UTC."""
+
+    assignment_id: str
+    worker: str
+    status: Literal["submitted", "approved", "rejected"]
+    accepted_at: str | None
+    submitted_at: str | None
+    answer: str
+    """QuestionFormAnswers XML."""
+
+
+@dataclass(frozen=True)
+class Returned:
+    """What a market has for one HIT; ``over`` when nothing more can come."""
+
+    assignments: Sequence[Submitted]
+    over: bool
+
+
+class Annotator(Protocol):
+    """A market. ``origin`` is what its votes are called in the catalog."""
+
+    @property
+    def market(self) -> str: ...
+
+    @property
+    def origin(self) -> Literal["local", "mturk"]: ...
+
+    def publish(self, study: Study, intents: Sequence[Publication]) -> Iterator[tuple[str, str]]:
+        """Open the intended HITs, or find them where they are open already; yields (hit_id, market's id) for
+        each."""
+        ...
+
+    def collect(self, study: Study, publication: Publication) -> Returned:
+        """Everything that was submitted for a HIT so far."""
+        ...
+
+
+@dataclass(frozen=True)
+class CollectSummary:
+    """What a run of ``collect`` brought. ``unread``: answers that are not in the form's language, by
+    assignment."""
+
+    assignments: int
+    votes: int
+    closed: int
+    empty: int
+    """Assignments in which nothing was ticked, not even "none of these": no votes."""
+    unread: tuple[str, ...] = ()
+
+
+def publish(study: Study, annotator: Annotator, config: PublishConfig, hit_ids: Sequence[str]) -> int:
+    """Publish HITs of the plan, and finish what an earlier run had begun; gives how many are published now
+    for the first time. Raises what the annotator raises; what was published before stays."""
+    done = 0
+    with study.exclusive("annotate-publish"):
+        tokens = {
+            hit_id: fingerprint(annotator.market, hit_id, study.secret_for("publish").hex())
+            for hit_id in hit_ids
+        }
+        with transaction(study.catalog):
+            publications.intend(
+                study.catalog,
+                hit_ids,
+                annotator.market,
+                tokens=tokens,
+                settings=canonical_json(config),
+                at=now(),
+            )
+        intents = [
+            p for p in publications.publications(study.catalog, annotator.market) if p.market_hit_id is None
+        ]
+        for hit_id, market_hit_id in annotator.publish(study, intents):
+            publications.published(
+                study.catalog, hit_id, annotator.market, market_hit_id=market_hit_id, at=now()
+            )
+            done += 1
+    return done
+
+
+def collect(study: Study, annotator: Annotator) -> CollectSummary:
+    """Fetch what was submitted, store it, and make votes of it. Running it again adds nothing twice."""
+    assignments = votes = closed = empty = 0
+    unread: list[str] = []
+    with study.exclusive("annotate-collect"):
+        for publication in publications.open_publications(study.catalog, annotator.market):
+            returned = annotator.collect(study, publication)
+            images = [i for i in crowd.hit_images(study.catalog, publication.hit_id) if i.role != "example"]
+            found = []
+            for submitted in returned.assignments:
+                try:
+                    found.append(_read(submitted, publication, [image.image_id for image in images]))
+                except SourceError as error:
+                    unread.append(f"{submitted.assignment_id}: {error}")
+            with transaction(study.catalog):
+                at = now()
+                new = [c for c in found if publications.store_assignment(study.catalog, c, at=at)]
+                if new:
+                    ids = sorted(c.assignment_id for c in new)
+                    batch = (
+                        fingerprint(annotator.market, ids),
+                        annotator.origin,
+                        f"collected from {annotator.market}",
+                    )
+                    votes += publications.store_votes(study.catalog, batch, ids, at=at)
+                if returned.over:
+                    publications.close_publication(
+                        study.catalog, publication.hit_id, publication.market, at=at
+                    )
+            assignments += len(new)
+            empty += sum(not c.explicit for c in new)
+            closed += returned.over
+        with transaction(study.catalog):
+            publications.drop_rejected_votes(study.catalog)
+    return CollectSummary(assignments, votes, closed, empty, tuple(unread))
+
+
+def _read(submitted: Submitted, publication: Publication, images: Sequence[str]) -> Collected:
+    answer = read_answer(from_xml(submitted.answer), len(images))
+    return Collected(
+        assignment_id=submitted.assignment_id,
+        hit_id=publication.hit_id,
+        market=publication.market,
+        worker=submitted.worker,
+        status=submitted.status,
+        accepted_at=submitted.accepted_at,
+        submitted_at=submitted.submitted_at,
+        explicit=answer.explicit,
+        answers=[
+            (image, one.value, one.milliseconds) for image, one in zip(images, answer.images, strict=True)
+        ],
+    )

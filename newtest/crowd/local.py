@@ -1,0 +1,117 @@
+"""The local annotator: HITs open on newtest's own crowd server, through the study's catalog. Needs nothing
+else."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from newtest.catalog import leases, market, transaction
+from newtest.catalog.leases import Lease
+from newtest.catalog.market import HitType, MarketHit
+from newtest.catalog.publications import Publication
+from newtest.config import fingerprint, from_mapping
+from newtest.crowd.annotators import PublishConfig, Returned, Submitted
+from newtest.crowd.server.leases import new_id
+from newtest.crowd.server.shapes import hit_status
+from newtest.crowd.templates import check_template, load_template
+from newtest.errors import ConfigError
+from newtest.study import Study
+
+__all__ = ["LocalAnnotator", "checked_template", "iso"]
+
+STATUS: dict[str, Literal["submitted", "approved", "rejected"]] = {
+    "submitted": "submitted",
+    "approved": "approved",
+    "rejected": "rejected",
+}
+
+
+class LocalAnnotator:
+    """An Annotator whose market is the study's own catalog; ``newtest annotate serve`` shows the HITs to
+    people."""
+
+    market = "local"
+    origin: Literal["local", "mturk"] = "local"
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def publish(self, study: Study, intents: Sequence[Publication]) -> Iterator[tuple[str, str]]:
+        """Open each HIT; one that is open already (a run was killed in between) is found, not opened
+        again."""
+        for intent in intents:
+            config = from_mapping(PublishConfig, json.loads(intent.settings), where="publication")
+            template = checked_template(config.template)
+            with transaction(study.catalog):
+                market_hit_id = market.planned_hit(study.catalog, intent.hit_id)
+                if market_hit_id is None:
+                    market_hit_id = self._open(study.catalog, intent.hit_id, config, template)
+            yield intent.hit_id, market_hit_id
+
+    def collect(self, study: Study, publication: Publication) -> Returned:
+        """Everything submitted for a HIT."""
+        assert publication.market_hit_id is not None
+        with transaction(study.catalog):
+            leases.sweep(study.catalog, self._clock())
+        hit = market.find_hit(study.catalog, publication.market_hit_id)
+        assert hit is not None
+        found = leases.assignments_of(
+            study.catalog, hit.market_hit_id, states=list(STATUS), after=None, limit=hit.max_assignments
+        )
+        counts = dict(market.counts_of(study.catalog, hit.market_hit_id))
+        waiting = counts.get("submitted", 0)  # a decision on them may still come
+        over = hit_status(hit, counts, self._clock()) in ("Reviewable", "Disposed") and not waiting
+        return Returned([_submitted(lease) for lease in found], over)
+
+    def _open(self, catalog: sqlite3.Connection, hit_id: str, config: PublishConfig, template: str) -> str:
+        fields = (
+            config.title, config.description, config.keywords, config.reward, config.duration, config.auto_approval,
+        )  # fmt: skip
+        hit_type = HitType("3" + fingerprint(fields)[:29].upper(), *fields)
+        market.store_hit_type(catalog, hit_type)
+        now = self._clock()
+        hit = MarketHit(
+            market_hit_id=new_id(),
+            hit_type_id=hit_type.hit_type_id,
+            hit_id=hit_id,
+            template_id=market.store_template(catalog, template),
+            question=None,
+            annotation=hit_id,
+            max_assignments=market.planned_assignments(catalog, hit_id),
+            created_at=now,
+            expires_at=now + config.lifetime,
+        )
+        market.insert_hit(catalog, hit)
+        return hit.market_hit_id
+
+
+def checked_template(name_or_path: str) -> str:
+    """A template's text. Raises UsageError when it cannot be read and ConfigError that says what is wrong
+    with it."""
+    template = load_template(name_or_path)
+    if problems := check_template(template):
+        raise ConfigError(f"the template {name_or_path} cannot be used: {'; '.join(problems)}")
+    return template
+
+
+def iso(seconds: float | None) -> str | None:
+    """Seconds since 1970 as ISO 8601 in UTC."""
+    if seconds is None:
+        return None
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _submitted(lease: Lease) -> Submitted:
+    return Submitted(
+        assignment_id=lease.assignment_id,
+        worker=lease.worker,
+        status=STATUS[lease.state],
+        accepted_at=iso(lease.accepted_at),
+        submitted_at=iso(lease.submitted_at),
+        answer=lease.answer or "",
+    )

@@ -1,0 +1,192 @@
+"""The stage ``plan``: which images of a study lack votes, and the HITs that will bring them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from newtest.catalog import crowd, transaction
+from newtest.catalog.crowd import CrowdImage, HitImage
+from newtest.config import canonical_json
+from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
+from newtest.draws import generator
+from newtest.errors import ConfigError
+from newtest.study import Study, now
+
+__all__ = ["Plan", "make_plan", "read_pages", "read_similar", "store_plan"]
+
+Similar = Callable[[str], Sequence[str]]
+"""The other classes of a class, nearest first."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """HITs, and what they leave. ``examples`` holds the images that each class's page shows as examples."""
+
+    config: PlanConfig
+    hits: Sequence[Hit]
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left: int = 0
+    """Images that lack votes and are in no HIT, because of a limit on HITs."""
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Options:
+    config: PlanConfig
+    similar: Similar
+    votes: int
+
+
+def make_plan(
+    catalog: sqlite3.Connection,
+    config: PlanConfig,
+    similar: Similar,
+    *,
+    votes: int | None = None,
+    wnids: Sequence[str] | None = None,
+    max_hits: int | None = None,
+) -> Plan:
+    """HITs for every image with fewer than ``votes`` votes (given or underway); ``votes`` is by default the
+    number of assignments. Nothing is written.
+
+    With ``max_hits`` the plan stops there; ``left`` counts the images that were left out.
+    """
+    known = [row[0] for row in catalog.execute("SELECT wnid FROM classes ORDER BY wnid")]
+    options = _Options(config, similar, votes or config.assignments)
+    hits: list[Hit] = []
+    examples: dict[str, Sequence[str]] = {}
+    warnings: list[str] = []
+    left = 0
+    for wnid in sorted(set(wnids) & set(known)) if wnids is not None else known:
+        images, examples[wnid] = _class_images(catalog, wnid, options)
+        planned = plan_class(images, config)
+        kept = planned[: max_hits - len(hits)] if max_hits is not None else planned
+        left += len(set(images.wanted)) - sum(len(hit.of("candidate")) for hit in kept)
+        hits += kept
+        warnings += _warnings(wnid, kept, config)
+    return Plan(config, hits, examples, left, warnings)
+
+
+def store_plan(study: Study, plan: Plan) -> int:
+    """Keep a plan's HITs in the study, all or none; gives how many were new."""
+    stored = 0
+    text = canonical_json(plan.config)
+    with study.exclusive("annotate-plan"), transaction(study.catalog):
+        for hit in plan.hits:
+            images = [HitImage(n, image, role) for n, (image, role) in enumerate(hit.images, 1)]
+            images += [
+                HitImage(n, image, "example")
+                for n, image in enumerate(plan.examples.get(hit.wnid, ()), len(images) + 1)
+            ]
+            key = (hit.hit_id, hit.wnid, hit.assignments)
+            stored += crowd.store_hit(study.catalog, key, images, plan=text, planned_at=now())
+    return stored
+
+
+def read_similar(path: Path) -> Similar:
+    """Nearest classes from a JSON table: wnid -> list of wnids, nearest first (the class itself may be among
+    them).
+
+    Raises ConfigError. ImageNetV2's ``wnid_to_most_similar_wnids.json`` is such a table, a confusion table
+    another.
+    """
+    table = _read_table(path)
+    return lambda wnid: [other for other in table.get(wnid, ()) if other != wnid]
+
+
+def read_pages(path: Path) -> dict[str, str]:
+    """Encyclopedia pages from a JSON table: wnid -> URL or list of URLs (the first is taken). Raises
+    ConfigError."""
+    return {wnid: urls[0] for wnid, urls in _read_table(path).items() if urls}
+
+
+def _read_table(path: Path) -> dict[str, list[str]]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not a readable JSON table ({error})") from error
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: a JSON object is wanted, wnid -> list")
+    return {
+        wnid: [value] if isinstance(value, str) else [str(v) for v in value] for wnid, value in table.items()
+    }
+
+
+def _class_images(
+    catalog: sqlite3.Connection, wnid: str, options: _Options
+) -> tuple[ClassImages, Sequence[str]]:
+    """What the planner may use for one class, and the examples of its page."""
+    state = crowd.class_state(catalog, wnid)
+    used = crowd.shown_counts(catalog, wnid)
+    examples = crowd.examples_of(catalog, wnid) or _choose_examples(state, used, options)
+    lacking = [i for i in state if i.num_shown + i.underway < options.votes and i.image_id not in examples]
+    wanted = {i.image_id for i in lacking}
+    images = ClassImages(
+        wnid,
+        wanted=sorted(wanted),
+        positives=[i for i in _controls(state, options, wnid) if i not in wanted and i not in examples],
+        negatives=_negatives(catalog, wnid, options) if wanted else (),
+        earlier=[i.image_id for i in state if not i.original and i.image_id not in wanted],
+        used=used,
+    )
+    return images, examples
+
+
+def _controls(state: Sequence[CrowdImage], options: _Options, name: str) -> list[str]:
+    """Reference images that people agree on, those with votes first; unvoted ones are taken on the original's
+    word."""
+    least = options.config.min_control_frequency
+    voted = [
+        i.image_id for i in state if i.original and i.num_shown and i.num_selected >= least * i.num_shown
+    ]
+    unknown = [i.image_id for i in state if i.original and not i.num_shown]
+    for pool in (voted, unknown):
+        generator(options.config.seed, "controls", name).shuffle(pool)
+    return voted + unknown
+
+
+def _negatives(catalog: sqlite3.Connection, wnid: str, options: _Options) -> list[str]:
+    """Controls of the nearest other classes, class by class, until there are enough for a HIT of nothing
+    else."""
+    own = {i.image_id for i in crowd.class_state(catalog, wnid)}
+    found: list[str] = []
+    for other in options.similar(wnid):
+        if len(found) >= options.config.images:
+            break
+        state = crowd.class_state(catalog, other)
+        found += [i for i in _controls(state, options, f"{wnid}/{other}") if i not in own]
+    return found
+
+
+def _choose_examples(state: Sequence[CrowdImage], used: Mapping[str, int], options: _Options) -> list[str]:
+    """Reference images with enough votes that agree, and that no HIT has shown; none where there are too
+    few."""
+    config = options.config
+    sure = [
+        i.image_id
+        for i in state
+        if i.original
+        and i.num_shown >= options.votes
+        and i.num_selected >= config.min_control_frequency * i.num_shown
+        and i.image_id not in used
+    ]
+    generator(config.seed, "examples").shuffle(sure)
+    spare = len(sure) - config.positive
+    return sorted(sure[: config.examples]) if spare >= config.examples > 0 else []
+
+
+def _warnings(wnid: str, hits: Sequence[Hit], config: PlanConfig) -> list[str]:
+    found = []
+    if any(len(hit.of("positive")) < config.positive for hit in hits):
+        found.append(f"{wnid}: too few positive controls: add a reference set with images of this class")
+    if any(len(hit.of("negative")) < config.negative for hit in hits):
+        found.append(f"{wnid}: too few negative controls: no reference images of near classes")
+    if short := [hit for hit in hits if len(hit.images) < config.images]:
+        found.append(
+            f"{wnid}: {len(short)} HIT(s) with fewer than {config.images} images: nothing is left to fill them"
+        )
+    return found

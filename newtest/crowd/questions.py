@@ -1,0 +1,96 @@
+"""A planned HIT as a page, and a page as MTurk's HTMLQuestion."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import xml.parsers.expat
+from collections.abc import Callable
+from urllib.parse import quote
+
+from newtest.catalog import crowd
+from newtest.crowd.templates import MAX_QUESTION_BYTES, Page
+from newtest.errors import SourceError, UsageError
+
+__all__ = ["PictureUrl", "from_question_xml", "page_of", "to_question_xml"]
+
+PictureUrl = Callable[[str, str], str]
+"""(hit_id, image_id) -> the address under which a worker's browser finds the picture."""
+
+NAMESPACE = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2011-11-11/HTMLQuestion.xsd"
+_NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+
+def page_of(catalog: sqlite3.Connection, hit_id: str, picture_url: PictureUrl) -> Page:
+    """What the template of a planned HIT is filled with. Raises UsageError when there is no such HIT."""
+    row = crowd.hit_class(catalog, hit_id)
+    if row is None:
+        raise UsageError(f"{hit_id}: the study has no such HIT; newtest annotate plan makes them")
+    lemmas = json.loads(row["lemmas"])
+    images = crowd.hit_images(catalog, hit_id)
+    return Page(
+        class_name=lemmas[0],
+        class_names=lemmas,
+        definition=row["gloss"],
+        encyclopedia_url=row["url"]
+        or f"https://en.wikipedia.org/wiki/Special:Search?search={quote(lemmas[0])}",
+        blocks={
+            "image": [
+                {"number": str(image.position), "url": picture_url(hit_id, image.image_id)}
+                for image in images
+                if image.role != "example"
+            ],
+            "example": [
+                {"url": picture_url(hit_id, image.image_id)} for image in images if image.role == "example"
+            ],
+        },
+    )
+
+
+def to_question_xml(html: str) -> str:
+    """The page as an HTMLQuestion. Raises UsageError when it cannot be one: too long, or with the end of a
+    CDATA."""
+    if "]]>" in html:
+        raise UsageError("the page contains ']]>', which ends the CDATA section that MTurk wants it in")
+    text = (
+        f'<HTMLQuestion xmlns="{NAMESPACE}"><HTMLContent><![CDATA[{_NOT_XML.sub("", html)}]]></HTMLContent>'
+        "<FrameHeight>0</FrameHeight></HTMLQuestion>"
+    )
+    if (size := len(text.encode())) > MAX_QUESTION_BYTES:
+        raise UsageError(
+            f"the page takes {size:,} bytes as a question, and MTurk takes {MAX_QUESTION_BYTES:,}"
+        )
+    return text
+
+
+def from_question_xml(text: str) -> str:
+    """The HTML in an HTMLQuestion. Raises SourceError for anything else, and for XML that declares a document
+    type."""
+    content: list[str] = []
+    open_elements: list[str] = []
+
+    def refuse(*_: object) -> None:
+        raise SourceError("a question must not declare a document type")
+
+    def start(name: str, _: object) -> None:
+        open_elements.append(name.rpartition(":")[2])
+
+    def characters(data: str) -> None:
+        if open_elements[-2:] == ["HTMLQuestion", "HTMLContent"]:
+            content.append(data)
+
+    parser = xml.parsers.expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: open_elements.pop()
+    parser.CharacterDataHandler = characters
+    try:
+        parser.Parse(text.encode(), True)
+    except (xml.parsers.expat.ExpatError, UnicodeEncodeError) as error:
+        raise SourceError(f"the question is not XML: {error}") from error
+    if not content:
+        raise SourceError(
+            "the question is not an HTMLQuestion with an HTMLContent; no other kind is shown here"
+        )
+    return "".join(content)

@@ -1,0 +1,115 @@
+"""The application: worker pages, the owner's page, pictures and the MTurk protocol, put together and
+guarded."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp
+
+from newtest.crowd.links import arrive
+from newtest.crowd.server.database import Database
+from newtest.crowd.server.owner import OwnerPages
+from newtest.crowd.server.pages import page
+from newtest.crowd.server.pictures import Pictures
+from newtest.crowd.server.protocol import Protocol
+from newtest.crowd.server.settings import ServerConfig, Shared
+from newtest.crowd.server.work import WorkPages
+from newtest.study import Study
+from newtest.web.access import OwnerAccess
+from newtest.web.keys import Keys
+from newtest.web.serving import guarded
+
+__all__ = ["crowd_app", "crowd_keys"]
+
+STATIC = {"crowd.css": "text/css", "frame.js": "text/javascript", "owner.js": "text/javascript"}
+MAX_PERSON = 100
+
+
+def crowd_keys(study: Study) -> Keys:
+    """The keys of a study's crowd server: links and picture addresses stay valid over restarts."""
+    return Keys(study.secret_for("crowd-server"))
+
+
+def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
+    """The server of a study. It opens its own connection to the catalog; ``study`` may be closed
+    meanwhile."""
+    keys = crowd_keys(study)
+    database = Database(study.root / "study.sqlite")
+    shared = Shared(config, database, keys, Pictures(study.root, keys), study.worker_key)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    owner = OwnerAccess(Starlette(routes=OwnerPages(shared).routes()), config.access_token, "/owner")
+    app = Starlette(
+        routes=[
+            *Protocol(shared).routes(),
+            Route("/", _front),
+            Route("/join", _Arrivals(shared).join),
+            Route("/static/{name}", _static),
+            *WorkPages(shared).routes(),
+            Mount("/owner", owner),
+        ],
+        exception_handlers={HTTPException: _refusal},
+        lifespan=lifespan,
+    )
+    return guarded(app, hosts=config.public_hosts)
+
+
+class _Arrivals:
+    """People whom a recruiting site sends."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    async def join(self, request: Request) -> Response:
+        """Turn PROLIFIC_PID, STUDY_ID and SESSION_ID into a personal link."""
+        given = request.query_params
+        recruiting = self._shared.config.recruiting
+        person = given.get("PROLIFIC_PID", "")
+        if recruiting is None or given.get("STUDY_ID") != recruiting.study_id or not given.get("SESSION_ID"):
+            raise HTTPException(403, "This study is not open here.")
+        if not 0 < len(person) <= MAX_PERSON:
+            raise HTTPException(400, "Your id is missing: come by the link of the recruiting site.")
+        shared = self._shared
+        token = await shared.database.write(arrive, shared.keys, shared.worker_key, person)
+        if token is None:
+            raise HTTPException(403, "This link is not valid any more.")
+        return RedirectResponse(f"/work/{token}/", 303)
+
+
+async def _front(request: Request) -> Response:
+    return page(
+        "message.html", title="newtest", text="To work here, open the personal link that you were given."
+    )
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in STATIC:
+        raise HTTPException(404)
+    return Response(_asset(name), media_type=STATIC[name], headers={"Cache-Control": "max-age=300"})
+
+
+@cache
+def _asset(name: str) -> bytes:
+    return files("newtest.crowd.server").joinpath("static", name).read_bytes()
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    title = {404: "Not found", 403: "Not allowed"}.get(error.status_code, "This did not work")
+    response = page("message.html", status=error.status_code, title=title, text=error.detail)
+    response.headers.update(error.headers or {})
+    return response

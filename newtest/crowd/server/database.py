@@ -1,0 +1,50 @@
+"""The catalog behind an event loop: one thread owns the connection, so that no request waits on SQLite's
+locks."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from newtest.catalog import open_catalog, transaction
+
+__all__ = ["Database"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Database:
+    """Runs functions on a study's catalog, one after the other, in their own thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the catalog at ``path``. Raises StudyError."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="newtest-catalog")
+        self._catalog: sqlite3.Connection = self._thread.submit(open_catalog, path, create=False).result()
+
+    async def read(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """``function(catalog, ...)`` without a transaction."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: function(self._catalog, *args, **kwargs))
+
+    async def write(
+        self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """``function(catalog, ...)`` in a transaction of its own."""
+
+        def run(catalog: sqlite3.Connection) -> T:
+            with transaction(catalog):
+                return function(catalog, *args, **kwargs)
+
+        return await self.read(run)
+
+    def close(self) -> None:
+        """Wait for what runs and close the catalog."""
+        self._thread.submit(self._catalog.close)
+        self._thread.shutdown(wait=True)

@@ -1,0 +1,109 @@
+"""Taking, submitting and returning HITs. Each function is one short transaction's body
+(``Database.write``)."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from newtest.catalog import leases, market
+from newtest.catalog.crowd import hit_images
+from newtest.catalog.leases import Lease, OpenGroup
+from newtest.catalog.market import HitType, MarketHit
+from newtest.crowd.answers import read_answer, to_xml
+
+__all__ = ["Work", "WorkList", "new_id", "overview", "submit_work", "take", "work_of"]
+
+MAX_GROUPS = 60
+MAX_LEASES = 3
+"""So many HITs a worker may hold at once; a hoarder would keep others from working."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A lease with what is needed to show it."""
+
+    lease: Lease
+    hit: MarketHit
+    hit_type: HitType
+
+
+@dataclass(frozen=True)
+class WorkList:
+    """A worker's first page: what they hold, what they may take, how many they have done."""
+
+    held: Sequence[Work]
+    groups: Sequence[OpenGroup]
+    done: int
+
+
+def new_id() -> str:
+    """An id of a HIT or an assignment as MTurk's look: 30 characters A-Z and 2-7, unguessable."""
+    return "3" + base64.b32encode(secrets.token_bytes(18)).decode().rstrip("=")
+
+
+def overview(catalog: sqlite3.Connection, worker: str, now: float) -> WorkList:
+    """What a worker sees first."""
+    leases.sweep(catalog, now)
+    held = [work for lease in leases.lease_of(catalog, worker) if (work := _work(catalog, lease))]
+    groups = leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS)
+    return WorkList(held, groups, leases.finish(catalog, worker))
+
+
+def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> str | None:
+    """Lease the next HIT of a group to a worker; gives the assignment's id, or None when there is none (any
+    more)."""
+    leases.sweep(catalog, now)
+    if len(leases.lease_of(catalog, worker)) >= MAX_LEASES:
+        return None
+    market_hit_id = leases.open_hits(catalog, worker, group, now=now)
+    if market_hit_id is None:
+        return None
+    hit = market.find_hit(catalog, market_hit_id)
+    assert hit is not None
+    hit_type = market.find_hit_type(catalog, hit.hit_type_id)
+    assert hit_type is not None
+    lease = Lease(new_id(), market_hit_id, worker, "leased", now, now + hit_type.duration)
+    leases.insert_lease(catalog, lease)
+    return lease.assignment_id
+
+
+def work_of(catalog: sqlite3.Connection, worker: str, assignment_id: str, now: float) -> Work | None:
+    """A worker's own assignment, whatever its state; None when it is not theirs or does not exist."""
+    leases.sweep(catalog, now)
+    lease = leases.find_lease(catalog, assignment_id)
+    return _work(catalog, lease) if lease is not None and lease.worker == worker else None
+
+
+def submit_work(
+    catalog: sqlite3.Connection,
+    worker: str,
+    assignment_id: str,
+    fields: Sequence[tuple[str, str]],
+    now: float,
+) -> Literal["done", "late", "empty", "unknown"]:
+    """Keep what a worker sent. ``empty``: nothing was ticked, not even "none of these"; nothing is kept
+    then."""
+    work = work_of(catalog, worker, assignment_id, now)
+    if work is None:
+        return "unknown"
+    if work.hit.hit_id is not None and work.lease.answer is None:
+        shown = sum(image.role != "example" for image in hit_images(catalog, work.hit.hit_id))
+        joined: dict[str, str] = {}
+        for name, value in fields:
+            joined[name] = f"{joined[name]}|{value}" if name in joined else value
+        if not read_answer(joined, shown).explicit:
+            return "empty"
+    approve_at = now + work.hit_type.auto_approval
+    kept = leases.submit(catalog, assignment_id, to_xml(fields), now=now, auto_approve_at=approve_at)
+    return "done" if kept else "late"
+
+
+def _work(catalog: sqlite3.Connection, lease: Lease) -> Work | None:
+    hit = market.find_hit(catalog, lease.market_hit_id)
+    hit_type = market.find_hit_type(catalog, hit.hit_type_id) if hit else None
+    return Work(lease, hit, hit_type) if hit and hit_type else None

@@ -1,0 +1,54 @@
+"""Images as workers see them: small, without metadata, behind opaque addresses.
+
+Every picture is encoded in the same way and sent with the same headers, so that neither its address nor its
+bytes' form tell an original image from a new one.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from newtest.files import write_atomic
+from newtest.images import thumbnail
+from newtest.web.keys import Keys
+
+__all__ = ["PICTURE_SIDE", "Pictures"]
+
+PICTURE_SIDE = 500
+"""Longer side in pixels; the 2018 study showed 500 too."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Pictures:
+    """The pictures of a study. Their names are sealed together with the HIT's, so no two HITs share an
+    address."""
+
+    def __init__(self, root: Path, keys: Keys) -> None:
+        self._root, self._keys = root, keys
+        self.read = lru_cache(maxsize=2_000)(self._read)
+
+    def token(self, hit_id: str, image_id: str) -> str:
+        """The opaque name of an image in a HIT."""
+        return self._keys.seal("picture", f"{hit_id}/{image_id}")
+
+    def image_id(self, token: str) -> str | None:
+        """The image that a token names; None for every token that is not ours."""
+        name = self._keys.open("picture", token)
+        return None if name is None else name.partition("/")[2]
+
+    def prepare(self, sha256: str) -> Path:
+        """The picture's file, made where it is not there yet. Raises OSError or ImageError."""
+        if not _SHA256.fullmatch(sha256):
+            raise FileNotFoundError(sha256)
+        path = self._root / "thumbnails" / sha256[:2] / f"{sha256}-{PICTURE_SIDE}.jpg"
+        if not path.exists():
+            write_atomic(
+                path, thumbnail((self._root / "images" / sha256[:2] / sha256).read_bytes(), PICTURE_SIDE)
+            )
+        return path
+
+    def _read(self, sha256: str) -> bytes:
+        return self.prepare(sha256).read_bytes()

@@ -1,0 +1,42 @@
+"use strict";
+// The figures of the owner's page, asked for every two seconds while the page is looked at.
+(function () {
+  const put = (id, text) => { document.getElementById(id).textContent = text; };
+  const percent = (value) => (value === null ? "" : Math.round(100 * value) + " %");
+  function row(worker) {
+    const tr = document.createElement("tr");
+    const cells = [
+      worker.name, worker.done, worker.seconds === null ? "" : Math.round(worker.seconds), worker.controls,
+      percent(worker.sensitivity), percent(worker.specificity), worker.flagged ? "poor" : worker.revoked ? "revoked" : "",
+    ];
+    cells.forEach((value) => { const td = document.createElement("td"); td.textContent = value; tr.append(td); });
+    if (worker.flagged) tr.lastChild.className = "flag";
+    return tr;
+  }
+  function duration(hours) {
+    if (!Number.isFinite(hours)) return "\u2013";
+    return hours < 1 ? Math.ceil(60 * hours) + " min" : hours < 48 ? hours.toFixed(1) + " h" : (hours / 24).toFixed(1) + " d";
+  }
+  function show(figures) {
+    const done = figures.submitted + figures.approved + figures.rejected;
+    put("done", done);
+    put("wanted", figures.wanted);
+    put("leased", figures.leased);
+    put("open", figures.open);
+    put("hits", figures.hits);
+    put("last_hour", figures.last_hour);
+    put("left", done >= figures.wanted ? "done" : duration((figures.wanted - done) / figures.last_hour));
+    put("owed", "$" + figures.owed.toFixed(2));
+    document.getElementById("meter").style.width = (figures.wanted ? 100 * done / figures.wanted : 0) + "%";
+    document.getElementById("workers").replaceChildren(...figures.workers.map(row));
+  }
+  async function ask() {
+    if (document.hidden) return;
+    try {
+      const response = await fetch("/owner/progress.json");
+      if (response.ok) show(await response.json());
+    } catch (error) { /* the server is away: the next try may find it */ }
+  }
+  ask();
+  setInterval(ask, 2000);
+})();

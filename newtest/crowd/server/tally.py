@@ -1,0 +1,45 @@
+"""Workers' answers to controls, counted as they come in: for the owner's page, before anything is
+collected."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+
+from newtest.catalog import leases
+from newtest.catalog.crowd import hit_images
+from newtest.crowd.answers import from_xml, read_answer
+from newtest.errors import SourceError
+from newtest.votes.quality import ControlCounts
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Counts on controls a worker; each call reads only what was submitted since the last."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._after: tuple[float, str] = (-1.0, "")
+
+    def update(self, catalog: sqlite3.Connection) -> Mapping[str, ControlCounts]:
+        """Worker -> counts of all answers that are in the catalog by now."""
+        roles = lru_cache(maxsize=64)(lambda hit_id: [i.role for i in hit_images(catalog, hit_id)])
+        for hit_id, lease in leases.planned_answers(catalog, after=self._after):
+            self._add(lease.worker, lease.answer or "", [role for role in roles(hit_id) if role != "example"])
+            self._after = (lease.submitted_at or 0.0, lease.assignment_id)
+        return {worker: ControlCounts(*counts) for worker, counts in self._counts.items()}
+
+    def _add(self, worker: str, answer: str, roles: list[str]) -> None:
+        try:
+            images = read_answer(from_xml(answer), len(roles)).images
+        except SourceError:
+            return
+        counts = self._counts[worker]
+        for role, image in zip(roles, images, strict=True):
+            if role in ("positive", "negative") and image.value != "unseen":
+                first = 0 if role == "positive" else 2
+                counts[first] += image.value == "yes"
+                counts[first + 1] += 1

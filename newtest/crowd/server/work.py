@@ -1,0 +1,183 @@
+"""The pages for workers: the list, the frame around a HIT, the HIT itself, submitting and returning.
+
+A worker's personal link is the only credential; it is part of every path, so nothing depends on cookies and a
+HIT's page may be framed without an origin. Forms carry a token bound to the link and to what they do.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from newtest.catalog import leases as lease_rows
+from newtest.catalog import workers
+from newtest.catalog.workers import WorkerLink
+from newtest.crowd.links import PURPOSE
+from newtest.crowd.server import leases
+from newtest.crowd.server.leases import Work
+from newtest.crowd.server.pages import page
+from newtest.crowd.server.questions import question_of, with_form
+from newtest.crowd.server.settings import Shared
+from newtest.web.forms import Form, read_form
+
+__all__ = ["WorkPages"]
+
+GONE = "This link is not valid (any more). Ask the person who gave it to you for a new one."
+FORGED = "This form is out of date. Go back, reload the page and try again."
+
+
+class WorkPages:
+    """The routes below ``/work/<link>/``."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def routes(self) -> list[Route]:
+        """What the application mounts."""
+        return [
+            Route("/work/{token}/", self.overview),
+            Route("/work/{token}/take", self.take, methods=["POST"]),
+            Route("/work/{token}/{assignment}", self.frame),
+            Route("/work/{token}/{assignment}/page", self.question),
+            Route("/work/{token}/{assignment}/submit", self.submit, methods=["POST"]),
+            Route("/work/{token}/{assignment}/return", self.give_back, methods=["POST"]),
+            Route("/picture/{token}", self.picture),
+        ]
+
+    async def overview(self, request: Request) -> Response:
+        """What the worker may take, and what they hold."""
+        link = await self._link(request)
+        now = self._shared.config.clock()
+        listed = await self._shared.database.write(leases.overview, link.worker, now)
+        recruiting = self._shared.config.recruiting if link.origin == "recruited" else None
+        if recruiting is not None and listed.done >= recruiting.hits and not listed.held:
+            return page("finished.html", recruiting=recruiting, done=listed.done)
+        groups = [(g, json.loads(g.lemmas) if g.lemmas else None) for g in listed.groups]
+        return page(
+            "overview.html",
+            base=self._base(request),
+            listed=listed,
+            groups=groups,
+            now=now,
+            notice=_NOTICES.get(request.query_params.get("notice", "")),
+            csrf=self._csrf(request, "take"),
+        )
+
+    async def take(self, request: Request) -> Response:
+        """Lease the next HIT of a group and go to it."""
+        link = await self._link(request)
+        form = await self._form(request, "take")
+        assignment = await self._shared.database.write(
+            leases.take, link.worker, form.one("group"), self._shared.config.clock()
+        )
+        return RedirectResponse(self._base(request) + (assignment or "?notice=taken"), 303)
+
+    async def frame(self, request: Request) -> Response:
+        """The bar with the time that is left, and the HIT's page in a frame below it."""
+        work = await self._work(request)
+        if work.lease.state not in ("leased", "lapsed"):
+            return RedirectResponse(
+                self._base(request) + f"?notice={_NOTICE_OF_STATE[work.lease.state]}", 303
+            )
+        left = max(0, int(work.lease.lease_ends - self._shared.config.clock()))
+        return page(
+            "frame.html",
+            base=self._base(request),
+            work=work,
+            left=left,
+            csrf=self._csrf(request, "return", work.lease.assignment_id),
+        )
+
+    async def question(self, request: Request) -> Response:
+        """The HIT's page itself, its form bound to this assignment."""
+        work = await self._work(request)
+        pictures = self._shared.pictures
+
+        def picture_url(hit_id: str, image_id: str) -> str:
+            return f"/picture/{pictures.token(hit_id, image_id)}"
+
+        question = await self._shared.database.read(question_of, work.hit, picture_url)
+        assignment = work.lease.assignment_id
+        hidden = {"assignmentId": assignment, "csrf": self._csrf(request, "submit", assignment)}
+        text = with_form(question.html, f"{self._base(request)}{assignment}/submit", hidden)
+        headers = {"Content-Security-Policy": question.policy, "X-Frame-Options": "SAMEORIGIN"}
+        return HTMLResponse(text, headers=headers)
+
+    async def submit(self, request: Request) -> Response:
+        """Keep the answer; a second submit of the same form finds it there and is thanked too."""
+        link = await self._link(request)
+        assignment = request.path_params["assignment"]
+        form = await self._form(request, "submit", assignment)
+        fields = [(name, value) for name, value in form.fields if name not in ("csrf", "assignmentId")]
+        outcome = await self._shared.database.write(
+            leases.submit_work, link.worker, assignment, fields, self._shared.config.clock()
+        )
+        if outcome == "unknown":
+            raise HTTPException(404, "There is no such task.")
+        if outcome == "empty":
+            return page("empty.html", status=400, base=self._base(request), assignment=assignment)
+        return RedirectResponse(f"{self._base(request)}?notice={outcome}", 303)
+
+    async def give_back(self, request: Request) -> Response:
+        """Return the HIT."""
+        work = await self._work(request)
+        await self._form(request, "return", work.lease.assignment_id)
+        await self._shared.database.write(lease_rows.give_back, work.lease.assignment_id)
+        return RedirectResponse(f"{self._base(request)}?notice=returned", 303)
+
+    async def picture(self, request: Request) -> Response:
+        """An image by its sealed name."""
+        image_id = self._shared.pictures.image_id(request.path_params["token"])
+        data = await self._shared.picture(image_id) if image_id is not None else None
+        if data is None:
+            raise HTTPException(404, "There is no such picture.")
+        return Response(
+            data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400, immutable"}
+        )
+
+    async def _link(self, request: Request) -> WorkerLink:
+        link_id = self._shared.keys.link_id(PURPOSE, request.path_params["token"])
+        link = await self._shared.database.read(workers.find_link, link_id) if link_id else None
+        if link is None or link.revoked_at is not None:
+            raise HTTPException(404, GONE)
+        return link
+
+    async def _work(self, request: Request) -> Work:
+        link = await self._link(request)
+        assignment = request.path_params["assignment"]
+        work = await self._shared.database.write(
+            leases.work_of, link.worker, assignment, self._shared.config.clock()
+        )
+        if work is None:
+            raise HTTPException(404, "There is no such task.")
+        return work
+
+    async def _form(self, request: Request, *purpose: str) -> Form:
+        form = await read_form(request)
+        if not self._shared.keys.is_tag(form.one("csrf"), "csrf", request.path_params["token"], *purpose):
+            raise HTTPException(403, FORGED)
+        return form
+
+    def _csrf(self, request: Request, *purpose: str) -> str:
+        return self._shared.keys.tag("csrf", request.path_params["token"], *purpose)
+
+    @staticmethod
+    def _base(request: Request) -> str:
+        return f"/work/{request.path_params['token']}/"
+
+
+_NOTICES: dict[str, Any] = {
+    "done": ("good", "Thank you, your answer is saved."),
+    "returned": ("plain", "You have returned the task. Others can do it now."),
+    "late": (
+        "bad",
+        "The time for that task had run out and somebody else took it over, so it could not be saved.",
+    ),
+    "taken": ("plain", "That was the last one, somebody else was faster. Choose another."),
+}
+_NOTICE_OF_STATE = {"submitted": "done", "approved": "done", "rejected": "done", "returned": "returned"}
