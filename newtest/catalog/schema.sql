@@ -386,7 +386,8 @@ CREATE TABLE revision_exclusions (
     revision TEXT NOT NULL REFERENCES revisions (name),
     image_id TEXT NOT NULL REFERENCES images (image_id),
     wnid     TEXT NOT NULL,
-    reason   TEXT NOT NULL,
+    reason   TEXT NOT NULL,               -- the first that holds, in the order of newtest.sampling.eligibility
+    all_reasons TEXT NOT NULL,             -- all that hold, with commas between
     PRIMARY KEY (revision, image_id, wnid)
 ) STRICT, WITHOUT ROWID;
 

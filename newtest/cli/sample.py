@@ -1,0 +1,215 @@
+"""newtest sample, newtest diff"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from newtest.sampling import Draft, Sample, SamplingConfig
+
+__all__ = ["diff", "sample"]
+
+SHOWN_CLASSES = 100
+"""So many classes are printed; ``--feasibility`` writes all of them."""
+
+
+def sample(
+    study: StudyDir = Path(),
+    strategy: Annotated[
+        str, typer.Option(help="matched-frequency, threshold, top-images, random, matched-keywords or all.")
+    ] = "matched-frequency",
+    per_class: Annotated[int, typer.Option(help="Images a class.")] = 10,
+    seed: Annotated[int, typer.Option(help="The seed of the draw.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="The revision's name.", show_default="strategy and a hash of the inputs")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The original set.", show_default="the study's only one")
+    ] = None,
+    parent: Annotated[str | None, typer.Option(metavar="REVISION", help="Keep this revision's members where possible.")] = None,
+    min_votes: Annotated[int, typer.Option(help="Votes that an image needs.")] = 10,
+    bins: Annotated[str, typer.Option(metavar="E,E,...", help="Inner edges of the frequency histogram.")] = "0.2,0.4,0.6,0.8",
+    threshold: Annotated[float, typer.Option(help="Smallest frequency of --strategy threshold.")] = 0.7,
+    class_threshold: Annotated[
+        list[str] | None, typer.Option(metavar="WNID=F", help="A class's own threshold; may be repeated.")
+    ] = None,
+    fill_upward: Annotated[bool, typer.Option("--fill-upward", help="Fill a bin from the next higher ones.")] = False,
+    min_reference_votes: Annotated[
+        int | None, typer.Option(help="Votes that an original needs.", show_default="as --min-votes")
+    ] = None,
+    min_reference_images: Annotated[int, typer.Option(help="Originals with votes that a class needs.")] = 20,
+    bias_correction: Annotated[str, typer.Option(help="none (the published rule) or mixture.")] = "none",
+    filtered: Annotated[bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")] = False,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Draw what there is where a class cannot be filled.")
+    ] = False,
+    feasibility: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what is feasible a class and bin to a CSV file.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Draw a test set from the candidates, by their votes and those of the original. The draw is stored as a revision.
+
+    First it prints what is feasible: for each class and bin how many are wanted, of how many eligible candidates.
+
+    Example: newtest sample --strategy matched-frequency --per-class 10 --seed 0 --name a-0 --study goldfish
+    """
+    from newtest.config import from_mapping
+    from newtest.sampling import Origin, SamplingConfig, sample_study
+    from newtest.study import Study
+
+    values = {
+        "strategy": strategy,
+        "per_class": per_class,
+        "seed": seed,
+        "min_votes": min_votes,
+        "bins": _numbers(bins),
+        "threshold": threshold,
+        "class_thresholds": [_class_threshold(text) for text in class_threshold or []],
+        "fill_upward": fill_upward,
+        "min_reference_votes": min_reference_votes,
+        "min_reference_images": min_reference_images,
+        "bias_correction": bias_correction,
+        "allow_incomplete": allow_incomplete,
+    }
+    config = _usage(lambda: from_mapping(SamplingConfig, values, where="newtest sample"))
+    origin = Origin(reference=reference, parent=parent, filtered=filtered)
+    with Study(study) as opened:
+        drawn = sample_study(
+            opened, config, name=name, origin=origin, before_draw=lambda draft: _feasible(draft, feasibility, json)
+        )
+        simulated = _simulated(opened.catalog, drawn.name)
+    if simulated:
+        note("SIMULATED votes: no person gave (all of) the votes this revision was drawn by")
+    _report(drawn, json=json, simulated=simulated)
+
+
+def diff(
+    first: Annotated[str, typer.Argument(metavar="R1", help="A revision.")],
+    second: Annotated[str, typer.Argument(metavar="R2", help="Another one.")],
+    study: StudyDir = Path(),
+    json: JsonFlag = False,
+) -> None:
+    """What changed from one revision to another: images that left (and why) and came, classes to review again.
+
+    Example: newtest diff a-0 a-1 --study goldfish
+    """
+    from newtest.sampling import diff_revisions
+    from newtest.study import Study
+
+    with Study(study) as opened:
+        found = diff_revisions(opened, first, second)
+    if json:
+        rows = found.changes.to_dict(orient="records")
+        print_json({"kept": found.kept, "changed_classes": found.changed_classes, "changes": rows})
+        return
+    print_table(list(found.changes.columns), found.changes.itertuples(index=False, name=None))
+    counts = found.changes["change"].value_counts()
+    note(
+        f"{found.kept} kept, {counts.get('removed', 0)} removed, {counts.get('added', 0)} added; "
+        f"{len(found.changed_classes)} classes to review again"
+    )
+
+
+def _feasible(draft: Draft, out: Path | None, json: bool) -> None:
+    from newtest.files import atomic_path
+
+    table = draft.plan.histogram
+    if out is not None:
+        with atomic_path(out) as temporary:
+            table.to_csv(temporary, index=False)
+    if json:
+        return
+    labels = list(dict.fromkeys(table["bin"]))
+    if draft.config.strategy == "matched-keywords":
+        rows = [(wnid, label, f"{target} of {there}") for wnid, label, there, target in _columns(table)]
+        print_table(["class", "keyword", "wanted of eligible"], rows[:SHOWN_CLASSES], title="Feasible")
+    else:
+        cells: dict[str, dict[str, str]] = {}
+        for wnid, label, there, target in _columns(table):
+            cells.setdefault(wnid, {})[label] = f"{target} of {there}"
+        # What cannot be filled comes first: it is what somebody has to act on.
+        order = sorted(cells, key=lambda wnid: (wnid not in draft.problems, wnid))
+        rows = [
+            (wnid, *(cells[wnid].get(label, "") for label in labels), "no" if wnid in draft.problems else "yes")
+            for wnid in order[:SHOWN_CLASSES]
+        ]
+        print_table(["class", *labels, "feasible"], rows, title="Wanted of eligible candidates, a class and bin")
+    total = table["wnid"].nunique()
+    note(f"{total - len(draft.problems)} of {total} classes can be filled")
+    if total > SHOWN_CLASSES:
+        note(f"the first {SHOWN_CLASSES} are shown, what cannot be filled first; --feasibility FILE writes all")
+
+
+def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
+    classes, reasons = drawn.members["wnid"].nunique(), drawn.exclusions["reason"].value_counts()
+    totals = drawn.histogram.groupby("bin", sort=False)[["reference", "eligible", "target", "drawn"]].sum()
+    if json:
+        print_json(
+            {
+                "revision": drawn.name,
+                "images": len(drawn.members),
+                "classes": classes,
+                "simulated": simulated,
+                "problems": dict(drawn.problems),
+                "excluded": {str(reason): int(count) for reason, count in reasons.items()},
+                "histogram": drawn.histogram.to_dict(orient="records"),
+                "members": drawn.members.to_dict(orient="records"),
+            }
+        )
+        return
+    if len(totals) <= SHOWN_CLASSES:
+        print_table(["bin", *totals.columns], totals.itertuples(name=None), title="Drawn, all classes together")
+    for reason, count in reasons.items():
+        note(f"excluded: {reason} {count}")
+    for wnid, problem in drawn.problems.items():
+        note(f"incomplete: {wnid}: {problem}")
+    note(f"revision {drawn.name}: {len(drawn.members)} images of {classes} classes")
+
+
+def _columns(table: pd.DataFrame) -> Any:
+    return zip(*(table[column] for column in ("wnid", "bin", "eligible", "target")), strict=True)
+
+
+def _simulated(catalog: Any, name: str) -> bool:
+    from newtest.catalog.revisions import find
+
+    revision = find(catalog, name)
+    return revision is not None and revision.simulated
+
+
+def _numbers(text: str) -> list[float]:
+    from newtest.errors import UsageError
+
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UsageError(f"--bins: numbers with commas between are wanted, such as 0.2,0.4; got {text!r}") from None
+
+
+def _class_threshold(text: str) -> tuple[str, float]:
+    from newtest.errors import UsageError
+
+    wnid, _, value = text.partition("=")
+    try:
+        return wnid, float(value)
+    except ValueError:
+        raise UsageError(f"--class-threshold: WNID=NUMBER is wanted, such as n01443537=0.5; got {text!r}") from None
+
+
+def _usage(make: Callable[[], SamplingConfig]) -> SamplingConfig:
+    """A configuration that contradicts itself is a wrong call: exit code 2."""
+    from newtest.errors import ConfigError, SamplingError, UsageError
+
+    try:
+        return make()
+    except (ConfigError, SamplingError) as error:
+        raise UsageError(str(error)) from error

@@ -1,0 +1,140 @@
+"""newtest votes import, newtest votes simulate, newtest frequencies"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["app", "frequencies"]
+
+app = typer.Typer(no_args_is_help=True, help="Import votes, or simulate them. Example: newtest votes import votes.csv")
+
+
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of votes or of counts.")],
+    study: StudyDir = Path(),
+    format_name: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="The files' format.", show_default="by the suffix")
+    ] = None,
+    skip_unknown: Annotated[
+        bool, typer.Option("--skip-unknown", help="Leave out rows about images the study does not know.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Import votes (image_id, wnid, worker_id, selected) or counts (image_id, wnid, num_selected, num_shown).
+
+    CSV, Parquet and JSON lines; votes may also have hit_id, submitted_at and control. A file is imported whole or not at
+    all, and importing it again adds nothing. Worker ids are stored as keyed hashes.
+
+    Example: newtest votes import batch_1.csv batch_2.csv --study goldfish
+    """
+    from newtest.study import Study
+    from newtest.votes import ImportOptions, import_votes
+
+    options = ImportOptions(format_name=format_name, skip_unknown=skip_unknown)
+    with Study(study) as opened:
+        reports = [(file, import_votes(opened, file, options)) for file in files]
+    if json:
+        print_json([{"file": str(file), **report.__dict__} for file, report in reports])
+        return
+    columns = ["file", "form", "rows", "added", "known", "skipped"]
+    print_table(columns, [(str(f), r.form, r.rows, r.added, r.known, r.skipped) for f, r in reports])
+
+
+@app.command()
+def simulate(
+    study: StudyDir = Path(),
+    seed: Annotated[int, typer.Option(help="The seed of the simulation.")] = 0,
+    votes: Annotated[int, typer.Option("--votes", min=1, help="Votes an image.")] = 10,
+    workers: Annotated[int, typer.Option(min=1, help="Simulated workers.")] = 50,
+    difficulty: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="CSV or Parquet: image_id, probability (of a perfect annotator's yes), [wnid]."),
+    ] = None,
+    candidates: Annotated[str, typer.Option(metavar="A,B", help="Beta shapes of other candidates.")] = "2,2",
+    reference: Annotated[str, typer.Option(metavar="A,B", help="Beta shapes of other originals.")] = "4,1.5",
+    sensitivity: Annotated[str, typer.Option(metavar="LO,HI", help="Range of the workers' sensitivity.")] = "0.9,1",
+    specificity: Annotated[str, typer.Option(metavar="LO,HI", help="Range of the workers' specificity.")] = "0.9,1",
+    json: JsonFlag = False,
+) -> None:
+    """Simulate votes for every candidate and original that has none; all that comes of them is marked SIMULATED.
+
+    Example: newtest votes simulate --votes 10 --seed 1 --study goldfish
+    """
+    from newtest.study import Study
+    from newtest.votes import Simulation, simulate_votes
+    from newtest.votes.simulate import read_difficulty
+
+    simulation = Simulation(
+        seed=seed,
+        votes_per_image=votes,
+        workers=workers,
+        candidates=_pair("--candidates", candidates),
+        reference=_pair("--reference", reference),
+        sensitivity=_pair("--sensitivity", sensitivity),
+        specificity=_pair("--specificity", specificity),
+    )
+    with Study(study) as opened:
+        report = simulate_votes(opened, simulation, None if difficulty is None else read_difficulty(difficulty))
+    note("SIMULATED votes: no person gave them")
+    if json:
+        print_json(report.__dict__)
+    else:
+        print_table(["pairs simulated", "votes added", "pairs with votes before"], [(report.simulated, report.votes, report.voted)])
+
+
+def frequencies(
+    study: StudyDir = Path(),
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a .csv or .parquet file instead.")] = None,
+    filtered: Annotated[bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Selection frequencies with Clopper-Pearson 95 % intervals: image_id, wnid, num_selected, num_shown, frequency, lo, hi.
+
+    Example: newtest frequencies --out frequencies.csv --study goldfish
+    """
+    from newtest.study import Study
+    from newtest.votes import frequencies as of
+
+    with Study(study) as opened:
+        table = of(opened, filtered=filtered)
+    if "simulated" in table.columns:
+        note(f"SIMULATED votes: {int(table['simulated'].sum())} of {len(table)} frequencies rest on them (column simulated)")
+    if out is not None:
+        _write(out, table)
+        note(f"{len(table)} frequencies written to {out}")
+    if json:
+        print_json({"rows": len(table), "out": str(out)} if out else table.to_dict(orient="records"))
+    elif out is None:
+        print_table(list(table.columns), table.itertuples(index=False, name=None))
+
+
+def _write(out: Path, table: pd.DataFrame) -> None:
+    from newtest.errors import UsageError
+    from newtest.files import atomic_path
+
+    if out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"{out}: frequencies are written as .csv or .parquet")
+    with atomic_path(out) as temporary:
+        if out.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)
+
+
+def _pair(option: str, text: str) -> tuple[float, float]:
+    from newtest.errors import UsageError
+
+    try:
+        low, high = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(f"{option}: two numbers with a comma between are wanted, such as 2,2; got {text!r}") from None
+    return low, high

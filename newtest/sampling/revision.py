@@ -1,0 +1,182 @@
+"""Sampling from a study: the pool, the votes and the reference come from the catalog, the draw becomes a revision.
+
+A revision is named by its inputs unless the user names it, and stores what it was drawn from: configuration, parent,
+and hashes of the votes, the pool and the members. Drawing it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from newtest.catalog import revisions
+from newtest.catalog.revisions import Revision
+from newtest.catalog.votes import totals
+from newtest.config import canonical_json, fingerprint, to_mapping
+from newtest.digests import frame_digest
+from newtest.errors import SamplingError, UsageError
+from newtest.sampling.config import NEEDS_REFERENCE, SamplingConfig
+from newtest.sampling.sample import Draft, Sample, prepare
+from newtest.study import Study, now
+
+__all__ = ["Inputs", "Origin", "gather", "sample_study"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a revision comes from. ``reference`` None means the study's only one; ``filtered`` leaves out the votes of
+    excluded workers."""
+
+    reference: str | None = None
+    parent: str | None = None
+    filtered: bool = False
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a sample is a pure function of, with its hashes: the frames of ``newtest.sampling.sample``."""
+
+    candidates: pd.DataFrame
+    reference: pd.DataFrame | None
+    origin: Origin
+    simulated: bool
+    votes_hash: str
+    pool_hash: str
+
+
+def sample_study(
+    study: Study,
+    config: SamplingConfig,
+    *,
+    name: str | None = None,
+    origin: Origin | None = None,
+    before_draw: Callable[[Draft], None] | None = None,
+) -> Sample:
+    """Draw a revision and store it; ``Sample.name`` is its name.
+
+    Without ``name`` it is called after its strategy and its inputs (``matched-frequency-3fa9c1d2``). The same inputs under
+    the same name are drawn again to the same members and store nothing; other inputs under a name that is taken are
+    an error. ``before_draw`` sees what is feasible. Raises UsageError: an unknown reference or parent; SamplingError: see
+    ``sample``.
+    """
+    with study.exclusive("sample"):
+        inputs = gather(study, config, origin or Origin())
+        draft = prepare(inputs.candidates, inputs.reference, config)
+        if before_draw:
+            before_draw(draft)
+        drawn = draft.draw()
+        revision = _revision(drawn, inputs, name)
+        _keep(study, revision, drawn)
+    return dataclasses.replace(drawn, name=revision.name)
+
+
+def gather(study: Study, config: SamplingConfig, origin: Origin) -> Inputs:
+    """The frames that ``config`` would sample from, read from the catalog. Raises UsageError for names it lacks."""
+    catalog = study.catalog
+    origin = dataclasses.replace(origin, reference=_reference_name(study, config, origin.reference))
+    counts = totals(catalog, filtered=origin.filtered)
+    pool = _with_counts(revisions.candidate_pairs(catalog), counts)
+    if pool.empty:
+        raise SamplingError(f"{study.root}: there are no candidates to sample from; collect some with newtest collect")
+    reference = None
+    if origin.reference is not None:
+        members = revisions.reference_pairs(catalog, origin.reference)
+        ours = members["wnid"].isin(revisions.study_classes(catalog))
+        reference = _with_counts(members[ours], counts)
+    pool["blocked"] = _marked(pool, revisions.blocked_pairs(catalog))
+    pool["in_parent"] = _marked(pool, _parent_members(study, origin.parent))
+    votes = [frame[["image_id", "wnid", "num_selected", "num_shown"]] for frame in (pool, reference) if frame is not None]
+    simulated = bool(pool["simulated"].any() or (reference is not None and reference["simulated"].any()))
+    return Inputs(
+        pool.drop(columns="simulated"),
+        None if reference is None else reference.drop(columns="simulated"),
+        origin,
+        simulated,
+        votes_hash=fingerprint([frame_digest(frame) for frame in votes]),
+        pool_hash=frame_digest(pool.drop(columns=["num_selected", "num_shown", "simulated"])),
+    )
+
+
+def _reference_name(study: Study, config: SamplingConfig, name: str | None) -> str | None:
+    known = revisions.reference_names(study.catalog)
+    if name is not None and name not in known:
+        raise UsageError(f"there is no reference {name!r}; the study has {', '.join(known) or 'none'}")
+    if name is None and len(known) > 1:
+        raise UsageError(f"the study has several references ({', '.join(known)}); say which with --reference NAME")
+    if name is None and not known and config.strategy in NEEDS_REFERENCE:
+        raise SamplingError(
+            f"{config.strategy} imitates an original set, and the study has none; add it with newtest reference add"
+        )
+    return name or (known[0] if known else None)
+
+
+def _with_counts(pairs: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
+    joined = pairs.merge(counts, on=["image_id", "wnid"], how="left")
+    voted = joined["num_shown"].notna()
+    return joined.assign(
+        num_selected=joined["num_selected"].fillna(0).astype("int64"),
+        num_shown=joined["num_shown"].fillna(0).astype("int64"),
+        simulated=joined["simulated"].where(voted, other=False).astype(bool),
+    )
+
+
+def _marked(pool: pd.DataFrame, pairs: set[tuple[str, str | None]]) -> list[bool]:
+    """Which rows of the pool are among the pairs, or among those that hold for every class."""
+    if not pairs:
+        return [False] * len(pool)
+    rows = zip(pool["image_id"], pool["wnid"], strict=True)
+    return [(image_id, wnid) in pairs or (image_id, None) in pairs for image_id, wnid in rows]
+
+
+def _parent_members(study: Study, parent: str | None) -> set[tuple[str, str | None]]:
+    if parent is None:
+        return set()
+    if revisions.find(study.catalog, parent) is None:
+        known = ", ".join(revisions.names(study.catalog)) or "none"
+        raise UsageError(f"there is no revision {parent!r} to start from; the study has {known}")
+    members = revisions.members_of(study.catalog, parent)
+    return set(zip(members["image_id"], members["wnid"], strict=True))
+
+
+def _revision(drawn: Sample, inputs: Inputs, name: str | None) -> Revision:
+    origin = inputs.origin
+    config = canonical_json(to_mapping(drawn.config))
+    key = fingerprint(config, origin.reference, origin.parent, inputs.votes_hash, inputs.pool_hash)
+    summary = {
+        "filtered": origin.filtered,
+        "histogram": {column: drawn.histogram[column].tolist() for column in drawn.histogram.columns},
+        "excluded": drawn.exclusions["reason"].value_counts().to_dict(),
+        "problems": dict(drawn.problems),
+    }
+    return Revision(
+        name=name or f"{drawn.config.strategy}-{key[:8]}",
+        config=config,
+        reference=origin.reference,
+        parent=origin.parent,
+        votes_hash=inputs.votes_hash,
+        pool_hash=inputs.pool_hash,
+        members_hash=frame_digest(drawn.members[["image_id", "wnid"]]),
+        simulated=inputs.simulated,
+        incomplete=bool(drawn.problems),
+        summary=canonical_json(summary),
+        created_at=now(),
+    )
+
+
+def _keep(study: Study, revision: Revision, drawn: Sample) -> None:
+    """Store the revision, unless it is there already. Raises SamplingError when its name stands for something else."""
+    stored = revisions.find(study.catalog, revision.name)
+    if stored is None:
+        members = drawn.members[["image_id", "wnid", "num_selected", "num_shown"]]
+        columns = (members, drawn.exclusions)
+        revisions.store(study.catalog, revision, *(frame.itertuples(index=False, name=None) for frame in columns))
+        return
+    for what in ("config", "reference", "parent", "votes_hash", "pool_hash", "members_hash"):
+        if getattr(stored, what) != getattr(revision, what):
+            raise SamplingError(
+                f"revision {revision.name!r} exists and was drawn from something else ({what.replace('_', ' ')} differs); "
+                "revisions never change: choose another --name"
+            )

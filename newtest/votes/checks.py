@@ -1,0 +1,174 @@
+"""Checking a table of votes or counts: what cannot be true is named with its place, before anything is
+stored.
+
+Votes: image_id, wnid, worker_id, selected; optional hit_id, submitted_at, control. Counts: image_id, wnid,
+num_selected, num_shown. Other columns are left alone.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from newtest.errors import VotesError
+from newtest.votes.tables import VotesTable
+
+__all__ = ["COUNTS", "OPTIONAL", "VOTES", "checked", "form_of", "refuse_twice"]
+
+VOTES = ("image_id", "wnid", "worker_id", "selected")
+OPTIONAL = ("hit_id", "submitted_at", "control")
+COUNTS = ("image_id", "wnid", "num_selected", "num_shown")
+
+Bools = npt.NDArray[np.bool_]
+
+
+def form_of(table: VotesTable) -> Literal["votes", "counts"]:
+    """Which of the two forms a table has, by its columns. Raises VotesError when it has neither or both."""
+    there = set(table.frame.columns)
+    votes, counts = there.issuperset(VOTES), there.issuperset(COUNTS)
+    if votes and counts:
+        raise VotesError(f"{table.name}: has the columns of single votes and of counts; leave one kind out")
+    if votes or counts:
+        return "votes" if votes else "counts"
+    wanted = COUNTS if there & set(COUNTS[2:]) and not there & set(VOTES[2:]) else VOTES
+    missing = [column for column in wanted if column not in there]
+    raise VotesError(
+        f"{table.name}: column {missing[0]!r} is missing; "
+        f"votes need {', '.join(VOTES)}, counts need {', '.join(COUNTS)}"
+    )
+
+
+def checked(table: VotesTable) -> pd.DataFrame:
+    """The table in its canonical form: text ids, integers 0 and 1 or counts, None where an optional is empty.
+
+    Raises VotesError naming the first row that cannot be: empty ids, selected other than 0 and 1, counts that
+    are no whole numbers or more selected than shown, a control or a date that is none.
+    """
+    if form_of(table) == "votes":
+        return _votes(table)
+    return _counts(table)
+
+
+def refuse_twice(table: VotesTable, frame: pd.DataFrame) -> None:
+    """Raise VotesError where a worker votes twice on a pair, or a pair has counts twice. ``frame`` is
+    checked.
+    """
+    single = "worker_id" in frame.columns
+    rows = np.flatnonzero(frame.duplicated([*frame.columns[: 3 if single else 2]]).to_numpy())
+    if rows.size:
+        first = int(rows[0])
+        what = "the same worker has voted before on" if single else "there were counts before for"
+        raise VotesError(
+            f"{table.name}, {table.place(first)}: {what} image {frame['image_id'].iloc[first]}, class "
+            f"{frame['wnid'].iloc[first]}{_others(rows.size)}; keep one row, nothing was imported"
+        )
+
+
+def _votes(table: VotesTable) -> pd.DataFrame:
+    ids = {column: _text(table, column) for column in VOTES[:3]}
+    selected = _whole(table, "selected", "0 or 1")
+    _refuse(
+        table,
+        "selected",
+        ~selected.isin([0, 1]).to_numpy(),
+        lambda value: f"selected is {value!r}, 0 or 1 is wanted",
+    )
+    optional = {column: _optional(table, column) for column in OPTIONAL}
+    control = optional["control"]
+    wrong = (control.notna() & ~control.isin(["positive", "negative"])).to_numpy()
+    _refuse(
+        table,
+        "control",
+        wrong,
+        lambda value: f"control is {value!r}; positive, negative or nothing is wanted",
+    )
+    optional["submitted_at"] = _dates(table, optional["submitted_at"])
+    return pd.DataFrame({**ids, "selected": selected.astype(np.int64), **optional})
+
+
+def _counts(table: VotesTable) -> pd.DataFrame:
+    ids = {column: _text(table, column) for column in COUNTS[:2]}
+    selected, shown = (_whole(table, column, "a whole number").astype(np.int64) for column in COUNTS[2:])
+    _refuse(
+        table,
+        "num_shown",
+        (shown < 1).to_numpy(),
+        lambda value: f"num_shown is {value}; at least 1 is wanted",
+    )
+    _refuse(
+        table, "num_selected", (selected < 0).to_numpy(), lambda value: f"num_selected is {value}, below 0"
+    )
+    over = (selected > shown).to_numpy()
+    _refuse(table, "num_selected", over, lambda value: f"num_selected is {value}, more than num_shown")
+    return pd.DataFrame({**ids, "num_selected": selected, "num_shown": shown})
+
+
+def _text(table: VotesTable, column: str) -> pd.Series[str]:
+    values = table.frame[column]
+    _refuse(table, column, values.isna().to_numpy(dtype=bool), lambda _: f"{column} is empty")
+    text = values.astype(str).str.strip() if values.dtype == object else values.astype(str)
+    _refuse(table, column, (text == "").to_numpy(), lambda _: f"{column} is empty")
+    return text.astype(object)
+
+
+def _optional(table: VotesTable, column: str) -> pd.Series[str]:
+    if column not in table.frame.columns:
+        return pd.Series(None, index=table.frame.index, dtype=object)
+    values = table.frame[column]
+    filled = values.notna() & (values.astype(str) != "")
+    return values.astype(str).astype(object).where(filled, None)
+
+
+def _whole(table: VotesTable, column: str, wanted: str) -> pd.Series[float]:
+    """Numbers of a column; text such as "1.0", "yes" or "" is refused, whole floats of Parquet files are not."""
+    values = table.frame[column]
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        numbers = values.astype("Float64")
+    else:
+        text = values.astype(str)
+        numbers = pd.to_numeric(
+            text.where(text.str.fullmatch(r"-?[0-9]{1,15}"), None), errors="coerce"
+        ).astype("Float64")
+    wrong = (numbers.isna() | (numbers % 1 != 0).fillna(value=True)).to_numpy(dtype=bool)
+    _refuse(table, column, wrong, lambda value: f"{column} is {value!r}, {wanted} is wanted")
+    return numbers.astype(np.float64)
+
+
+def _dates(table: VotesTable, dates: pd.Series[str]) -> pd.Series[str]:
+    """Dates as ISO 8601 in UTC, to the second; a date without a zone is taken to be UTC."""
+    known: dict[str, str | None] = {}
+    for text in dates.dropna().unique():
+        try:
+            moment = datetime.datetime.fromisoformat(text)
+            moment = moment.astimezone(datetime.UTC) if moment.tzinfo else moment
+            known[text] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        except ValueError:
+            known[text] = None
+    wrong = dates.notna() & dates.map(known).isna()
+    _refuse(
+        table,
+        "submitted_at",
+        wrong.to_numpy(dtype=bool),
+        lambda value: f"submitted_at is {value!r}, an ISO 8601 date is wanted",
+    )
+    return dates.map(known).astype(object).where(dates.notna(), None)
+
+
+def _refuse(table: VotesTable, column: str, wrong: Bools, why: Callable[[object], str]) -> None:
+    rows = np.flatnonzero(wrong)
+    if rows.size:
+        first = int(rows[0])
+        value = table.frame[column].iloc[first]
+        value = value.item() if hasattr(value, "item") else value
+        raise VotesError(
+            f"{table.name}, {table.place(first)}: {why(value)}{_others(rows.size)}; nothing was imported"
+        )
+
+
+def _others(count: int) -> str:
+    return "" if count == 1 else f" (and {count - 1} more such rows)"
