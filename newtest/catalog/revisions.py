@@ -114,7 +114,8 @@ def exclusions_of(catalog: sqlite3.Connection, name: str) -> pd.DataFrame:
     """Why candidates were left out of a revision: image_id, wnid, reason, all_reasons; sorted by (wnid, image_id)."""
     return read_frame(
         catalog,
-        "SELECT image_id, wnid, reason, all_reasons FROM revision_exclusions WHERE revision = ? ORDER BY wnid, image_id",
+        "SELECT image_id, wnid, reason, all_reasons FROM revision_exclusions WHERE revision = ?"
+        " ORDER BY wnid, image_id",
         {"image_id": "text", "wnid": "text", "reason": "text", "all_reasons": "text"},
         (name,),
     )
@@ -140,5 +141,6 @@ def store(
             "INSERT INTO revision_members VALUES (?, ?, ?, ?, ?)", ((revision.name, *row) for row in members)
         )
         catalog.executemany(
-            "INSERT INTO revision_exclusions VALUES (?, ?, ?, ?, ?)", ((revision.name, *row) for row in exclusions)
+            "INSERT INTO revision_exclusions VALUES (?, ?, ?, ?, ?)",
+            ((revision.name, *row) for row in exclusions),
         )

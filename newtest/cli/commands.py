@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import evaluate, fetch, filter_pool, merge, pool_status, reference, report, status
+from newtest.cli import evaluate, fetch, filter_pool, merge, pool_status, reference, report, sample, status, votes
 
 __all__ = ["attach"]
 
@@ -17,8 +17,12 @@ def attach(app: typer.Typer) -> None:
     # Reference
     app.add_typer(reference.app, name="reference")
     # Annotate and votes
+    app.add_typer(votes.app, name="votes")
+    app.command("frequencies")(votes.frequencies)
     # Near-duplicates
     # Sample
+    app.command("sample")(sample.sample)
+    app.command("diff")(sample.diff)
     # Review
     # Release
     # Evaluate and report

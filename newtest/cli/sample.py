@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,36 +29,49 @@ def sample(
     per_class: Annotated[int, typer.Option(help="Images a class.")] = 10,
     seed: Annotated[int, typer.Option(help="The seed of the draw.")] = 0,
     name: Annotated[
-        str | None, typer.Option(help="The revision's name.", show_default="strategy and a hash of the inputs")
+        str | None,
+        typer.Option(help="The revision's name.", show_default="strategy and a hash of the inputs"),
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The original set.", show_default="the study's only one")
+        str | None,
+        typer.Option(metavar="NAME", help="The original set.", show_default="the study's only one"),
     ] = None,
-    parent: Annotated[str | None, typer.Option(metavar="REVISION", help="Keep this revision's members where possible.")] = None,
+    parent: Annotated[
+        str | None, typer.Option(metavar="REVISION", help="Keep this revision's members where possible.")
+    ] = None,
     min_votes: Annotated[int, typer.Option(help="Votes that an image needs.")] = 10,
-    bins: Annotated[str, typer.Option(metavar="E,E,...", help="Inner edges of the frequency histogram.")] = "0.2,0.4,0.6,0.8",
+    bins: Annotated[
+        str, typer.Option(metavar="E,E,...", help="Inner edges of the frequency histogram.")
+    ] = "0.2,0.4,0.6,0.8",
     threshold: Annotated[float, typer.Option(help="Smallest frequency of --strategy threshold.")] = 0.7,
     class_threshold: Annotated[
         list[str] | None, typer.Option(metavar="WNID=F", help="A class's own threshold; may be repeated.")
     ] = None,
-    fill_upward: Annotated[bool, typer.Option("--fill-upward", help="Fill a bin from the next higher ones.")] = False,
+    fill_upward: Annotated[
+        bool, typer.Option("--fill-upward", help="Fill a bin from the next higher ones.")
+    ] = False,
     min_reference_votes: Annotated[
         int | None, typer.Option(help="Votes that an original needs.", show_default="as --min-votes")
     ] = None,
     min_reference_images: Annotated[int, typer.Option(help="Originals with votes that a class needs.")] = 20,
     bias_correction: Annotated[str, typer.Option(help="none (the published rule) or mixture.")] = "none",
-    filtered: Annotated[bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")] = False,
+    filtered: Annotated[
+        bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")
+    ] = False,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Draw what there is where a class cannot be filled.")
     ] = False,
     feasibility: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what is feasible a class and bin to a CSV file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what is feasible a class and bin to a CSV file."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Draw a test set from the candidates, by their votes and those of the original. The draw is stored as a revision.
+    """Draw a test set from the candidates, by their votes and those of the original. The draw is stored as a
+    revision.
 
-    First it prints what is feasible: for each class and bin how many are wanted, of how many eligible candidates.
+    First it prints what is feasible: for each class and bin how many are wanted, of how many eligible
+    candidates.
 
     Example: newtest sample --strategy matched-frequency --per-class 10 --seed 0 --name a-0 --study goldfish
     """
@@ -84,7 +97,11 @@ def sample(
     origin = Origin(reference=reference, parent=parent, filtered=filtered)
     with Study(study) as opened:
         drawn = sample_study(
-            opened, config, name=name, origin=origin, before_draw=lambda draft: _feasible(draft, feasibility, json)
+            opened,
+            config,
+            name=name,
+            origin=origin,
+            before_draw=lambda draft: _feasible(draft, feasibility, json),
         )
         simulated = _simulated(opened.catalog, drawn.name)
     if simulated:
@@ -98,7 +115,8 @@ def diff(
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:
-    """What changed from one revision to another: images that left (and why) and came, classes to review again.
+    """What changed from one revision to another: images that left (and why) and came, classes to review
+    again.
 
     Example: newtest diff a-0 a-1 --study goldfish
     """
@@ -128,25 +146,35 @@ def _feasible(draft: Draft, out: Path | None, json: bool) -> None:
             table.to_csv(temporary, index=False)
     if json:
         return
-    labels = list(dict.fromkeys(table["bin"]))
     if draft.config.strategy == "matched-keywords":
-        rows = [(wnid, label, f"{target} of {there}") for wnid, label, there, target in _columns(table)]
-        print_table(["class", "keyword", "wanted of eligible"], rows[:SHOWN_CLASSES], title="Feasible")
+        _print_keywords(table)
     else:
-        cells: dict[str, dict[str, str]] = {}
-        for wnid, label, there, target in _columns(table):
-            cells.setdefault(wnid, {})[label] = f"{target} of {there}"
-        # What cannot be filled comes first: it is what somebody has to act on.
-        order = sorted(cells, key=lambda wnid: (wnid not in draft.problems, wnid))
-        rows = [
-            (wnid, *(cells[wnid].get(label, "") for label in labels), "no" if wnid in draft.problems else "yes")
-            for wnid in order[:SHOWN_CLASSES]
-        ]
-        print_table(["class", *labels, "feasible"], rows, title="Wanted of eligible candidates, a class and bin")
+        _print_bins(draft)
     total = table["wnid"].nunique()
     note(f"{total - len(draft.problems)} of {total} classes can be filled")
     if total > SHOWN_CLASSES:
-        note(f"the first {SHOWN_CLASSES} are shown, what cannot be filled first; --feasibility FILE writes all")
+        note(
+            f"the first {SHOWN_CLASSES} are shown, what cannot be filled first; --feasibility FILE writes all"
+        )
+
+
+def _print_keywords(table: pd.DataFrame) -> None:
+    rows = [(wnid, label, f"{target} of {there}") for wnid, label, there, target in _columns(table)]
+    print_table(["class", "keyword", "wanted of eligible"], rows[:SHOWN_CLASSES], title="Feasible")
+
+
+def _print_bins(draft: Draft) -> None:
+    labels = list(dict.fromkeys(draft.plan.histogram["bin"]))
+    cells: dict[str, dict[str, str]] = {}
+    for wnid, label, there, target in _columns(draft.plan.histogram):
+        cells.setdefault(wnid, {})[label] = f"{target} of {there}"
+    # What cannot be filled comes first: it is what somebody has to act on.
+    order = sorted(cells, key=lambda wnid: (wnid not in draft.problems, wnid))
+    rows = [
+        (wnid, *(cells[wnid].get(label, "") for label in labels), "no" if wnid in draft.problems else "yes")
+        for wnid in order[:SHOWN_CLASSES]
+    ]
+    print_table(["class", *labels, "feasible"], rows, title="Wanted of eligible candidates, a class and bin")
 
 
 def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
@@ -167,7 +195,9 @@ def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
         )
         return
     if len(totals) <= SHOWN_CLASSES:
-        print_table(["bin", *totals.columns], totals.itertuples(name=None), title="Drawn, all classes together")
+        print_table(
+            ["bin", *totals.columns], totals.itertuples(name=None), title="Drawn, all classes together"
+        )
     for reason, count in reasons.items():
         note(f"excluded: {reason} {count}")
     for wnid, problem in drawn.problems.items():
@@ -192,7 +222,9 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
-        raise UsageError(f"--bins: numbers with commas between are wanted, such as 0.2,0.4; got {text!r}") from None
+        raise UsageError(
+            f"--bins: numbers with commas between are wanted, such as 0.2,0.4; got {text!r}"
+        ) from None
 
 
 def _class_threshold(text: str) -> tuple[str, float]:
@@ -202,7 +234,9 @@ def _class_threshold(text: str) -> tuple[str, float]:
     try:
         return wnid, float(value)
     except ValueError:
-        raise UsageError(f"--class-threshold: WNID=NUMBER is wanted, such as n01443537=0.5; got {text!r}") from None
+        raise UsageError(
+            f"--class-threshold: WNID=NUMBER is wanted, such as n01443537=0.5; got {text!r}"
+        ) from None
 
 
 def _usage(make: Callable[[], SamplingConfig]) -> SamplingConfig:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "frequencies"]
 
-app = typer.Typer(no_args_is_help=True, help="Import votes, or simulate them. Example: newtest votes import votes.csv")
+app = typer.Typer(
+    no_args_is_help=True, help="Import votes, or simulate them. Example: newtest votes import votes.csv"
+)
 
 
 @app.command("import")
@@ -22,7 +24,8 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of votes or of counts.")],
     study: StudyDir = Path(),
     format_name: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="The files' format.", show_default="by the suffix")
+        str | None,
+        typer.Option("--format", metavar="NAME", help="The files' format.", show_default="by the suffix"),
     ] = None,
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out rows about images the study does not know.")
@@ -31,8 +34,8 @@ def import_(
 ) -> None:
     """Import votes (image_id, wnid, worker_id, selected) or counts (image_id, wnid, num_selected, num_shown).
 
-    CSV, Parquet and JSON lines; votes may also have hit_id, submitted_at and control. A file is imported whole or not at
-    all, and importing it again adds nothing. Worker ids are stored as keyed hashes.
+    CSV, Parquet and JSON lines; votes may also have hit_id, submitted_at and control. A file is imported
+    whole or not at all, and importing it again adds nothing. Worker ids are stored as keyed hashes.
 
     Example: newtest votes import batch_1.csv batch_2.csv --study goldfish
     """
@@ -57,15 +60,23 @@ def simulate(
     workers: Annotated[int, typer.Option(min=1, help="Simulated workers.")] = 50,
     difficulty: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="CSV or Parquet: image_id, probability (of a perfect annotator's yes), [wnid]."),
+        typer.Option(
+            metavar="FILE",
+            help="CSV or Parquet: image_id, probability (of a perfect annotator's yes), [wnid].",
+        ),
     ] = None,
     candidates: Annotated[str, typer.Option(metavar="A,B", help="Beta shapes of other candidates.")] = "2,2",
     reference: Annotated[str, typer.Option(metavar="A,B", help="Beta shapes of other originals.")] = "4,1.5",
-    sensitivity: Annotated[str, typer.Option(metavar="LO,HI", help="Range of the workers' sensitivity.")] = "0.9,1",
-    specificity: Annotated[str, typer.Option(metavar="LO,HI", help="Range of the workers' specificity.")] = "0.9,1",
+    sensitivity: Annotated[
+        str, typer.Option(metavar="LO,HI", help="Range of the workers' sensitivity.")
+    ] = "0.9,1",
+    specificity: Annotated[
+        str, typer.Option(metavar="LO,HI", help="Range of the workers' specificity.")
+    ] = "0.9,1",
     json: JsonFlag = False,
 ) -> None:
-    """Simulate votes for every candidate and original that has none; all that comes of them is marked SIMULATED.
+    """Simulate votes for every candidate and original that has none; all that comes of them is marked
+    SIMULATED.
 
     Example: newtest votes simulate --votes 10 --seed 1 --study goldfish
     """
@@ -83,21 +94,31 @@ def simulate(
         specificity=_pair("--specificity", specificity),
     )
     with Study(study) as opened:
-        report = simulate_votes(opened, simulation, None if difficulty is None else read_difficulty(difficulty))
+        report = simulate_votes(
+            opened, simulation, None if difficulty is None else read_difficulty(difficulty)
+        )
     note("SIMULATED votes: no person gave them")
     if json:
         print_json(report.__dict__)
     else:
-        print_table(["pairs simulated", "votes added", "pairs with votes before"], [(report.simulated, report.votes, report.voted)])
+        print_table(
+            ["pairs simulated", "votes added", "pairs with votes before"],
+            [(report.simulated, report.votes, report.voted)],
+        )
 
 
 def frequencies(
     study: StudyDir = Path(),
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a .csv or .parquet file instead.")] = None,
-    filtered: Annotated[bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a .csv or .parquet file instead.")
+    ] = None,
+    filtered: Annotated[
+        bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Selection frequencies with Clopper-Pearson 95 % intervals: image_id, wnid, num_selected, num_shown, frequency, lo, hi.
+    """Selection frequencies with Clopper-Pearson 95 % intervals: image_id, wnid, num_selected, num_shown,
+    frequency, lo, hi.
 
     Example: newtest frequencies --out frequencies.csv --study goldfish
     """
@@ -107,7 +128,8 @@ def frequencies(
     with Study(study) as opened:
         table = of(opened, filtered=filtered)
     if "simulated" in table.columns:
-        note(f"SIMULATED votes: {int(table['simulated'].sum())} of {len(table)} frequencies rest on them (column simulated)")
+        simulated = int(table["simulated"].sum())
+        note(f"SIMULATED votes: {simulated} of {len(table)} frequencies rest on them (column simulated)")
     if out is not None:
         _write(out, table)
         note(f"{len(table)} frequencies written to {out}")
@@ -136,5 +158,7 @@ def _pair(option: str, text: str) -> tuple[float, float]:
     try:
         low, high = map(float, text.split(","))
     except ValueError:
-        raise UsageError(f"{option}: two numbers with a comma between are wanted, such as 2,2; got {text!r}") from None
+        raise UsageError(
+            f"{option}: two numbers with a comma between are wanted, such as 2,2; got {text!r}"
+        ) from None
     return low, high

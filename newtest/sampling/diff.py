@@ -17,9 +17,10 @@ __all__ = ["Difference", "diff_revisions"]
 class Difference:
     """``changes``: wnid, image_id, change ("removed" or "added"), reason; sorted by (wnid, change, image_id).
 
-    ``reason`` says why a removed image is not in the second revision: the reason of its exclusion there, "not drawn" when it was
-    eligible, "not a candidate" when its class or the image was not in that pool. ``changed_classes`` are those whose
-    members differ: the only ones a reviewer sees again (Recht et al. 2019).
+    ``reason`` says why a removed image is not in the second revision: the reason of its exclusion there, "not
+    drawn" when it was eligible, "not a candidate" when its class or the image was not in that pool.
+    ``changed_classes`` are those whose members differ: the only ones a reviewer sees again (Recht et al.
+    2019).
     """
 
     changes: pd.DataFrame
@@ -39,12 +40,14 @@ def diff_revisions(study: Study, first: str, second: str) -> Difference:
     candidates = set(zip(pool["wnid"], pool["image_id"], strict=True))
 
     def reason(pair: tuple[str, str]) -> str:
-        return reasons.get(pair, "not drawn" if pair in candidates else "not a candidate")
+        return str(reasons.get(pair, "not drawn" if pair in candidates else "not a candidate"))
 
     rows = [(*pair, "removed", reason(pair)) for pair in before - after]
     rows += [(*pair, "added", "") for pair in after - before]
     ordered = sorted(rows, key=lambda row: (row[0], row[2] != "removed", row[1]))
-    return Difference(pd.DataFrame(ordered, columns=["wnid", "image_id", "change", "reason"]), len(before & after))
+    return Difference(
+        pd.DataFrame(ordered, columns=["wnid", "image_id", "change", "reason"]), len(before & after)
+    )
 
 
 def _members(study: Study, name: str) -> set[tuple[str, str]]:

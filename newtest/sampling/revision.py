@@ -1,7 +1,8 @@
-"""Sampling from a study: the pool, the votes and the reference come from the catalog, the draw becomes a revision.
+"""Sampling from a study: the pool, the votes and the reference come from the catalog, the draw becomes a
+revision.
 
-A revision is named by its inputs unless the user names it, and stores what it was drawn from: configuration, parent,
-and hashes of the votes, the pool and the members. Drawing it again changes nothing.
+A revision is named by its inputs unless the user names it, and stores what it was drawn from: configuration,
+parent, and hashes of the votes, the pool and the members. Drawing it again changes nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ __all__ = ["Inputs", "Origin", "gather", "sample_study"]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a revision comes from. ``reference`` None means the study's only one; ``filtered`` leaves out the votes of
-    excluded workers."""
+    """Where a revision comes from. ``reference`` None means the study's only one; ``filtered`` leaves out the
+    votes of excluded workers."""
 
     reference: str | None = None
     parent: str | None = None
@@ -57,10 +58,10 @@ def sample_study(
 ) -> Sample:
     """Draw a revision and store it; ``Sample.name`` is its name.
 
-    Without ``name`` it is called after its strategy and its inputs (``matched-frequency-3fa9c1d2``). The same inputs under
-    the same name are drawn again to the same members and store nothing; other inputs under a name that is taken are
-    an error. ``before_draw`` sees what is feasible. Raises UsageError: an unknown reference or parent; SamplingError: see
-    ``sample``.
+    Without ``name`` it is called after its strategy and its inputs (``matched-frequency-3fa9c1d2``). The same
+    inputs under the same name are drawn again to the same members and store nothing; other inputs under a
+    name that is taken are an error. ``before_draw`` sees what is feasible. Raises UsageError: an unknown
+    reference or parent; SamplingError: see ``sample``.
     """
     with study.exclusive("sample"):
         inputs = gather(study, config, origin or Origin())
@@ -74,13 +75,17 @@ def sample_study(
 
 
 def gather(study: Study, config: SamplingConfig, origin: Origin) -> Inputs:
-    """The frames that ``config`` would sample from, read from the catalog. Raises UsageError for names it lacks."""
+    """The frames that ``config`` would sample from, read from the catalog. Raises UsageError for names it
+    lacks.
+    """
     catalog = study.catalog
     origin = dataclasses.replace(origin, reference=_reference_name(study, config, origin.reference))
     counts = totals(catalog, filtered=origin.filtered)
     pool = _with_counts(revisions.candidate_pairs(catalog), counts)
     if pool.empty:
-        raise SamplingError(f"{study.root}: there are no candidates to sample from; collect some with newtest collect")
+        raise SamplingError(
+            f"{study.root}: there are no candidates to sample from; collect some with newtest collect"
+        )
     reference = None
     if origin.reference is not None:
         members = revisions.reference_pairs(catalog, origin.reference)
@@ -88,7 +93,11 @@ def gather(study: Study, config: SamplingConfig, origin: Origin) -> Inputs:
         reference = _with_counts(members[ours], counts)
     pool["blocked"] = _marked(pool, revisions.blocked_pairs(catalog))
     pool["in_parent"] = _marked(pool, _parent_members(study, origin.parent))
-    votes = [frame[["image_id", "wnid", "num_selected", "num_shown"]] for frame in (pool, reference) if frame is not None]
+    votes = [
+        frame[["image_id", "wnid", "num_selected", "num_shown"]]
+        for frame in (pool, reference)
+        if frame is not None
+    ]
     simulated = bool(pool["simulated"].any() or (reference is not None and reference["simulated"].any()))
     return Inputs(
         pool.drop(columns="simulated"),
@@ -105,7 +114,9 @@ def _reference_name(study: Study, config: SamplingConfig, name: str | None) -> s
     if name is not None and name not in known:
         raise UsageError(f"there is no reference {name!r}; the study has {', '.join(known) or 'none'}")
     if name is None and len(known) > 1:
-        raise UsageError(f"the study has several references ({', '.join(known)}); say which with --reference NAME")
+        raise UsageError(
+            f"the study has several references ({', '.join(known)}); say which with --reference NAME"
+        )
     if name is None and not known and config.strategy in NEEDS_REFERENCE:
         raise SamplingError(
             f"{config.strategy} imitates an original set, and the study has none; add it with newtest reference add"
@@ -167,16 +178,20 @@ def _revision(drawn: Sample, inputs: Inputs, name: str | None) -> Revision:
 
 
 def _keep(study: Study, revision: Revision, drawn: Sample) -> None:
-    """Store the revision, unless it is there already. Raises SamplingError when its name stands for something else."""
+    """Store the revision, unless it is there already. Raises SamplingError when its name stands for something
+    else.
+    """
     stored = revisions.find(study.catalog, revision.name)
     if stored is None:
         members = drawn.members[["image_id", "wnid", "num_selected", "num_shown"]]
         columns = (members, drawn.exclusions)
-        revisions.store(study.catalog, revision, *(frame.itertuples(index=False, name=None) for frame in columns))
+        revisions.store(
+            study.catalog, revision, *(frame.itertuples(index=False, name=None) for frame in columns)
+        )
         return
     for what in ("config", "reference", "parent", "votes_hash", "pool_hash", "members_hash"):
         if getattr(stored, what) != getattr(revision, what):
             raise SamplingError(
-                f"revision {revision.name!r} exists and was drawn from something else ({what.replace('_', ' ')} differs); "
-                "revisions never change: choose another --name"
+                f"revision {revision.name!r} exists and was drawn from something else (its {what.replace('_', ' ')} "
+                "differs); revisions never change: choose another --name"
             )

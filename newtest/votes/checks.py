@@ -71,13 +71,9 @@ def refuse_twice(table: VotesTable, frame: pd.DataFrame) -> None:
 
 def _votes(table: VotesTable) -> pd.DataFrame:
     ids = {column: _text(table, column) for column in VOTES[:3]}
-    selected = _whole(table, "selected", "0 or 1")
-    _refuse(
-        table,
-        "selected",
-        ~selected.isin([0, 1]).to_numpy(),
-        lambda value: f"selected is {value!r}, 0 or 1 is wanted",
-    )
+    selected = _whole(table, "selected")
+    wrong = ~selected.isin([0, 1]).to_numpy()
+    _refuse(table, "selected", wrong, lambda value: f"selected is {value!r}, 0 or 1 is wanted")
     optional = {column: _optional(table, column) for column in OPTIONAL}
     control = optional["control"]
     wrong = (control.notna() & ~control.isin(["positive", "negative"])).to_numpy()
@@ -93,7 +89,7 @@ def _votes(table: VotesTable) -> pd.DataFrame:
 
 def _counts(table: VotesTable) -> pd.DataFrame:
     ids = {column: _text(table, column) for column in COUNTS[:2]}
-    selected, shown = (_whole(table, column, "a whole number").astype(np.int64) for column in COUNTS[2:])
+    selected, shown = (_counted(table, column) for column in COUNTS[2:])
     _refuse(
         table,
         "num_shown",
@@ -111,7 +107,7 @@ def _counts(table: VotesTable) -> pd.DataFrame:
 def _text(table: VotesTable, column: str) -> pd.Series[str]:
     values = table.frame[column]
     _refuse(table, column, values.isna().to_numpy(dtype=bool), lambda _: f"{column} is empty")
-    text = values.astype(str).str.strip() if values.dtype == object else values.astype(str)
+    text = values.astype(str).str.strip()
     _refuse(table, column, (text == "").to_numpy(), lambda _: f"{column} is empty")
     return text.astype(object)
 
@@ -124,19 +120,23 @@ def _optional(table: VotesTable, column: str) -> pd.Series[str]:
     return values.astype(str).astype(object).where(filled, None)
 
 
-def _whole(table: VotesTable, column: str, wanted: str) -> pd.Series[float]:
-    """Numbers of a column; text such as "1.0", "yes" or "" is refused, whole floats of Parquet files are not."""
+def _counted(table: VotesTable, column: str) -> pd.Series[int]:
+    numbers = _whole(table, column)
+    wrong = numbers.isna().to_numpy()
+    _refuse(table, column, wrong, lambda value: f"{column} is {value!r}, a whole number is wanted")
+    return numbers.astype(np.int64)
+
+
+def _whole(table: VotesTable, column: str) -> pd.Series[float]:
+    """The whole numbers of a column, NaN for anything else: fractions, and text such as "1.0", "yes" or ""."""
     values = table.frame[column]
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        numbers = values.astype("Float64")
+        numbers = values.astype("Float64").astype(np.float64)
     else:
         text = values.astype(str)
-        numbers = pd.to_numeric(
-            text.where(text.str.fullmatch(r"-?[0-9]{1,15}"), None), errors="coerce"
-        ).astype("Float64")
-    wrong = (numbers.isna() | (numbers % 1 != 0).fillna(value=True)).to_numpy(dtype=bool)
-    _refuse(table, column, wrong, lambda value: f"{column} is {value!r}, {wanted} is wanted")
-    return numbers.astype(np.float64)
+        digits = text.where(text.str.fullmatch(r"-?[0-9]{1,15}"), None)
+        numbers = pd.to_numeric(digits, errors="coerce").astype(np.float64)
+    return numbers.where(numbers % 1 == 0)
 
 
 def _dates(table: VotesTable, dates: pd.Series[str]) -> pd.Series[str]:

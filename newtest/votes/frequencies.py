@@ -23,7 +23,9 @@ def frequencies(study: Study, *, filtered: bool = False) -> pd.DataFrame:
 
 
 def with_intervals(counts: pd.DataFrame) -> pd.DataFrame:
-    """Add frequency and its 95 % interval lo, hi behind image_id, wnid and the counts; other columns come last."""
+    """Add frequency and its 95 % interval lo, hi behind image_id, wnid and the counts; other columns come
+    last.
+    """
     lo, hi = clopper_pearson(counts["num_selected"].to_numpy(), counts["num_shown"].to_numpy())
     frequency = counts["num_selected"] / counts["num_shown"]
     columns = ["image_id", "wnid", "num_selected", "num_shown", "frequency", "lo", "hi"]

@@ -117,9 +117,9 @@ def _resolved(study: Study, table: VotesTable, names: pd.Series[str]) -> pd.Seri
 def _unknown(table: VotesTable, places: Places) -> str:
     first = ", ".join(f"{image_id} ({wnid}, {table.place(row)})" for row, image_id, wnid in places[:3])
     return (
-        f"{table.name}: {len(places)} of {len(table.frame)} rows are about pairs of image and class that the study does "
-        f"not know, such as {first}; collect them or add their reference first, or leave them out with --skip-unknown; "
-        "nothing was imported"
+        f"{table.name}: {len(places)} of {len(table.frame)} rows are about pairs of image and class that the study "
+        f"does not know, such as {first}; collect them or add their reference first, or leave them out with "
+        "--skip-unknown; nothing was imported"
     )
 
 

@@ -132,7 +132,7 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
     if (wrong := np.flatnonzero(~p.between(0, 1))).size:
         value = difficulty["probability"].iloc[int(wrong[0])]
         raise VotesError(
-            f"difficulty, row {int(wrong[0]) + 1}: probability is {value!r}, a number in [0, 1] is wanted"
+            f"difficulty, row {int(wrong[0]) + 1}: probability is {value}, a number in [0, 1] is wanted"
         )
     wnids = difficulty["wnid"] if "wnid" in difficulty.columns else [None] * len(difficulty)
     return dict(
@@ -143,7 +143,9 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
 def read_difficulty(path: Path) -> pd.DataFrame:
     """A difficulty table from CSV or Parquet. Raises VotesError for a file that is none."""
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"image_id": str})
+        return (
+            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"image_id": str})
+        )
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise VotesError(f"{path}: not a CSV or Parquet file that can be read: {error}") from error
 

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from newtest.catalog import transaction
+from newtest.catalog.revisions import exclusions_of, find, members_of, names
+from newtest.errors import SamplingError, StudyError, UsageError
+from newtest.sampling import Origin, SamplingConfig, diff_revisions, sample_study
+from newtest.study import Study
+from newtest.votes import import_votes
+
+CLASSES = ("n1", "n2", "n3")
+CONFIG = SamplingConfig(per_class=10)
+
+
+def _study(root: Path) -> Study:
+    """Three classes of 110 candidates (10 of each k of 10) and 33 originals (3 of each k of 10)."""
+    study = Study(root, create=True)
+    counts = []
+    with transaction(study.catalog) as catalog:
+        catalog.execute("INSERT INTO references_ VALUES ('original', 'test', 'f', '2026-11-01T00:00:00Z')")
+        for wnid in CLASSES:
+            catalog.execute("INSERT INTO classes VALUES (?, '[]', '', '[]', 'test')", (wnid,))
+            for prefix, source, each in (("c", "folder", 10), ("r", "reference:original", 3)):
+                for index in range(11 * each):
+                    image = f"{prefix}{wnid}{index:03d}"
+                    catalog.execute(
+                        "INSERT INTO images (image_id, source, source_id) VALUES (?, ?, ?)",
+                        (image, source, image),
+                    )
+                    if prefix == "c":
+                        catalog.execute("INSERT INTO candidates VALUES (?, ?)", (image, wnid))
+                    else:
+                        catalog.execute(
+                            "INSERT INTO reference_members VALUES ('original', ?, ?)", (image, wnid)
+                        )
+                    counts.append((image, wnid, index // each, 10))
+        catalog.execute("INSERT INTO reference_members VALUES ('original', 'rn1000', 'n9')")
+    columns = ["image_id", "wnid", "num_selected", "num_shown"]
+    import_votes(study, pd.DataFrame(counts, columns=columns))
+    return study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    with _study(tmp_path / "s") as opened:
+        yield opened
+
+
+def _block(study: Study, image: str, *, blocked: int = 1, wnid: str | None = None) -> None:
+    columns = "image_id, wnid, blocked, reason, reviewer, given_at"
+    row = (image, wnid, blocked, "wrong", "me", "now")
+    study.catalog.execute(f"INSERT INTO blocks ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def test_a_revision_stores_what_it_was_drawn_from(study: Study) -> None:
+    drawn = sample_study(study, CONFIG, name="a-0")
+    assert drawn.name == "a-0"
+    # 6 originals in four bins and 9 in the last: 1.82 and 2.73 of 10, and the larger remainders are the four.
+    assert drawn.drawn.to_numpy().tolist() == [[2, 2, 2, 2, 2]] * 3
+    stored = find(study.catalog, "a-0")
+    assert stored is not None
+    assert json.loads(stored.config)["strategy"] == "matched-frequency"
+    assert (stored.reference, stored.parent, stored.simulated, stored.incomplete) == (
+        "original",
+        None,
+        False,
+        False,
+    )
+    assert json.loads(stored.summary)["histogram"]["drawn"] == [2] * 15
+    assert members_of(study.catalog, "a-0").equals(drawn.members.drop(columns="bin"))
+
+
+def test_the_same_again_changes_nothing_and_other_inputs_need_another_name(study: Study) -> None:
+    first = sample_study(study, CONFIG, name="a-0")
+    row = study.catalog.execute("SELECT * FROM revisions").fetchall()
+    assert sample_study(study, CONFIG, name="a-0").members.equals(first.members)
+    assert study.catalog.execute("SELECT * FROM revisions").fetchall() == row
+    with pytest.raises(
+        SamplingError, match=r"'a-0' exists and was drawn from something else \(its config differs\)"
+    ):
+        sample_study(study, SamplingConfig(seed=1), name="a-0")
+    import_votes(
+        study,
+        pd.DataFrame([("cn1000", "n1", 1, 1)], columns=["image_id", "wnid", "num_selected", "num_shown"]),
+    )
+    with pytest.raises(SamplingError, match="its votes hash differs"):
+        sample_study(study, CONFIG, name="a-0")
+    _block(study, "cn1000")
+    with pytest.raises(SamplingError, match=r"its (votes|pool) hash differs"):
+        sample_study(study, CONFIG, name="a-0")
+
+
+def test_without_a_name_the_inputs_name_it(study: Study) -> None:
+    first, second = sample_study(study, CONFIG), sample_study(study, SamplingConfig(seed=1))
+    assert first.name.startswith("matched-frequency-")
+    assert len({first.name, second.name, sample_study(study, CONFIG).name}) == 2
+    assert sorted(names(study.catalog)) == sorted([first.name, second.name])
+
+
+def test_a_child_replaces_what_was_blocked_and_nothing_else(study: Study) -> None:
+    parent = sample_study(study, CONFIG, name="a-0")
+    gone = parent.members[parent.members["wnid"] == "n2"]["image_id"].tolist()[:2]
+    for image in gone:
+        _block(study, image)
+    child = sample_study(study, SamplingConfig(seed=5), name="a-1", origin=Origin(parent="a-0"))
+    difference = diff_revisions(study, "a-0", "a-1")
+    assert difference.changed_classes == ["n2"]
+    assert difference.kept == 28
+    removed = difference.changes[difference.changes["change"] == "removed"]
+    assert removed["image_id"].tolist() == gone
+    assert removed["reason"].tolist() == ["blocked", "blocked"]
+    assert (difference.changes["change"] == "added").sum() == 2
+    assert child.drawn.equals(parent.drawn)
+    assert set(exclusions_of(study.catalog, "a-1")["reason"]) == {"blocked"}
+    assert diff_revisions(study, "a-0", "a-0").changes.empty
+    with pytest.raises(UsageError, match="there is no revision 'b'; the study has a-0, a-1"):
+        diff_revisions(study, "a-0", "b")
+
+
+def test_blocks_hold_for_a_class_or_for_all_and_can_be_taken_back(study: Study) -> None:
+    study.catalog.execute("INSERT INTO candidates VALUES ('cn1000', 'n2')")
+    everything = SamplingConfig(strategy="all", min_votes=0)
+
+    def blocked() -> list[str]:
+        excluded = sample_study(study, everything).exclusions
+        return sorted(excluded[excluded["reason"] == "blocked"]["wnid"])
+
+    _block(study, "cn1000", wnid="n2")
+    assert blocked() == ["n2"]
+    _block(study, "cn1000")
+    assert blocked() == ["n1", "n2"]
+    _block(study, "cn1000", blocked=0)
+    assert blocked() == ["n2"]
+    _block(study, "cn1000", blocked=0, wnid="n2")
+    assert blocked() == []
+
+
+def test_names_that_are_not_there_are_usage_errors(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no reference 'x'; the study has original"):
+        sample_study(study, CONFIG, origin=Origin(reference="x"))
+    with pytest.raises(UsageError, match="there is no revision 'x' to start from; the study has none"):
+        sample_study(study, CONFIG, origin=Origin(parent="x"))
+    study.catalog.execute("INSERT INTO references_ VALUES ('second', 'test', 'f', 'now')")
+    with pytest.raises(
+        UsageError, match=r"several references \(original, second\); say which with --reference"
+    ):
+        sample_study(study, CONFIG)
+    with Study(tmp_path / "empty", create=True) as empty:
+        with pytest.raises(SamplingError, match="there are no candidates to sample from"):
+            sample_study(empty, SamplingConfig(strategy="random"))
+        with pytest.raises(SamplingError, match="the study has none; add it with newtest reference add"):
+            sample_study(empty, CONFIG)
+
+
+def test_what_is_feasible_is_seen_before_the_draw_and_a_failed_draw_stores_nothing(study: Study) -> None:
+    seen: list[int] = []
+    config = SamplingConfig(per_class=200)
+    with pytest.raises(SamplingError, match="3 classes cannot be filled: n1: "):
+        sample_study(study, config, before_draw=lambda draft: seen.append(len(draft.problems)))
+    assert seen == [3]
+    assert names(study.catalog) == []
+    incomplete = sample_study(study, SamplingConfig(per_class=200, allow_incomplete=True))
+    stored = find(study.catalog, incomplete.name)
+    assert stored is not None
+    assert stored.incomplete
+    assert list(json.loads(stored.summary)["problems"]) == list(CLASSES)
+
+
+def test_keywords_come_from_the_searches_and_from_the_table_of_the_original(study: Study) -> None:
+    with transaction(study.catalog) as catalog:
+        catalog.execute(
+            "UPDATE images SET extra = json_object('search_key', iif(image_id < 'rn1011', 'cat', 'dog'))"
+            " WHERE image_id LIKE 'rn1%'"
+        )
+        catalog.execute("DELETE FROM candidates WHERE wnid <> 'n1'")
+        catalog.execute("DELETE FROM classes WHERE wnid <> 'n1'")
+        for key, keep in (("cat", 0), ("dog", 1)):
+            catalog.execute(
+                "INSERT INTO searches VALUES (?, 'n1', 'flickr', ?, '{}', 'done', NULL, NULL)", (key, key)
+            )
+            catalog.execute(
+                "INSERT INTO search_results SELECT ?, row_number() OVER (ORDER BY image_id), image_id FROM candidates"
+                " WHERE (substr(image_id, -1) IN ('0', '1', '2')) = ?",
+                (key, keep),
+            )
+    config = SamplingConfig(strategy="matched-keywords", min_votes=0, per_class=9)
+    assert sample_study(study, config).drawn.loc["n1"].to_dict() == {"cat": 3, "dog": 6}
+
+
+def test_a_second_sample_of_the_study_waits_for_nobody(study: Study) -> None:
+    with study.exclusive("sample"), pytest.raises(StudyError, match="newtest sample is already running"):
+        sample_study(study, CONFIG)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from newtest.sampling import Origin, SamplingConfig, sample_study
+from newtest.study import Study
+with Study(Path(sys.argv[1])) as study:
+    print("begun", flush=True)
+    sample_study(study, SamplingConfig(), name="a-0")
+    sample_study(study, SamplingConfig(seed=1), name="a-1", origin=Origin(parent="a-0"))
+"""
+
+
+def _dump(root: Path) -> list[tuple[object, ...]]:
+    with Study(root) as study:
+        rows = [
+            tuple(row)
+            for row in study.catalog.execute(
+                "SELECT name, config, members_hash, votes_hash, summary FROM revisions"
+            )
+        ]
+        for table in ("revision_members", "revision_exclusions"):
+            rows += [tuple(row) for row in study.catalog.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")]
+        return rows
+
+
+def test_killed_anywhere_and_run_again_the_revisions_are_the_same(tmp_path: Path) -> None:
+    for place in ("calm", "killed"):
+        _study(tmp_path / place).close()
+
+    def run(place: str, seconds: float | None = None) -> tuple[int, float]:
+        """The exit code and the time that sampling took, killed after so many seconds."""
+        command = [sys.executable, "-c", SCRIPT, str(tmp_path / place)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "begun\n"
+            began = time.monotonic()
+            if seconds is not None:
+                time.sleep(seconds)
+                process.kill()
+            return process.wait(), time.monotonic() - began
+
+    code, whole = run("calm")
+    assert code == 0
+    moments = random.Random(0)
+    killed = sum(run("killed", moments.random() * whole)[0] == -signal.SIGKILL for _ in range(8))
+    assert run("killed")[0] == 0
+    assert killed > 0
+    assert _dump(tmp_path / "killed") == _dump(tmp_path / "calm")
+
+
+def test_the_command_line_draws_diffs_and_says_what_fails(study: Study, tmp_path: Path) -> None:
+    def newtest(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-c",
+            "from newtest.cli import main; main()",
+            *arguments,
+            "--study",
+            str(study.root),
+        ]
+        return subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+        )
+
+    first = newtest("sample", "--name", "a-0", "--feasibility", str(tmp_path / "f.csv"))
+    assert first.returncode == 0, first.stderr
+    assert "2 of 20" in first.stdout
+    assert "revision a-0: 30 images of 3 classes" in first.stderr
+    assert "SIMULATED" not in first.stderr
+    assert pd.read_csv(tmp_path / "f.csv")["drawn"].sum() == 30
+    _block(study, members_of(study.catalog, "a-0")["image_id"][0])
+    second = newtest("sample", "--name", "a-1", "--parent", "a-0", "--json")
+    assert json.loads(second.stdout)["excluded"] == {"blocked": 1}
+    changes = json.loads(newtest("diff", "a-0", "a-1", "--json").stdout)
+    assert (changes["kept"], changes["changed_classes"]) == (29, ["n1"])
+    failed = newtest("sample", "--per-class", "200")
+    assert (failed.returncode, "newtest: 3 classes cannot be filled: n1:" in failed.stderr) == (1, True)
+    for wrong in (
+        ["--bins", "a"],
+        ["--strategy", "best"],
+        ["--per-class", "0"],
+        ["--parent", "x"],
+        ["--class-threshold", "n1"],
+    ):
+        assert newtest("sample", *wrong).returncode == 2, wrong
+    votes = newtest("frequencies", "--out", str(tmp_path / "out.csv"))
+    assert votes.returncode == 0
+    columns = ["image_id", "wnid", "num_selected", "num_shown", "frequency", "lo", "hi"]
+    assert pd.read_csv(tmp_path / "out.csv").columns.tolist() == columns
