@@ -9,6 +9,7 @@
     ├── StudyError               the study folder: missing, made by a newer version, open elsewhere
     ├── ClassError               unknown class, no WordNet, wrong WordNet
     ├── SourceError              a source refused, is down, or answered nonsense
+    │   └── SourceUnavailable    nothing more can be asked of it in this run: key refused, network down, limit used up
     ├── ImageError               bytes that are not an image we accept (carries a short ``kind``)
     ├── VotesError               a votes table that cannot be true
     ├── SamplingError            a class that cannot be filled, an impossible configuration
@@ -33,6 +34,7 @@ __all__ = [
     "ReleaseError",
     "SamplingError",
     "SourceError",
+    "SourceUnavailable",
     "StudyError",
     "UsageError",
     "VotesError",
@@ -74,6 +76,10 @@ class ClassError(NewtestError):
 
 class SourceError(NewtestError):
     """A source refused, is down, or answered something that is not its protocol."""
+
+
+class SourceUnavailable(SourceError):
+    """A source of which nothing more can be asked in this run: key refused, network down, limit used up."""
 
 
 class ImageError(NewtestError):

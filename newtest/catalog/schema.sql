@@ -44,17 +44,22 @@ CREATE TABLE searches (
     source    TEXT NOT NULL,
     text      TEXT NOT NULL,
     query     TEXT NOT NULL,               -- JSON of the Query
-    state     TEXT NOT NULL CHECK (state IN ('open', 'done', 'failed')),
+    state     TEXT NOT NULL CHECK (state IN ('open', 'enough', 'done', 'failed')),  -- 'enough': more could be had
     cursor    TEXT,                        -- where the next page starts; NULL before the first
+    rejected  INTEGER NOT NULL DEFAULT 0,  -- entries that could not be read as an image
     error     TEXT
 ) STRICT, WITHOUT ROWID;
 
--- What each search returned, in the source's order: the record of how a candidate was found.
+-- What each search returned, in the source's order: the record of how a candidate was found. A result beyond the
+-- class's quota is kept as a description alone, until a larger quota takes it.
 CREATE TABLE search_results (
-    search_id TEXT NOT NULL REFERENCES searches (search_id),
-    rank      INTEGER NOT NULL,
-    image_id  TEXT NOT NULL REFERENCES images (image_id),
-    PRIMARY KEY (search_id, rank)
+    search_id   TEXT NOT NULL REFERENCES searches (search_id),
+    rank        INTEGER NOT NULL,
+    image_id    TEXT NOT NULL,
+    description TEXT,                      -- JSON of the Image; NULL once it is a row of images
+    PRIMARY KEY (search_id, rank),
+    UNIQUE (search_id, image_id),
+    CHECK (rank >= 0)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX search_results_image ON search_results (image_id);
 

@@ -26,6 +26,7 @@ def stages(catalog: sqlite3.Connection) -> list[StageStatus]:
     def count(sql: str) -> int:
         return int(catalog.execute(sql).fetchone()[0])
 
+    searched = count("SELECT count(*) FROM searches WHERE state IN ('done', 'enough')")
     open_ = count("SELECT count(*) FROM searches WHERE state = 'open'")
     failed = count("SELECT count(*) FROM searches WHERE state = 'failed'")
     fetchable = count("SELECT count(*) FROM images WHERE source NOT LIKE 'reference:%'")
@@ -42,7 +43,7 @@ def stages(catalog: sqlite3.Connection) -> list[StageStatus]:
     simulated = count("SELECT count(*) FROM vote_batches WHERE origin = 'simulated'")
     return [
         StageStatus("classes", count("SELECT count(*) FROM classes"), 0, 0),
-        StageStatus("searches", count("SELECT count(*) FROM searches WHERE state = 'done'"), open_, failed),
+        StageStatus("searches", searched, open_, failed),
         StageStatus("candidates", pairs, 0, 0, remark="pairs of image and class"),
         StageStatus("files", fetched, fetchable - fetched - broken, broken),
         StageStatus(

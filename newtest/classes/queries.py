@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from newtest.records import Class, Query
@@ -21,8 +22,8 @@ class QueryOptions:
     """Hand-written texts, searched before the lemmas."""
     exclude: tuple[str, ...] = ()
     """Words that a result must not have: ``-term`` in the source's own language."""
-    more_lemmas: tuple[str, ...] = ()
-    """Lemmas in other languages, searched after the class's own."""
+    more_lemmas: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """wnid -> lemmas in other languages, searched after the class's own."""
     window: Query = field(default_factory=lambda: Query(wnid="", text=""))
     """Carries the dates and licences of every query; its own class and text don't count."""
 
@@ -31,7 +32,7 @@ def queries_of(cls: Class, options: QueryOptions | None = None) -> tuple[Query, 
     """The queries of a class in their order, each text once (compared without case)."""
     options = options or QueryOptions()
     texts = list(options.terms)
-    for lemma in (*cls.lemmas, *options.more_lemmas):
+    for lemma in (*cls.lemmas, *options.more_lemmas.get(cls.wnid, ())):
         variants = []
         if options.join != "no" and " " in lemma:
             variants.append(lemma.replace(" ", ""))

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import evaluate, fetch, filter_pool, merge, pool_status, reference, report, sample, status, votes
+from newtest.cli import (
+    collect,
+    evaluate,
+    fetch,
+    filter_pool,
+    merge,
+    pool_status,
+    reference,
+    report,
+    sample,
+    status,
+    votes,
+)
 
 __all__ = ["attach"]
 
@@ -13,6 +25,8 @@ def attach(app: typer.Typer) -> None:
     """Hang every command on the application. Modules of commands import only typer at their top."""
     # The tour
     # Collect
+    app.command("classes")(collect.classes)
+    app.command("collect")(collect.collect)
     app.command("fetch")(fetch.fetch)
     # Reference
     app.add_typer(reference.app, name="reference")

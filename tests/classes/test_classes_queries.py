@@ -24,7 +24,10 @@ def texts(options: QueryOptions) -> list[str]:
         (QueryOptions(join="only"), ["boxturtle", "boxtortoise"]),
         (QueryOptions(hypernym="only"), ["box turtle turtle", "box tortoise turtle"]),
         (QueryOptions(terms=("terrapin",)), ["terrapin", "box turtle", "box tortoise"]),
-        (QueryOptions(more_lemmas=("Dosenschildkröte",)), ["box turtle", "box tortoise", "Dosenschildkröte"]),
+        (
+            QueryOptions(more_lemmas={"n01669191": ("Dosenschildkröte",)}),
+            ["box turtle", "box tortoise", "Dosenschildkröte"],
+        ),
     ],
 )
 def test_the_options_make_the_texts(options: QueryOptions, expected: list[str]) -> None:

@@ -1,0 +1,72 @@
+"""Images as their sources described them, and candidates: the pairs of an image and a class."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from newtest.config import canonical_json
+from newtest.records import Image
+
+__all__ = ["add_candidates", "add_images", "candidate_ids", "image_from_json", "image_of"]
+
+_COLUMNS = (
+    "image_id, source, source_id, url, page_url, title, license, owner, taken_on, uploaded_on, width, height,"
+    " sizes, extra"
+)
+
+
+def add_images(catalog: sqlite3.Connection, images: Iterable[Image]) -> None:
+    """Add the images that are not there yet; what was said of an image first stays."""
+    catalog.executemany(
+        f"INSERT OR IGNORE INTO images ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(image.image_id, image.source, image.source_id, image.url, image.page_url, image.title),
+                *(image.license, image.owner, image.taken_on, image.uploaded_on, image.width, image.height),
+                *(canonical_json(image.sizes), canonical_json(image.extra)),
+            )
+            for image in images
+        ],
+    )
+
+
+def image_of(catalog: sqlite3.Connection, image_id: str) -> Image | None:
+    """An image of this study, with the sha256 of its bytes where they are there; None when it is unknown."""
+    row = catalog.execute(
+        f"SELECT {_COLUMNS}, (SELECT sha256 FROM files f WHERE f.image_id = images.image_id) AS sha256"
+        " FROM images WHERE image_id = ?",
+        (image_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    values = dict(row)
+    return _image(values | {"sizes": json.loads(values["sizes"]), "extra": json.loads(values["extra"])})
+
+
+def image_from_json(text: str) -> Image:
+    """An image from the canonical JSON of itself."""
+    return _image(json.loads(text))
+
+
+def add_candidates(catalog: sqlite3.Connection, wnid: str, image_ids: Sequence[str]) -> int:
+    """Make images candidates of a class; how many were none before."""
+    before = catalog.total_changes
+    catalog.executemany(
+        "INSERT OR IGNORE INTO candidates (image_id, wnid) VALUES (?, ?)",
+        [(image_id, wnid) for image_id in image_ids],
+    )
+    return catalog.total_changes - before
+
+
+def candidate_ids(catalog: sqlite3.Connection, wnid: str) -> list[str]:
+    """The images that are candidates of a class, sorted."""
+    rows = catalog.execute("SELECT image_id FROM candidates WHERE wnid = ? ORDER BY image_id", (wnid,))
+    return [str(row[0]) for row in rows]
+
+
+def _image(values: dict[str, object]) -> Image:
+    sizes = values["sizes"]
+    assert isinstance(sizes, dict)
+    return Image(**(values | {"sizes": {name: tuple(size) for name, size in sizes.items()}}))  # type: ignore[arg-type]

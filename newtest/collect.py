@@ -1,0 +1,161 @@
+"""The stage that finds candidates: searches a source page by page until each class has its quota.
+
+Every page is one transaction: its results, where the next one starts, and the candidates that the quota takes from it.
+So kill -9 loses at most the page that was being asked, and the next run asks for that one again and for no other. Which
+results become candidates follows from the rows alone (``newtest.quota``): the same catalog, however often interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from newtest.catalog import searches, transaction
+from newtest.catalog.classes import put_classes
+from newtest.classes import QueryOptions, queries_of
+from newtest.config import fingerprint
+from newtest.errors import SourceError, SourceUnavailable
+from newtest.quota import Share, share
+from newtest.records import Class, Query
+from newtest.sources import Page, Source
+from newtest.study import Study
+
+__all__ = ["CollectConfig", "Found", "Listener", "collect", "count"]
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """``max_images`` a class, shared by its queries; ``options`` make the queries, the same for every class."""
+
+    max_images: int = 200
+    options: QueryOptions = field(default_factory=QueryOptions)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told: ``say`` gets sentences for a person, ``advance`` numbers of candidates taken."""
+
+    say: Callable[[str], None] = lambda _: None
+    advance: Callable[[int], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Found:
+    """One query's end. ``known`` results were candidates of the class already, or became so by another query."""
+
+    wnid: str
+    query: str
+    search_id: str
+    found: int
+    new: int
+    known: int
+    failed: int
+    error: str | None = None
+
+
+def collect(
+    study: Study,
+    source: Source,
+    classes: Sequence[Class],
+    config: CollectConfig | None = None,
+    listener: Listener | None = None,
+) -> list[Found]:
+    """Collect candidates for the classes; one entry a query, in their order. Nothing is downloaded.
+
+    A search that fails is an entry with its error, and the next class goes on; once the source says that nothing more
+    can be asked of it, the rest is not asked. Raises StudyError when another process collects for this study.
+    """
+    config, listener = config or CollectConfig(), listener or Listener()
+    report: list[Found] = []
+    with study.exclusive("collect"):
+        for cls in classes:
+            stage = _ClassStage(study, source, cls, config, listener)
+            report += stage.run()
+            if stage.unavailable:
+                break
+    return report
+
+
+def count(study: Study, report: Sequence[Found]) -> list[Found]:
+    """The same entries with ``failed`` counted anew, after the fetcher has been at work."""
+    return [
+        Found(**(entry.__dict__ | {"failed": searches.tally(study.catalog, entry.search_id).failed}))
+        for entry in report
+    ]
+
+
+class _ClassStage:
+    """The collection of one class."""
+
+    def __init__(
+        self, study: Study, source: Source, cls: Class, config: CollectConfig, listener: Listener
+    ) -> None:
+        self._catalog, self._source, self._cls = study.catalog, source, cls
+        self._quota, self._listener = config.max_images, listener
+        plan = source.plan(cls, queries_of(cls, config.options))
+        self._queries = {fingerprint(source.name, query): query for query in plan.queries}
+        self._new = dict.fromkeys(self._queries, 0)
+        self._errors: dict[str, str] = {}
+        self._pages: dict[str, Iterator[Page]] = {}
+        self.unavailable = False
+        for sentence in plan.notes:
+            listener.say(sentence)
+
+    def run(self) -> list[Found]:
+        with transaction(self._catalog):
+            put_classes(self._catalog, [self._cls])
+            for search_id, query in self._queries.items():
+                searches.open_search(self._catalog, search_id, self._source.name, query)
+            wanted = self._take()
+        while wanted is not None:
+            try:
+                page = next(self._pages_of(wanted))
+            except SourceError as error:
+                self._fail(wanted, error)
+                break
+            with transaction(self._catalog):
+                searches.add_page(self._catalog, wanted, page.images, page.cursor, page.rejected)
+                wanted = self._take()
+        else:
+            with transaction(self._catalog):
+                for search_id in self._queries:
+                    searches.rest(self._catalog, search_id)
+        return [self._found(search_id, query) for search_id, query in self._queries.items()]
+
+    def _pages_of(self, search_id: str) -> Iterator[Page]:
+        if search_id not in self._pages:
+            cursor = searches.search_of(self._catalog, search_id).cursor
+            self._pages[search_id] = self._source.search(self._queries[search_id], cursor)
+        return self._pages[search_id]
+
+    def _take(self) -> str | None:
+        """Make candidates of what the quota takes by now; the search to be asked next, None at the end."""
+        ids = list(self._queries)
+        found = [[key for key, usable in searches.results(self._catalog, search) if usable] for search in ids]
+        more = [searches.search_of(self._catalog, search).state == "open" for search in ids]
+        shared: Share = share(self._quota, found, more)
+        for search_id, image_ids in zip(ids, shared.taken, strict=True):
+            new = searches.take(self._catalog, search_id, self._cls.wnid, image_ids)
+            self._new[search_id] += new
+            self._listener.advance(new)
+        return None if shared.wanted is None else ids[shared.wanted]
+
+    def _fail(self, search_id: str, error: SourceError) -> None:
+        self._errors[search_id] = str(error)
+        self.unavailable = isinstance(error, SourceUnavailable)
+        with transaction(self._catalog):
+            searches.fail(self._catalog, search_id, str(error))
+
+    def _found(self, search_id: str, query: Query) -> Found:
+        counted = searches.tally(self._catalog, search_id)
+        new = self._new[search_id]
+        return Found(
+            self._cls.wnid,
+            query.text,
+            search_id,
+            counted.found,
+            new,
+            counted.candidates - new,
+            counted.failed,
+            self._errors.get(search_id),
+        )

@@ -1,0 +1,72 @@
+"""``folder:PATH``: images on disk in one folder a class, named by wnid. The bytes stay where they are.
+
+An image is known by the sha256 of its bytes, so the same file in two class folders is one image that serves two
+classes, and a folder may be moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from newtest.config import fingerprint
+from newtest.errors import SourceError
+from newtest.files import sha256_of
+from newtest.records import Class, Image, Query, image_id_of
+from newtest.sources.protocol import LOCAL_PAGE, Page, Plan, only, unfiltered
+
+__all__ = ["SUFFIXES", "Folder"]
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+
+
+class Folder:
+    """An ImageFolder: ``PATH/<wnid>/<any name>.jpg``. Raises SourceError when there is no such folder."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise SourceError(f"{path}: no such folder")
+        self._root = path.resolve()
+        self.name = f"folder:{self._root}"
+
+    def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
+        """One query: the class's folder. Its text names the content, so a folder that has grown is read again."""
+        files = self._files(cls.wnid)
+        notes = unfiltered("a folder", queries[0], knows=()) if queries else ()
+        if not files:
+            return Plan((), (*notes, f"{self._root / cls.wnid}: no such folder, or no images in it"))
+        listing = fingerprint([(file.name, file.stat().st_size) for file in files])[:12]
+        return Plan(tuple(only(query, f"{cls.wnid}/@{listing}") for query in queries[:1]), notes)
+
+    def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
+        """The images of the class by file name."""
+        files, start = self._files(query.wnid), int(after or 0)
+        while True:
+            end = start + LOCAL_PAGE
+            images = [_image(file) for file in files[start:end]]
+            found = tuple(image for image in images if image is not None)
+            yield Page(found, str(end) if end < len(files) else None, len(images) - len(found))
+            if end >= len(files):
+                return
+            start = end
+
+    def _files(self, wnid: str) -> list[Path]:
+        folder = self._root / wnid
+        if Path(wnid).name != wnid or not folder.is_dir():
+            return []
+        return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+
+
+def _image(file: Path) -> Image | None:
+    """A file as an image; None when it cannot be read."""
+    try:
+        sha256 = sha256_of(file)
+    except OSError:
+        return None
+    return Image(
+        image_id=image_id_of("folder", sha256),
+        source="folder",
+        source_id=sha256,
+        url=file.as_uri(),
+        title=file.name,
+    )

@@ -1,0 +1,52 @@
+"""Single values as strangers send them, made ours or None: never an exception, never another type."""
+
+from __future__ import annotations
+
+import datetime
+from urllib.parse import urlsplit
+
+__all__ = ["moment", "number", "text_or_none", "web_url"]
+
+_MAX_TEXT = 2000
+
+
+def text_or_none(value: object) -> str | None:
+    """A text or a number as text, at most 2,000 characters, without control characters; None when empty."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    text = "".join(c if c.isprintable() else " " for c in str(value)).strip()[:_MAX_TEXT]
+    return text or None
+
+
+def number(value: object) -> int | None:
+    """A positive whole number of at most 9 digits, also when it was sent as text."""
+    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return int(text) or None if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def web_url(value: object) -> str | None:
+    """An http or https URL with a host, of at most 2,000 characters."""
+    if (
+        not isinstance(value, str)
+        or len(value) > _MAX_TEXT
+        or any(c.isspace() or not c.isprintable() for c in value)
+    ):
+        return None
+    try:
+        parts = urlsplit(value)
+        return value if parts.scheme in ("http", "https") and parts.hostname else None
+    except ValueError:
+        return None
+
+
+def moment(value: object) -> str | None:
+    """A date or time as ISO 8601: from ``YYYY-MM-DD[ HH:MM:SS]``, or from seconds since 1970 in UTC."""
+    text = text_or_none(value)
+    if text is None:
+        return None
+    try:
+        if text.isascii() and text.isdigit() and len(text) > 4:
+            return datetime.datetime.fromtimestamp(int(text), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.datetime.fromisoformat(text).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):
+        return None
