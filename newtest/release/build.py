@@ -1,0 +1,174 @@
+"""Writing a release: made in a folder of its own, renamed when it is whole, never changed after."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from newtest.catalog.classes import class_of
+from newtest.catalog.releases import closeness, member_rows, put_release, search_facts, vote_facts
+from newtest.catalog.revisions import Revision, exclusions_of, find, names
+from newtest.errors import ReleaseError, UsageError
+from newtest.files import sha256_of
+from newtest.records import Class
+from newtest.release.card import Facts, attributions, dataset_card
+from newtest.release.croissant import croissant
+from newtest.release.formats import WRITERS
+from newtest.release.licenses import allows_redistribution
+from newtest.release.manifest import write_manifest
+from newtest.release.members import Member, members_of, read_bytes
+from newtest.study import Study, now
+
+__all__ = ["Release", "build_release"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A written release; ``forbidden`` and ``unlicensed`` are ids whose licences forbid, or do not settle, passing on."""
+
+    path: Path
+    images: int
+    classes: int
+    num_bytes: int
+    sums_hash: str
+    simulated: bool
+    forbidden: tuple[str, ...]
+    unlicensed: tuple[str, ...]
+
+
+def build_release(
+    study: Study,
+    revision: str,
+    out: Path | None = None,
+    *,
+    formats: Sequence[str] = ("imagefolder",),
+    advance: Callable[[int], None] | None = None,
+) -> Release:
+    """Write the release of a revision to ``out`` (by default ``STUDY/releases/REVISION``), whole or not at all.
+
+    The same revision of the same catalog gives the same bytes. ``advance(1)`` after each image read. Raises UsageError
+    (no such revision, unknown format) and ReleaseError (the folder is there, bytes are missing or damaged).
+    """
+    found = find(study.catalog, revision)
+    if found is None:
+        known = ", ".join(names(study.catalog)) or "none yet: draw one with newtest sample"
+        raise UsageError(f"there is no revision {revision!r} in {study.root}; there are: {known}")
+    for name in formats:
+        if name not in WRITERS:
+            raise UsageError(f"the format {name!r} is not known; known are {', '.join(WRITERS)}")
+    target = (out or study.releases / revision).absolute()
+    with study.exclusive("release"):
+        if target.exists():
+            raise ReleaseError(f"{target} is there already; a release is never changed, choose another --out")
+        members = members_of(member_rows(study.catalog, revision), revision)
+        if not members:
+            raise ReleaseError(f"revision {revision} has no members")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for left in target.parent.glob(f".{target.name}.*.part"):
+            shutil.rmtree(left)  # of a killed run: we hold the stage
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        try:
+            temporary.mkdir()
+            sums_hash = _write(study, found, members, temporary, list(dict.fromkeys(formats)), advance)
+            num_bytes = sum(file.stat().st_size for file in _files(temporary))
+            temporary.rename(target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        put_release(study.catalog, str(target), revision, sums_hash, now())
+    ids = {member.row.image_id: allows_redistribution(member.row.license) for member in members}
+    return Release(
+        target,
+        len(ids),
+        len({member.label for member in members}),
+        num_bytes,
+        sums_hash,
+        found.simulated,
+        tuple(sorted(key for key, allowed in ids.items() if allowed is False)),
+        tuple(sorted(key for key, allowed in ids.items() if allowed is None)),
+    )
+
+
+def _write(
+    study: Study,
+    revision: Revision,
+    members: Sequence[Member],
+    out: Path,
+    formats: Sequence[str],
+    advance: Callable[[int], None] | None,
+) -> str:
+    """Write everything, sums last; gives the sha256 of ``SHA256SUMS``."""
+
+    def read(member: Member) -> bytes:
+        if advance is not None:
+            advance(1)
+        return read_bytes(study, member)
+
+    places = [WRITERS[name](members, read, out) for name in formats]
+    write_manifest(members, places[0], out)
+    classes = [
+        class_of(study.catalog, wnid) or Class(wnid, (wnid,)) for wnid in sorted({m.row.wnid for m in members})
+    ]
+    excluded = Counter(exclusions_of(study.catalog, revision.name)["reason"])
+    facts = Facts(
+        revision=revision,
+        members=members,
+        classes=classes,
+        searches=search_facts(study.catalog, revision.name),
+        votes=vote_facts(study.catalog, revision.name),
+        exclusions={str(reason): int(number) for reason, number in excluded.items()},
+        compared=closeness(study.catalog),
+        spent=0.0,
+        formats=formats,
+    )
+    manifest_hash = sha256_of(out / "manifest.csv")
+    texts = {
+        "README.md": dataset_card(facts),
+        "ATTRIBUTION.md": attributions(members),
+        "classes.csv": _classes_csv(classes),
+        "revision.json": _revision_json(revision),
+        "croissant.json": croissant(revision.name, members, manifest_hash, revision.created_at),
+    }
+    for name, text in texts.items():
+        (out / name).write_text(text, encoding="utf-8", newline="")
+    lines = [f"{sha256_of(file)}  {file.relative_to(out).as_posix()}\n" for file in _files(out)]
+    (out / "SHA256SUMS").write_text("".join(lines), encoding="utf-8", newline="")
+    for file in _files(out):
+        _settle(file)
+    return sha256_of(out / "SHA256SUMS")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+def _settle(file: Path) -> None:
+    """On the disk, and read-only."""
+    file.chmod(0o444)
+    with open(file, "rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def _classes_csv(classes: Sequence[Class]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["label", "wnid", "name", "lemmas", "gloss"])
+    for label, cls in enumerate(classes):
+        writer.writerow([label, cls.wnid, cls.name, "; ".join(cls.lemmas), cls.gloss])
+    return text.getvalue()
+
+
+def _revision_json(revision: Revision) -> str:
+    values = {key: getattr(revision, key) for key in Revision.__dataclass_fields__}
+    values["config"] = json.loads(revision.config)
+    values["summary"] = json.loads(revision.summary)
+    values["seed"] = values["config"].get("seed")
+    return json.dumps({"format": 1, **values}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,98 @@
+"""The set described for machines: Croissant 1.0 JSON-LD (mlcommons.org/croissant), written without its library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from newtest.release.licenses import license_url
+from newtest.release.members import Member
+
+__all__ = ["croissant"]
+
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_NUMBERS = {"num_selected": "sc:Integer", "num_shown": "sc:Integer", "frequency": "sc:Float"}
+_TEXTS = ("image_id", "wnid", "file", "sha256", "source", "page_url", "title", "license", "owner")
+
+
+def croissant(name: str, members: Sequence[Member], manifest_sha256: str, created_at: str) -> str:
+    """``croissant.json``: the manifest as a file and a record set, the images by name where they lie as files."""
+    licenses = sorted({url for member in members if (url := license_url(member.row.license))})
+    document = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": name,
+        "description": f"{len(members)} labelled images drawn by newtest; README.md says how.",
+        "url": "https://newtest.readthedocs.io",
+        "version": "1.0.0",
+        "datePublished": created_at[:10],
+        "license": licenses or ["see ATTRIBUTION.md"],
+        "distribution": [
+            {
+                "@type": "cr:FileObject",
+                "@id": "manifest.csv",
+                "name": "manifest.csv",
+                "contentUrl": "manifest.csv",
+                "encodingFormat": "text/csv",
+                "sha256": manifest_sha256,
+            }
+        ],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "images",
+                "name": "images",
+                "description": "One record an image and class.",
+                "key": [{"@id": "images/image_id"}, {"@id": "images/wnid"}],
+                "field": [_field(column) for column in (*_TEXTS, *_NUMBERS)],
+            }
+        ],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _field(column: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"images/{column}",
+        "name": f"images/{column}",
+        "dataType": _NUMBERS.get(column, "sc:Text"),
+        "source": {"fileObject": {"@id": "manifest.csv"}, "extract": {"column": column}},
+    }
