@@ -309,9 +309,10 @@ CREATE UNIQUE INDEX worker_links_active ON worker_links (worker) WHERE revoked_a
 
 -- Near-duplicates --------------------------------------------------------------------------------------------------
 
+-- An empty value says that the picture is flat: nothing can be told from its hash.
 CREATE TABLE hashes (
     sha256 TEXT NOT NULL,
-    kind   TEXT NOT NULL,                  -- name and version of the hash, e.g. 'phash-1'
+    kind   TEXT NOT NULL,                  -- name and version of the hash, e.g. 'dct144-1'
     value  BLOB NOT NULL,
     PRIMARY KEY (sha256, kind)
 ) STRICT, WITHOUT ROWID;
@@ -327,11 +328,12 @@ CREATE TABLE neighbours (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX neighbours_b ON neighbours (image_b);
 
--- Which images were compared, by which metric, to which distance: what makes "no neighbour" a fact.
+-- Which images were compared, by which metric, with every member of which set, to which distance: what makes
+-- "no neighbour" a fact. Images that join a set later are compared with it when they come.
 CREATE TABLE compared (
     image_id TEXT NOT NULL REFERENCES images (image_id),
     metric   TEXT NOT NULL,
-    scope    TEXT NOT NULL,                -- fingerprint of the set it was compared with
+    scope    TEXT NOT NULL,                -- 'pool', or 'reference:NAME'
     radius   REAL NOT NULL,
     PRIMARY KEY (image_id, metric, scope)
 ) STRICT, WITHOUT ROWID;

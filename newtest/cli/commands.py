@@ -4,19 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import (
-    collect,
-    evaluate,
-    fetch,
-    filter_pool,
-    merge,
-    pool_status,
-    reference,
-    report,
-    sample,
-    status,
-    votes,
-)
+from newtest.cli import collect, dedup, evaluate, fetch, filter_pool, merge, pool_status, reference, report, status
 
 __all__ = ["attach"]
 
@@ -34,6 +22,7 @@ def attach(app: typer.Typer) -> None:
     app.add_typer(votes.app, name="votes")
     app.command("frequencies")(votes.frequencies)
     # Near-duplicates
+    app.command("dedup")(dedup.dedup)
     # Sample
     app.command("sample")(sample.sample)
     app.command("diff")(sample.diff)

@@ -1,1 +1,7 @@
-"""Near-duplicates: metrics, review coverage, components."""
+"""Near-duplicates: which images are close, which are judged duplicates, and which of them may be sampled."""
+
+from newtest.duplicates.flags import flags, unreviewed_pairs
+from newtest.duplicates.judge import judge, judge_automatically
+from newtest.duplicates.scan import ScanConfig, ScanReport, scan
+
+__all__ = ["ScanConfig", "ScanReport", "flags", "judge", "judge_automatically", "scan", "unreviewed_pairs"]

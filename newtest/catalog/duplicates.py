@@ -1,0 +1,196 @@
+"""SQL of near-duplicates: hashes, close pairs, what was compared, verdicts."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+__all__ = [
+    "Neighbour",
+    "Verdict",
+    "add_compared",
+    "add_hashes",
+    "add_neighbours",
+    "add_verdicts",
+    "close_pairs",
+    "compared_radius",
+    "hash_values",
+    "image_facts",
+    "latest_verdicts",
+    "members_with_bytes",
+    "metrics_in_use",
+    "scopes",
+    "unhashed",
+    "unjudged",
+]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A close pair, ``image_a < image_b``; a distance: smaller is closer."""
+
+    image_a: str
+    image_b: str
+    metric: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person, or a rule that the user set, says of a pair."""
+
+    image_a: str
+    image_b: str
+    duplicate: bool
+    reviewer: str
+    given_at: str
+
+
+def scopes(catalog: sqlite3.Connection) -> list[str]:
+    """The sets to compare with: ``pool``, then ``reference:NAME`` of each reference set, by name."""
+    names = catalog.execute("SELECT name FROM references_ ORDER BY name")
+    return ["pool", *(f"reference:{row[0]}" for row in names)]
+
+
+def members_with_bytes(catalog: sqlite3.Connection, scope: str) -> list[tuple[str, str]]:
+    """(image_id, sha256) of a scope's images whose bytes are in the study, by image_id."""
+    if scope == "pool":
+        members, values = "SELECT DISTINCT image_id FROM candidates", ()
+    else:
+        members = "SELECT DISTINCT image_id FROM reference_members WHERE reference = ?"
+        values = (scope.removeprefix("reference:"),)  # type: ignore[assignment]
+    rows = catalog.execute(
+        f"SELECT image_id, sha256 FROM ({members}) JOIN files USING (image_id) WHERE state = 'ok' ORDER BY image_id",
+        values,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def unhashed(catalog: sqlite3.Connection, kind: str) -> list[str]:
+    """sha256 of the bytes of candidates and reference images that have no hash of this kind yet, sorted."""
+    rows = catalog.execute(
+        "SELECT DISTINCT sha256 FROM files WHERE state = 'ok' AND image_id IN"
+        " (SELECT image_id FROM candidates UNION SELECT image_id FROM reference_members)"
+        " AND sha256 NOT IN (SELECT sha256 FROM hashes WHERE kind = ?) ORDER BY sha256",
+        (kind,),
+    )
+    return [row[0] for row in rows]
+
+
+def add_hashes(catalog: sqlite3.Connection, kind: str, values: Iterable[tuple[str, bytes]]) -> None:
+    """Keep (sha256, value) of one kind; a value that is there already stays."""
+    catalog.executemany(
+        "INSERT OR IGNORE INTO hashes (sha256, kind, value) VALUES (?, ?, ?)",
+        ((sha256, kind, value) for sha256, value in values),
+    )
+
+
+def hash_values(catalog: sqlite3.Connection, kind: str) -> Iterator[tuple[str, bytes]]:
+    """(sha256, value) of every hash of a kind."""
+    for row in catalog.execute("SELECT sha256, value FROM hashes WHERE kind = ?", (kind,)):
+        yield row[0], row[1]
+
+
+def compared_radius(catalog: sqlite3.Connection, metric: str, scope: str) -> dict[str, float]:
+    """image_id -> radius to which it was compared with every member of the scope."""
+    rows = catalog.execute(
+        "SELECT image_id, radius FROM compared WHERE metric = ? AND scope = ?", (metric, scope)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def metrics_in_use(catalog: sqlite3.Connection) -> list[str]:
+    """The metrics by which anything was compared, by name."""
+    return [row[0] for row in catalog.execute("SELECT DISTINCT metric FROM compared ORDER BY metric")]
+
+
+def add_compared(
+    catalog: sqlite3.Connection, image_ids: Iterable[str], *, metric: str, scope: str, radius: float
+) -> None:
+    """These images were compared with all of ``scope`` up to ``radius``; a larger radius that is there stays."""
+    catalog.executemany(
+        "INSERT INTO compared (image_id, metric, scope, radius) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (image_id, metric, scope) DO UPDATE SET radius = max(radius, excluded.radius)",
+        ((image_id, metric, scope, radius) for image_id in image_ids),
+    )
+
+
+def add_neighbours(catalog: sqlite3.Connection, pairs: Iterable[Neighbour]) -> int:
+    """Keep close pairs; returns how many are new."""
+    before = catalog.total_changes
+    catalog.executemany(
+        "INSERT OR IGNORE INTO neighbours (image_a, image_b, metric, distance) VALUES (?, ?, ?, ?)",
+        ((pair.image_a, pair.image_b, pair.metric, pair.distance) for pair in pairs),
+    )
+    return catalog.total_changes - before
+
+
+def close_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """image_a, image_b, metric, distance of every close pair, in that order."""
+    rows = catalog.execute(
+        "SELECT image_a, image_b, metric, distance FROM neighbours ORDER BY image_a, image_b, metric"
+    ).fetchall()
+    return pd.DataFrame([tuple(row) for row in rows], columns=["image_a", "image_b", "metric", "distance"])
+
+
+def add_verdicts(catalog: sqlite3.Connection, verdicts: Iterable[Verdict]) -> None:
+    """Append verdicts; the latest one of a pair counts, the others stay on record."""
+    catalog.executemany(
+        "INSERT INTO verdicts (image_a, image_b, duplicate, reviewer, given_at) VALUES (?, ?, ?, ?, ?)",
+        ((v.image_a, v.image_b, int(v.duplicate), v.reviewer, v.given_at) for v in verdicts),
+    )
+
+
+def latest_verdicts(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """image_a, image_b, duplicate, reviewer, given_at: the verdict of each judged pair that counts."""
+    rows = catalog.execute(
+        "SELECT image_a, image_b, duplicate, reviewer, given_at FROM verdicts WHERE verdict_id IN"
+        " (SELECT max(verdict_id) FROM verdicts GROUP BY image_a, image_b) ORDER BY image_a, image_b"
+    ).fetchall()
+    table = pd.DataFrame(
+        [tuple(row) for row in rows], columns=["image_a", "image_b", "duplicate", "reviewer", "given_at"]
+    )
+    return table.astype({"duplicate": bool})
+
+
+def unjudged(catalog: sqlite3.Connection, metric: str, limit: float) -> list[tuple[str, str]]:
+    """Pairs within ``limit`` by ``metric`` that have no verdict of any kind."""
+    rows = catalog.execute(
+        "SELECT image_a, image_b FROM neighbours n WHERE metric = ? AND distance <= ? AND NOT EXISTS"
+        " (SELECT 1 FROM verdicts v WHERE v.image_a = n.image_a AND v.image_b = n.image_b) ORDER BY image_a, image_b",
+        (metric, limit),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def image_facts(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """One row an image that is a candidate or of a reference: what the rules about components look at.
+
+    Columns: image_id, candidate, reference, url, page_url, num_shown, pixels, sampled (in any revision), blocked
+    (for all classes), has_bytes.
+    """
+    rows = catalog.execute(
+        """
+        SELECT i.image_id, i.image_id IN (SELECT image_id FROM candidates) AS candidate,
+               i.image_id IN (SELECT image_id FROM reference_members) AS reference, i.url, i.page_url,
+               coalesce((SELECT count(*) FROM votes v WHERE v.image_id = i.image_id), 0)
+               + coalesce((SELECT sum(num_shown) FROM vote_counts c WHERE c.image_id = i.image_id), 0) AS num_shown,
+               coalesce(f.width * f.height, 0) AS pixels,
+               i.image_id IN (SELECT image_id FROM revision_members) AS sampled,
+               coalesce((SELECT blocked FROM blocks b WHERE b.image_id = i.image_id AND b.wnid IS NULL
+                         ORDER BY block_id DESC LIMIT 1), 0) AS blocked,
+               f.sha256 IS NOT NULL AS has_bytes
+        FROM images i LEFT JOIN files f ON f.image_id = i.image_id AND f.state = 'ok'
+        WHERE i.image_id IN (SELECT image_id FROM candidates UNION SELECT image_id FROM reference_members)
+        ORDER BY i.image_id
+        """
+    ).fetchall()
+    columns: Sequence[str] = (
+        "image_id", "candidate", "reference", "url", "page_url", "num_shown", "pixels", "sampled", "blocked",
+        "has_bytes",
+    )  # fmt: skip
+    table = pd.DataFrame([tuple(row) for row in rows], columns=list(columns))
+    return table.astype(dict.fromkeys(("candidate", "reference", "sampled", "blocked", "has_bytes"), bool))

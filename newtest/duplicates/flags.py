@@ -1,0 +1,87 @@
+"""What sampling wants to know of each candidate: near-duplicate? looked over?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from newtest.catalog import duplicates as rows
+from newtest.duplicates.components import removals, same_photo_pairs
+from newtest.study import Study
+
+__all__ = ["flags", "unreviewed_pairs"]
+
+
+def flags(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """One row a candidate image: image_id, near_duplicate, unreviewed, reason (None where both are False).
+
+    *near_duplicate*: the image's component (edges: pairs judged duplicate, and records of one photo) touches a
+    reference set, or another of its images stays; the rule is in ``newtest.duplicates.components``.
+
+    *unreviewed*: the image has a close pair that nobody has judged, or ``newtest dedup`` has run and has not compared
+    the image with everything yet. ``thresholds`` (metric -> distance) says how close is close; a metric that is not
+    named counts at every distance that was kept. A study on which dedup never ran has no unreviewed images.
+
+    Sorted by image_id; only reads. The rule is ImageNetV2's: an image may be sampled only when the distance of its
+    nearest unreviewed neighbour exceeds the threshold in every metric (Recht et al. 2019).
+    """
+    images = rows.image_facts(study.catalog)
+    verdicts = rows.latest_verdicts(study.catalog)
+    edges = pd.concat([verdicts.loc[verdicts["duplicate"], ["image_a", "image_b"]], same_photo_pairs(images)])
+    removed = removals(images, edges)
+    waiting = _waiting(study, verdicts, thresholds or {})
+    missed = _not_compared(study, images)
+    ids = images.loc[images["candidate"], "image_id"].tolist()
+    return pd.DataFrame(
+        {
+            "image_id": pd.Series(ids, dtype=object),
+            "near_duplicate": [image_id in removed.index for image_id in ids],
+            "unreviewed": [image_id in waiting or image_id in missed for image_id in ids],
+            "reason": pd.Series(
+                [removed.get(i) or waiting.get(i) or missed.get(i) for i in ids], dtype=object
+            ),
+        }
+    )
+
+
+def unreviewed_pairs(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Close pairs without a verdict: image_a, image_b, metric, distance, one row a pair and metric."""
+    pairs, verdicts = rows.close_pairs(study.catalog), rows.latest_verdicts(study.catalog)
+    return _open(pairs, verdicts, thresholds or {})
+
+
+def _open(pairs: pd.DataFrame, verdicts: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
+    limits = pairs["metric"].map(lambda metric: thresholds.get(metric, float("inf"))).astype(float)
+    judged = pd.MultiIndex.from_frame(verdicts[["image_a", "image_b"]])
+    seen = pd.MultiIndex.from_frame(pairs[["image_a", "image_b"]]).isin(judged)
+    return pairs[(pairs["distance"] <= limits) & ~seen].reset_index(drop=True)
+
+
+def _waiting(study: Study, verdicts: pd.DataFrame, thresholds: Mapping[str, float]) -> dict[str, str]:
+    table = _open(rows.close_pairs(study.catalog), verdicts, thresholds)
+    found: dict[str, str] = {}
+    for a, b in zip(table["image_a"], table["image_b"], strict=True):
+        found.setdefault(a, f"close to {b}, and nobody has judged the pair")
+        found.setdefault(b, f"close to {a}, and nobody has judged the pair")
+    return found
+
+
+def _not_compared(study: Study, images: pd.DataFrame) -> dict[str, str]:
+    """Candidates that some metric compared others but not them with a set."""
+    metrics = rows.metrics_in_use(study.catalog)
+    if not metrics:
+        return {}
+    scopes = [scope for scope in rows.scopes(study.catalog) if rows.members_with_bytes(study.catalog, scope)]
+    found: dict[str, str] = {}
+    candidates = images.loc[images["candidate"], ["image_id", "has_bytes"]]
+    for metric in metrics:
+        for scope in scopes:
+            done = rows.compared_radius(study.catalog, metric, scope)
+            for image_id, has_bytes in candidates.itertuples(index=False):
+                if image_id not in done:
+                    lack = (
+                        f"not yet compared with {scope} by {metric}" if has_bytes else "no bytes to compare"
+                    )
+                    found.setdefault(image_id, lack)
+    return found
