@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from newtest.cli import collect, dedup, evaluate, fetch, filter_pool, merge, pool_status, reference, report, status
+from newtest.cli import (
+    collect,
+    dedup,
+    evaluate,
+    fetch,
+    filter_pool,
+    merge,
+    pool_status,
+    reference,
+    report,
+    status,
+)
 
 __all__ = ["attach"]
 
