@@ -14,7 +14,9 @@ from newtest.cli import (
     pool_status,
     reference,
     report,
+    sample,
     status,
+    votes,
 )
 
 __all__ = ["attach"]
