@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import SamplingError
+from newtest.sampling.bias.strategy import matched_mixture
 from newtest.sampling.config import NEEDS_REFERENCE, SamplingConfig
 from newtest.sampling.draw import draw
 from newtest.sampling.eligibility import exclusions, reasons
@@ -106,8 +107,8 @@ def prepare(candidates: pd.DataFrame, reference: pd.DataFrame | None, config: Sa
 
 
 def _strategy(config: SamplingConfig) -> Strategy:
-    if config.bias_correction != "none":
-        raise SamplingError("bias correction 'mixture' is not part of this version; use 'none'")
+    if config.bias_correction == "mixture":
+        return matched_mixture
     return STRATEGIES[config.strategy]
 
 
