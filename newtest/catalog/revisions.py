@@ -14,11 +14,13 @@ from newtest.catalog.frames import read_frame
 __all__ = [
     "Revision",
     "blocked_pairs",
+    "candidate_keys",
     "candidate_pairs",
     "exclusions_of",
     "find",
     "members_of",
     "names",
+    "reference_keys",
     "reference_names",
     "reference_pairs",
     "store",
@@ -44,22 +46,39 @@ class Revision:
 
 
 def candidate_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
-    """The pool: image_id, wnid, search_key (of the search that ranked it best, None without one); sorted by pair."""
+    """The pool: image_id, wnid; sorted."""
+    columns = {"image_id": "text", "wnid": "text"}
+    return read_frame(catalog, "SELECT image_id, wnid FROM candidates ORDER BY image_id, wnid", columns)
+
+
+def candidate_keys(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """The search that ranked each candidate best: image_id, wnid, search_key; sorted, the unsearched left out."""
     return read_frame(
         catalog,
-        "SELECT c.image_id, c.wnid, (SELECT s.text FROM search_results r JOIN searches s USING (search_id)"
-        " WHERE r.image_id = c.image_id AND s.wnid = c.wnid ORDER BY r.rank, s.text LIMIT 1)"
-        " FROM candidates c ORDER BY c.image_id, c.wnid",
+        "SELECT image_id, wnid, text FROM (SELECT c.image_id, c.wnid, s.text,"
+        " row_number() OVER (PARTITION BY c.image_id, c.wnid ORDER BY r.rank, s.text) AS place"
+        " FROM candidates c JOIN search_results r USING (image_id)"
+        " JOIN searches s ON s.search_id = r.search_id AND s.wnid = c.wnid) WHERE place = 1 ORDER BY image_id, wnid",
         {"image_id": "text", "wnid": "text", "search_key": "text"},
     )
 
 
 def reference_pairs(catalog: sqlite3.Connection, reference: str) -> pd.DataFrame:
-    """A reference set: image_id, wnid, search_key (the column of that name in its table, if any); sorted by pair."""
+    """A reference set: image_id, wnid; sorted."""
     return read_frame(
         catalog,
-        "SELECT m.image_id, m.wnid, json_extract(i.extra, '$.search_key')"
-        " FROM reference_members m JOIN images i USING (image_id) WHERE m.reference = ? ORDER BY m.image_id, m.wnid",
+        "SELECT image_id, wnid FROM reference_members WHERE reference = ? ORDER BY image_id, wnid",
+        {"image_id": "text", "wnid": "text"},
+        (reference,),
+    )
+
+
+def reference_keys(catalog: sqlite3.Connection, reference: str) -> pd.DataFrame:
+    """The column search_key of a reference's table, where it has one: image_id, wnid, search_key; sorted."""
+    return read_frame(
+        catalog,
+        "SELECT m.image_id, m.wnid, json_extract(i.extra, '$.search_key') AS key FROM reference_members m"
+        " JOIN images i USING (image_id) WHERE m.reference = ? AND key IS NOT NULL ORDER BY m.image_id, m.wnid",
         {"image_id": "text", "wnid": "text", "search_key": "text"},
         (reference,),
     )
@@ -71,9 +90,8 @@ def reference_names(catalog: sqlite3.Connection) -> list[str]:
 
 
 def study_classes(catalog: sqlite3.Connection) -> set[str]:
-    """The wnids that the study collects for."""
-    rows = catalog.execute("SELECT wnid FROM classes UNION SELECT wnid FROM candidates")
-    return {row[0] for row in rows}
+    """The wnids that the study collects for: those it searched, or has candidates of."""
+    return {row[0] for row in catalog.execute("SELECT wnid FROM searches UNION SELECT wnid FROM candidates")}
 
 
 def blocked_pairs(catalog: sqlite3.Connection) -> set[tuple[str, str | None]]:

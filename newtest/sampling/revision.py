@@ -46,6 +46,8 @@ class Inputs:
     simulated: bool
     votes_hash: str
     pool_hash: str
+    left_out: int
+    """Classes of the reference that the study never collected for: they are not sampled."""
 
 
 def sample_study(
@@ -75,9 +77,7 @@ def sample_study(
 
 
 def gather(study: Study, config: SamplingConfig, origin: Origin) -> Inputs:
-    """The frames that ``config`` would sample from, read from the catalog. Raises UsageError for names it
-    lacks.
-    """
+    """The frames that ``config`` would sample from, read from the catalog. Raises UsageError for names it lacks."""
     catalog = study.catalog
     origin = dataclasses.replace(origin, reference=_reference_name(study, config, origin.reference))
     counts = totals(catalog, filtered=origin.filtered)
@@ -86,26 +86,29 @@ def gather(study: Study, config: SamplingConfig, origin: Origin) -> Inputs:
         raise SamplingError(
             f"{study.root}: there are no candidates to sample from; collect some with newtest collect"
         )
-    reference = None
+    pool["blocked"] = _marked(pool, revisions.blocked_pairs(catalog))
+    pool["in_parent"] = _marked(pool, _parent_members(study, origin.parent))
+    reference, left_out = None, 0
     if origin.reference is not None:
         members = revisions.reference_pairs(catalog, origin.reference)
         ours = members["wnid"].isin(revisions.study_classes(catalog))
+        left_out = int(members.loc[~ours, "wnid"].nunique())
         reference = _with_counts(members[ours], counts)
-    pool["blocked"] = _marked(pool, revisions.blocked_pairs(catalog))
-    pool["in_parent"] = _marked(pool, _parent_members(study, origin.parent))
-    votes = [
-        frame[["image_id", "wnid", "num_selected", "num_shown"]]
-        for frame in (pool, reference)
-        if frame is not None
-    ]
-    simulated = bool(pool["simulated"].any() or (reference is not None and reference["simulated"].any()))
+    if config.strategy == "matched-keywords":
+        pool = _with_keys(pool, revisions.candidate_keys(catalog))
+        if reference is not None and origin.reference is not None:
+            reference = _with_keys(reference, revisions.reference_keys(catalog, origin.reference))
+    return _hashed(pool, reference, origin, left_out)
+
+
+def _hashed(pool: pd.DataFrame, reference: pd.DataFrame | None, origin: Origin, left_out: int) -> Inputs:
+    frames = [pool] if reference is None else [pool, reference]
+    votes = [frame_digest(frame[["image_id", "wnid", "num_selected", "num_shown"]]) for frame in frames]
+    simulated = any(bool(frame["simulated"].any()) for frame in frames)
+    pool, *rest = (frame.drop(columns="simulated") for frame in frames)
+    facts = [frame_digest(frame.drop(columns=["num_selected", "num_shown"])) for frame in (pool, *rest)]
     return Inputs(
-        pool.drop(columns="simulated"),
-        None if reference is None else reference.drop(columns="simulated"),
-        origin,
-        simulated,
-        votes_hash=fingerprint([frame_digest(frame) for frame in votes]),
-        pool_hash=frame_digest(pool.drop(columns=["num_selected", "num_shown", "simulated"])),
+        pool, rest[0] if rest else None, origin, simulated, fingerprint(votes), fingerprint(facts), left_out
     )
 
 
@@ -134,11 +137,15 @@ def _with_counts(pairs: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _with_keys(pairs: pd.DataFrame, keys: pd.DataFrame) -> pd.DataFrame:
+    return pairs.merge(keys, on=["image_id", "wnid"], how="left")
+
+
 def _marked(pool: pd.DataFrame, pairs: set[tuple[str, str | None]]) -> list[bool]:
     """Which rows of the pool are among the pairs, or among those that hold for every class."""
     if not pairs:
         return [False] * len(pool)
-    rows = zip(pool["image_id"], pool["wnid"], strict=True)
+    rows = zip(pool["image_id"].tolist(), pool["wnid"].tolist(), strict=True)
     return [(image_id, wnid) in pairs or (image_id, None) in pairs for image_id, wnid in rows]
 
 
@@ -157,6 +164,7 @@ def _revision(drawn: Sample, inputs: Inputs, name: str | None) -> Revision:
     config = canonical_json(to_mapping(drawn.config))
     key = fingerprint(config, origin.reference, origin.parent, inputs.votes_hash, inputs.pool_hash)
     summary = {
+        "classes_left_out": inputs.left_out,
         "filtered": origin.filtered,
         "histogram": {column: drawn.histogram[column].tolist() for column in drawn.histogram.columns},
         "excluded": drawn.exclusions["reason"].value_counts().to_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from newtest.catalog.votes import totals
@@ -26,7 +27,11 @@ def with_intervals(counts: pd.DataFrame) -> pd.DataFrame:
     """Add frequency and its 95 % interval lo, hi behind image_id, wnid and the counts; other columns come
     last.
     """
-    lo, hi = clopper_pearson(counts["num_selected"].to_numpy(), counts["num_shown"].to_numpy())
+    selected, shown = counts["num_selected"].to_numpy(), counts["num_shown"].to_numpy()
+    # Few (k, n) are distinct, however many images there are.
+    base = shown.max(initial=0) + 1
+    codes, place = np.unique(selected * base + shown, return_inverse=True)
+    lo, hi = (bound[place] for bound in clopper_pearson(codes // base, codes % base))
     frequency = counts["num_selected"] / counts["num_shown"]
     columns = ["image_id", "wnid", "num_selected", "num_shown", "frequency", "lo", "hi"]
     rest = [column for column in counts.columns if column not in columns]
