@@ -1,0 +1,35 @@
+"""The demo's measurements: sixteen classifiers on sets of scans, from the files that were released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from newtest.demo.digits import NAMES, SIDE
+
+__all__ = ["read_scans", "score"]
+
+
+def read_scans(files: list[Path]) -> npt.NDArray[np.float64]:
+    """PNG files of ``Digits.png`` back as (N, 64) pixels in [0, 16]."""
+    step = SIDE // 8
+    images = np.stack([np.asarray(Image.open(file))[step // 2 :: step, step // 2 :: step] for file in files])
+    return ((255 - images.astype(np.float64)) * 16 / 255).round().reshape(len(files), 64)
+
+
+def score(classifiers: Mapping[str, tuple[str, Any]], sets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Each classifier on each set (columns file: a path, wnid): rows model, group, set, k of n right."""
+    rows = []
+    for name, members in sets.items():
+        pixels = read_scans([Path(file) for file in members["file"]])
+        truth = members["wnid"].map(NAMES.index).to_numpy()
+        for model, (kind, classifier) in classifiers.items():
+            right = int((classifier.predict(pixels) == truth).sum())
+            rows.append({"model": model, "group": kind, "set": name, "k": right, "n": len(truth)})
+    return pd.DataFrame(rows)
