@@ -10,15 +10,9 @@ import os
 from pathlib import Path
 
 import pytest
+from needs import missing
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def missing(reason: str) -> None:
-    """Skip, or fail in CI, where nothing may be missing."""
-    if os.environ.get("CI"):
-        pytest.fail(f"in CI nothing may be missing: {reason}")
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

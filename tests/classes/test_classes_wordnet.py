@@ -9,7 +9,7 @@ import pytest
 from newtest.classes import classes_of, most_similar, path_similarity, wordnet
 from newtest.classes.places import SYSTEM_FOLDERS, find_data_noun
 from newtest.errors import ClassError, UsageError
-from tests.conftest import missing
+from needs import missing
 
 SMALL = (
     b"  14 WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved.  \n"

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import missing
+from needs import missing
 from pool_fixtures import captions, datacomp  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
