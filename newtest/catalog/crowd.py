@@ -14,6 +14,7 @@ __all__ = [
     "file_of",
     "hit_class",
     "hit_images",
+    "references_classes",
     "set_class_pages",
     "shown_counts",
     "store_hit",
@@ -86,6 +87,11 @@ def class_state(catalog: sqlite3.Connection, wnid: str) -> list[CrowdImage]:
         )
         for row in rows
     ]
+
+
+def references_classes(catalog: sqlite3.Connection) -> list[str]:
+    """The classes that some reference set has images of, sorted."""
+    return [row[0] for row in catalog.execute("SELECT DISTINCT wnid FROM reference_members ORDER BY wnid")]
 
 
 def shown_counts(catalog: sqlite3.Connection, wnid: str) -> dict[str, int]:

@@ -6,18 +6,23 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 __all__ = [
     "Collected",
     "Publication",
     "close_publication",
     "collected_ids",
+    "control_votes",
     "drop_rejected_votes",
     "intend",
     "open_publications",
     "publications",
     "published",
+    "set_status",
     "store_assignment",
     "store_votes",
+    "undecided",
     "unpublished",
 ]
 
@@ -189,3 +194,26 @@ def drop_rejected_votes(catalog: sqlite3.Connection) -> int:
         "DELETE FROM votes WHERE EXISTS (SELECT 1 FROM assignments a WHERE a.hit_id = votes.hit_id"
         " AND a.worker = votes.worker AND a.status = 'rejected')"
     ).rowcount
+
+
+def control_votes(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """Votes on controls: worker, selected, control."""
+    rows = catalog.execute(
+        "SELECT worker, selected, control FROM votes WHERE control IS NOT NULL ORDER BY worker, image_id, wnid"
+    ).fetchall()
+    return pd.DataFrame([tuple(row) for row in rows], columns=["worker", "selected", "control"])
+
+
+def undecided(catalog: sqlite3.Connection) -> list[sqlite3.Row]:
+    """Collected assignments that are neither approved nor rejected: assignment_id, worker, market, reward
+    (dollars)."""
+    return catalog.execute(
+        "SELECT a.assignment_id, a.worker, a.market, p.settings ->> 'reward' AS reward FROM assignments a"
+        " JOIN publications p ON p.hit_id = a.hit_id AND p.market = a.market"
+        " WHERE a.status = 'submitted' ORDER BY a.worker, a.assignment_id"
+    ).fetchall()
+
+
+def set_status(catalog: sqlite3.Connection, assignment_id: str, status: str) -> None:
+    """Write down what was decided on a collected assignment."""
+    catalog.execute("UPDATE assignments SET status = ? WHERE assignment_id = ?", (status, assignment_id))

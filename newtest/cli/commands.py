@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from newtest.cli import (
+    annotate,
     collect,
     dedup,
     evaluate,
@@ -32,6 +33,7 @@ def attach(app: typer.Typer) -> None:
     # Reference
     app.add_typer(reference.app, name="reference")
     # Annotate and votes
+    app.add_typer(annotate.app, name="annotate")
     app.add_typer(votes.app, name="votes")
     app.command("frequencies")(votes.frequencies)
     # Near-duplicates

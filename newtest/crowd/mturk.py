@@ -90,6 +90,10 @@ class MTurkAnnotator:
         """Pay for an assignment."""
         self._call(self._client.approve_assignment, AssignmentId=assignment_id, RequesterFeedback=feedback)
 
+    def reject(self, assignment_id: str, feedback: str) -> None:
+        """Do not pay for an assignment; the worker reads the feedback."""
+        self._call(self._client.reject_assignment, AssignmentId=assignment_id, RequesterFeedback=feedback)
+
     def _create(self, study: Study, intent: Publication) -> str:
         config = from_mapping(PublishConfig, json.loads(intent.settings), where="publication")
         html = render(

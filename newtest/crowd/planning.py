@@ -9,14 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from newtest.catalog import crowd, transaction
-from newtest.catalog.crowd import CrowdImage, HitImage
+from newtest.catalog.crowd import CrowdImage, HitImage, references_classes
+from newtest.classes.similarity import most_similar
+from newtest.classes.wordnet import is_wnid
 from newtest.config import canonical_json
 from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
 from newtest.draws import generator
 from newtest.errors import ConfigError
 from newtest.study import Study, now
 
-__all__ = ["Plan", "make_plan", "read_pages", "read_similar", "store_plan"]
+__all__ = ["Plan", "make_plan", "read_pages", "read_similar", "store_plan", "wordnet_similar"]
+
+MAX_NEAR = 20
 
 Similar = Callable[[str], Sequence[str]]
 """The other classes of a class, nearest first."""
@@ -96,6 +100,19 @@ def read_similar(path: Path) -> Similar:
     """
     table = _read_table(path)
     return lambda wnid: [other for other in table.get(wnid, ()) if other != wnid]
+
+
+def wordnet_similar(catalog: sqlite3.Connection) -> Similar:
+    """Nearest classes by WordNet path similarity, among the classes that have reference images in this study."""
+    with_references = references_classes(catalog)
+
+    def similar(wnid: str) -> list[str]:
+        if not is_wnid(wnid):
+            return []
+        among = [other for other in with_references if is_wnid(other)]
+        return [other for other, _ in most_similar(wnid, among, MAX_NEAR)]
+
+    return similar
 
 
 def read_pages(path: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ import urllib.parse
 from dataclasses import dataclass
 
 import pytest
-from crowd_study import GOLDFISH, TENCH, TOKEN, Crowd, crowd
+from crowd_study import GOLDFISH, TENCH, TOKEN, Crowd, crowd, server, study  # noqa: F401
 
 from newtest.crowd.annotators import collect
 from newtest.crowd.answers import from_xml

@@ -7,14 +7,18 @@ bytes' form tell an original image from a new one.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from newtest.catalog.crowd import file_of, hit_images
+from newtest.errors import ImageError
 from newtest.files import write_atomic
 from newtest.images import thumbnail
+from newtest.study import Study
 from newtest.web.keys import Keys
 
-__all__ = ["PICTURE_SIDE", "Pictures"]
+__all__ = ["PICTURE_SIDE", "Pictures", "prepare_pictures"]
 
 PICTURE_SIDE = 500
 """Longer side in pixels; the 2018 study showed 500 too."""
@@ -52,3 +56,17 @@ class Pictures:
 
     def _read(self, sha256: str) -> bytes:
         return self.prepare(sha256).read_bytes()
+
+
+def prepare_pictures(study: Study, pictures: Pictures, hit_ids: Iterable[str]) -> list[str]:
+    """Make every picture of some HITs before people wait for it; gives the images that cannot be shown, and why."""
+    failed = []
+    for image_id in sorted(
+        {image.image_id for hit_id in hit_ids for image in hit_images(study.catalog, hit_id)}
+    ):
+        sha256 = file_of(study.catalog, image_id)
+        try:
+            pictures.prepare(sha256 or "")
+        except (OSError, ImageError) as error:
+            failed.append(f"{image_id}: {error}")
+    return failed

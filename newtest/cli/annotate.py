@@ -1,0 +1,292 @@
+"""newtest annotate plan, preview, serve, invite"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from newtest.cli import annotate_market
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from newtest.crowd.costs import Cost
+    from newtest.crowd.planning import Plan
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, help="Ask people: plan HITs, show them, publish, collect, pay.")
+
+
+@app.command()
+def plan(
+    study: StudyDir = Path(),
+    images: Annotated[int, typer.Option("--images", min=1, help="Images a HIT, controls included.")] = 48,
+    positive: Annotated[int, typer.Option("--positive", min=0, help="Positive controls a HIT.")] = 3,
+    negative: Annotated[int, typer.Option("--negative", min=0, help="Negative controls a HIT.")] = 3,
+    assignments: Annotated[int, typer.Option("--assignments", min=1, help="People a HIT.")] = 10,
+    votes: Annotated[
+        int | None,
+        typer.Option("--votes", min=1, help="Votes an image should have.", show_default="as --assignments"),
+    ] = None,
+    fill: Annotated[
+        str, typer.Option("--fill", metavar="controls|candidates", help="What fills a short HIT first.")
+    ] = "controls",
+    examples: Annotated[int, typer.Option("--examples", min=0, help="Example images a page.")] = 3,
+    min_control_frequency: Annotated[
+        float,
+        typer.Option("--min-control-frequency", min=0, max=1, help="Least frequency of a positive control."),
+    ] = 0.7,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="WNID", help="Only this class; may be repeated.", show_default="all"),
+    ] = None,
+    similar: Annotated[
+        Path | None,
+        typer.Option(
+            "--similar",
+            metavar="FILE",
+            help="JSON: wnid -> nearest wnids.",
+            show_default="WordNet path similarity",
+        ),
+    ] = None,
+    pages: Annotated[
+        Path | None, typer.Option("--pages", metavar="FILE", help="JSON: wnid -> encyclopedia page.")
+    ] = None,
+    max_hits: Annotated[
+        int | None, typer.Option("--max-hits", min=1, help="Plan no more HITs than this.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of every draw.")] = 0,
+    reward: Annotated[
+        str, typer.Option("--reward", metavar="DOLLARS", help="Reward an assignment.")
+    ] = "0.10",
+    market: Annotated[
+        str, typer.Option("--market", metavar="local|mturk", help="Whose fees to reckon with.")
+    ] = "local",
+    pace: Annotated[
+        float, typer.Option("--seconds-per-image", min=0.01, help="The pace that hours are reckoned with.")
+    ] = 1.5,
+    budget: Annotated[
+        str | None, typer.Option("--budget", metavar="DOLLARS", help="Say what is left of it.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and keep nothing.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Make HITs for the images that lack votes, and say what they will cost.
+
+    Example: newtest annotate plan --study goldfish --assignments 10 --reward 0.10
+    """
+    from newtest.catalog import crowd, transaction
+    from newtest.cli.annotate_market import choice, dollars
+    from newtest.crowd.costs import CostConfig, plan_cost
+    from newtest.crowd.hits import PlanConfig
+    from newtest.crowd.planning import make_plan, read_pages, read_similar, store_plan, wordnet_similar
+    from newtest.study import Study
+
+    config = PlanConfig(
+        images=images,
+        positive=positive,
+        negative=negative,
+        assignments=assignments,
+        min_control_frequency=min_control_frequency,
+        fill=choice("--fill", fill, ("controls", "candidates")),
+        examples=examples,
+        seed=seed,
+    )
+    costs = CostConfig(dollars("--reward", reward), choice("--market", market, ("local", "mturk")), pace)
+    with Study(study) as opened:
+        near = read_similar(similar) if similar else wordnet_similar(opened.catalog)
+        if pages is not None and not dry_run:
+            table = read_pages(pages)
+            with transaction(opened.catalog):
+                crowd.set_class_pages(opened.catalog, table)
+        made = make_plan(opened.catalog, config, near, votes=votes, wnids=classes, max_hits=max_hits)
+        stored = 0 if dry_run else store_plan(opened, made)
+    for warning in made.warnings:
+        note(f"warning: {warning}")
+    cost = plan_cost(made.hits, costs)
+    rest = None if budget is None else dollars("--budget", budget) - cost.total
+    if json:
+        print_json(
+            {
+                **cost.__dict__,
+                "total": cost.total,
+                "stored": stored,
+                "images_left": made.left,
+                "budget_left": rest,
+            }
+        )
+        return
+    print_table(["", ""], _plan_rows(made, cost, costs.seconds_per_image))
+    note(f"images that lack votes and are in no HIT: {made.left}")
+    if rest is not None:
+        note(f"left of the budget: ${rest}")
+    note(
+        "dry run: nothing was kept"
+        if dry_run
+        else f"{stored} HITs kept; next: newtest annotate publish --to local"
+    )
+
+
+def _plan_rows(plan: Plan, cost: Cost, pace: float) -> list[tuple[str, str]]:
+    to_vote_on = sum(len(hit.of("candidate")) for hit in plan.hits)
+    return [
+        ("HITs", f"{cost.hits:,}"),
+        ("images to be voted on", f"{to_vote_on:,}"),
+        ("assignments", f"{cost.assignments:,}"),
+        ("votes, controls included", f"{cost.votes:,}"),
+        (f"hours of work at {pace:g} s an image", f"{cost.hours:,.1f}"),
+        ("a worker earns an hour", f"${cost.hourly}"),
+        ("reward", f"${cost.reward:,}"),
+        ("fees", f"${cost.fees:,}"),
+        ("TOTAL", f"${cost.total:,}"),
+    ]
+
+
+@app.command()
+def preview(
+    study: StudyDir = Path(),
+    template: Annotated[
+        str,
+        typer.Option("--template", metavar="NAME|FILE", help="One of newtest's templates, or your own file."),
+    ] = "select_images",
+    hit: Annotated[
+        str | None,
+        typer.Option("--hit", metavar="ID", help="Show this planned HIT.", show_default="drawn tiles"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the page and do not serve it.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+) -> None:
+    """Check a template and show the page that workers would see.
+
+    Example: newtest annotate preview --template mine.html
+    """
+    from newtest.crowd.local import checked_template
+    from newtest.crowd.preview import drawn_page, preview_app, study_page
+    from newtest.crowd.server.app import crowd_keys
+    from newtest.crowd.server.pictures import Pictures
+    from newtest.crowd.templates import render
+    from newtest.files import write_atomic
+    from newtest.study import Study
+    from newtest.web.serving import listen, run
+
+    text = checked_template(template)
+    page = drawn_page()
+    if hit is not None:
+        with Study(study) as opened:
+            page = study_page(opened, Pictures(opened.root, crowd_keys(opened)), hit)
+    if out is not None:
+        write_atomic(out, render(text, page))
+        note(f"written to {out}")
+        return
+    listener = listen("127.0.0.1", port)
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/?assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE"
+    note(f"{url}   (Ctrl-C ends the preview)")
+    if browser:
+        typer.launch(url)
+    run(preview_app(text, page), listener)
+
+
+@app.command()
+def serve(
+    study: StudyDir = Path(),
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8600,
+    access_token: Annotated[
+        str | None,
+        typer.Option(
+            "--access-token",
+            envvar="NEWTEST_ACCESS_TOKEN",
+            help="The owner's token; required unless --host is loopback.",
+            show_default="a fresh one",
+        ),
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="A host name people use, as behind a reverse proxy."),
+    ] = None,
+    recruit_study: Annotated[
+        str | None, typer.Option("--recruit-study", metavar="ID", help="Let in people with this STUDY_ID.")
+    ] = None,
+    completion_code: Annotated[
+        str | None, typer.Option("--completion-code", metavar="CODE", help="What they leave with.")
+    ] = None,
+    recruit_hits: Annotated[int, typer.Option("--recruit-hits", min=1, help="HITs each of them does.")] = 1,
+    balance: Annotated[
+        str, typer.Option("--balance", metavar="DOLLARS", help="What GetAccountBalance starts from.")
+    ] = "10000.00",
+) -> None:
+    """Show HITs to people, with an owner's page and MTurk's requester protocol, until Ctrl-C.
+
+    Example: newtest annotate serve --study goldfish --port 8600
+    """
+    from newtest.cli.annotate_market import dollars
+    from newtest.crowd.server.app import crowd_app
+    from newtest.crowd.server.protocol import ACCESS_KEY
+    from newtest.crowd.server.settings import Recruiting, ServerConfig
+    from newtest.errors import UsageError
+    from newtest.study import Study
+    from newtest.web.access import check_host
+    from newtest.web.serving import listen, run
+
+    if (recruit_study is None) != (completion_code is None):
+        raise UsageError("--recruit-study and --completion-code go together")
+    token = check_host(host, access_token)
+    config = ServerConfig(
+        access_token=token,
+        balance=dollars("--balance", balance),
+        recruiting=Recruiting(recruit_study, completion_code, recruit_hits)
+        if recruit_study and completion_code
+        else None,
+        public_hosts=(host, *(names or ())),
+    )
+    with Study(study) as opened, opened.exclusive("annotate-serve"):
+        listener = listen(host, port)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        note(f"owner's page    {url}/owner/?token={token}")
+        note(f"MTurk protocol  {url}  AWS_ACCESS_KEY_ID={ACCESS_KEY}, AWS_SECRET_ACCESS_KEY is the token")
+        note("people          newtest annotate invite NAME... prints their links; Ctrl-C ends the server")
+        run(crowd_app(opened, config), listener)
+
+
+@app.command()
+def invite(
+    people: Annotated[list[str], typer.Argument(metavar="NAME...", help="Your own names for the people.")],
+    study: StudyDir = Path(),
+    url: Annotated[str, typer.Option("--url", help="Where the server is reached.")] = "http://127.0.0.1:8600",
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke these people's links.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Print a personal link for each name; the same name keeps its link until it is revoked.
+
+    Example: newtest annotate invite ann bea --study goldfish
+    """
+    from newtest.catalog import transaction, workers
+    from newtest.crowd import links
+    from newtest.crowd.server.app import crowd_keys
+    from newtest.study import Study, now
+
+    rows: list[tuple[str, str]] = []
+    with Study(study) as opened, transaction(opened.catalog):
+        for person in people:
+            if revoke:
+                link = workers.active_link(opened.catalog, opened.worker_key(f"invited:{person.strip()}"))
+                done = link is not None and workers.revoke_link(opened.catalog, link.link_id, at=now())
+                rows.append((person, "revoked" if done else "had no link"))
+            else:
+                token = links.invite(opened.catalog, crowd_keys(opened), opened.worker_key, person)
+                rows.append((person, f"{url.rstrip('/')}/work/{token}/"))
+    if json:
+        print_json(dict(rows))
+    else:
+        for person, link_or_word in rows:
+            typer.echo(f"{person}\t{link_or_word}")
+
+
+app.command("publish")(annotate_market.publish)
+app.command("collect")(annotate_market.collect)
+app.command("pay")(annotate_market.pay)

@@ -1,0 +1,280 @@
+"""newtest annotate publish, collect, pay: the commands that talk to a market"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from newtest.crowd.annotators import Annotator
+    from newtest.study import Study
+
+__all__ = ["choice", "collect", "dollars", "pay", "publish"]
+
+T = TypeVar("T", bound=str)
+
+To = Annotated[str, typer.Option("--to", metavar="local|mturk", help="Our own server, or MTurk's protocol.")]
+From = Annotated[
+    str, typer.Option("--from", metavar="local|mturk", help="Our own server, or MTurk's protocol.")
+]
+EndpointUrl = Annotated[
+    str | None, typer.Option("--endpoint-url", metavar="URL", help="A server that speaks MTurk's protocol.")
+]
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="Amazon's sandbox.")]
+Live = Annotated[bool, typer.Option("--live", help="Amazon's own market. It costs money.")]
+Pictures = Annotated[
+    str | None,
+    typer.Option(
+        "--picture-url",
+        metavar="PREFIX",
+        help="Where workers' browsers find the pictures.",
+        show_default="the endpoint's /picture/",
+    ),
+]
+
+
+def publish(
+    study: StudyDir = Path(),
+    to: To = "local",
+    endpoint_url: EndpointUrl = None,
+    sandbox: Sandbox = False,
+    live: Live = False,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", metavar="DOLLARS", help="Refuse to publish what costs more.")
+    ] = None,
+    reward: Annotated[
+        str, typer.Option("--reward", metavar="DOLLARS", help="Reward an assignment.")
+    ] = "0.10",
+    template: Annotated[
+        str, typer.Option("--template", metavar="NAME|FILE", help="What workers see.")
+    ] = "select_images",
+    title: Annotated[
+        str, typer.Option("--title", help="What the HITs are called.")
+    ] = "Select all images that show a given thing",
+    duration: Annotated[int, typer.Option("--duration", min=30, help="Seconds for one HIT.")] = 1800,
+    lifetime: Annotated[
+        int, typer.Option("--lifetime", min=30, help="Seconds that HITs stay open.")
+    ] = 604800,
+    max_hits: Annotated[
+        int | None, typer.Option("--max-hits", min=1, help="Publish no more than this.")
+    ] = None,
+    picture_url: Pictures = None,
+    json: JsonFlag = False,
+) -> None:
+    """Open the planned HITs to workers. Killed and started again, it never opens one twice.
+
+    What costs money wants --max-cost, and the total typed in.
+
+    Example: newtest annotate publish --to local --study goldfish
+    """
+    from newtest.catalog.publications import unpublished
+    from newtest.crowd.annotators import PublishConfig
+    from newtest.crowd.annotators import publish as publish_hits
+    from newtest.crowd.local import checked_template
+    from newtest.crowd.server.app import crowd_keys
+    from newtest.crowd.server.pictures import Pictures as PictureFiles
+    from newtest.crowd.server.pictures import prepare_pictures
+    from newtest.study import Study
+
+    amount = f"{dollars('--reward', reward):.2f}"
+    checked_template(template)
+    path = template if not Path(template).is_file() else str(Path(template).resolve())
+    config = PublishConfig(title=title, reward=amount, duration=duration, lifetime=lifetime, template=path)
+    with Study(study) as opened:
+        annotator = _annotator(opened, _Market(to, endpoint_url, sandbox, live, picture_url))
+        hits = unpublished(opened.catalog, annotator.market)[:max_hits]
+        total = _total([assignments for _, assignments in hits], Decimal(amount), to)
+        if to == "mturk" and not sandbox and hits:
+            _confirm(len(hits), total, max_cost)
+        ids = [hit_id for hit_id, _ in hits]
+        failed = prepare_pictures(opened, PictureFiles(opened.root, crowd_keys(opened)), ids)
+        done = publish_hits(opened, annotator, config, ids)
+    for failure in failed:
+        note(f"this image cannot be shown: {failure}")
+    if json:
+        print_json({"published": done, "market": annotator.market, "total": total, "failed": failed})
+    else:
+        note(f"{done} HITs are open on {annotator.market}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def collect(
+    study: StudyDir = Path(),
+    from_: From = "local",
+    endpoint_url: EndpointUrl = None,
+    sandbox: Sandbox = False,
+    live: Live = False,
+    json: JsonFlag = False,
+) -> None:
+    """Fetch what workers submitted and make votes of it. Running it again adds nothing twice.
+
+    Example: newtest annotate collect --study goldfish
+    """
+    from newtest.crowd.annotators import collect as collect_hits
+    from newtest.study import Study
+
+    with Study(study) as opened:
+        annotator = _annotator(opened, _Market(from_, endpoint_url, sandbox, live, None))
+        summary = collect_hits(opened, annotator)
+    if json:
+        print_json(summary.__dict__)
+    else:
+        rows = [(summary.assignments, summary.votes, summary.empty, summary.closed)]
+        print_table(["assignments", "votes", "with nothing ticked", "HITs that are over"], rows)
+    for problem in summary.unread:
+        note(f"not read: {problem}")
+    if summary.unread:
+        raise typer.Exit(1)
+
+
+def pay(
+    study: StudyDir = Path(),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the proposals, to be read and changed."),
+    ] = None,
+    act: Annotated[
+        Path | None, typer.Option("--act-on", metavar="FILE", help="Carry out proposals that you have read.")
+    ] = None,
+    from_: From = "local",
+    endpoint_url: EndpointUrl = None,
+    sandbox: Sandbox = False,
+    live: Live = False,
+    max_cost: Annotated[
+        str | None, typer.Option("--max-cost", metavar="DOLLARS", help="Refuse to approve more than this.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Propose which work to approve and which to reject. Nothing is decided until you say --act-on.
+
+    Example: newtest annotate pay --out proposals.csv, then: newtest annotate pay --act-on proposals.csv
+    """
+    import time
+
+    from newtest.catalog.publications import control_votes
+    from newtest.crowd.pay import LocalPayer, act_on, propose, read_proposals
+    from newtest.files import atomic_path
+    from newtest.study import Study
+
+    with Study(study) as opened:
+        if act is not None:
+            market = _Market(from_, endpoint_url, sandbox, live, None)
+            annotator: Any = _annotator(opened, market)
+            table = read_proposals(act)
+            table = table[table["market"] == annotator.market]
+            if from_ == "mturk" and not sandbox:
+                approved = table[table["proposal"] == "approve"]
+                _confirm(len(approved), sum(map(Decimal, approved["reward"]), Decimal(0)), max_cost)
+            payer = LocalPayer(opened.catalog, time.time()) if from_ == "local" else annotator
+            done = act_on(opened, table, payer)
+            print_json({"decided": done}) if json else note(f"{done} assignments decided on")
+            return
+        proposals = propose(opened, control_votes(opened.catalog))
+    if out is not None:
+        with atomic_path(out) as temporary:
+            proposals.to_csv(temporary, index=False)
+        note(
+            f"{len(proposals)} proposals written to {out}; read them, then: newtest annotate pay --act-on {out}"
+        )
+    elif json:
+        print_json(proposals.to_dict(orient="records"))
+    else:
+        print_table(list(proposals.columns), proposals.itertuples(index=False))
+
+
+class _Market:
+    """Which market the options name. Raises UsageError when they contradict each other."""
+
+    def __init__(
+        self, kind: str, endpoint_url: str | None, sandbox: bool, live: bool, picture_url: str | None
+    ) -> None:
+        from newtest.errors import UsageError
+
+        self.kind = choice("--to/--from", kind, ("local", "mturk"))
+        self.endpoint_url, self.sandbox, self.picture_url = endpoint_url, sandbox, picture_url
+        named = [endpoint_url is not None, sandbox, live]
+        if self.kind == "mturk" and sum(named) != 1:
+            raise UsageError("mturk wants exactly one of --endpoint-url URL, --sandbox and --live")
+        if self.kind == "local" and any(named):
+            raise UsageError("--endpoint-url, --sandbox and --live belong to mturk, not to local")
+
+
+def _annotator(study: Study, market: _Market) -> Annotator:
+    import os
+
+    from newtest.crowd.local import LocalAnnotator
+
+    if market.kind == "local":
+        return LocalAnnotator()
+    from newtest.crowd.mturk import CLOSING_NOTICE, LIVE_URL, SANDBOX_URL, MTurkAnnotator, MTurkConfig
+    from newtest.crowd.server.app import crowd_keys
+    from newtest.crowd.server.pictures import Pictures as PictureFiles
+    from newtest.crowd.server.protocol import ACCESS_KEY
+
+    url = (market.endpoint_url or (SANDBOX_URL if market.sandbox else LIVE_URL)).rstrip("/")
+    name = market.endpoint_url or ("sandbox" if market.sandbox else "live")
+    amazon = ".amazonaws.com" in url
+    if amazon:
+        note(CLOSING_NOTICE)
+    token = None if amazon else os.environ.get("NEWTEST_ACCESS_TOKEN")
+    config = MTurkConfig(name, url, ACCESS_KEY if token else None, token)
+    pictures = PictureFiles(study.root, crowd_keys(study))
+    prefix = market.picture_url or f"{url}/picture/"
+    return MTurkAnnotator(config, lambda hit_id, image_id: prefix + pictures.token(hit_id, image_id))
+
+
+def _total(assignments: Sequence[int], reward: Decimal, market: str) -> Decimal:
+    from newtest.crowd.costs import CostConfig, hit_cost
+
+    costs = CostConfig(reward, choice("--to", market, ("local", "mturk")))
+    return sum((sum(hit_cost(n, costs), Decimal(0)) for n in assignments), Decimal(0)).quantize(
+        Decimal("0.01")
+    )
+
+
+def _confirm(count: int, total: Decimal, max_cost: str | None) -> None:
+    """Print the total and have it typed. Raises UsageError when it is above --max-cost, or was typed otherwise."""
+    from newtest.errors import UsageError
+
+    note(f"{count} to be paid for; TOTAL ${total}, fees included")
+    if max_cost is None:
+        raise UsageError(f"this costs ${total}: say --max-cost DOLLARS, at least {total}")
+    if total > dollars("--max-cost", max_cost):
+        raise UsageError(
+            f"this costs ${total}, more than --max-cost {max_cost}: nothing was published or paid"
+        )
+    typed = typer.prompt("Type the total to go on", default="", show_default=False, err=True)
+    if typed.strip().lstrip("$") != str(total):
+        raise UsageError(f"{typed.strip()!r} is not {total}: nothing was published or paid")
+
+
+def dollars(option: str, text: str) -> Decimal:
+    """An amount of money from an option. Raises UsageError."""
+    from decimal import InvalidOperation
+
+    from newtest.errors import UsageError
+
+    try:
+        value = Decimal(text.lstrip("$"))
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not 0 <= value < 10**9 or value != value.quantize(Decimal("0.01")):
+        raise UsageError(f"{option}: an amount of dollars such as 0.10 is wanted, got {text!r}")
+    return value
+
+
+def choice(option: str, value: str, known: tuple[T, ...]) -> T:
+    """One of a few words. Raises UsageError."""
+    from newtest.errors import UsageError
+
+    for word in known:
+        if word == value:
+            return word
+    raise UsageError(f"{option}: {value!r} is not one of {', '.join(known)}")

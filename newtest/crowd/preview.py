@@ -1,0 +1,76 @@
+"""A template as a worker would see it, without a market: on loopback, or as one file."""
+
+from __future__ import annotations
+
+import base64
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from newtest.catalog.crowd import file_of
+from newtest.crowd.questions import page_of
+from newtest.crowd.server.pictures import Pictures
+from newtest.crowd.templates import Page, render
+from newtest.errors import ImageError
+from newtest.study import Study
+from newtest.web.headers import content_security_policy, script_hashes
+from newtest.web.serving import guarded
+
+__all__ = ["drawn_page", "preview_app", "study_page"]
+
+_HUES = range(0, 360, 23)
+
+
+def drawn_page(images: int = 48) -> Page:
+    """A page without a study: its images are drawn tiles with their number."""
+    tiles = [_tile(n) for n in range(1, images + 1)]
+    return Page(
+        class_name="goldfish",
+        class_names=("goldfish", "Carassius auratus"),
+        definition="small golden or orange-red freshwater fishes used as pond or aquarium pets",
+        encyclopedia_url="https://en.wikipedia.org/wiki/Goldfish",
+        blocks={
+            "image": [{"number": str(n), "url": url} for n, url in enumerate(tiles, 1)],
+            "pair": [
+                {"number": str(n), "left_url": left, "right_url": right}
+                for n, (left, right) in enumerate(zip(tiles[::2], tiles[1::2], strict=False), 1)
+            ],
+        },
+    )
+
+
+def study_page(study: Study, pictures: Pictures, hit_id: str) -> Page:
+    """The page of a planned HIT, its images in the page itself. Raises UsageError when there is no such HIT."""
+
+    def picture_url(_: str, image_id: str) -> str:
+        try:
+            data = pictures.read(file_of(study.catalog, image_id) or "")
+        except (OSError, ImageError):
+            return ""
+        return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+    return page_of(study.catalog, hit_id, picture_url)
+
+
+def preview_app(template: str, page: Page) -> ASGIApp:
+    """A server with the one page, under the policy that the crowd server would send."""
+    text = render(template, page)
+    headers = {"Content-Security-Policy": content_security_policy(scripts=script_hashes(template))}
+
+    async def show(_: Request) -> HTMLResponse:
+        return HTMLResponse(text, headers=headers)
+
+    return guarded(Starlette(routes=[Route("/", show)]))
+
+
+def _tile(number: int) -> str:
+    hue = _HUES[number % len(_HUES)]
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300"><rect width="400" height="300" '
+        f'fill="hsl({hue} 45% 62%)"/><text x="200" y="180" font-size="90" text-anchor="middle" '
+        f'font-family="sans-serif" fill="#fff">{number}</text></svg>'
+    )
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
