@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["Limits", "RequestLimits"]
 
 _END = {"Connection": "close"}
+_DRAINED = 16
+"""Bodies up to so many times the limit are read, and forgotten, before they are refused."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class RequestLimits:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif _declared_length(scope) > self._limits.body_bytes:
+        elif (length := _declared_length(scope)) > self._limits.body_bytes:
+            if length <= _DRAINED * self._limits.body_bytes:
+                await _drain(receive, self._limits.body_seconds)
             await PlainTextResponse(_too_large(self._limits), 413, headers=_END)(scope, receive, send)
         else:
             guard = _Guard(self._limits, receive, send)
@@ -78,6 +82,16 @@ class _Guard:
     async def send(self, message: Message) -> None:
         async with asyncio.timeout(self._limits.send_seconds):
             await self._send(message)
+
+
+async def _drain(receive: Receive, seconds: float) -> None:
+    """Read a body and forget it: a client that is still sending when the connection closes never sees the answer."""
+    try:
+        async with asyncio.timeout(seconds):
+            while (await receive()).get("more_body", False):
+                pass
+    except TimeoutError:
+        return
 
 
 def _too_large(limits: Limits) -> str:

@@ -269,7 +269,10 @@ def test_signatures_are_verified_and_cannot_be_replayed(empty: Crowd) -> None:
 
 def test_a_requesters_own_page_is_shown_in_a_sandbox_and_sent_to_us(empty: Crowd) -> None:
     client = client_of(empty.url)
-    page = "<html><body><script>let a = 1</script><form name='f' action='https://www.mturk.com/mturk/externalSubmit'><input name='x'></form></body></html>"
+    page = (
+        "<html><body><script>let a = 1</script>"
+        "<form name='f' action='https://www.mturk.com/mturk/externalSubmit'><input name='x'></form></body></html>"
+    )
     hit = create(client, Question=to_question_xml(page))
     task = begin(empty, empty.invite("ann"), group_of(hit))
     reply = ask(f"{task}/page")
@@ -306,9 +309,7 @@ def publish_all(study: Study, annotator: MTurkAnnotator) -> int:
     return publish(study, annotator, PublishConfig(), hit_ids)
 
 
-def test_publish_and_collect_through_a_proxy_that_loses_every_tenth_response(
-    study: Study, tmp_path: Path
-) -> None:
+def test_publishing_and_collecting_survive_a_proxy_that_loses_responses(study: Study, tmp_path: Path) -> None:
     with two_studies(study, tmp_path) as (server, asking), losing_responses(server.url, every=3) as url:
         annotator = annotator_to(url)
         assert publish_all(asking, annotator) == 4
