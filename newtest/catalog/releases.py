@@ -17,6 +17,7 @@ __all__ = [
     "member_rows",
     "put_release",
     "release_paths",
+    "rewards",
     "search_facts",
     "vote_facts",
 ]
@@ -81,11 +82,26 @@ def vote_facts(catalog: sqlite3.Connection, revision: str) -> VoteFacts:
     votes = catalog.execute(
         f"SELECT b.origin, count(*) FROM votes v{join} GROUP BY b.origin ORDER BY b.origin", (revision,)
     )
-    workers = catalog.execute(f"SELECT count(DISTINCT v.worker) FROM votes v{join}", (revision,)).fetchone()[0]
+    workers = catalog.execute(f"SELECT count(DISTINCT v.worker) FROM votes v{join}", (revision,)).fetchone()[
+        0
+    ]
     counts = catalog.execute(
-        f"SELECT b.origin, sum(v.num_shown) FROM vote_counts v{join} GROUP BY b.origin ORDER BY b.origin", (revision,)
+        f"SELECT b.origin, sum(v.num_shown) FROM vote_counts v{join} GROUP BY b.origin ORDER BY b.origin",
+        (revision,),
     )
     return VoteFacts(dict(votes.fetchall()), workers, dict(counts.fetchall()))
+
+
+def rewards(catalog: sqlite3.Connection, revision: str) -> list[tuple[str, int, float]]:
+    """What was paid for assignments that showed members: (market, assignments not rejected, dollars without fees)."""
+    rows = catalog.execute(
+        "SELECT a.market, count(*), sum(CAST(json_extract(p.settings, '$.reward') AS REAL))"
+        " FROM assignments a JOIN publications p USING (hit_id, market) WHERE a.status <> 'rejected' AND a.hit_id IN"
+        " (SELECT h.hit_id FROM hits h JOIN hit_images i USING (hit_id) JOIN revision_members m"
+        " ON m.image_id = i.image_id AND m.wnid = h.wnid WHERE m.revision = ?) GROUP BY a.market ORDER BY a.market",
+        (revision,),
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
 
 
 def closeness(catalog: sqlite3.Connection) -> list[tuple[str, str]]:
@@ -94,10 +110,14 @@ def closeness(catalog: sqlite3.Connection) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in rows]
 
 
-def put_release(catalog: sqlite3.Connection, path: str, revision: str, sums_hash: str, created_at: str) -> None:
+def put_release(
+    catalog: sqlite3.Connection, path: str, revision: str, sums_hash: str, created_at: str
+) -> None:
     """Note that a release was written."""
     with transaction(catalog):
-        catalog.execute("INSERT OR REPLACE INTO releases VALUES (?, ?, ?, ?)", (path, revision, sums_hash, created_at))
+        catalog.execute(
+            "INSERT OR REPLACE INTO releases VALUES (?, ?, ?, ?)", (path, revision, sums_hash, created_at)
+        )
 
 
 def release_paths(catalog: sqlite3.Connection, image_ids: Sequence[str]) -> list[str]:

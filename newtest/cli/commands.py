@@ -14,6 +14,7 @@ from newtest.cli import (
     merge,
     pool_status,
     reference,
+    release,
     report,
     sample,
     status,
@@ -43,6 +44,7 @@ def attach(app: typer.Typer) -> None:
     app.command("diff")(sample.diff)
     # Review
     # Release
+    app.command("release")(release.release)
     # Evaluate and report
     app.command("evaluate")(evaluate.evaluate)
     app.add_typer(report.app, name="report")

@@ -1,1 +1,8 @@
 """Build, check, export formats, dataset card."""
+
+from __future__ import annotations
+
+from newtest.release.build import Release, build_release
+from newtest.release.formats import WRITERS
+
+__all__ = ["WRITERS", "Release", "build_release"]

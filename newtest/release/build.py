@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newtest.catalog.classes import class_of
-from newtest.catalog.releases import closeness, member_rows, put_release, search_facts, vote_facts
+from newtest.catalog.releases import (
+    closeness,
+    member_rows,
+    put_release,
+    rewards,
+    search_facts,
+    vote_facts,
+)
 from newtest.catalog.revisions import Revision, exclusions_of, find, names
 from newtest.errors import ReleaseError, UsageError
 from newtest.files import sha256_of
@@ -32,7 +39,7 @@ __all__ = ["Release", "build_release"]
 
 @dataclass(frozen=True)
 class Release:
-    """A written release; ``forbidden`` and ``unlicensed`` are ids whose licences forbid, or do not settle, passing on."""
+    """A written release. ``forbidden``: ids whose licences forbid passing them on; ``unlicensed``: unknown licences."""
 
     path: Path
     images: int
@@ -115,7 +122,8 @@ def _write(
     places = [WRITERS[name](members, read, out) for name in formats]
     write_manifest(members, places[0], out)
     classes = [
-        class_of(study.catalog, wnid) or Class(wnid, (wnid,)) for wnid in sorted({m.row.wnid for m in members})
+        class_of(study.catalog, wnid) or Class(wnid, (wnid,))
+        for wnid in sorted({m.row.wnid for m in members})
     ]
     excluded = Counter(exclusions_of(study.catalog, revision.name)["reason"])
     facts = Facts(
@@ -126,7 +134,7 @@ def _write(
         votes=vote_facts(study.catalog, revision.name),
         exclusions={str(reason): int(number) for reason, number in excluded.items()},
         compared=closeness(study.catalog),
-        spent=0.0,
+        rewards=rewards(study.catalog, revision.name),
         formats=formats,
     )
     manifest_hash = sha256_of(out / "manifest.csv")

@@ -22,12 +22,12 @@ from newtest.release.members import Member
 __all__ = ["Facts", "attributions", "dataset_card", "markdown"]
 
 _WINDOW = ("taken_after", "taken_before", "uploaded_after", "uploaded_before")
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>-])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~])")
 
 
 @dataclass(frozen=True)
 class Facts:
-    """All that the card tells. ``searches`` as in catalog.releases.search_facts, ``compared`` as in closeness."""
+    """All that the card tells. The catalog's parts are as in newtest.catalog.releases."""
 
     revision: Revision
     members: Sequence[Member]
@@ -36,15 +36,15 @@ class Facts:
     votes: VoteFacts
     exclusions: dict[str, int]
     compared: Sequence[tuple[str, str]]
-    spent: float
+    rewards: Sequence[tuple[str, int, float]]
     formats: Sequence[str]
 
 
 def dataset_card(facts: Facts) -> str:
     """``README.md``: how collected, votes, configuration, exclusions, licences, known limits."""
-    environment = jinja2.Environment(
-        autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # noqa: S701 -- Markdown, escaped by the md filter
+    environment = jinja2.Environment(  # noqa: S701  # Markdown is not HTML: the md filter escapes
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
     environment.filters["md"] = markdown
     template = files("newtest.release").joinpath("templates/README.md.j2").read_text(encoding="utf-8")
     rows = [member.row for member in facts.members]
@@ -66,7 +66,7 @@ def dataset_card(facts: Facts) -> str:
         exclusions=sorted(facts.exclusions.items(), key=lambda item: (-item[1], item[0])),
         licenses=_licenses(facts.members),
         compared=facts.compared,
-        spent=facts.spent,
+        rewards=facts.rewards,
         formats=facts.formats,
     )
 
@@ -87,7 +87,7 @@ def attributions(members: Sequence[Member]) -> str:
 def markdown(text: object) -> str:
     """A stranger's words as plain text in Markdown: one line, no markup, no HTML."""
     line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return _SPECIAL.sub(r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;"))
+    return _SPECIAL.sub(r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
 def _link(text: str, url: str | None) -> str:
@@ -101,7 +101,9 @@ def _searches(searches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     entries = []
     for source in sorted({search["source"] for search in searches}):
         queries = [search["query"] for search in searches if search["source"] == source]
-        windows = {", ".join(f"{key.replace('_', ' ')} {q[key]}" for key in _WINDOW if q.get(key)) for q in queries}
+        windows = {
+            ", ".join(f"{key.replace('_', ' ')} {q[key]}" for key in _WINDOW if q.get(key)) for q in queries
+        }
         asked = {", ".join(query.get("licenses") or ()) or "any licence" for query in queries}
         entries.append(
             {
@@ -122,7 +124,11 @@ def _mean_frequency(members: Sequence[Member]) -> float | None:
 
 def _licenses(members: Sequence[Member]) -> list[tuple[str, int, str]]:
     """(licence, members, what it means for passing them on), most first."""
-    meaning = {True: "may be passed on unmodified", False: "**forbids redistribution**", None: "unknown to us: ask"}
+    meaning = {
+        True: "may be passed on unmodified",
+        False: "**forbids redistribution**",
+        None: "unknown to us: ask",
+    }
     counts = Counter(member.row.license for member in members)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0] or ""))
     return [(name or "none given", count, meaning[allows_redistribution(name)]) for name, count in ordered]

@@ -10,7 +10,9 @@ import re
 
 __all__ = ["allows_redistribution", "license_url"]
 
-_FREE = re.compile(r"(?:cc[- ])?(by(?:-nc)?(?:-nd|-sa)?|cc0|pdm|publicdomain|no-known-copyright|us-government)(?:-([\d.]+))?")
+_FREE = re.compile(
+    r"(?:cc[- ])?(by(?:-nc)?(?:-nd|-sa)?|cc0|pdm|publicdomain|no-known-copyright|us-government)(?:-([\d.]+))?"
+)
 
 
 def allows_redistribution(license_: str | None) -> bool | None:

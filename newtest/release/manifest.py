@@ -23,7 +23,10 @@ COLUMNS = pa.schema(
         ("num_selected", pa.int64()),
         ("num_shown", pa.int64()),
         ("frequency", pa.float64()),
-        *((name, pa.string()) for name in ("source", "source_id", "url", "page_url", "title", "license", "owner")),
+        *(
+            (name, pa.string())
+            for name in ("source", "source_id", "url", "page_url", "title", "license", "owner")
+        ),
         ("taken_on", pa.string()),
         ("uploaded_on", pa.string()),
     ]

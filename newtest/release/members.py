@@ -88,5 +88,9 @@ def read_bytes(study: Study, member: Member) -> bytes:
 def _name(row: MemberRow) -> str:
     """The id, with the suffix of what the bytes are; an id that cannot name a file is hashed."""
     suffixes = _SUFFIXES.get(row.format or "", (".bin",))
-    name = row.image_id if _SAFE.fullmatch(row.image_id) else hashlib.sha256(row.image_id.encode()).hexdigest()[:40]
+    name = (
+        row.image_id
+        if _SAFE.fullmatch(row.image_id)
+        else hashlib.sha256(row.image_id.encode()).hexdigest()[:40]
+    )
     return name if name.lower().endswith(suffixes) else name + suffixes[0]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import missing
+from release_study import drawn_study
+from servers.images import made_photo
+
+from newtest.catalog.files import file_of
+from newtest.errors import ReleaseError, UsageError
+from newtest.release import build_release
+
+MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
+ALL = ("imagefolder", "webdataset", "parquet")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
+
+
+def test_the_bytes_and_the_manifest_are_whole(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        made = build_release(study, "a-0", tmp_path / "out")
+    manifest = pd.read_csv(tmp_path / "out" / "manifest.csv", keep_default_na=False, dtype={"source_id": str})
+    assert len(manifest) == 7 and made.images == 6 and made.classes == 2
+    for row in manifest.itertuples():
+        data = (tmp_path / "out" / str(row.file)).read_bytes()
+        assert data == made_photo(int(str(row.image_id)[1:]))
+        assert hashlib.sha256(data).hexdigest() == row.sha256
+        assert row.file == f"images/{row.wnid}/{row.image_id}.jpg"
+        assert row.frequency == row.num_selected / row.num_shown
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "out" / "manifest.parquet").fillna(""), manifest, check_dtype=False
+    )
+    assert "file:" not in (tmp_path / "out" / "manifest.csv").read_text(), "no path of ours leaves the house"
+    check = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "out", capture_output=True, text=True
+    )
+    assert check.returncode == 0, check.stdout
+    assert check.stdout.count(": OK") == len(contents(tmp_path / "out")) - 1
+
+
+def test_a_release_is_immutable_and_the_same_every_time(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "one", formats=ALL)
+        build_release(study, "a-0", tmp_path / "two", formats=ALL)
+        with pytest.raises(ReleaseError, match="never changed"):
+            build_release(study, "a-0", tmp_path / "one")
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert {p.stat().st_mode & 0o777 for p in (tmp_path / "one").rglob("*") if p.is_file()} == {0o444}
+
+
+def test_missing_and_damaged_bytes_are_named_and_leave_nothing(tmp_path: Path) -> None:
+    no_bytes = pytest.raises(ReleaseError, match=r"6 images have no bytes \(i000, .*run newtest fetch")
+    with drawn_study(tmp_path, fetch=False) as study, no_bytes:
+        build_release(study, "a-0", tmp_path / "out")
+    shutil.rmtree(tmp_path / "study")
+    with drawn_study(tmp_path) as study:
+        file = file_of(study.catalog, "i003")
+        assert file is not None and file.sha256 is not None
+        study.image_path(file.sha256).write_bytes(b"x")
+        with pytest.raises(ReleaseError, match=r"i003.*missing or damaged"):
+            build_release(study, "a-0", tmp_path / "out")
+        with pytest.raises(UsageError, match="there are: a-0"):
+            build_release(study, "b-0", tmp_path / "out")
+        with pytest.raises(UsageError, match="known are imagefolder, webdataset, parquet"):
+            build_release(study, "a-0", tmp_path / "out", formats=["zip"])
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "study"}
+
+
+def test_the_card_says_how_and_warns_and_strangers_words_stay_words(tmp_path: Path) -> None:
+    with drawn_study(tmp_path, simulated=True) as study:
+        build_release(study, "a-0", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    for words in (
+        "votes behind this set are SIMULATED", "seed 7", "“red apple”", "taken after 2012", "blocked | 1 |",
+        "forbids redistribution", "Near-duplicates were not looked for", "v" * 64, "different workers: 1;",
+    ):  # fmt: skip
+        assert words in card, words
+    thanks = (tmp_path / "out" / "ATTRIBUTION.md").read_text()
+    assert "<script" not in thanks
+    assert "\\](javascript" in thanks and thanks.count("](javascript") == 1
+    assert "(<https://example.org/1?a=%28b%29>)" in thanks
+    assert "https://creativecommons.org/licenses/by-nc-sa/2.0/" in thanks
+
+
+def test_webdataset_and_parquet_carry_the_same_bytes(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out", formats=("webdataset", "parquet"))
+    with tarfile.open(tmp_path / "out" / "shards" / "00000.tar") as tar:
+        names = tar.getnames()
+        assert names[:3] == ["apple/i000.jpg", "apple/i000.cls", "apple/i000.json"]
+        assert tar.extractfile("pear/i004.jpg").read() == made_photo(4)  # type: ignore[union-attr]
+        assert tar.extractfile("pear/i004.cls").read() == b"1"  # type: ignore[union-attr]
+    table = pq.read_table(tmp_path / "out" / "parquet" / "test-00000-of-00001.parquet")
+    assert table.column("image")[4].as_py() == {"bytes": made_photo(3), "path": "pear/i003.jpg"}
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["label"] == {"names": ["apple", "pear"], "_type": "ClassLabel"}
+    manifest = pd.read_csv(tmp_path / "out" / "manifest.csv")
+    assert manifest.file[0] == "shards/00000.tar#apple/i000.jpg"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of rdflib's own
+def test_mlcroissant_validates_and_reads_the_records(tmp_path: Path) -> None:
+    try:
+        import mlcroissant
+    except ImportError:
+        missing('no mlcroissant: pip install "newtest[croissant]"')
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out")
+    dataset = mlcroissant.Dataset(jsonld=tmp_path / "out" / "croissant.json")
+    assert not dataset.metadata.ctx.issues.errors
+    records = list(dataset.records("images"))
+    assert len(records) == 7
+    assert records[0]["images/wnid"] == b"apple" and records[0]["images/num_shown"] == 10
+
+
+def test_the_command_warns_of_licences_and_a_killed_run_leaves_no_release(tmp_path: Path) -> None:
+    drawn_study(tmp_path).close()
+    out = tmp_path / "r" / "set"
+    (tmp_path / "r" / ".set.dead.part").mkdir(parents=True)
+    command = [*MAIN, "release", "a-0", "--out", str(out), "--study", str(tmp_path / "study")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 images have a licence that forbids passing them on" in done.stderr and "i002" in done.stderr
+    assert "1 images have no licence that newtest knows" in done.stderr
+    assert done.stdout.strip() == str(out)
+    assert [path.name for path in (tmp_path / "r").iterdir()] == ["set"]
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 1 and "is there already" in again.stderr
