@@ -27,7 +27,7 @@ class Busy(Exception):  # a state of the other side, not an error of ours
 class Patience:
     """``tries`` in all, the first wait in seconds (doubled each time), the longest wait."""
 
-    tries: int = 5
+    tries: int = 4
     first_wait: float = 1.0
     longest_wait: float = 3700.0
 

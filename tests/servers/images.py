@@ -31,6 +31,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
 
 import PIL.Image
 from aiohttp import web
@@ -155,15 +156,26 @@ async def _endless(request: web.Request) -> web.StreamResponse:
     return response
 
 
+class Server(Protocol):
+    """What ``serving`` can run: an answer to every request, and a place for the address."""
+
+    base: str
+
+    async def answer(self, request: web.Request) -> web.StreamResponse: ...
+
+
+S = TypeVar("S", bound=Server)
+
+
 @contextmanager
-def serving(server: ImageServer, host: str = "127.0.0.1") -> Iterator[ImageServer]:
-    """Run the server in a thread until the block ends; its address is in ``base``."""
+def serving(server: S, host: str = "127.0.0.1") -> Iterator[S]:
+    """Run a server in a thread until the block ends; its address is in ``base``."""
     loop = asyncio.new_event_loop()
     ready = threading.Event()
 
     async def start() -> web.AppRunner:
         application = web.Application()
-        application.router.add_get("/{path:.*}", server.answer)
+        application.router.add_route("*", "/{path:.*}", server.answer)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
         await runner.setup()
         site = web.TCPSite(runner, host, 0, backlog=512)
@@ -185,7 +197,7 @@ def serving(server: ImageServer, host: str = "127.0.0.1") -> Iterator[ImageServe
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     if not ready.wait(10):
-        raise RuntimeError("the image server did not start")
+        raise RuntimeError("the server did not start")
     try:
         yield server
     finally:

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from newtest.errors import ConfigError, SourceError, UsageError
+from newtest.records import Class, Image, Query
+from newtest.sources import checked_licenses, images_of, open_source
+from newtest.sources.allowance import Allowance
+from newtest.sources.flickr import Flickr
+from newtest.sources.folder import Folder
+from newtest.sources.licenses import flickr_numbers, is_licensed
+from newtest.sources.openverse import Openverse
+from newtest.sources.patience import retry_after
+from newtest.sources.protocol import matches
+from newtest.sources.recorded import Recorded
+from newtest.sources.table import Table
+from newtest.sources.values import moment, number, text_or_none, web_url
+
+FISH = Class("n01443537", ("goldfish",))
+QUERY = Query("n01443537", "goldfish")
+OLD = "imagenetv2/search_results/2018-07-31_flickr_search_result_vaishaal_class_1_153.json"
+
+
+def all_images(source: Recorded | Folder | Table, query: Query = QUERY) -> list[Image]:
+    planned = source.plan(Class(query.wnid, ("x",)), [query]).queries
+    return [image for single in planned for image in images_of(source, single)]
+
+
+def test_the_recorded_goldfish_are_133(data: Path) -> None:
+    source = Recorded(data / OLD)
+    assert [query.text for query in source.plan(FISH, [QUERY]).queries] == ["goldfish", "Carassius auratus"]
+    images = all_images(source)
+    assert len(images) == len({image.image_id for image in images}) == 133
+    recorded = {
+        entry["id_ours"] for entry in json.loads((data / OLD).read_text()) if entry["wnid"] == "n01443537"
+    }
+    assert {image.image_id for image in images} == recorded
+
+
+def test_old_and_new_formats_are_read(data: Path) -> None:
+    source = Recorded(data / "imagenetv2/search_results")
+    rays = all_images(source, Query("n01498041", "stingray"))
+    first = rays[0]
+    assert (first.source, first.source_id, first.width, first.height) == ("flickr", "8390052597", 2048, 1365)
+    assert first.sizes == {"k": (first.url, 2048, 1365)}
+    assert first.taken_on == "2013-01-17T12:18:16"
+    assert first.extra["url_type"] == "url_k"
+    tigers = all_images(source, Query("n02129604", "tiger"))
+    published = {image.extra["published_id"] for image in tigers if "published_id" in image.extra}
+    assert published, "a photo's second class has another published id, which is kept"
+    assert not published & {image.image_id for image in tigers}
+
+
+def test_recorded_results_are_filtered_by_date(data: Path) -> None:
+    source = Recorded(data / OLD)
+    windowed = all_images(
+        source, Query("n01443537", "x", taken_after="2010-01-01", taken_before="2010-12-31")
+    )
+    assert 0 < len(windowed) < 133
+    assert {(image.taken_on or "")[:4] for image in windowed} == {"2010"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "not JSON"), ("{}", "not a list"), (None, "cannot be read")]
+)
+def test_a_bad_record_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    file = tmp_path / "r.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SourceError, match=rf"r\.json: .*{message}"):
+        Recorded(file)
+
+
+def test_entries_that_are_none_are_said(tmp_path: Path) -> None:
+    file = tmp_path / "r.json"
+    good = {
+        "id_search_engine": "1",
+        "wnid": "n01443537",
+        "search_key": "g",
+        "url": "ftp://x/y",
+        "width": "12",
+    }
+    file.write_text(json.dumps([good, {"wnid": "n01443537"}, 7, {**good, "search_engine": "../x"}]))
+    source = Recorded(file)
+    (image,) = all_images(source)
+    assert (image.url, image.width) == (None, 12)
+    assert any("3 entries have no id" in sentence for sentence in source.plan(FISH, [QUERY]).notes)
+
+
+def test_the_same_file_in_two_class_folders_is_one_image(tmp_path: Path) -> None:
+    for wnid in ("n01443537", "n01440764"):
+        (tmp_path / wnid).mkdir()
+        (tmp_path / wnid / "a b.jpg").write_bytes(b"same bytes")
+    (tmp_path / "n01443537" / "notes.txt").write_text("no image")
+    source = Folder(tmp_path)
+    (first,), (second,) = all_images(source), all_images(source, Query("n01440764", "tench"))
+    assert first.image_id == second.image_id
+    assert first.url == (tmp_path / "n01443537" / "a b.jpg").as_uri()
+    assert Path(tmp_path / "n01443537" / "a b.jpg").read_bytes() == b"same bytes"
+    assert all_images(source, Query("../n01443537", "x")) == []
+    with pytest.raises(SourceError, match="no such folder"):
+        Folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_keeps_its_ids_and_all_else(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "image_id": ["one", "two", "one"],
+            "wnid": ["n01443537"] * 3,
+            "url": ["https://x.org/1.jpg", "", "https://x.org/again.jpg"],
+            "path": ["", "pictures/2 b.jpg", ""],
+            "license": ["by-2.0", "", ""],
+            "camera": ["Leica", "", ""],
+            "iso": [100, 200, 300],
+        }
+    )
+    file = tmp_path / f"t.{suffix}"
+    frame.to_parquet(file) if suffix == "parquet" else frame.to_csv(file, index=False)
+    one, two = all_images(Table(file))
+    assert (one.image_id, one.url, one.license) == ("one", "https://x.org/1.jpg", "by-2.0")
+    assert one.extra == {"camera": "Leica", "iso": 100 if suffix == "parquet" else "100"}
+    assert two.url == (tmp_path / "pictures/2 b.jpg").as_uri()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image_id,url\n1,x\n", "the column 'wnid' is missing"),
+        ("image_id,wnid\n1,x\n", "the column 'url or path' is missing"),
+        ("image_id,wnid,url\n../1,x,u\n", r"row 1: '\.\./1' cannot be an image_id"),
+        ("image_id,wnid,url\n1,,u\n", "row 1: no wnid"),
+        ("", "not a CSV or Parquet table"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_bad_table_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    file = tmp_path / "t.csv"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SourceError, match=message):
+        Table(file)
+
+
+def test_what_is_unknown_is_not_filtered() -> None:
+    bare = Image("i", "s", "1", "u")
+    wanted = Query("c", "t", ("toy",), "2012-01-01", "2012-12-31", licenses=("by",))
+    assert matches(bare, wanted)
+    assert not matches(Image("i", "s", "1", "u", taken_on="2013-01-01T00:00:00"), wanted)
+    assert matches(Image("i", "s", "1", "u", taken_on="2012-12-31T23:59:59"), wanted)
+    assert not matches(Image("i", "s", "1", "u", license="by-sa-2.0"), wanted)
+    assert not matches(Image("i", "s", "1", "u", title="A Toy fish"), wanted)
+
+
+def test_licences_have_one_spelling() -> None:
+    assert checked_licenses(["BY", "by", "cc0"]) == ("by", "cc0")
+    assert flickr_numbers(("by", "cc0")) == "4,9"
+    assert is_licensed("by-nc-sa-2.0", ("by-nc-sa",))
+    assert not is_licensed("by-nc-sa-2.0", ("by-nc",))
+    with pytest.raises(UsageError, match=r"gpl.*known are by, by-sa"):
+        checked_licenses(["gpl"])
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [("https://x.org/a.jpg", True), ("file:///etc/passwd", False), ("javascript:x", False), ("http://[", False),
+     ("https://x.org/a b", False), (7, False), ("https://", False)],
+)  # fmt: skip
+def test_only_web_urls_are_kept(url: object, kept: bool) -> None:
+    assert (web_url(url) == url) is kept
+
+
+def test_single_values_are_made_ours_or_none() -> None:
+    assert [number(v) for v in ("12", 12, True, "-1", "1.5", 10**12, None, "٣")] == [12, 12, *[None] * 6]
+    assert [moment(v) for v in ("1533040522", "2010-06-30 09:29:26", "2010-06-30", "soon", "9" * 30)] == [
+        "2018-07-31T12:35:22Z", "2010-06-30T09:29:26", "2010-06-30T00:00:00", None, None,
+    ]  # fmt: skip
+    assert text_or_none("a\x1b[31mb\n") == "a [31mb"
+    assert retry_after("7") == 7.0
+    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+    assert retry_after("soon") is None
+
+
+def test_the_allowance_survives_its_process_and_a_torn_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr("newtest.sources.allowance.time.time", lambda: clock[0])
+    monkeypatch.setattr("newtest.sources.allowance.time.sleep", sleep)
+    Allowance("key", 2, 60, tmp_path).take()
+    clock[0] += 10
+    Allowance("key", 2, 60, tmp_path).take()
+    (file,) = tmp_path.iterdir()
+    assert "key" not in file.name
+    file.write_bytes(file.read_bytes() + b"torn")
+    said: list[str] = []
+    Allowance("key", 2, 60, tmp_path).take(said.append)
+    assert waits == [50.0]
+    assert said == ["2 calls in 60 s are used up; going on in 50 s"]
+    Allowance("other", 2, 60, tmp_path).take()
+    assert waits == [50.0]
+
+
+def test_a_key_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FLICKR_API_KEY", "FLICKR_API_SECRET", "NEWTEST_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    said: list[str] = []
+    assert isinstance(open_source(None, said.append), Openverse)
+    assert "no Flickr key" in said[0]
+    assert "searching Openverse instead" in said[0]
+    with pytest.raises(ConfigError, match=r"no Flickr key.*--source openverse"):
+        open_source("flickr", said.append)
+    (tmp_path / "newtest").mkdir()
+    (tmp_path / "newtest/config.toml").write_text('[flickr]\nkey = "k"\nsecret = "s"\n')
+    assert isinstance(open_source(None, said.append), Flickr)
+    monkeypatch.setenv("NEWTEST_CONFIG", str(tmp_path / "none.toml"))
+    with pytest.raises(ConfigError, match="not there"):
+        open_source("flickr", said.append)
+    monkeypatch.setenv("FLICKR_API_KEY", "k")
+    monkeypatch.delenv("NEWTEST_CONFIG")
+    monkeypatch.setenv("FLICKR_API_SECRET", "s")
+    assert isinstance(open_source("flickr", said.append), Flickr)
+
+
+@pytest.mark.parametrize("spec", ["bing", "recorded", "recorded:", "", "folders:x", "flickr:x"])
+def test_an_unknown_source_is_a_usage_error(spec: str) -> None:
+    with pytest.raises(UsageError, match="is none of flickr, openverse"):
+        open_source(spec, print)
