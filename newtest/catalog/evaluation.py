@@ -8,12 +8,17 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 
-__all__ = ["members", "revision_facts"]
+__all__ = ["members", "pool_votes", "revision_facts"]
 
 _COUNTS = """
     SELECT image_id, wnid, sum(selected) AS num_selected, count(*) AS num_shown FROM (
         SELECT image_id, wnid, selected FROM votes WHERE worker NOT IN (SELECT worker FROM excluded_workers)
     ) GROUP BY image_id, wnid
+"""
+
+_ADDED = """
+    SELECT image_id, wnid, sum(num_selected) AS num_selected, sum(num_shown) AS num_shown
+    FROM vote_counts GROUP BY image_id, wnid
 """
 
 
@@ -34,8 +39,7 @@ def members(catalog: sqlite3.Connection, name: str) -> pd.DataFrame:
                    nullif(coalesce(v.num_shown, 0) + coalesce(c.num_shown, 0), 0) AS num_shown, f.sha256
             FROM reference_members m
             LEFT JOIN ({_COUNTS}) v ON v.image_id = m.image_id AND v.wnid = m.wnid
-            LEFT JOIN (SELECT image_id, wnid, sum(num_selected) AS num_selected, sum(num_shown) AS num_shown
-                       FROM vote_counts GROUP BY image_id, wnid) c ON c.image_id = m.image_id AND c.wnid = m.wnid
+            LEFT JOIN ({_ADDED}) c ON c.image_id = m.image_id AND c.wnid = m.wnid
             LEFT JOIN files f ON f.image_id = m.image_id
             WHERE m.reference = ? ORDER BY m.wnid, m.image_id
         """
@@ -50,6 +54,20 @@ def members(catalog: sqlite3.Connection, name: str) -> pd.DataFrame:
     rows = catalog.execute(sql, (name,)).fetchall()
     columns = ["image_id", "wnid", "num_selected", "num_shown", "sha256"]
     return pd.DataFrame([tuple(row) for row in rows], columns=columns)
+
+
+def pool_votes(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """num_selected and num_shown of every candidate that people were asked about: what revisions are drawn by."""
+    sql = f"""
+        SELECT coalesce(v.num_selected, 0) + coalesce(c.num_selected, 0) AS num_selected,
+               coalesce(v.num_shown, 0) + coalesce(c.num_shown, 0) AS num_shown
+        FROM candidates p
+        LEFT JOIN ({_COUNTS}) v ON v.image_id = p.image_id AND v.wnid = p.wnid
+        LEFT JOIN ({_ADDED}) c ON c.image_id = p.image_id AND c.wnid = p.wnid
+        ORDER BY p.wnid, p.image_id
+    """
+    frame = pd.DataFrame([tuple(row) for row in catalog.execute(sql)], columns=["num_selected", "num_shown"])
+    return frame[frame["num_shown"] > 0].reset_index(drop=True)
 
 
 def revision_facts(catalog: sqlite3.Connection, name: str) -> dict[str, str | int] | None:

@@ -46,6 +46,9 @@ def evaluate(
     groups: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A table of model and type, kept with the results.")
     ] = None,
+    class_names: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The classes in words, a line each: for open_clip.")
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The model's weights, in place of the published ones.")
     ] = None,
@@ -80,12 +83,18 @@ def evaluate(
         groups=groups,
         study=study,
         out=out,
-        model=ModelOptions(batch_size=batch_size, precision=precision, device=device, weights=weights),
+        model=ModelOptions(
+            batch_size=batch_size,
+            precision=precision,
+            device=device,
+            weights=weights,
+            class_names=class_names,
+        ),
     )
     with progress() as bar:
         tasks = {one: bar.add_task(one, total=None) for one in options.models}
         outcome = run(
-            which, options, lambda one, done, total: bar.update(tasks[one], advance=done, total=total)
+            which, options, lambda one, total, done: bar.update(tasks[one], advance=done, total=total)
         )
     for caution in outcome.cautions:
         note(f"{'failed' if caution.fatal else 'warning'}: {caution}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from newtest.errors import EvaluationError
@@ -46,7 +47,7 @@ class Outcome:
 
 
 Advance = Callable[[str, int, int], None]
-"""Told (model, images done since the last call, images in all) while a model runs."""
+"""Told (model, images in all, images done since the last call) while a model runs."""
 
 
 def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
@@ -63,22 +64,24 @@ def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
             answers += read_predictions(path)
         except EvaluationError as error:
             cautions.append(Caution("unreadable", path.name, str(error), fatal=True))
+    folder = set_folder(root, evaluated)
     for name in options.models:
-        found, broken = run_model(
-            name,
-            evaluated,
-            options.model,
-            set_folder(root, evaluated),
-            lambda count, name=name: advance(name, count, len(evaluated)),  # type: ignore[misc]
-        )
+        try:
+            found, broken = run_model(
+                name, evaluated, options.model, folder, partial(advance, name, len(evaluated))
+            )
+        except EvaluationError as error:
+            cautions.append(Caution("model", evaluated.name, str(error), name, fatal=True))
+            continue
         answers.append(found)
         if broken:
             message = f"{len(broken)} images could not be read and count as wrong, first {broken[0]}"
             cautions.append(Caution("unreadable-images", evaluated.name, message, name, fatal=True))
     scores, found_wrong = score(evaluated, answers, ScoreOptions(options.reversed_models, mapping))
     groups = _groups(options.groups)
-    folder = write_scores(root, evaluated, scores, groups=groups) if scores else None
-    return Outcome(tuple(scores), (*cautions, *found_wrong), folder)
+    if scores:
+        write_scores(root, evaluated, scores, groups=groups)
+    return Outcome(tuple(scores), (*cautions, *found_wrong), folder if scores else None)
 
 
 def find_set(

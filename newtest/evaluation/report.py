@@ -6,7 +6,7 @@ The page is rendered from ``report.json`` and the pictures alone, so no number c
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from newtest.config import canonical_json
 from newtest.errors import EvaluationError
 from newtest.evaluation.drawing import Picture
 from newtest.evaluation.figures import draw_histogram, draw_scatter, scatter_of
+from newtest.evaluation.frequency_gap import ByFrequency, draw_by_frequency
 from newtest.evaluation.gap import decompose
 from newtest.evaluation.line import Line, LineOptions, fit_line
 from newtest.evaluation.results import Results, as_results
@@ -87,8 +88,12 @@ class ReportInputs:
     scale: Scale = "logit"
     commands: tuple[str, ...] = ()
     """The commands that would do the same by hand."""
-    correct: dict[str, pd.DataFrame] = field(default_factory=dict)
+    correct: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     """Set -> correctness (index models, a column an image): for the bootstrap over images."""
+    by_frequency: tuple[ByFrequency, ...] = ()
+    """The original's first: accuracy as a function of selection frequency."""
+    adjusted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """New set -> what ``frequency_gap.adjusted`` answers."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,8 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
         "sets": [],
         "models": [],
         "comparisons": [],
+        "by_frequency": [],
+        "adjusted": [],
     }
     pictures: list[Picture] = []
     thumbnails = _galleries(inputs.galleries, numbers)
@@ -128,6 +135,12 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
         results = inputs.results if isinstance(inputs.results, Results) else as_results(inputs.results)
         numbers["warnings"] += [str(caution) for caution in results.cautions]
         _accuracies(inputs, results, numbers, pictures)
+        numbers["by_frequency"] = [part.to_json() for part in inputs.by_frequency]
+        if inputs.by_frequency:
+            pictures.append(draw_by_frequency(list(inputs.by_frequency)))
+        numbers["adjusted"] = [{"set": name, **found} for name, found in inputs.adjusted.items()]
+        for name, found in inputs.adjusted.items():
+            numbers["warnings"] += [f"{name}: {warning}" for warning in found["warnings"]]
         table = out / "table.csv"
         write_atomic(table, render(accuracy_table(results.table, inputs.original), "csv"))
     for number in numbers["comparisons"]:

@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from newtest.catalog.evaluation import members, revision_facts
+from newtest.catalog.status import stages
 from newtest.draws import generator
 from newtest.errors import EvaluationError
+from newtest.evaluation.frequency_gap import adjusted, by_frequency, has_votes, study_pool
 from newtest.evaluation.loading import Loaded
 from newtest.evaluation.report import Frequencies, Gallery, GalleryImage, ReportInputs
 from newtest.evaluation.scales import Scale
@@ -44,9 +47,14 @@ def gather(loaded: Loaded, choice: ReportChoice) -> ReportInputs:
     ]
     warnings: list[str] = []
     galleries: list[Gallery] = []
+    pool = study_pool(choice.study)
     if (choice.study / "study.sqlite").exists():
         with Study(choice.study) as study:
             _from_study(study, sets, choice, facts, warnings, galleries)
+    stored = [
+        loaded.stored[name] for name in sets if name in loaded.stored and has_votes(loaded.stored[name])
+    ]
+    votes = stored if stored and stored[0].name == choice.original else []
     images = {name: loaded.stored[name].images for name in sets if name in loaded.stored}
     return ReportInputs(
         title=choice.title,
@@ -58,7 +66,9 @@ def gather(loaded: Loaded, choice: ReportChoice) -> ReportInputs:
         original=choice.original,
         group=choice.group,
         scale=choice.scale,
-        correct={name: stored.correct for name, stored in loaded.stored.items()},
+        correct={name: one.correct for name, one in loaded.stored.items()},
+        by_frequency=tuple(by_frequency(one) for one in votes),
+        adjusted={new.name: adjusted(votes[0], new, pool=pool) for new in votes[1:]},
     )
 
 
@@ -82,9 +92,6 @@ def _from_study(
     warnings: list[str],
     galleries: list[Gallery],
 ) -> None:
-    from newtest.catalog.evaluation import members, revision_facts
-    from newtest.catalog.status import stages
-
     facts += [(stage.stage, stage.done) for stage in stages(study.catalog) if stage.done]
     names = dict(study.catalog.execute("SELECT wnid, lemmas FROM classes").fetchall())
     for name in sets:

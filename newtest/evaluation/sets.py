@@ -14,7 +14,7 @@ from newtest.config import fingerprint
 from newtest.errors import EvaluationError
 from newtest.evaluation.results import read_frame
 
-__all__ = ["EvaluationSet", "make_set", "read_classes", "read_set"]
+__all__ = ["EvaluationSet", "make_set", "read_classes", "read_names", "read_set"]
 
 _ID_COLUMNS = ("image_id", "id", "file", "filename", "image")
 _CLASS_COLUMNS = ("wnid", "class", "label", "target")
@@ -119,6 +119,22 @@ def read_classes(path: Path) -> tuple[str, ...]:
     if len(set(names)) < len(names) or not names:
         raise EvaluationError(f"{path}: {'a class is named twice' if names else 'no classes'}")
     return names
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Classes in words, in the order of ``read_classes``: a line a class, a JSON list, or ``class_info.json`` (the first
+    lemma of each synset). Raises EvaluationError.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix != ".json":
+            return tuple(line.strip() for line in text.splitlines() if line.strip())
+        entries = json.loads(text)
+        if entries and isinstance(entries[0], dict):
+            entries = [entry["synset"][0] for entry in sorted(entries, key=lambda entry: entry["cid"])]
+        return tuple(str(entry) for entry in entries)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EvaluationError(f"{path}: not a list of class names ({error})") from error
 
 
 def _ordered(names: pd.Series, *, whole: bool) -> tuple[str, ...]:

@@ -1,0 +1,175 @@
+"""newtest report table, line, html"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.report_options import Groups, Metric, Tables, Unit, load, save, write
+
+__all__ = ["html", "line", "table"]
+
+
+def table(
+    tables: Tables,
+    original: Annotated[
+        str | None, typer.Option(metavar="SET", help="Changes and ranks are against this set.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SET", help="Only these sets, in this order.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="By class, frequency, or any column of the manifest.")
+    ] = None,
+    metric: Metric = "top1",
+    format_: Annotated[str, typer.Option("--format", help="markdown, csv or latex.")] = "markdown",
+    groups: Groups = None,
+    unit: Unit = "auto",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of stdout.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Accuracies with exact 95 % intervals, a set a column, change and rank change.
+
+    Example: newtest report table results --original val --format latex --out table.tex
+    """
+    from newtest.evaluation.tables import accuracy_table, plain_rows, render, table_by
+
+    loaded = load(tables, groups, unit, metric)
+    if by is not None:
+        found = table_by([loaded.set(name) for name in sets or sorted(loaded.stored)], by)
+    else:
+        found = accuracy_table(loaded.results.table, original, sets)
+    if json:
+        print_json(plain_rows(found))
+    else:
+        write(render(found, format_), out)
+
+
+def line(
+    tables: Tables,
+    x: Annotated[
+        list[str],
+        typer.Option(
+            "--x",
+            metavar="SET",
+            help="The original set; several are several axes at once.",
+            show_default=False,
+        ),
+    ],
+    y: Annotated[str, typer.Option("--y", metavar="SET", help="The new set.", show_default=False)],
+    scale: Annotated[str, typer.Option(help="logit, probit or linear.")] = "logit",
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fit the models of this group.", show_default="all")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Not fitted (shell patterns); may be repeated.")
+    ] = None,
+    pivot: Annotated[float | None, typer.Option(metavar="PERCENT", help="Let the line bend here.")] = None,
+    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png.")] = None,
+    resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    metric: Metric = "top1",
+    groups: Groups = None,
+    unit: Unit = "auto",
+    json: JsonFlag = False,
+) -> None:
+    """Fit new against original accuracy, and say how far each model is off the line.
+
+    Example: newtest report line robustness_top1s.csv --x val --y imagenetv2-matched-frequency-format-val --group STANDARD
+    """
+    from newtest.evaluation.line import LineOptions, fit_line
+    from newtest.evaluation.scales import check_scale
+
+    loaded = load(tables, groups, unit, metric)
+    options = LineOptions(
+        tuple(x), y, check_scale(scale), group, tuple(exclude or ()), pivot, resamples, seed=seed
+    )
+    correct = (
+        [loaded.stored[s].correct for s in (*x, y)]
+        if metric == "top1" and {*x, y} <= set(loaded.stored)
+        else None
+    )
+    fitted = fit_line(loaded.results, options, correct)
+    if figure is not None:
+        from newtest.evaluation.figures import draw_scatter, scatter_of
+
+        save(draw_scatter(scatter_of(loaded.results.table, (x[0], y), options.scale, fitted)), figure)
+    found = fitted.to_json()
+    if json:
+        print_json(found)
+        return
+    intervals = [
+        ("models", found["intervals"]["over_models"]),
+        ("images", found["intervals"]["over_images"] or {}),
+    ]
+    names = list(intervals[0][1])
+    values = [
+        *fitted.fit.slopes,
+        *([] if fitted.fit.bend is None else [fitted.fit.bend]),
+        fitted.fit.intercept,
+        fitted.fit.r2,
+    ]
+    print_table(
+        ["", "value", *(f"95 % over {what}" for what, some in intervals if some)],
+        [
+            (
+                name,
+                f"{value:.4f}",
+                *(f"[{some[name][0]:.4f}, {some[name][1]:.4f}]" for _, some in intervals if some),
+            )
+            for name, value in zip(names, values, strict=True)
+        ],
+        title=f"{y} against {', '.join(x)}, {scale}: {fitted.n} models" + (f" of {group}" if group else ""),
+    )
+    for model, reason in fitted.left_out:
+        note(f"left out: {model}: {reason}")
+    furthest = fitted.models.reindex(fitted.models["rho"].abs().sort_values(ascending=False).index).head(10)
+    print_table(
+        ["model", "group", "accuracy", "line", "rho, points"],
+        [
+            (r.model, r.group, f"{r.y:.2f}", f"{r.predicted:.2f}", f"{r.rho:+.2f}")
+            for r in furthest.itertuples()
+        ],
+        title="Furthest off the line (--json has all)",
+    )
+
+
+def html(
+    tables: Tables,
+    original: Annotated[str, typer.Option(metavar="SET", help="The original set.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Where report.html goes, and its figures and numbers.", show_default=False
+        ),
+    ],
+    title: Annotated[str, typer.Option(help="The page's title.")] = "How good is the new test set?",
+    scale: Annotated[str, typer.Option(help="logit, probit or linear.")] = "logit",
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Fit the models of this group.", show_default="all")
+    ] = None,
+    per_bin: Annotated[int, typer.Option(min=0, help="Gallery images a frequency bin, from the study.")] = 12,
+    groups: Groups = None,
+    unit: Unit = "auto",
+    study: StudyDir = Path(),
+    json: JsonFlag = False,
+) -> None:
+    """One self-contained page: what was built, galleries, histograms, the lines, the gap, the table, the warnings.
+
+    Example: newtest report html results --original val --out report
+    """
+    from newtest.evaluation.report import build_report
+    from newtest.evaluation.report_inputs import ReportChoice, gather
+    from newtest.evaluation.scales import check_scale
+
+    loaded = load(tables, groups, unit)
+    files = build_report(
+        gather(loaded, ReportChoice(title, original, check_scale(scale), group, per_bin, study)), out
+    )
+    if json:
+        print_json({"html": files.html, "json": files.json, "table": files.table, "figures": files.figures})
+    else:
+        typer.echo(files.html)

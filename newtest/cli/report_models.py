@@ -1,0 +1,132 @@
+"""newtest report compare, similarity"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from newtest.cli.options import JsonFlag, print_json, print_table
+from newtest.cli.report_options import Tables, load, save
+
+__all__ = ["compare", "similarity"]
+
+
+def compare(
+    tables: Tables,
+    set_: Annotated[
+        str, typer.Option("--set", metavar="SET", help="The set they are compared on.", show_default=False)
+    ],
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Only these; may be repeated.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="SET", help="Also rank correlations with this set.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="Pairs to print (--json has all).")] = 20,
+    resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Compare models on the same images: exact McNemar with Holm over all pairs, paired bootstrap, power.
+
+    Example: newtest report compare results --set matched-0 --against val
+    """
+    from dataclasses import asdict
+
+    from newtest.errors import EvaluationError
+    from newtest.evaluation.compare import pairs, power, rank_correlations
+    from newtest.evaluation.results import pick
+    from newtest.evaluation.tables import plain_rows
+
+    loaded = load(tables, None, "auto")
+    correct = loaded.set(set_).correct
+    if model:
+        unknown = sorted(set(model) - set(correct.index))
+        if unknown:
+            raise EvaluationError(f"no results of {unknown[0]!r} on {set_}")
+        correct = correct.loc[list(dict.fromkeys(model))]
+    rows = pairs(correct, resamples=resamples, seed=seed)
+    found: dict[str, Any] = {"set": set_, "power": asdict(power(rows, correct.shape[1])), "ranks": None}
+    if against is not None:
+        one, two = (
+            pick(loaded.results.table, name).set_index("model")["accuracy"] for name in (against, set_)
+        )
+        common = [name for name in correct.index if name in one.index]
+        found["ranks"] = {
+            "against": against,
+            "models": len(common),
+            **rank_correlations(one[common], two[common]),
+        }
+    if json:
+        print_json({**found, "pairs": plain_rows(rows)})
+        return
+    print_table(
+        ["better", "worse", "points", "95 %", "only better", "only worse", "p", "p, Holm"],
+        [
+            (r.better, r.worse, f"{r.difference:+.2f}", f"[{r.lo:+.2f}, {r.hi:+.2f}]", r.only_better, r.only_worse,
+             f"{r.p:.2g}", f"{r.p_holm:.2g}")
+            for r in rows.tail(top)[::-1].itertuples()
+        ],
+        title=f"The {min(top, len(rows))} least sure of {len(rows)} pairs on {set_}",
+    )  # fmt: skip
+    strength = found["power"]
+    typer.echo(
+        f"{strength['told_apart']} of {strength['pairs']} pairs are told apart (Holm, 5 %) by {strength['images']} images"
+    )
+    for share, size in strength["images_for"].items():
+        wanted = "no number of images would do" if size is None else f"{size} images"
+        typer.echo(f"for {float(share):.0%} of the pairs, one by one with power 80 %: {wanted}")
+    if found["ranks"]:
+        typer.echo(
+            f"ranks against {against}: Spearman {found['ranks']['spearman']}, Kendall {found['ranks']['kendall']}"
+        )
+
+
+def similarity(
+    tables: Tables,
+    set_: Annotated[str, typer.Option("--set", metavar="SET", help="The set.", show_default=False)],
+    margin: Annotated[
+        float, typer.Option(min=0.01, help="Points by which a worse model must not look better.")
+    ] = 1.0,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The heat map, as .svg or .png.")
+    ] = None,
+    matrix: Annotated[Path | None, typer.Option(metavar="FILE", help="The matrix, as CSV.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """How alike the models' mistakes are, against independence, and how many models the set can rank.
+
+    Example: newtest report similarity results --set matched-0 --figure similarity.svg
+    """
+    from newtest.evaluation.figures import draw_matrix
+    from newtest.evaluation.similarity import agreement
+    from newtest.evaluation.similarity import similarity as measure
+    from newtest.files import write_atomic
+
+    correct = load(tables, None, "auto").set(set_).correct
+    found = measure(correct, margin=margin)
+    observed, independent = agreement(correct)
+    if matrix is not None:
+        write_atomic(matrix, observed.to_csv(float_format="%.6f", lineterminator="\n"))
+    if figure is not None:
+        order = correct.mean(axis=1).sort_values(ascending=False, kind="stable").index
+        values = observed.loc[order, order].to_numpy()
+        save(draw_matrix(values, [str(name) for name in order], f"agreement on {set_}", "similarity"), figure)
+    if json:
+        print_json({"set": set_, **found.to_json(), "matrix": observed.to_numpy().tolist(), "names": list(observed.index),
+                    "independent_matrix": independent.to_numpy().tolist()})  # fmt: skip
+        return
+    print_table(
+        ["", "observed", "if independent"],
+        [
+            ("mean agreement of two models", f"{found.agreement:.4f}", f"{found.independent:.4f}"),
+            (
+                f"models rankable at {margin:g} points",
+                f"{found.rankable:.3g}",
+                f"{found.rankable_independent:.3g}",
+            ),
+        ],
+        title=f"{found.models} models on the {found.images} images of {set_}",
+    )

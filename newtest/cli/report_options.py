@@ -1,0 +1,63 @@
+"""What the commands of ``newtest report`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from newtest.cli.options import note
+
+__all__ = ["Groups", "Metric", "Tables", "Unit", "load", "save", "write"]
+
+Tables = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="TABLE...",
+        help="Results: CSV or Parquet tables, or folders that evaluate wrote.",
+        show_default=False,
+    ),
+]
+Groups = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="A table of model and type.", show_default="model_types.csv beside a wide table"
+    ),
+]
+Unit = Annotated[str, typer.Option(help="What accuracies are in: percent, fraction or auto.")]
+Metric = Annotated[
+    str, typer.Option(help="top1, top5, mean_per_class, map11, or a metric of the table (f1, em, ...).")
+]
+
+
+def load(paths: list[Path], groups: Path | None, unit: str, metric: str = "top1") -> Any:
+    from newtest.errors import UsageError
+    from newtest.evaluation.loading import LoadOptions, load
+
+    if unit not in ("auto", "percent", "fraction"):
+        raise UsageError(f"--unit {unit}: known are auto, percent, fraction")
+    loaded = load(paths, LoadOptions(groups, unit, metric))  # type: ignore[arg-type]
+    for caution in loaded.results.cautions:
+        note(f"warning: {caution}")
+    return loaded
+
+
+def write(text: str, out: Path | None) -> None:
+    from newtest.files import write_atomic
+
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_atomic(out, text)
+        note(f"written to {out}")
+
+
+def save(picture: Any, path: Path) -> None:
+    from newtest.errors import UsageError
+    from newtest.files import write_atomic
+
+    if path.suffix not in (".png", ".svg"):
+        raise UsageError(f"--figure {path}: figures are .png or .svg")
+    write_atomic(path, picture.png if path.suffix == ".png" else picture.svg)
+    note(f"drawn in {path}")

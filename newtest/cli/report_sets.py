@@ -1,0 +1,193 @@
+"""newtest report gap, shift"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.report_options import Groups, Tables, Unit, load, save
+
+__all__ = ["gap", "shift"]
+
+
+def gap(
+    tables: Tables,
+    original: Annotated[str, typer.Option(metavar="SET", help="The original set.", show_default=False)],
+    new: Annotated[str, typer.Option(metavar="SET", help="The new set.", show_default=False)],
+    pool: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Vote counts of the pool the new set was drawn from (num_selected, num_shown).",
+        ),
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Accuracy by frequency, as .svg or .png.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    groups: Groups = None,
+    unit: Unit = "auto",
+    study: StudyDir = Path(),
+    json: JsonFlag = False,
+) -> None:
+    """Take the gap apart: what is observed, what is bounded, what is left, and what is left at equal frequencies.
+
+    Example: newtest report gap results --original val --new matched-0
+    """
+    from newtest.evaluation.frequency_gap import (
+        adjusted,
+        by_frequency,
+        draw_by_frequency,
+        has_votes,
+        read_pool,
+        study_pool,
+    )
+    from newtest.evaluation.gap import decompose, model_gaps
+    from newtest.evaluation.tables import plain_rows
+
+    loaded = load(tables, groups, unit)
+    table = loaded.results.table
+    whole = decompose(table, original, new).to_json()
+    rows = plain_rows(model_gaps(table, original, new))
+    found: dict[str, Any] = {**whole, "by_model": rows, "by_frequency": None, "adjusted": None}
+    stored = [loaded.stored[name] for name in (original, new) if name in loaded.stored]
+    if len(stored) == 2 and all(has_votes(one) for one in stored):
+        curves = [by_frequency(one) for one in stored]
+        found["by_frequency"] = [curve.to_json() for curve in curves]
+        counts = read_pool(pool) if pool else study_pool(study)
+        found["adjusted"] = adjusted(*stored, pool=counts, seed=seed)
+        if figure is not None:
+            save(draw_by_frequency(curves), figure)
+    elif figure is not None or pool is not None:
+        note("no accuracy by frequency: both sets must be results of evaluate whose manifests have votes")
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ["", "points"],
+        _gap_rows(found),
+        title=f"{new} against {original}, mean over {whole['models']} models",
+    )
+    for warning in (found["adjusted"] or {}).get("warnings", ()):
+        note(f"warning: {warning}")
+
+
+def _gap_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
+    def points(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}"
+
+    rest = found["adaptivity_and_distribution"]
+    tau = found["rank_tau"]
+    rows = [
+        ("observed gap (the sum)", points(found["mean"])),
+        ("smallest and largest of a model", f"{points(found['smallest'])} to {points(found['largest'])}"),
+        (
+            "generalization gap: bounded by the new set's interval",
+            f"at most ± {points(found['generalization_bound'])}",
+        ),
+        (
+            "adaptivity and distribution gap: the rest",
+            f"{points(rest[0])} to {points(rest[1])}" if rest else "-",
+        ),
+        ("rank changes, which adaptivity would make", f"{found['rank_changes']} models, tau {points(tau)}"),
+    ]
+    if found["adjusted"]:
+        left = found["adjusted"]
+        rows.append(
+            (
+                "at equal true selection frequencies",
+                f"{left['adjusted']:.2f} ± {left['adjusted_error']:.2f} (s.e.)",
+            )
+        )
+    return rows
+
+
+def shift(
+    embeddings: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Embeddings: .npy (N, D), or .npz (embeddings, labels).",
+            show_default=False,
+        ),
+    ],
+    overlap_: Annotated[
+        Path | None,
+        typer.Option(
+            "--overlap", metavar="FILE", help="Ids of test images that are in the training set, one a line."
+        ),
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results of evaluate, with --overlap and --set.")
+    ] = None,
+    set_: Annotated[
+        str | None, typer.Option("--set", metavar="SET", help="The set that --overlap is about.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of folds and bootstrap.")] = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Can a classifier tell the sets apart: AUC of two, "name that dataset" of many, accuracy across datasets, overlap.
+
+    The first file is the original. Example: newtest report shift val.npz matched-0.npz
+    """
+    from newtest.errors import UsageError
+    from newtest.evaluation.embeddings import read_embeddings
+    from newtest.evaluation.shift import cross_dataset, name_that_dataset, overlap, tell_apart
+    from newtest.evaluation.tables import plain_rows
+
+    found: dict[str, Any] = {"apart": [], "named": None, "across": None, "overlap": None}
+    sets = [read_embeddings(path) for path in embeddings]
+    if len({one.name for one in sets}) < len(sets):
+        raise UsageError("two files have the same name; rename one")
+    for other in sets[1:]:
+        found["apart"].append(
+            {"set": other.name, **tell_apart(sets[0].vectors, other.vectors, seed=seed).to_json()}
+        )
+    if len(sets) > 2:
+        found["named"] = name_that_dataset({one.name: one.vectors for one in sets}, seed=seed).to_json()
+    labelled = {one.name: (one.vectors, one.labels) for one in sets if one.labels is not None}
+    if len(sets) > 1 and len(labelled) == len(sets):
+        found["across"] = plain_rows(cross_dataset(labelled, seed=seed).reset_index())
+    if overlap_ is not None:
+        if results is None or set_ is None:
+            raise UsageError("--overlap needs --results and --set")
+        stored = load([results], None, "auto").set(set_)
+        ids = {line.strip() for line in overlap_.read_text(encoding="utf-8").splitlines() if line.strip()}
+        found["overlap"] = plain_rows(
+            overlap(stored.correct, stored.images["image_id"].astype(str).isin(ids).to_numpy())
+        )
+    if json:
+        print_json(found)
+        return
+    _print_shift(found, sets[0].name)
+
+
+def _print_shift(found: dict[str, Any], original: str) -> None:
+    if found["apart"]:
+        rows = [
+            (r["set"], r["original"], r["new"], f"{r['auc']:.3f}", f"[{r['lo']:.3f}, {r['hi']:.3f}]")
+            for r in found["apart"]
+        ]
+        print_table(
+            ["set", f"images of {original}", "images", "AUC", "95 %"], rows, title="0.5: cannot be told apart"
+        )
+    if found["named"]:
+        named = found["named"]
+        typer.echo(
+            f"name that dataset: {100 * named['accuracy']:.2f} % [{100 * named['lo']:.2f}, {100 * named['hi']:.2f}]; "
+            f"chance {100 * named['chance']:.2f} %"
+        )
+    for key, title in (
+        ("across", "Accuracy across datasets, %; drop: percent lost on the others"),
+        ("overlap", "Overlap"),
+    ):
+        if found[key]:
+            columns = list(found[key][0])
+            cells = [
+                [f"{v:.2f}" if isinstance(v, float) and c != "p" else v for c, v in row.items()]
+                for row in found[key]
+            ]
+            print_table(columns, cells, title=title)

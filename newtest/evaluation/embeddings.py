@@ -1,0 +1,40 @@
+"""Embeddings from files: ``.npy`` (N, D), or ``.npz`` with ``embeddings`` and optionally ``labels``."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.errors import EvaluationError
+
+__all__ = ["Embedded", "read_embeddings"]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A set of images as vectors (N, D), and their classes (N,) where they are known."""
+
+    name: str
+    vectors: npt.NDArray[np.float64] = field(repr=False)
+    labels: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+
+
+def read_embeddings(path: Path) -> Embedded:
+    """Read one set of embeddings, named by its file. Raises EvaluationError; nothing is unpickled."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return Embedded(path.stem, loaded.astype(np.float64))
+        with loaded:
+            labels = loaded["labels"].astype(np.int64) if "labels" in loaded.files else None
+            return Embedded(path.stem, loaded["embeddings"].astype(np.float64), labels)
+    except KeyError:
+        raise EvaluationError(
+            f"{path}: no array 'embeddings' in it; there are {', '.join(loaded.files)}"
+        ) from None
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise EvaluationError(f"{path}: cannot be read as embeddings, .npy or .npz ({error})") from error
