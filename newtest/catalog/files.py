@@ -126,3 +126,37 @@ def unstore(
             (kind, reason, attempts, sha256),
         )
         return cursor.rowcount
+
+
+def take_down(
+    catalog: sqlite3.Connection, image: str, reason: str, by: str, at: str
+) -> tuple[list[str], list[str]]:
+    """Take an image (an id, or the sha256 of bytes) out of the study, and all images with the same bytes.
+
+    In one transaction they are blocked in every class with the reason, their files become ``gone``, and what their
+    source said of title, owner and addresses is forgotten. Gives the images' ids and the hashes to delete; both are
+    empty when no image has this name.
+    """
+    with transaction(catalog):
+        rows = catalog.execute(
+            "SELECT i.image_id, f.sha256 FROM images i LEFT JOIN files f USING (image_id) WHERE i.image_id = ?1"
+            " OR f.sha256 = ?1 OR f.sha256 = (SELECT sha256 FROM files WHERE image_id = ?1) ORDER BY i.image_id",
+            (image,),
+        ).fetchall()
+        ids = [str(row[0]) for row in rows]
+        catalog.executemany(
+            "INSERT INTO blocks (image_id, wnid, blocked, reason, reviewer, given_at) VALUES (?, NULL, 1, ?, ?, ?)",
+            [(key, f"taken down: {reason}", by, at) for key in ids],
+        )
+        catalog.executemany(
+            "INSERT INTO files (image_id, state, kind, reason, attempts, fetched_at)"
+            " VALUES (?, 'gone', 'taken-down', ?, 0, ?) ON CONFLICT (image_id) DO UPDATE SET state = 'gone',"
+            " sha256 = NULL, num_bytes = NULL, format = NULL, width = NULL, height = NULL, kind = 'taken-down',"
+            " reason = excluded.reason, fetched_at = excluded.fetched_at",
+            [(key, reason, at) for key in ids],
+        )
+        catalog.executemany(
+            "UPDATE images SET url = NULL, title = NULL, owner = NULL, sizes = '{}', extra = '{}' WHERE image_id = ?",
+            [(key,) for key in ids],
+        )
+    return ids, sorted({str(row[1]) for row in rows if row[1] is not None})

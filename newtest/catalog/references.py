@@ -10,7 +10,7 @@ from newtest.catalog import transaction
 from newtest.config import canonical_json
 from newtest.records import Image
 
-__all__ = ["Reference", "fingerprint_of", "foreign_ids", "put_reference", "references"]
+__all__ = ["Reference", "fingerprint_of", "foreign_ids", "put_reference", "reference_ids", "references"]
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,12 @@ def references(catalog: sqlite3.Connection) -> list[Reference]:
         " LEFT JOIN files f USING (image_id) GROUP BY name ORDER BY name"
     )
     return [Reference(*row) for row in rows]
+
+
+def reference_ids(catalog: sqlite3.Connection) -> list[tuple[str, str | None]]:
+    """(image_id, sha256 or None) of the images of all reference sets, by id."""
+    rows = catalog.execute(
+        "SELECT DISTINCT m.image_id, f.sha256 FROM reference_members m LEFT JOIN files f USING (image_id)"
+        " ORDER BY m.image_id"
+    )
+    return [(row[0], row[1]) for row in rows]

@@ -17,6 +17,7 @@ __all__ = [
     "member_rows",
     "put_release",
     "release_paths",
+    "revisions_with",
     "rewards",
     "search_facts",
     "vote_facts",
@@ -125,6 +126,16 @@ def release_paths(catalog: sqlite3.Connection, image_ids: Sequence[str]) -> list
     rows = catalog.execute(
         "SELECT DISTINCT r.path FROM releases r JOIN revision_members m USING (revision)"
         " WHERE m.image_id IN (SELECT value FROM json_each(?)) ORDER BY r.path",
+        (json.dumps(list(image_ids)),),
+    )
+    return [row[0] for row in rows]
+
+
+def revisions_with(catalog: sqlite3.Connection, image_ids: Sequence[str]) -> list[str]:
+    """The revisions that have any of these images among their members, by name."""
+    rows = catalog.execute(
+        "SELECT DISTINCT revision FROM revision_members WHERE image_id IN (SELECT value FROM json_each(?))"
+        " ORDER BY revision",
         (json.dumps(list(image_ids)),),
     )
     return [row[0] for row in rows]

@@ -6,6 +6,7 @@ import typer
 
 from newtest.cli import (
     annotate,
+    check,
     collect,
     dedup,
     evaluate,
@@ -18,6 +19,7 @@ from newtest.cli import (
     report,
     sample,
     status,
+    takedown,
     votes,
 )
 
@@ -44,7 +46,9 @@ def attach(app: typer.Typer) -> None:
     app.command("diff")(sample.diff)
     # Review
     # Release
+    app.command("check")(check.check)
     app.command("release")(release.release)
+    app.command("takedown")(takedown.takedown)
     # Evaluate and report
     app.command("evaluate")(evaluate.evaluate)
     app.add_typer(report.app, name="report")

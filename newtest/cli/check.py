@@ -1,0 +1,117 @@
+"""newtest check"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from newtest.release.check import Finding
+    from newtest.release.evidence import Evidence
+    from newtest.release.sets import SetToCheck
+    from newtest.study import Study
+
+__all__ = ["check"]
+
+SHOWN = 5
+
+
+def check(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|REVISION", help="A release, an ImageFolder, ImageNetV2's JSON, a revision."
+        ),
+    ],
+    near_duplicates: Annotated[
+        Path | None,
+        typer.Option(
+            "--near-duplicates", metavar="F", help="Known pairs: JSON id -> ids, or CSV image_a, image_b."
+        ),
+    ] = None,
+    blocked: Annotated[
+        Path | None, typer.Option("--blocked", metavar="F", help="Blocked ids: JSON, CSV, or one a line.")
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", metavar="F", help="The original set: an ImageFolder, a table, a JSON."),
+    ] = None,
+    min_votes: Annotated[int, typer.Option("--min-votes", min=0, help="Votes that a member needs.")] = 10,
+    copies: Annotated[
+        bool, typer.Option(help="Look for copies among the pixels, where files are at hand.")
+    ] = True,
+    study: StudyDir = Path(),
+    json: JsonFlag = False,
+) -> None:
+    """Look for defects: balance, ids twice, blocked, near-duplicates, bytes, folder and class names, licences, votes.
+
+    Example: newtest check imagenetv2-b-33.json --near-duplicates near_duplicates.json --reference val.json
+    """
+    from newtest.release.check import check_set
+    from newtest.release.copies import check_copies
+    from newtest.release.evidence import Evidence, read_blocked, read_near_duplicates, read_reference
+
+    found, known = _target(target, study)
+    evidence = Evidence(
+        blocked={**known.blocked, **(read_blocked(blocked) if blocked else {})},
+        pairs=known.pairs | (read_near_duplicates(near_duplicates) if near_duplicates else frozenset()),
+        reference={**known.reference, **(read_reference(reference) if reference else {})},
+    )
+    findings = check_set(found, evidence, min_votes=min_votes)
+    if copies and any(member.file for member in found.members):
+        with progress() as bar:
+            task = bar.add_task("look", total=None)
+            findings += check_copies(found, evidence, advance=lambda number: bar.advance(task, number))
+    errors = sum(finding.severity == "error" for finding in findings)
+    if json:
+        classes = len({member.wnid for member in found.members})
+        head = {"name": found.name, "kind": found.kind, "images": len(found.members), "classes": classes}
+        print_json({**head, "errors": errors, "findings": [finding.__dict__ for finding in findings]})
+    else:
+        _print(found, findings, errors)
+    if errors:
+        raise typer.Exit(1)
+
+
+def _target(target: str, study: Path) -> tuple[SetToCheck, Evidence]:
+    """The set, and what its study knows of it where it is a revision."""
+    from newtest.release.evidence import Evidence, study_evidence
+    from newtest.release.sets import read_folder, read_json, read_release, read_revision
+
+    path = Path(target)
+    if path.is_dir():
+        return (read_release if (path / "SHA256SUMS").exists() else read_folder)(path), Evidence()
+    if path.exists():
+        return read_json(path), Evidence()
+    with _study(target, study) as opened:
+        return read_revision(opened, target), study_evidence(opened)
+
+
+def _study(target: str, study: Path) -> Study:
+    from newtest.errors import UsageError
+    from newtest.study import Study
+
+    if not (study / "study.sqlite").exists():
+        raise UsageError(
+            f"{target}: no such file or folder, and {study.resolve()} is no study to have a revision of it"
+        )
+    return Study(study)
+
+
+def _print(found: SetToCheck, findings: list[Finding], errors: int) -> None:
+    rows = []
+    for finding in findings:
+        more = f", and {len(finding.items) - SHOWN} more" if len(finding.items) > SHOWN else ""
+        rows.append(
+            (finding.severity, finding.check, finding.message, ", ".join(finding.items[:SHOWN]) + more)
+        )
+    if rows:
+        print_table(["", "check", "finding", "which"], rows)
+    classes = len({member.wnid for member in found.members})
+    note(
+        f"{found.name} ({found.kind}): {len(found.members)} images, {classes} classes, {errors} kinds of defects"
+    )

@@ -1,0 +1,166 @@
+"""Checking a set before others trust it: one function a defect, each gives findings with the items' names.
+
+Errors are defects of the set; warnings are what its makers should know and decide about.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from newtest.files import sha256_of
+from newtest.release.evidence import Evidence
+from newtest.release.licenses import allows_redistribution
+from newtest.release.sets import SetToCheck
+
+__all__ = ["Finding", "check_set"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``items`` are the names of all images, pairs (``a ~ b``), classes or files concerned."""
+
+    check: str
+    severity: Literal["error", "warning"]
+    message: str
+    items: tuple[str, ...]
+
+
+def check_set(found: SetToCheck, evidence: Evidence, *, min_votes: int = 10) -> list[Finding]:
+    """All findings that need no decoding, in the order of the checks (``close_bytes`` in copies.py looks at pixels)."""
+    checks: tuple[Callable[[], Iterator[Finding]], ...] = (
+        lambda: _balance(found),
+        lambda: _twice(found),
+        lambda: _blocked(found, evidence),
+        lambda: _near_duplicates(found, evidence),
+        lambda: _bytes(found),
+        lambda: _folder_names(found),
+        lambda: _class_names(found),
+        lambda: _licenses(found),
+        lambda: _votes(found, min_votes),
+    )
+    return [finding for check in checks for finding in check()]
+
+
+def _error(check: str, items: Iterable[str], message: str) -> Iterator[Finding]:
+    if items := tuple(items):
+        yield Finding(check, "error", message.format(n=len(items)), items)
+
+
+def _warning(check: str, items: Iterable[str], message: str) -> Iterator[Finding]:
+    if items := tuple(items):
+        yield Finding(check, "warning", message.format(n=len(items)), items)
+
+
+def _balance(found: SetToCheck) -> Iterator[Finding]:
+    """Classes whose number of images is not the commonest one, empty folders among them."""
+    sizes = Counter(member.wnid for member in found.members)
+    usual = Counter(sizes.values()).most_common(1)[0][0]
+    odd = [f"{wnid} ({sizes[wnid]})" for wnid in sorted({*sizes, *found.folders}) if sizes[wnid] != usual]
+    yield from _error("balance", odd, f"classes that do not hold {usual} images like the others: {{n}}")
+
+
+def _twice(found: SetToCheck) -> Iterator[Finding]:
+    pairs = Counter((member.image_id, member.wnid) for member in found.members)
+    again = [f"{image_id} in {wnid}" for (image_id, wnid), number in sorted(pairs.items()) if number > 1]
+    yield from _error("ids twice", again, "images that are there more than once in a class: {n}")
+    classes: dict[str, set[str]] = defaultdict(set)
+    for member in found.members:
+        classes[member.image_id].add(member.wnid)
+    shared = [
+        f"{key} in {', '.join(sorted(wnids))}" for key, wnids in sorted(classes.items()) if len(wnids) > 1
+    ]
+    yield from _error(
+        "ids twice", shared, "images in several classes, where a model can get one label right: {n}"
+    )
+
+
+def _blocked(found: SetToCheck, evidence: Evidence) -> Iterator[Finding]:
+    blocked = [
+        f"{member.image_id} ({reason})"
+        for member in found.members
+        if (
+            reason := evidence.blocked.get((member.image_id, None))
+            or evidence.blocked.get((member.image_id, member.wnid))
+        )
+    ]
+    yield from _error("blocked", sorted(blocked), "blocked members: {n}")
+
+
+def _near_duplicates(found: SetToCheck, evidence: Evidence) -> Iterator[Finding]:
+    members = {member.image_id for member in found.members}
+    originals = evidence.reference.keys() - members
+    pairs = sorted(evidence.pairs)
+    inside = [f"{a} ~ {b}" for a, b in pairs if a in members and b in members]
+    yield from _error("near-duplicates", inside, "known pairs of near-duplicates inside the set: {n}")
+    across = [
+        f"{a} ~ {b}" if a in members else f"{b} ~ {a}" for a, b in pairs if (a in members) != (b in members)
+    ]
+    touching = [pair for pair in across if pair.split(" ~ ")[1] in originals]
+    yield from _error("near-duplicates", touching, "known near-duplicates of reference images: {n}")
+    same = sorted(members & evidence.reference.keys())
+    yield from _error("near-duplicates", same, "members that are images of the reference set itself: {n}")
+
+
+def _bytes(found: SetToCheck) -> Iterator[Finding]:
+    """Bytes against the set's own hashes, and files that the hashes do not cover."""
+    expected = dict(found.sums or {})
+    if found.sums is None:
+        expected = {member.file: member.sha256 for member in found.members if member.file and member.sha256}
+    changed = []
+    for file, sha256 in sorted(expected.items()):
+        try:
+            if sha256_of(file) != sha256:
+                changed.append(str(file))
+        except OSError:
+            changed.append(f"{file} (missing)")
+    yield from _error("bytes", changed, "files that are not what their hashes say: {n}")
+    unlisted = [member.image_id for member in found.members if member.file and member.file not in expected]
+    if found.sums is not None:
+        yield from _error("bytes", unlisted, "images without a line in SHA256SUMS: {n}")
+        other = [m.image_id for m in found.members if m.file and expected.get(m.file, m.sha256) != m.sha256]
+        yield from _error("bytes", other, "images whose hash in the manifest is not that of SHA256SUMS: {n}")
+    yield from _warning("bytes", map(str, found.extra_files), "files that do not belong to the release: {n}")
+    if found.kind == "revision":
+        absent = [member.image_id for member in found.members if member.sha256 is None]
+        yield from _error("bytes", absent, "members without bytes (run newtest fetch): {n}")
+
+
+def _folder_names(found: SetToCheck) -> Iterator[Finding]:
+    """ImageNetV2's folders "0".."999", sorted as strings, gave thousands of users wrong labels."""
+    numbers = [name for name in found.folders if name.isascii() and name.isdigit()]
+    if len(numbers) == len(found.folders) and sorted(numbers) != sorted(numbers, key=int):
+        misplaced = [a for a, b in zip(sorted(numbers), sorted(numbers, key=int), strict=True) if a != b]
+        message = "class folders that loaders sort as text and not as numbers, which gives wrong labels: {n}"
+        yield from _error("folder names", misplaced, message + "; pad with zeros, or name them by wnid")
+
+
+def _class_names(found: SetToCheck) -> Iterator[Finding]:
+    same: dict[str, list[str]] = defaultdict(list)
+    for wnid, name in sorted(found.names.items()):
+        same[name.casefold()].append(wnid)
+    equal = [f"{name}: {', '.join(wnids)}" for name, wnids in sorted(same.items()) if len(wnids) > 1]
+    yield from _warning(
+        "class names", equal, "names that stand for several classes (tell them apart in prompts): {n}"
+    )
+
+
+def _licenses(found: SetToCheck) -> Iterator[Finding]:
+    if not found.tells_licenses:
+        return
+    allowed = {member.image_id: allows_redistribution(member.license) for member in found.members}
+    forbidden = [key for key, may in sorted(allowed.items()) if may is False]
+    yield from _error("licences", forbidden, "images whose licence forbids redistribution: {n}")
+    unknown = [key for key, may in sorted(allowed.items()) if may is None]
+    yield from _warning("licences", unknown, "images without a licence that newtest knows: {n}")
+
+
+def _votes(found: SetToCheck, min_votes: int) -> Iterator[Finding]:
+    few = [
+        f"{member.image_id} ({member.num_shown})"
+        for member in found.members
+        if member.num_shown is not None and member.num_shown < min_votes
+    ]
+    yield from _error("votes", few, f"members with fewer than {min_votes} votes: {{n}}")

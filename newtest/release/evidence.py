@@ -1,0 +1,107 @@
+"""What a set is checked against: blocked images, known near-duplicates, reference sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from newtest.catalog.duplicates import latest_verdicts
+from newtest.catalog.references import reference_ids
+from newtest.catalog.revisions import blocked_pairs
+from newtest.errors import UsageError
+from newtest.reference import Member, members_of_folder, members_of_table
+from newtest.study import Study
+
+__all__ = ["Evidence", "read_blocked", "read_near_duplicates", "read_reference", "study_evidence"]
+
+Pairs = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``blocked``: (id, wnid or None for all classes) -> reason; ``pairs``: near-duplicates, the smaller id first;
+    ``reference``: ids of the original set, with files where their bytes are at hand."""
+
+    blocked: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
+    pairs: Pairs = frozenset()
+    reference: Mapping[str, Path | None] = field(default_factory=dict)
+
+
+def read_blocked(path: Path) -> dict[tuple[str, str | None], str]:
+    """JSON (id -> reason, or a list of ids), a CSV with image_id (and reason, wnid), or a text of one id a line."""
+    if path.suffix.lower() == ".json":
+        document = _json(path)
+        if isinstance(document, dict):
+            return {(str(key), None): str(reason) for key, reason in document.items()}
+        return {(str(key), None): "blocked" for key in document}
+    if path.suffix.lower() == ".csv":
+        return {
+            (row["image_id"], row.get("wnid") or None): row.get("reason") or "blocked"
+            for row in _csv(path, "image_id")
+        }
+    return {(line.strip(), None): "blocked" for line in _text(path).splitlines() if line.strip()}
+
+
+def read_near_duplicates(path: Path) -> Pairs:
+    """JSON (id -> list of ids, as ImageNetV2's near_duplicates.json) or a CSV with image_a and image_b."""
+    if path.suffix.lower() == ".json":
+        document = _json(path)
+        if not isinstance(document, dict):
+            raise UsageError(f"{path}: wanted is an object, id -> list of ids")
+        found = [(str(a), str(b)) for a, others in document.items() for b in others]
+    else:
+        found = [(row["image_a"], row["image_b"]) for row in _csv(path, "image_a", "image_b")]
+    return frozenset((min(pair), max(pair)) for pair in found if pair[0] != pair[1])
+
+
+def read_reference(path: Path) -> dict[str, Path | None]:
+    """The ids of an original set: an ImageFolder, a table, or one of ImageNetV2's dataset files."""
+    members: list[Member] = members_of_folder(path) if path.is_dir() else members_of_table(path)
+    return {member.image_id: _local(member.url) for member in members}
+
+
+def study_evidence(study: Study) -> Evidence:
+    """What a study knows: what is blocked, the pairs judged duplicates, its reference sets."""
+    verdicts = latest_verdicts(study.catalog)
+    judged = verdicts[verdicts["duplicate"]]
+    return Evidence(
+        blocked=dict.fromkeys(blocked_pairs(study.catalog), "blocked in the study"),
+        pairs=frozenset(zip(judged["image_a"], judged["image_b"], strict=True)),
+        reference={
+            image_id: study.image_path(sha256) if sha256 else None
+            for image_id, sha256 in reference_ids(study.catalog)
+        },
+    )
+
+
+def _local(url: str | None) -> Path | None:
+    from urllib.parse import unquote, urlsplit
+
+    return Path(unquote(urlsplit(url).path)) if url and url.startswith("file:") else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(_text(path))
+    except ValueError as error:
+        raise UsageError(f"{path}: not JSON ({error})") from error
+
+
+def _csv(path: Path, *columns: str) -> list[dict[str, str]]:
+    import csv
+
+    reader = csv.DictReader(_text(path).splitlines())
+    for column in columns:
+        if column not in (reader.fieldnames or ()):
+            raise UsageError(f"{path}: the column {column!r} is missing")
+    return list(reader)

@@ -1,0 +1,154 @@
+"""Reading sets that may need checking: our releases, ImageFolder trees, ImageNetV2's JSON, revisions of a study."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from newtest.catalog.classes import class_of
+from newtest.catalog.releases import member_rows
+from newtest.catalog.revisions import find, names
+from newtest.classes import classes_of
+from newtest.errors import ClassError, ReleaseError, UsageError
+from newtest.reference import SUFFIXES
+from newtest.study import Study
+
+__all__ = ["SetMember", "SetToCheck", "read_folder", "read_json", "read_release", "read_revision"]
+
+
+@dataclass(frozen=True)
+class SetMember:
+    """One image in one class; what the set does not tell is None."""
+
+    image_id: str
+    wnid: str
+    file: Path | None = None
+    sha256: str | None = None
+    license: str | None = None
+    num_shown: int | None = None
+
+
+@dataclass(frozen=True)
+class SetToCheck:
+    """``folders``: class folders in the set's own naming; ``names``: wnid -> class name; ``sums``: path -> sha256."""
+
+    name: str
+    kind: str
+    members: Sequence[SetMember]
+    folders: Sequence[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    sums: Mapping[Path, str] | None = None
+    extra_files: Sequence[Path] = ()
+    tells_licenses: bool = False
+
+
+def read_release(folder: Path) -> SetToCheck:
+    """A folder that ``newtest release`` wrote. Raises ReleaseError when a part of it cannot be read."""
+    import pandas as pd
+
+    try:
+        manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
+        classes = pd.read_csv(folder / "classes.csv", dtype=str, keep_default_na=False)
+        lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        pairs = list(zip(manifest["file"], manifest["num_shown"], strict=True))
+    except (OSError, ValueError, KeyError) as error:
+        raise ReleaseError(f"{folder}: not a whole release of newtest ({error})") from error
+    sums = {folder / line[66:]: line[:64] for line in lines if len(line) > 66}
+    present = {file for file in folder.rglob("*") if file.is_file()} - {folder / "SHA256SUMS"}
+    wnids = sorted(set(manifest["wnid"]))
+    return SetToCheck(
+        name=str(folder),
+        kind="release",
+        members=[
+            SetMember(image_id, wnid, _inside(folder, file), sha256, license_ or None, int(shown))
+            for image_id, wnid, sha256, license_, (file, shown) in zip(
+                *(manifest[name] for name in ("image_id", "wnid", "sha256", "license")), pairs, strict=True
+            )
+        ],
+        folders=wnids,
+        names=dict(zip(classes["wnid"], classes["name"], strict=True)),
+        sums=sums,
+        extra_files=sorted(present - set(sums)),
+        tells_licenses=True,
+    )
+
+
+def read_folder(folder: Path) -> SetToCheck:
+    """An ImageFolder tree. An image's id is its file name (without suffix where that is 40 hex digits, as ImageNetV2's
+    are), or ``FOLDER/NAME`` where names occur in several folders."""
+    kinds = sorted(kind for kind in folder.iterdir() if kind.is_dir() and not kind.name.startswith("."))
+    files = [
+        file
+        for kind in kinds
+        for file in sorted(kind.iterdir())
+        if file.is_file() and file.suffix.lower() in SUFFIXES
+    ]
+    if not files:
+        raise UsageError(f"{folder}: neither a release nor an ImageFolder: no images in its folders")
+    once = max(Counter(file.name for file in files).values()) == 1
+    members = [
+        SetMember(_published_id(file) if once else f"{file.parent.name}/{file.name}", file.parent.name, file)
+        for file in files
+    ]
+    folders = [kind.name for kind in kinds]
+    return SetToCheck(str(folder), "folder", members, folders, _wordnet_names(folders))
+
+
+def read_json(path: Path) -> SetToCheck:
+    """One of ImageNetV2's dataset files: ids and wnids alone."""
+    try:
+        pairs = [(str(name), str(wnid)) for name, wnid in json.loads(path.read_text())["image_filenames"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path}: not one of ImageNetV2's dataset files (image_filenames): {error}"
+        ) from error
+    wnids = sorted({wnid for _, wnid in pairs})
+    return SetToCheck(str(path), "json", [SetMember(*pair) for pair in pairs], names=_wordnet_names(wnids))
+
+
+def read_revision(study: Study, name: str) -> SetToCheck:
+    """A revision of a study, before it is released. Raises UsageError when there is none of this name."""
+    if find(study.catalog, name) is None:
+        known = ", ".join(names(study.catalog)) or "none"
+        raise UsageError(f"{name!r} is neither a path nor a revision of {study.root}; its revisions: {known}")
+    rows = member_rows(study.catalog, name)
+    classes = {wnid: class_of(study.catalog, wnid) for wnid in sorted({row.wnid for row in rows})}
+    return SetToCheck(
+        name=name,
+        kind="revision",
+        members=[
+            SetMember(
+                row.image_id,
+                row.wnid,
+                study.image_path(row.sha256) if row.sha256 else None,
+                row.sha256,
+                row.license,
+                row.num_shown,
+            )
+            for row in rows
+        ],
+        folders=list(classes),
+        names={wnid: cls.name for wnid, cls in classes.items() if cls is not None},
+        tells_licenses=True,
+    )
+
+
+def _wordnet_names(wnids: Sequence[str]) -> dict[str, str]:
+    """Class names from WordNet; none where the ids are not WordNet's, or it is not installed."""
+    try:
+        return {cls.wnid: cls.name for cls in classes_of(wnids)}
+    except (ClassError, UsageError):
+        return {}
+
+
+def _published_id(file: Path) -> str:
+    stem = file.stem
+    return stem if len(stem) == 40 and all(c in "0123456789abcdef" for c in stem) else file.name
+
+
+def _inside(folder: Path, file: str) -> Path | None:
+    """The image's own file; None when it lies inside a tar or Parquet file."""
+    return folder / file if file.startswith("images/") and ".." not in Path(file).parts else None

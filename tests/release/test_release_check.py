@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from release_study import drawn_study
+from servers.images import made_photo
+
+from newtest.errors import UsageError
+from newtest.release import build_release
+from newtest.release.check import Finding, check_set
+from newtest.release.copies import check_copies
+from newtest.release.evidence import (
+    Evidence,
+    read_blocked,
+    read_near_duplicates,
+    read_reference,
+    study_evidence,
+)
+from newtest.release.sets import read_folder, read_json, read_release, read_revision
+
+MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
+
+
+def items(findings: list[Finding], check: str, severity: str = "error") -> list[str]:
+    return [item for f in findings if (f.check, f.severity) == (check, severity) for item in f.items]
+
+
+def test_the_published_set_has_the_defects_that_are_known(data: Path) -> None:
+    """FACTS.md, section 3: one blocked member, two pairs inside, one member next to a validation image."""
+    v2 = data / "imagenetv2"
+    evidence = Evidence(
+        read_blocked(v2 / "metadata" / "candidate_blacklist.json"),
+        read_near_duplicates(v2 / "metadata" / "near_duplicates.json"),
+        read_reference(v2 / "datasets" / "imagenet-validation-original.json"),
+    )
+    findings = check_set(read_json(v2 / "datasets" / "imagenetv2-b-33.json"), evidence)
+    errors = {f.check: f.items for f in findings if f.severity == "error"}
+    assert set(errors) == {"blocked", "near-duplicates"}
+    assert [item.split()[0] for item in errors["blocked"]] == ["2c7af50194e611dd6a445bc20004417b4ea3b865"]
+    assert items(findings, "near-duplicates") == [
+        "0cf73b97b86415673e59550d200d3479f5640d04 ~ 8188a2e9367cf6fb8e73ce000de1fa0a0ac3efc3",
+        "15309fc974129bee83757c7a8e32189672d6c67b ~ fafb2fcef80ff93bc881808ecf5bfd2b39479121",
+        "dfc2eea7c7e0d6bdb3e300f959ece20c37ad4bf7 ~ ILSVRC2012_val_00034218.JPEG",
+    ]
+
+
+def test_a_release_of_ours_passes_but_for_its_licences_and_the_image_in_two_classes(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out")
+    found = read_release(tmp_path / "out")
+    findings = check_set(found, Evidence())
+    assert items(findings, "licences") == ["i002"]
+    assert items(findings, "ids twice") == ["i000 in apple, pear"]
+    assert items(findings, "balance") == ["pear (4)"]
+    assert {f.check for f in findings if f.severity == "error"} == {"licences", "ids twice", "balance"}
+
+
+def test_changed_missing_and_added_files_of_a_release_are_found(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out")
+    images = tmp_path / "out" / "images"
+    (images / "apple" / "i001.jpg").chmod(0o644)
+    (images / "apple" / "i001.jpg").write_bytes(made_photo(77))
+    (images / "pear" / "i004.jpg").unlink()
+    (images / "pear" / "more.jpg").write_bytes(b"x")
+    findings = check_set(read_release(tmp_path / "out"), Evidence())
+    assert items(findings, "bytes") == [
+        str(images / "apple" / "i001.jpg"),
+        f"{images / 'pear' / 'i004.jpg'} (missing)",
+    ]
+    assert items(findings, "bytes", "warning") == [str(images / "pear" / "more.jpg")]
+
+
+def test_a_revision_is_checked_against_what_its_study_knows(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        study.catalog.execute(
+            "INSERT INTO blocks (image_id, wnid, blocked, reason, reviewer, given_at)"
+            " VALUES ('i004', 'pear', 1, 'a drawing', 'me', '2026-01-01')"
+        )
+        study.catalog.execute(
+            "INSERT INTO verdicts (image_a, image_b, duplicate, reviewer, given_at)"
+            " VALUES ('i001', 'i003', 1, 'me', '2026-01-01')"
+        )
+        findings = check_set(read_revision(study, "a-0"), study_evidence(study), min_votes=11)
+        assert items(findings, "blocked") == ["i004 (blocked in the study)"]
+        assert items(findings, "near-duplicates") == ["i001 ~ i003"]
+        assert len(items(findings, "votes")) == 7
+        with pytest.raises(UsageError, match="neither a path nor a revision"):
+            read_revision(study, "b-9")
+
+
+def photo_tree(root: Path, data: Path, folders: list[str]) -> Path:
+    photos = sorted((data / "images").iterdir())
+    for number, folder in enumerate(folders):
+        (root / folder).mkdir(parents=True)
+        for offset in (0, 1):
+            source = photos[2 * number + offset]
+            shutil.copy(source, root / folder / source.name)
+    return root
+
+
+def test_numbered_folders_that_sort_wrongly_are_an_error(tmp_path: Path, data: Path) -> None:
+    bad = read_folder(photo_tree(tmp_path / "bad", data, ["0", "1", "2", "10"]))
+    assert items(check_set(bad, Evidence()), "folder names") == ["10", "2"]
+    padded = read_folder(photo_tree(tmp_path / "good", data, ["00", "01", "02", "10"]))
+    assert check_set(padded, Evidence()) == []
+
+
+def test_copies_are_found_in_the_pixels_inside_and_across(tmp_path: Path, data: Path) -> None:
+    tree = photo_tree(tmp_path / "tree", data, ["a", "b"])
+    (first, second), (third, fourth) = (sorted((tree / name).iterdir()) for name in "ab")
+    shutil.copy(first, tree / "b" / "again.JPEG")
+    with PIL.Image.open(second) as image:
+        (tmp_path / "val" / "a").mkdir(parents=True)
+        image.resize((image.width * 7 // 10, image.height * 7 // 10)).save(
+            tmp_path / "val" / "a" / "val_1.JPEG"
+        )
+    shutil.copy(third, tmp_path / "val" / "a" / "val_2.JPEG")
+    (tree / "b" / fourth.name).write_bytes(b"not an image")
+    findings = check_copies(read_folder(tree), Evidence(reference=read_reference(tmp_path / "val")))
+    assert [item.split(" ")[0] for item in items(findings, "bytes")] == [fourth.name]
+    assert items(findings, "copies") == [f"again.JPEG ~ {first.name}", f"{third.name} ~ val_2.JPEG"]
+    assert items(findings, "copies", "warning") == [f"{second.name} ~ val_1.JPEG"]
+
+
+def test_lists_are_read_in_each_of_their_forms(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("x\n\ny\n")
+    (tmp_path / "b.csv").write_text("image_id,wnid,reason\nx,apple,drawn\n")
+    (tmp_path / "n.csv").write_text("image_a,image_b\nb,a\n")
+    (tmp_path / "n.json").write_text(json.dumps({"a": ["b", "a"], "b": ["a"]}))
+    assert set(read_blocked(tmp_path / "b.txt")) == {("x", None), ("y", None)}
+    assert read_blocked(tmp_path / "b.csv") == {("x", "apple"): "drawn"}
+    assert (
+        read_near_duplicates(tmp_path / "n.csv") == read_near_duplicates(tmp_path / "n.json") == {("a", "b")}
+    )
+    with pytest.raises(UsageError, match="column 'image_a' is missing"):
+        read_near_duplicates(tmp_path / "b.csv")
+
+
+def test_the_command_says_which_and_fails(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.linear_gradient("L").save(buffer, "PNG")
+    for name in ("0", "1", "10"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    (tmp_path / "set" / "0" / "a.png").write_bytes(buffer.getvalue())
+    done = subprocess.run([*MAIN, "check", str(tmp_path / "set"), "--json"], capture_output=True, text=True)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert [(f["check"], f["items"]) for f in report["findings"]] == [("balance", ["1 (0)", "10 (0)"])]
+    wrong = subprocess.run([*MAIN, "check", str(tmp_path / "no-such")], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "no such file or folder" in wrong.stderr

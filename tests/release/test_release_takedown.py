@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from release_study import drawn_study
+
+from newtest.catalog.files import file_of, wanted
+from newtest.catalog.revisions import blocked_pairs
+from newtest.errors import ReleaseError, UsageError
+from newtest.fetch import fetch_missing
+from newtest.release import build_release
+from newtest.takedown import takedown
+
+MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
+
+
+def test_an_image_leaves_the_study_for_good_and_the_reason_stays(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out")
+        file = file_of(study.catalog, "i004")
+        assert file is not None and file.sha256 is not None
+        study.catalog.execute(  # the same photo under another id
+            "INSERT INTO images (image_id, source, source_id) VALUES ('twin', 'flickr', '9')"
+        )
+        study.catalog.execute(
+            "INSERT INTO files SELECT 'twin', state, sha256, num_bytes, format, width, height, kind, reason, attempts,"
+            " fetched_at FROM files WHERE image_id = 'i004'"
+        )
+        done = takedown(study, file.sha256, reason="the owner asked", by="me")
+        assert done.image_ids == ("i004", "twin")
+        assert (done.revisions, done.releases) == (("a-0",), (str(tmp_path / "out"),))
+        assert not study.image_path(file.sha256).exists() and not study.thumbnail_path(file.sha256).exists()
+        assert {("i004", None), ("twin", None)} <= blocked_pairs(study.catalog)
+        row = study.catalog.execute("SELECT url, title, owner FROM images WHERE image_id = 'i004'").fetchone()
+        assert tuple(row) == (None, None, None)
+        reason = study.catalog.execute("SELECT reason FROM blocks WHERE image_id = 'i004'").fetchone()[0]
+        assert reason == "taken down: the owner asked"
+        assert wanted(study.catalog, 99) == [] and fetch_missing(study).fetched == 0, (
+            "it is never fetched again"
+        )
+        assert takedown(study, "i004", reason="again", by="me").files_removed == 0
+        with pytest.raises(ReleaseError, match="i004"):
+            build_release(study, "a-0", tmp_path / "second")
+        with pytest.raises(UsageError, match="no image 'nobody'"):
+            takedown(study, "nobody", reason="", by="me")
+
+
+def test_the_command_names_the_releases_to_withdraw(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out")
+    command = [*MAIN, "takedown", "i001", "--reason", "asked", "--json", "--study", str(tmp_path / "study")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["releases"] == [str(tmp_path / "out")]
