@@ -95,6 +95,7 @@ class _ClassStage:
         plan = source.plan(cls, queries_of(cls, config.options))
         self._queries = {fingerprint(source.name, query): query for query in plan.queries}
         self._new = dict.fromkeys(self._queries, 0)
+        self._taken = dict.fromkeys(self._queries, 0)  # of each search, by this run: more only ever follows
         self._errors: dict[str, str] = {}
         self._pages: dict[str, Iterator[Page]] = {}
         self.unavailable = False
@@ -135,7 +136,9 @@ class _ClassStage:
         more = [searches.search_of(self._catalog, search).state == "open" for search in ids]
         shared: Share = share(self._quota, found, more)
         for search_id, image_ids in zip(ids, shared.taken, strict=True):
-            new = searches.take(self._catalog, search_id, self._cls.wnid, image_ids)
+            fresh = image_ids[self._taken[search_id] :]
+            new = searches.take(self._catalog, search_id, self._cls.wnid, fresh)
+            self._taken[search_id] += len(fresh)
             self._new[search_id] += new
             self._listener.advance(new)
         return None if shared.wanted is None else ids[shared.wanted]

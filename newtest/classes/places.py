@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import sys
@@ -88,4 +90,6 @@ def _nltk_download() -> bool:
     import nltk
 
     print("WordNet 3.0 is not on this machine; downloading it with NLTK", file=sys.stderr)
-    return bool(nltk.download("wordnet", quiet=True, raise_on_error=False))
+    said = io.StringIO()  # NLTK prints its errors even when told to be quiet; ours says what to do
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        return bool(nltk.download("wordnet", quiet=True))

@@ -179,14 +179,14 @@ def collect(
             listener = Listener(note, lambda number: bar.advance(task, number))
             found = run(opened, opened_source, chosen, CollectConfig(max_images, options), listener)
         if not no_fetch:
-            fetched = _fetch(opened, allow_private=allow_private)
+            fetched = _fetch(opened, allow_private=allow_private, as_json=json)
             found = count(opened, found)
     _report(found, as_json=json)
     if not fetched or any(entry.error for entry in found):
         raise typer.Exit(1)
 
 
-def _fetch(study: Study, *, allow_private: bool) -> bool:
+def _fetch(study: Study, *, allow_private: bool, as_json: bool) -> bool:
     """Download what is missing; whether all of it came."""
     from newtest.catalog.files import wanted
     from newtest.cli.fetch import report
@@ -196,7 +196,8 @@ def _fetch(study: Study, *, allow_private: bool) -> bool:
     with progress() as bar:
         task = bar.add_task("fetch", total=len(wanted(study.catalog, config.max_attempts)))
         summary = fetch_missing(study, config, advance=lambda number: bar.advance(task, number))
-    report(summary)
+    if not as_json:
+        report(summary)
     return not (summary.failed or summary.gone)
 
 

@@ -14,7 +14,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Allowance", "state_folder"]
+from newtest.errors import SourceUnavailable
+
+__all__ = ["LONGEST_WAIT", "Allowance", "state_folder"]
+
+LONGEST_WAIT = 3700.0
+"""Seconds that are still waited for: a little more than an hour, the time over which Flickr counts."""
 
 
 def state_folder() -> Path:
@@ -33,10 +38,18 @@ class Allowance:
         self._path = (folder or state_folder()) / name
 
     def take(self, say: Callable[[str], None] | None = None) -> None:
-        """Count one call, before it is made; waits until it is allowed, and says so first."""
+        """Count one call, before it is made; waits until it is allowed, and says so first.
+
+        Raises SourceUnavailable instead of waiting for more than about an hour.
+        """
         while (wait := self._try()) > 0:
+            used_up = f"{self._limit} calls in {self._seconds:.0f} s are used up"
+            if wait > LONGEST_WAIT:
+                raise SourceUnavailable(
+                    f"{used_up}; what was collected is kept, run the same command again in {wait / 3600:.1f} hours"
+                )
             if say is not None and wait >= 1:
-                say(f"{self._limit} calls in {self._seconds:.0f} s are used up; going on in {wait:.0f} s")
+                say(f"{used_up}; going on in {wait:.0f} s")
             time.sleep(wait)
 
     def _try(self) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from newtest.errors import SourceUnavailable
+from newtest.sources.allowance import LONGEST_WAIT
 
 __all__ = ["Busy", "Patience", "patiently", "retry_after"]
 
@@ -29,7 +30,7 @@ class Patience:
 
     tries: int = 4
     first_wait: float = 1.0
-    longest_wait: float = 3700.0
+    longest_wait: float = LONGEST_WAIT
 
 
 def patiently(ask: Callable[[], T], patience: Patience, name: str, say: Callable[[str], None]) -> T:

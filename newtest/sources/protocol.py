@@ -13,9 +13,10 @@ from typing import Protocol
 from newtest.records import Class, Image, Query
 from newtest.sources.licenses import is_licensed
 
-__all__ = ["Page", "Plan", "Source", "images_of", "matches", "pages_of", "unfiltered"]
+__all__ = ["LOCAL_PAGE", "Page", "Plan", "Source", "images_of", "matches", "only", "pages_of", "unfiltered"]
 
 LOCAL_PAGE = 500
+"""Images a page, of sources that are at hand."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from newtest.errors import ConfigError, SourceError, UsageError
+from newtest.errors import ConfigError, SourceError, SourceUnavailable, UsageError
 from newtest.records import Class, Image, Query
 from newtest.sources import checked_licenses, images_of, open_source
 from newtest.sources.allowance import Allowance
@@ -208,6 +208,10 @@ def test_the_allowance_survives_its_process_and_a_torn_file(
     assert waits == [50.0]
     assert said == ["2 calls in 60 s are used up; going on in 50 s"]
     Allowance("other", 2, 60, tmp_path).take()
+    assert waits == [50.0]
+    Allowance("daily", 1, 86400, tmp_path).take()
+    with pytest.raises(SourceUnavailable, match=r"1 calls in 86400 s are used up.*again in 24\.0 hours"):
+        Allowance("daily", 1, 86400, tmp_path).take()
     assert waits == [50.0]
 
 
