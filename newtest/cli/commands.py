@@ -9,6 +9,7 @@ from newtest.cli import (
     check,
     collect,
     dedup,
+    demo,
     evaluate,
     fetch,
     filter_pool,
@@ -29,6 +30,7 @@ __all__ = ["attach"]
 def attach(app: typer.Typer) -> None:
     """Hang every command on the application. Modules of commands import only typer at their top."""
     # The tour
+    app.command("demo")(demo.demo)
     # Collect
     app.command("classes")(collect.classes)
     app.command("collect")(collect.collect)

@@ -13,6 +13,7 @@ err. Nothing here is drawn by hand or made up: all pictures are the scans themse
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -24,8 +25,19 @@ from PIL import Image
 
 from newtest.draws import generator
 from newtest.errors import MissingExtra
+from newtest.files import write_atomic
+from newtest.records import image_id_of
 
-__all__ = ["Digits", "deal", "load", "tendencies", "write_class_folders", "write_classes"]
+__all__ = [
+    "Deal",
+    "Digits",
+    "deal",
+    "difficulty",
+    "load",
+    "tendencies",
+    "write_class_folders",
+    "write_classes",
+]
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NEIGHBOURS = 5
@@ -43,14 +55,6 @@ class Digits:
     digit: npt.NDArray[np.int64]
     ambiguity: npt.NDArray[np.float64]
 
-    @staticmethod
-    def image_id(index: int) -> str:
-        return f"scan-{index:04d}"
-
-    @staticmethod
-    def index_of(image_id: str) -> int:
-        return int(image_id.rpartition("-")[2])
-
     def png(self, index: int) -> bytes:
         """The scan as a PNG file, dark ink on white."""
         levels = (255 - self.pixels[index].reshape(8, 8) * (255 / 16)).round().astype(np.uint8)
@@ -61,10 +65,11 @@ class Digits:
 
 @dataclass(frozen=True)
 class Deal:
-    """Three heaps of scan indices; ``pool`` is a table with columns index and digit (under which it was found)."""
+    """Three heaps: ``train`` are scan indices; ``original`` and ``pool`` are tables with the columns index and digit,
+    the digit under which the scan is filed."""
 
     train: npt.NDArray[np.int64]
-    original: npt.NDArray[np.int64]
+    original: pd.DataFrame
     pool: pd.DataFrame
 
 
@@ -108,13 +113,17 @@ def deal(digits: Digits, *, seed: int, num_train: int = 60, num_original: int = 
     draw = generator(seed, "demo", "misfiled")
     wrong = pool.iloc[np.sort(draw.choice(len(pool), size=round(MISFILED * len(pool)), replace=False))]
     shift = draw.integers(1, 10, size=len(wrong))
-    misfiled = pd.DataFrame({"index": wrong["index"].to_numpy(), "digit": (wrong["digit"].to_numpy() + shift) % 10})
+    misfiled = pd.DataFrame(
+        {"index": wrong["index"].to_numpy(), "digit": (wrong["digit"].to_numpy() + shift) % 10}
+    )
     pool = pd.concat([pool, misfiled], ignore_index=True).sort_values(["digit", "index"], ignore_index=True)
-    return Deal(np.sort(np.concatenate(train)), np.sort(np.concatenate(original)), pool)
+    originals = np.sort(np.concatenate(original))
+    filed = pd.DataFrame({"index": originals, "digit": digits.digit[originals]})
+    return Deal(np.sort(np.concatenate(train)), filed, pool)
 
 
 def tendencies(digits: Digits, pairs: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """How likely a simulated annotator is to tick each pair (columns index, digit): in [0, 1].
+    """How likely a simulated annotator is to see the digit in each pair (columns index, digit): in [0, 1].
 
     A logistic curve of the ambiguity: a clear scan of the digit is ticked nearly always, one that is as near to
     other digits as to its own (ambiguity 1/2) half the time, a clear scan of another digit hardly ever.
@@ -122,24 +131,44 @@ def tendencies(digits: Digits, pairs: pd.DataFrame) -> npt.NDArray[np.float64]:
     index = pairs["index"].to_numpy()
     right = digits.digit[index] == pairs["digit"].to_numpy()
     doubt = 1 / (1 + np.exp(STEEPNESS * (0.5 - digits.ambiguity[index])))
-    return np.where(right, 1 - doubt, 0.5 * doubt).clip(0.02, 0.98)
+    return np.where(right, 1 - doubt, 0.5 * doubt)
+
+
+def difficulty(digits: Digits, dealt: Deal) -> pd.DataFrame:
+    """The tendencies as ``simulate_votes`` takes them: image_id (as the study names them), wnid, probability."""
+    frames = []
+    for pairs, is_pool in ((dealt.original, False), (dealt.pool, True)):
+        names = [
+            image_id_of("folder", hashlib.sha256(digits.png(index)).hexdigest())
+            if is_pool
+            else file_name(index)
+            for index in pairs["index"]
+        ]
+        wnids = [NAMES[digit] for digit in pairs["digit"]]
+        frames.append(
+            pd.DataFrame({"image_id": names, "wnid": wnids, "probability": tendencies(digits, pairs)})
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def file_name(index: int) -> str:
+    """What a scan's PNG is called."""
+    return f"scan-{index:04d}.png"
 
 
 def write_class_folders(digits: Digits, pairs: pd.DataFrame, root: Path) -> None:
     """Write pairs (columns index, digit) as ``root/<class>/<image id>.png``: what an image folder looks like."""
     for index, digit in pairs[["index", "digit"]].itertuples(index=False):
         folder = root / NAMES[digit]
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{digits.image_id(index)}.png").write_bytes(digits.png(index))
+        write_atomic(folder / file_name(index), digits.png(index))
 
 
 def write_classes(path: Path) -> None:
     """The ten classes as a TOML file: digits as *images* have no synsets worth searching for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
+    write_atomic(
+        path,
         "".join(
             f'[{name}]\nlemmas = ["{name}"]\ngloss = "a handwritten digit {value}"\n\n'
             for value, name in enumerate(NAMES)
         ),
-        encoding="utf-8",
     )

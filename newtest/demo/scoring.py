@@ -17,18 +17,18 @@ __all__ = ["read_scans", "score"]
 
 
 def read_scans(files: list[Path]) -> npt.NDArray[np.float64]:
-    """PNG files of ``Digits.png`` back as (N, 64) pixels in [0, 16]."""
+    """PNG files that ``Digits.png`` made, back as (N, 64) pixels in [0, 16]."""
     step = SIDE // 8
     images = np.stack([np.asarray(Image.open(file))[step // 2 :: step, step // 2 :: step] for file in files])
     return ((255 - images.astype(np.float64)) * 16 / 255).round().reshape(len(files), 64)
 
 
-def score(classifiers: Mapping[str, tuple[str, Any]], sets: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Each classifier on each set (columns file: a path, wnid): rows model, group, set, k of n right."""
+def score(classifiers: Mapping[str, tuple[str, Any]], sets: Mapping[str, Path]) -> pd.DataFrame:
+    """Each classifier on each set, a folder with class folders somewhere in it: rows model, group, set, k of n right."""
     rows = []
-    for name, members in sets.items():
-        pixels = read_scans([Path(file) for file in members["file"]])
-        truth = members["wnid"].map(NAMES.index).to_numpy()
+    for name, folder in sets.items():
+        files = sorted(folder.rglob("*.png"))
+        pixels, truth = read_scans(files), np.array([NAMES.index(file.parent.name) for file in files])
         for model, (kind, classifier) in classifiers.items():
             right = int((classifier.predict(pixels) == truth).sum())
             rows.append({"model": model, "group": kind, "set": name, "k": right, "n": len(truth)})

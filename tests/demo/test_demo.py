@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from newtest.demo import digits
+from newtest.demo.pages import BY_HAND
+from newtest.demo.scoring import read_scans
+
+NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*NEWTEST, *arguments], capture_output=True, text=True, timeout=200, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demo") / "out"
+    ended = run("demo", "--out", str(out), "--json")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["report"] == str(out / "report.html")
+    return out
+
+
+def test_the_demo_draws_three_sets_and_says_what_is_simulated(demo: Path) -> None:
+    page = (demo / "report.html").read_text()
+    assert "SIMULATED" in page and "http://" not in page.replace("http://www.w3.org", "")
+    results = pd.read_csv(demo / "results.csv")
+    assert results["model"].nunique() == 16 and results["group"].nunique() >= 5
+    assert results.groupby("set")["n"].first().to_dict() == {
+        "original": 450,
+        "matched-frequency": 200,
+        "threshold-0.7": 200,
+        "top-images": 200,
+    }
+    for name in ("matched-frequency", "threshold-0.7", "top-images"):
+        folder = demo / "releases" / name
+        assert "SIMULATED" in (folder / "README.md").read_text()
+        checked = subprocess.run(
+            ["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, capture_output=True
+        )
+        assert checked.returncode == 0, checked.stderr
+
+
+def test_matching_beats_taking_the_top_images(demo: Path) -> None:
+    """What the demo is there to show: images that everybody selects make a set that is easier than the original."""
+    results = pd.read_csv(demo / "results.csv")
+    accuracy = (100 * results["k"] / results["n"]).groupby(results["set"]).mean()
+    gap = accuracy["original"] - accuracy
+    assert gap["top-images"] < -1 < gap["matched-frequency"] < 2
+
+
+def test_run_again_it_adds_nothing_and_changes_nothing(demo: Path) -> None:
+    before = {
+        path: path.read_bytes() for path in demo.rglob("*") if path.is_file() and "study" not in path.parts
+    }
+    ended = run("demo", "--out", str(demo))
+    assert ended.returncode == 0, ended.stderr
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_the_commands_by_hand_give_the_same_set(demo: Path, tmp_path: Path) -> None:
+    for name in ("original", "pool"):
+        shutil.copytree(demo / name, tmp_path / name)
+    for name in ("classes.toml", "difficulty.csv", "results.csv"):
+        shutil.copy(demo / name, tmp_path / name)
+    for command in BY_HAND:
+        ended = run(*shlex.split(command)[1:], cwd=tmp_path)
+        assert ended.returncode == 0, f"{command}\n{ended.stderr}"
+    columns = ["image_id", "wnid", "file", "sha256", "num_selected", "num_shown"]
+    one, two = (
+        pd.read_parquet(root / "releases" / "matched-frequency" / "manifest.parquet")[columns]
+        for root in (demo, tmp_path)
+    )
+    # Worker ids are hashed with the study's own key, the votes themselves depend on the seed alone.
+    pd.testing.assert_frame_equal(one, two)
+    assert (tmp_path / "report.html").exists()
+
+
+def test_the_scans_survive_their_png_files(tmp_path: Path) -> None:
+    scans = digits.load()
+    files = []
+    for index in (0, 7, 1796):
+        files.append(tmp_path / digits.file_name(index))
+        files[-1].write_bytes(scans.png(index))
+    np.testing.assert_array_equal(read_scans(files), scans.pixels[[0, 7, 1796]])
+
+
+def test_the_heaps_do_not_overlap_and_the_pool_is_harder() -> None:
+    scans = digits.load()
+    heaps = digits.deal(scans, seed=0)
+    train, original, pool = set(heaps.train), set(heaps.original["index"]), set(heaps.pool["index"])
+    assert not train & original and not original & pool and not train & pool
+    assert len(train | original | pool) == 1797
+    assert scans.ambiguity[sorted(pool)].mean() > scans.ambiguity[sorted(original)].mean()
+    chance = digits.tendencies(scans, heaps.pool)
+    right = scans.digit[heaps.pool["index"]] == heaps.pool["digit"]
+    assert chance[right].mean() > 0.8 > 0.2 > chance[~right].mean()
