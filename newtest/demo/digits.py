@@ -92,7 +92,8 @@ def load() -> Digits:
 
 def _mean_of_nearest(squared: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     nearest = np.partition(squared, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-    return np.sqrt(nearest.clip(0)).mean(axis=1)
+    mean: npt.NDArray[np.float64] = np.sqrt(nearest.clip(0)).mean(axis=1)
+    return mean
 
 
 def deal(digits: Digits, *, seed: int, num_train: int = 60, num_original: int = 45) -> Deal:
@@ -130,7 +131,7 @@ def tendencies(digits: Digits, pairs: pd.DataFrame) -> npt.NDArray[np.float64]:
     """
     index = pairs["index"].to_numpy()
     right = digits.digit[index] == pairs["digit"].to_numpy()
-    doubt = 1 / (1 + np.exp(STEEPNESS * (0.5 - digits.ambiguity[index])))
+    doubt: npt.NDArray[np.float64] = 1 / (1 + np.exp(STEEPNESS * (0.5 - digits.ambiguity[index])))
     return np.where(right, 1 - doubt, 0.5 * doubt)
 
 

@@ -75,16 +75,14 @@ def _gallery(name: str, rows: pd.DataFrame, folder: Path) -> Gallery:
     some = rows.iloc[
         generator(0, "demo", "gallery", name).choice(len(rows), min(SHOWN, len(rows)), replace=False)
     ]
-    return Gallery(
-        name,
-        tuple(
-            GalleryImage(
-                (folder / row.file).read_bytes(), row.wnid, row.num_selected, row.num_shown, row.image_id
-            )
-            for row in some.itertuples()
-        ),
-        note=f"{len(some)} of {len(rows)} images, drawn at random",
+    columns = zip(
+        some["file"], some["wnid"], some["num_selected"], some["num_shown"], some["image_id"], strict=True
     )
+    images = tuple(
+        GalleryImage((folder / file).read_bytes(), wnid, int(selected), int(shown), image_id)
+        for file, wnid, selected, shown, image_id in columns
+    )
+    return Gallery(name, images, note=f"{len(some)} of {len(rows)} images, drawn at random")
 
 
 def _facts(study: Study, members: Mapping[str, pd.DataFrame]) -> tuple[tuple[str, str | int | float], ...]:
@@ -102,6 +100,6 @@ def _facts(study: Study, members: Mapping[str, pd.DataFrame]) -> tuple[tuple[str
         facts.append((name, f"{len(rows)} images, mean frequency {frequency:.3f}"))
     for name in list(members)[1:]:
         reasons = exclusions_of(study.catalog, name)["reason"].value_counts().sort_index()
-        text = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in reasons.items()) or "none"
+        text = ", ".join(f"{str(reason).replace('_', ' ')} {n}" for reason, n in reasons.items()) or "none"
         facts.append((f"left out of {name}", text))
     return tuple(facts)

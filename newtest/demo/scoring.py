@@ -24,7 +24,7 @@ def read_scans(files: list[Path]) -> npt.NDArray[np.float64]:
 
 
 def score(classifiers: Mapping[str, tuple[str, Any]], sets: Mapping[str, Path]) -> pd.DataFrame:
-    """Each classifier on each set, a folder with class folders somewhere in it: rows model, group, set, k of n right."""
+    """Each classifier on each set, a folder that holds class folders: rows model, group, set, k of n right."""
     rows = []
     for name, folder in sets.items():
         files = sorted(folder.rglob("*.png"))
