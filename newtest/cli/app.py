@@ -6,17 +6,29 @@ import errno
 import os
 import sqlite3
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from newtest import __version__
 from newtest.errors import NewtestError
 
 __all__ = ["app", "main"]
 
+
+class _InOrder(typer.core.TyperGroup):
+    """Commands are listed in the order of the work; typer would put groups behind single commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        from newtest.cli.commands import COMMANDS
+
+        return [name for name, _, _ in COMMANDS if name in self.commands]
+
+
 app = typer.Typer(
     name="newtest",
+    cls=_InOrder,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

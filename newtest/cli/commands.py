@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 from newtest.cli import (
@@ -24,40 +27,42 @@ from newtest.cli import (
     votes,
 )
 
-__all__ = ["attach"]
+__all__ = ["COMMANDS", "attach"]
+
+Command = Callable[..., Any] | typer.Typer
+
+COMMANDS: tuple[tuple[str, Command, str], ...] = (
+    ("demo", demo.demo, "A test set of digits replicated from end to end, in a minute."),
+    # A test set, from keywords to a figure
+    ("classes", collect.classes, "What a wnid means, and what would be searched for."),
+    ("collect", collect.collect, "Find candidates for classes, and download them."),
+    ("fetch", fetch.fetch, "Download the images that have no bytes yet."),
+    ("reference", reference.app, "Register the original test set."),
+    ("annotate", annotate.app, "Ask people: plan HITs, serve, publish, collect, pay."),
+    ("votes", votes.app, "Import votes, simulate them, judge workers."),
+    ("frequencies", votes.frequencies, "Selection frequencies with 95 % intervals."),
+    ("dedup", dedup.dedup, "Find near-duplicates in the pool and of the original."),
+    ("sample", sample.sample, "Draw a revision: a test set, by votes and a strategy."),
+    ("diff", sample.diff, "What changed from one revision to another."),
+    ("check", check.check, "Look for defects in a set, ours or anybody's."),
+    ("release", release.release, "Write a revision as a dataset, with manifest and card."),
+    ("takedown", takedown.takedown, "Remove an image for good, and record why."),
+    ("evaluate", evaluate.evaluate, "Score predictions or run a model on a set."),
+    ("report", report.app, "Tables, the line, the gap, comparisons, the page."),
+    ("status", status.status, "One line a stage: done, missing, failed, spent."),
+    # An image-text pool
+    ("pool-status", pool_status.pool_status, "What a pool holds, and which layers are complete."),
+    ("filter-pool", filter_pool.filter_pool, "Choose rows by DataComp's rules: a subset."),
+    # CLIP as a measuring instrument
+    ("merge", merge.app, "WiSE-FT, uniform and greedy soups of checkpoints."),
+)
+"""Name, function or group, and a line of at most 60 characters for ``newtest --help``."""
 
 
 def attach(app: typer.Typer) -> None:
     """Hang every command on the application. Modules of commands import only typer at their top."""
-    # The tour
-    app.command("demo")(demo.demo)
-    # Collect
-    app.command("classes")(collect.classes)
-    app.command("collect")(collect.collect)
-    app.command("fetch")(fetch.fetch)
-    # Reference
-    app.add_typer(reference.app, name="reference")
-    # Annotate and votes
-    app.add_typer(annotate.app, name="annotate")
-    app.add_typer(votes.app, name="votes")
-    app.command("frequencies")(votes.frequencies)
-    # Near-duplicates
-    app.command("dedup")(dedup.dedup)
-    # Sample
-    app.command("sample")(sample.sample)
-    app.command("diff")(sample.diff)
-    # Review
-    # Release
-    app.command("check")(check.check)
-    app.command("release")(release.release)
-    app.command("takedown")(takedown.takedown)
-    # Evaluate and report
-    app.command("evaluate")(evaluate.evaluate)
-    app.add_typer(report.app, name="report")
-    # The study as a whole
-    app.command("status")(status.status)
-    # Image-text pools
-    app.command("pool-status")(pool_status.pool_status)
-    app.command("filter-pool")(filter_pool.filter_pool)
-    # CLIP as a measuring instrument
-    app.add_typer(merge.app, name="merge")
+    for name, command, line in COMMANDS:
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, short_help=line)
+        else:
+            app.command(name, short_help=line)(command)
