@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from newtest.catalog import searches, transaction
 from newtest.catalog.classes import put_classes
+from newtest.catalog.images import clashing
 from newtest.classes import QueryOptions, queries_of
 from newtest.config import fingerprint
 from newtest.errors import SourceError, SourceUnavailable
@@ -111,6 +112,7 @@ class _ClassStage:
         while wanted is not None:
             try:
                 page = next(self._pages_of(wanted))
+                self._check(page)
             except SourceError as error:
                 self._fail(wanted, error)
                 break
@@ -122,6 +124,14 @@ class _ClassStage:
                 for search_id in self._queries:
                     searches.rest(self._catalog, search_id)
         return [self._found(search_id, query) for search_id, query in self._queries.items()]
+
+    def _check(self, page: Page) -> None:
+        """Raises SourceError when a table's own id would make two images one."""
+        if clash := clashing(self._catalog, page.images):
+            raise SourceError(
+                f"{self._source.name}: the image_id {clash[0]!r} names another image of this study already "
+                f"({len(clash)} such ids); give the table ids of its own"
+            )
 
     def _pages_of(self, search_id: str) -> Iterator[Page]:
         if search_id not in self._pages:

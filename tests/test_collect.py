@@ -19,6 +19,7 @@ from newtest.collect import CollectConfig, Found, collect
 from newtest.records import Class, image_id_of
 from newtest.sources.flickr import Flickr, FlickrConfig
 from newtest.sources.patience import Patience
+from newtest.sources.table import Table
 from newtest.study import Study
 from tests.servers.flickr import FlickrServer, Photo, made_photos
 from tests.servers.images import serving
@@ -131,6 +132,19 @@ def test_a_source_that_is_gone_is_not_asked_for_every_class(tmp_path: Path, serv
         report = run(study, server, 40, FISH, TENCH)
         assert server.requests == 1
         assert {entry.wnid for entry in report} == {"n01443537"}
+
+
+def test_two_tables_cannot_make_two_images_one(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"image_id,wnid,url\n1,{FISH.wnid},https://x.org/{name}.jpg\n")
+    with Study(tmp_path / "s", create=True) as study:
+        (first,) = collect(study, Table(tmp_path / "a.csv"), (FISH,))
+        (second,) = collect(study, Table(tmp_path / "b.csv"), (FISH,))
+        assert (first.new, first.error) == (1, None)
+        assert "the image_id '1' names another image" in (second.error or "")
+        image = image_of(study.catalog, "1")
+        assert image is not None
+        assert image.url == "https://x.org/a.jpg"
 
 
 def test_options_reach_the_queries(tmp_path: Path, server: FlickrServer) -> None:

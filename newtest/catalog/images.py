@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from newtest.config import canonical_json
 from newtest.records import Image
 
-__all__ = ["add_candidates", "add_images", "candidate_ids", "image_from_json", "image_of"]
+__all__ = ["add_candidates", "add_images", "candidate_ids", "clashing", "image_from_json", "image_of"]
 
 _COLUMNS = (
     "image_id, source, source_id, url, page_url, title, license, owner, taken_on, uploaded_on, width, height,"
@@ -30,6 +30,17 @@ def add_images(catalog: sqlite3.Connection, images: Iterable[Image]) -> None:
             for image in images
         ],
     )
+
+
+def clashing(catalog: sqlite3.Connection, images: Iterable[Image]) -> list[str]:
+    """Ids that a table gave, but that name another image of this study already (another URL)."""
+    return [
+        image.image_id
+        for image in images
+        if image.source == "table"
+        for row in catalog.execute("SELECT url FROM images WHERE image_id = ?", (image.image_id,))
+        if row[0] != image.url
+    ]
 
 
 def image_of(catalog: sqlite3.Connection, image_id: str) -> Image | None:

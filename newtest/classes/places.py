@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import re
@@ -90,6 +89,5 @@ def _nltk_download() -> bool:
     import nltk
 
     print("WordNet 3.0 is not on this machine; downloading it with NLTK", file=sys.stderr)
-    said = io.StringIO()  # NLTK prints its errors even when told to be quiet; ours says what to do
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        return bool(nltk.download("wordnet", quiet=True))
+    # NLTK prints its errors even when told to be quiet; our sentence says what to do.
+    return bool(nltk.download("wordnet", quiet=True, print_error_to=io.StringIO()))
