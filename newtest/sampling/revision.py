@@ -18,6 +18,7 @@ from newtest.catalog.revisions import Revision
 from newtest.catalog.votes import totals
 from newtest.config import canonical_json, fingerprint, to_mapping
 from newtest.digests import frame_digest
+from newtest.duplicates import flags
 from newtest.errors import SamplingError, UsageError
 from newtest.sampling.config import NEEDS_REFERENCE, SamplingConfig
 from newtest.sampling.sample import Draft, Sample, prepare
@@ -86,6 +87,7 @@ def gather(study: Study, config: SamplingConfig, origin: Origin) -> Inputs:
         raise SamplingError(
             f"{study.root}: there are no candidates to sample from; collect some with newtest collect"
         )
+    pool = pool.merge(flags(study)[["image_id", "near_duplicate", "unreviewed"]], on="image_id", how="left")
     pool["blocked"] = _marked(pool, revisions.blocked_pairs(catalog))
     pool["in_parent"] = _marked(pool, _parent_members(study, origin.parent))
     reference, left_out = None, 0

@@ -147,6 +147,25 @@ def test_blocks_hold_for_a_class_or_for_all_and_can_be_taken_back(study: Study) 
     assert blocked() == []
 
 
+def test_verdicts_and_open_pairs_keep_images_out(study: Study) -> None:
+    verdict = (
+        "INSERT INTO verdicts (image_a, image_b, duplicate, reviewer, given_at) VALUES (?, ?, ?, 'me', 'now')"
+    )
+    study.catalog.execute(verdict, ("cn1000", "cn1001", 1))
+    study.catalog.execute(verdict, ("cn1002", "rn1000", 1))
+    study.catalog.execute(verdict, ("cn1003", "cn1004", 0))
+    study.catalog.execute("INSERT INTO neighbours VALUES ('cn1005', 'cn1006', 'phash', 3)")
+    study.catalog.execute("INSERT INTO neighbours VALUES ('cn1003', 'cn1004', 'phash', 3)")
+    excluded = sample_study(study, SamplingConfig(strategy="all")).exclusions
+    reasons = dict(zip(excluded["image_id"], excluded["reason"], strict=True))
+    assert reasons == {
+        "cn1001": "near_duplicate",
+        "cn1002": "near_duplicate",
+        "cn1005": "unreviewed",
+        "cn1006": "unreviewed",
+    }
+
+
 def test_names_that_are_not_there_are_usage_errors(study: Study, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no reference 'x'; the study has original"):
         sample_study(study, CONFIG, origin=Origin(reference="x"))
