@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
+
+from newtest.catalog.frames import read_frame
 
 __all__ = [
     "Neighbour",
@@ -25,6 +27,7 @@ __all__ = [
     "scopes",
     "unhashed",
     "unjudged",
+    "votes_cast",
 ]
 
 
@@ -169,28 +172,31 @@ def unjudged(catalog: sqlite3.Connection, metric: str, limit: float) -> list[tup
 def image_facts(catalog: sqlite3.Connection) -> pd.DataFrame:
     """One row an image that is a candidate or of a reference: what the rules about components look at.
 
-    Columns: image_id, candidate, reference, url, page_url, num_shown, pixels, sampled (in any revision), blocked
-    (for all classes), has_bytes.
+    Columns: image_id, candidate, reference, url, page_url, pixels, sampled (in any revision), blocked (for all
+    classes), has_bytes; sorted by image_id.
     """
-    rows = catalog.execute(
+    return read_frame(
+        catalog,
         """
-        SELECT i.image_id, i.image_id IN (SELECT image_id FROM candidates) AS candidate,
-               i.image_id IN (SELECT image_id FROM reference_members) AS reference, i.url, i.page_url,
-               coalesce((SELECT count(*) FROM votes v WHERE v.image_id = i.image_id), 0)
-               + coalesce((SELECT sum(num_shown) FROM vote_counts c WHERE c.image_id = i.image_id), 0) AS num_shown,
-               coalesce(f.width * f.height, 0) AS pixels,
-               i.image_id IN (SELECT image_id FROM revision_members) AS sampled,
+        SELECT i.image_id, EXISTS (SELECT 1 FROM candidates c WHERE c.image_id = i.image_id) AS candidate,
+               EXISTS (SELECT 1 FROM reference_members m WHERE m.image_id = i.image_id) AS reference,
+               i.url, i.page_url, coalesce(f.width * f.height, 0),
+               i.image_id IN (SELECT image_id FROM revision_members),
                coalesce((SELECT blocked FROM blocks b WHERE b.image_id = i.image_id AND b.wnid IS NULL
-                         ORDER BY block_id DESC LIMIT 1), 0) AS blocked,
-               f.sha256 IS NOT NULL AS has_bytes
+                         ORDER BY block_id DESC LIMIT 1), 0),
+               f.sha256 IS NOT NULL
         FROM images i LEFT JOIN files f ON f.image_id = i.image_id AND f.state = 'ok'
-        WHERE i.image_id IN (SELECT image_id FROM candidates UNION SELECT image_id FROM reference_members)
-        ORDER BY i.image_id
-        """
-    ).fetchall()
-    columns: Sequence[str] = (
-        "image_id", "candidate", "reference", "url", "page_url", "num_shown", "pixels", "sampled", "blocked",
-        "has_bytes",
+        WHERE candidate OR reference ORDER BY i.image_id
+        """,
+        {"image_id": "text", "candidate": "boolean", "reference": "boolean", "url": "text", "page_url": "text",
+         "pixels": "integer", "sampled": "boolean", "blocked": "boolean", "has_bytes": "boolean"},
     )  # fmt: skip
-    table = pd.DataFrame([tuple(row) for row in rows], columns=list(columns))
-    return table.astype(dict.fromkeys(("candidate", "reference", "sampled", "blocked", "has_bytes"), bool))
+
+
+def votes_cast(catalog: sqlite3.Connection, image_ids: Iterable[str]) -> dict[str, int]:
+    """How many votes each of the images got, whatever they say."""
+    query = (
+        "SELECT (SELECT count(*) FROM votes WHERE image_id = ?1)"
+        " + coalesce((SELECT sum(num_shown) FROM vote_counts WHERE image_id = ?1), 0)"
+    )
+    return {image_id: int(catalog.execute(query, (image_id,)).fetchone()[0]) for image_id in image_ids}

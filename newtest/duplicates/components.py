@@ -47,7 +47,8 @@ def photo_key(url: object, page_url: object) -> str | None:
 
 def same_photo_pairs(images: pd.DataFrame) -> pd.DataFrame:
     """Pairs of images (image_id, url, page_url) that are records of one photo: each with the first of its photo."""
-    keys = [photo_key(url, page) for url, page in zip(images["url"], images["page_url"], strict=True)]
+    addresses = zip(images["url"].tolist(), images["page_url"].tolist(), strict=True)
+    keys = [photo_key(url, page) for url, page in addresses]
     table = (
         pd.DataFrame({"image_b": images["image_id"].to_numpy(), "key": keys})
         .dropna()

@@ -29,14 +29,17 @@ def flags(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.
     images = rows.image_facts(study.catalog)
     verdicts = rows.latest_verdicts(study.catalog)
     edges = pd.concat([verdicts.loc[verdicts["duplicate"], ["image_a", "image_b"]], same_photo_pairs(images)])
-    removed = removals(images, edges)
+    # Votes matter only where an image has duplicates: counting all of them takes longer than everything else here.
+    votes = rows.votes_cast(study.catalog, sorted({*edges["image_a"], *edges["image_b"]}))
+    images["num_shown"] = images["image_id"].map(votes).fillna(0)
+    removed = removals(images, edges).to_dict()
     waiting = _waiting(study, verdicts, thresholds or {})
     missed = _not_compared(study, images)
     ids = images.loc[images["candidate"], "image_id"].tolist()
     return pd.DataFrame(
         {
             "image_id": pd.Series(ids, dtype=object),
-            "near_duplicate": [image_id in removed.index for image_id in ids],
+            "near_duplicate": [image_id in removed for image_id in ids],
             "unreviewed": [image_id in waiting or image_id in missed for image_id in ids],
             "reason": pd.Series(
                 [removed.get(i) or waiting.get(i) or missed.get(i) for i in ids], dtype=object

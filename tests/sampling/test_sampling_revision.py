@@ -206,11 +206,12 @@ def test_keywords_come_from_the_searches_and_from_the_table_of_the_original(stud
         catalog.execute("DELETE FROM candidates WHERE wnid <> 'n1'")
         catalog.execute("DELETE FROM classes WHERE wnid <> 'n1'")
         for key, keep in (("cat", 0), ("dog", 1)):
+            columns = "search_id, wnid, source, text, query, state"
+            row = (key, "n1", "flickr", key, "{}", "done")
+            catalog.execute(f"INSERT INTO searches ({columns}) VALUES (?, ?, ?, ?, ?, ?)", row)
             catalog.execute(
-                "INSERT INTO searches VALUES (?, 'n1', 'flickr', ?, '{}', 'done', NULL, NULL)", (key, key)
-            )
-            catalog.execute(
-                "INSERT INTO search_results SELECT ?, row_number() OVER (ORDER BY image_id), image_id FROM candidates"
+                "INSERT INTO search_results (search_id, rank, image_id)"
+                " SELECT ?, row_number() OVER (ORDER BY image_id), image_id FROM candidates"
                 " WHERE (substr(image_id, -1) IN ('0', '1', '2')) = ?",
                 (key, keep),
             )
