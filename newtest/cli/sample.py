@@ -103,7 +103,9 @@ def sample(
             origin=origin,
             before_draw=lambda draft: _feasible(draft, feasibility, json),
         )
-        simulated = _simulated(opened.catalog, drawn.name)
+        simulated, left_out = _facts(opened.catalog, drawn.name)
+    if left_out:
+        note(f"{left_out} classes of the reference were never collected for: they are left out")
     if simulated:
         note("SIMULATED votes: no person gave (all of) the votes this revision was drawn by")
     _report(drawn, json=json, simulated=simulated)
@@ -209,11 +211,15 @@ def _columns(table: pd.DataFrame) -> Any:
     return zip(*(table[column] for column in ("wnid", "bin", "eligible", "target")), strict=True)
 
 
-def _simulated(catalog: Any, name: str) -> bool:
+def _facts(catalog: Any, name: str) -> tuple[bool, int]:
+    """Whether simulated votes had a part in a revision, and how many classes of the reference it leaves out."""
+    import json
+
     from newtest.catalog.revisions import find
 
     revision = find(catalog, name)
-    return revision is not None and revision.simulated
+    assert revision is not None
+    return revision.simulated, int(json.loads(revision.summary)["classes_left_out"])
 
 
 def _numbers(text: str) -> list[float]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -274,42 +273,74 @@ def test_killed_anywhere_and_run_again_the_revisions_are_the_same(tmp_path: Path
     assert _dump(tmp_path / "killed") == _dump(tmp_path / "calm")
 
 
-def test_the_command_line_draws_diffs_and_says_what_fails(study: Study, tmp_path: Path) -> None:
-    def newtest(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-c",
-            "from newtest.cli import main; main()",
-            *arguments,
-            "--study",
-            str(study.root),
-        ]
-        return subprocess.run(
-            command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
-        )
+COMMANDS = """
+import contextlib, io, json, sys
+from newtest.cli import main
+results = []
+for arguments in json.loads(sys.argv[1]):
+    out, err, sys.argv = io.StringIO(), io.StringIO(), ["newtest", *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    results.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(results))
+"""
 
-    first = newtest("sample", "--name", "a-0", "--feasibility", str(tmp_path / "f.csv"))
-    assert first.returncode == 0, first.stderr
-    assert "2 of 20" in first.stdout
-    assert "revision a-0: 30 images of 3 classes" in first.stderr
-    assert "SIMULATED" not in first.stderr
-    assert pd.read_csv(tmp_path / "f.csv")["drawn"].sum() == 30
+
+def _newtest(study: Study, *calls: list[str]) -> list[tuple[int, str, str]]:
+    """Exit code, stdout and stderr of some commands, run after one another in a process of their own."""
+    arguments = json.dumps([[*call, "--study", str(study.root)] for call in calls])
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, arguments], check=True, capture_output=True, text=True
+    )
+    return [(code, out, err) for code, out, err in json.loads(done.stdout)]
+
+
+def test_the_command_line_draws_and_diffs(study: Study, tmp_path: Path) -> None:
+    table, frequencies = str(tmp_path / "f.csv"), str(tmp_path / "out.csv")
+    [(code, out, err), (votes_code, _, _)] = _newtest(
+        study,
+        ["sample", "--name", "a-0", "--feasibility", table],
+        ["frequencies", "--out", frequencies],
+    )
+    assert (code, votes_code) == (0, 0), err
+    assert "2 of 20" in out
+    assert "revision a-0: 30 images of 3 classes" in err
+    assert "1 classes of the reference were never collected for" in err
+    assert "SIMULATED" not in err
+    assert pd.read_csv(table)["drawn"].sum() == 30
+    columns = ["image_id", "wnid", "num_selected", "num_shown", "frequency", "lo", "hi"]
+    assert pd.read_csv(frequencies).columns.tolist() == columns
     _block(study, members_of(study.catalog, "a-0")["image_id"][0])
-    second = newtest("sample", "--name", "a-1", "--parent", "a-0", "--json")
-    assert json.loads(second.stdout)["excluded"] == {"blocked": 1}
-    changes = json.loads(newtest("diff", "a-0", "a-1", "--json").stdout)
-    assert (changes["kept"], changes["changed_classes"]) == (29, ["n1"])
-    failed = newtest("sample", "--per-class", "200")
-    assert (failed.returncode, "newtest: 3 classes cannot be filled: n1:" in failed.stderr) == (1, True)
-    for wrong in (
+    [(_, child, _), (_, changes, _)] = _newtest(
+        study, ["sample", "--name", "a-1", "--parent", "a-0", "--json"], ["diff", "a-0", "a-1", "--json"]
+    )
+    assert json.loads(child)["excluded"] == {"blocked": 1}
+    assert (json.loads(changes)["kept"], json.loads(changes)["changed_classes"]) == (29, ["n1"])
+
+
+def test_the_command_line_says_what_fails(study: Study) -> None:
+    [(code, _, err)] = _newtest(study, ["sample", "--per-class", "200"])
+    assert code == 1
+    assert "newtest: 3 classes cannot be filled: n1: " in err
+    wrong = [
         ["--bins", "a"],
         ["--strategy", "best"],
         ["--per-class", "0"],
         ["--parent", "x"],
-        ["--class-threshold", "n1"],
-    ):
-        assert newtest("sample", *wrong).returncode == 2, wrong
-    votes = newtest("frequencies", "--out", str(tmp_path / "out.csv"))
-    assert votes.returncode == 0
-    columns = ["image_id", "wnid", "num_selected", "num_shown", "frequency", "lo", "hi"]
-    assert pd.read_csv(tmp_path / "out.csv").columns.tolist() == columns
+        ["--class-threshold", "n"],
+    ]
+    for (code, _, err), options in zip(_newtest(study, *(["sample", *o] for o in wrong)), wrong, strict=True):
+        assert code == 2, options
+        assert err.startswith("newtest: "), options
+
+
+def test_simulated_votes_are_said_to_be_simulated(study: Study, tmp_path: Path) -> None:
+    study.catalog.execute("DELETE FROM vote_counts")
+    calls = [["votes", "simulate", "--seed", "3"], ["frequencies"], ["sample", "--allow-incomplete"]]
+    for code, _, err in _newtest(study, *calls):
+        assert code == 0, err
+        assert "SIMULATED votes" in err
+    assert study.catalog.execute("SELECT min(simulated) FROM revisions").fetchone()[0] == 1
