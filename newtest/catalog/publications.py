@@ -19,6 +19,7 @@ __all__ = [
     "open_publications",
     "publications",
     "published",
+    "published_images",
     "set_status",
     "store_assignment",
     "store_votes",
@@ -110,6 +111,16 @@ def open_publications(catalog: sqlite3.Connection, market: str) -> list[Publicat
         (market,),
     )
     return [Publication(*row) for row in rows]
+
+
+def published_images(catalog: sqlite3.Connection) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+    """(market's id, hit_id, wnid, [(image_id, role), ...] in the page's order) of every published HIT."""
+    hits = catalog.execute(
+        "SELECT p.market_hit_id, h.hit_id, h.wnid FROM publications p JOIN hits h USING (hit_id)"
+        " WHERE p.market_hit_id IS NOT NULL ORDER BY p.market_hit_id"
+    ).fetchall()
+    images = "SELECT image_id, role FROM hit_images WHERE hit_id = ? AND role <> 'example' ORDER BY position"
+    return [(*hit, [(row[0], row[1]) for row in catalog.execute(images, (hit[1],))]) for hit in hits]
 
 
 def close_publication(catalog: sqlite3.Connection, hit_id: str, market: str, *, at: str) -> None:

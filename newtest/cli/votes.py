@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from newtest.cli import votes_quality
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ __all__ = ["app", "frequencies"]
 app = typer.Typer(
     no_args_is_help=True, help="Import votes, or simulate them. Example: newtest votes import votes.csv"
 )
+
+
+app.command("quality")(votes_quality.quality)
+app.command("export")(votes_quality.export)
 
 
 @app.command("import")
@@ -30,21 +35,30 @@ def import_(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out rows about images the study does not know.")
     ] = False,
+    hits: Annotated[
+        Path | None, typer.Option("--hits", metavar="FILE", help="JSON: which images each MTurk HIT showed.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Import votes (image_id, wnid, worker_id, selected) or counts (image_id, wnid, num_selected, num_shown).
 
-    CSV, Parquet and JSON lines; votes may also have hit_id, submitted_at and control. A file is imported
-    whole or not at all, and importing it again adds nothing. Worker ids are stored as keyed hashes.
+    CSV, Parquet and JSON lines; votes may also have hit_id, submitted_at and control. With --format also
+    mturk-csv (batch results), mturk-json (GetAssignment, ListAssignmentsForHIT) and label-studio. A file is
+    imported whole or not at all, and importing it again adds nothing. Worker ids are stored as keyed hashes.
 
     Example: newtest votes import batch_1.csv batch_2.csv --study goldfish
     """
+    from newtest.crowd.importers import FORMATS, read_external
     from newtest.study import Study
     from newtest.votes import ImportOptions, import_votes
 
-    options = ImportOptions(format_name=format_name, skip_unknown=skip_unknown)
+    external = format_name is not None and format_name in FORMATS
+    options = ImportOptions(format_name=None if external else format_name, skip_unknown=skip_unknown)
     with Study(study) as opened:
-        reports = [(file, import_votes(opened, file, options)) for file in files]
+        reports = []
+        for file in files:
+            source = read_external(opened, file, format_name, hits) if external and format_name else file
+            reports.append((file, import_votes(opened, source, options)))
     if json:
         print_json([{"file": str(file), **report.__dict__} for file, report in reports])
         return
@@ -118,15 +132,17 @@ def frequencies(
     json: JsonFlag = False,
 ) -> None:
     """Selection frequencies with Clopper-Pearson 95 % intervals: image_id, wnid, num_selected, num_shown,
-    frequency, lo, hi.
+    frequency, lo, hi. Where workers are excluded, the counts without them stand beside: kept_selected,
+    kept_shown, kept_frequency.
 
     Example: newtest frequencies --out frequencies.csv --study goldfish
     """
     from newtest.study import Study
     from newtest.votes import frequencies as of
+    from newtest.votes.workers import side_by_side
 
     with Study(study) as opened:
-        table = of(opened, filtered=filtered)
+        table = of(opened, filtered=True) if filtered else side_by_side(opened)
     if "simulated" in table.columns:
         simulated = int(table["simulated"].sum())
         note(f"SIMULATED votes: {simulated} of {len(table)} frequencies rest on them (column simulated)")
@@ -134,9 +150,18 @@ def frequencies(
         _write(out, table)
         note(f"{len(table)} frequencies written to {out}")
     if json:
-        print_json({"rows": len(table), "out": str(out)} if out else table.to_dict(orient="records"))
+        print_json({"rows": len(table), "out": str(out)} if out else _records(table))
     elif out is None:
         print_table(list(table.columns), table.itertuples(index=False, name=None))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows for JSON, which has no NaN."""
+    plain = table.astype(object)
+    return [
+        {str(k): v for k, v in row.items()}
+        for row in plain.where(table.notna(), None).to_dict(orient="records")
+    ]
 
 
 def _write(out: Path, table: pd.DataFrame) -> None:

@@ -1,0 +1,97 @@
+"""What is needed to judge workers, and the list of those who are left out."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+
+import pandas as pd
+
+from newtest.catalog.frames import read_frame
+
+__all__ = [
+    "assignment_rows",
+    "class_names",
+    "exclude",
+    "excluded",
+    "include",
+    "pairs",
+    "vote_rows",
+    "vote_table",
+]
+
+
+def vote_rows(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """Single votes by people: image_id, wnid, worker, selected, control (may be missing). Simulated ones only where
+    nothing else is there."""
+    simulated = catalog.execute(
+        "SELECT 1 FROM votes JOIN vote_batches USING (batch_id) WHERE origin <> 'simulated' LIMIT 1"
+    ).fetchone()
+    kept = "WHERE origin <> 'simulated'" if simulated else ""
+    return read_frame(
+        catalog,
+        f"SELECT image_id, wnid, worker, selected, control FROM votes JOIN vote_batches USING (batch_id) {kept}"
+        " ORDER BY image_id, wnid, worker",
+        {"image_id": "text", "wnid": "text", "worker": "text", "selected": "integer", "control": "text"},
+    )
+
+
+def assignment_rows(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """Collected assignments: worker, seconds (float, may be NaN), images seen, selected."""
+    rows = catalog.execute(
+        "SELECT a.worker, (julianday(a.submitted_at) - julianday(a.accepted_at)) * 86400.0 AS seconds,"
+        " sum(w.value <> 'unseen') AS images, sum(w.value = 'yes') AS selected"
+        " FROM assignments a JOIN answers w USING (assignment_id)"
+        " WHERE a.market <> 'sandbox' GROUP BY a.assignment_id ORDER BY a.assignment_id"
+    ).fetchall()
+    frame = pd.DataFrame([tuple(row) for row in rows], columns=["worker", "seconds", "images", "selected"])
+    return frame.astype({"seconds": float, "images": int, "selected": int})
+
+
+def exclude(catalog: sqlite3.Connection, workers: Iterable[tuple[str, str]], *, at: str) -> int:
+    """Leave workers (key, reason) out of filtered counts; their votes stay. Gives how many are new."""
+    return sum(
+        catalog.execute(
+            "INSERT OR IGNORE INTO excluded_workers VALUES (?, ?, ?)", (worker, reason, at)
+        ).rowcount
+        for worker, reason in workers
+    )
+
+
+def include(catalog: sqlite3.Connection, worker: str) -> bool:
+    """Take a worker back in; False when they were not excluded."""
+    return catalog.execute("DELETE FROM excluded_workers WHERE worker = ?", (worker,)).rowcount == 1
+
+
+def excluded(catalog: sqlite3.Connection) -> dict[str, str]:
+    """Worker -> the reason why they are left out."""
+    rows = catalog.execute("SELECT worker, reason FROM excluded_workers ORDER BY worker")
+    return {row[0]: row[1] for row in rows}
+
+
+def vote_table(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """Every single vote: image_id, wnid, worker_id (the keyed hash), selected, hit_id, submitted_at, control, origin,
+    excluded (the reason why the worker is left out, or missing)."""
+    columns = ("image_id", "wnid", "worker_id", "hit_id", "submitted_at", "control", "origin", "excluded")
+    return read_frame(
+        catalog,
+        "SELECT v.image_id, v.wnid, v.worker, v.hit_id, v.submitted_at, v.control, b.origin, x.reason, v.selected"
+        " FROM votes v JOIN vote_batches b USING (batch_id) LEFT JOIN excluded_workers x USING (worker)"
+        " ORDER BY v.image_id, v.wnid, v.worker",
+        {**dict.fromkeys(columns, "text"), "selected": "integer"},
+    )
+
+
+def pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
+    """The pairs of image and class that can be voted on: image_id, wnid."""
+    return read_frame(
+        catalog,
+        "SELECT image_id, wnid FROM candidates UNION SELECT image_id, wnid FROM reference_members",
+        {"image_id": "text", "wnid": "text"},
+    )
+
+
+def class_names(catalog: sqlite3.Connection) -> dict[str, str]:
+    """wnid -> the class's first name."""
+    return {row[0]: json.loads(row[1])[0] for row in catalog.execute("SELECT wnid, lemmas FROM classes")}
