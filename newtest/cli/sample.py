@@ -152,7 +152,7 @@ def _feasible(draft: Draft, out: Path | None, json: bool) -> None:
         _print_keywords(table)
     else:
         _print_bins(draft)
-    total = table["wnid"].nunique()
+    total = len(draft.plan.eligible.wnids)
     note(f"{total - len(draft.problems)} of {total} classes can be filled")
     if total > SHOWN_CLASSES:
         note(

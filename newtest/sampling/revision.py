@@ -8,6 +8,7 @@ parent, and hashes of the votes, the pool and the members. Drawing it again chan
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from newtest.sampling.sample import Draft, Sample, prepare
 from newtest.study import Study, now
 
 __all__ = ["Inputs", "Origin", "gather", "sample_study"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ def sample_study(
     name that is taken are an error. ``before_draw`` sees what is feasible. Raises UsageError: an unknown
     reference or parent; SamplingError: see ``sample``.
     """
+    if name is not None and not _NAME.fullmatch(name):
+        raise UsageError(f"a revision's name has letters, digits, '.', '_' and '-', at most 64; got {name!r}")
     with study.exclusive("sample"):
         inputs = gather(study, config, origin or Origin())
         draft = prepare(inputs.candidates, inputs.reference, config)
