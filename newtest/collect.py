@@ -68,9 +68,14 @@ def collect(
     """
     config, listener = config or CollectConfig(), listener or Listener()
     report: list[Found] = []
+    said: set[str] = set()
     with study.exclusive("collect"):
         for cls in classes:
             stage = _ClassStage(study, source, cls, config, listener)
+            for sentence in stage.notes:
+                if sentence not in said:  # once, however many classes it holds for
+                    listener.say(sentence)
+            said.update(stage.notes)
             report += stage.run()
             if stage.unavailable:
                 break
@@ -99,9 +104,8 @@ class _ClassStage:
         self._taken = dict.fromkeys(self._queries, 0)  # of each search, by this run: more only ever follows
         self._errors: dict[str, str] = {}
         self._pages: dict[str, Iterator[Page]] = {}
+        self.notes = plan.notes
         self.unavailable = False
-        for sentence in plan.notes:
-            listener.say(sentence)
 
     def run(self) -> list[Found]:
         with transaction(self._catalog):

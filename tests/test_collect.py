@@ -218,6 +218,28 @@ def test_without_a_key_openverse_is_searched_and_images_are_fetched(tmp_path: Pa
         assert study.catalog.execute("SELECT count(*) FROM files WHERE state = 'ok'").fetchone()[0] == 5
 
 
+def test_images_that_did_not_come_are_counted_as_failed(tmp_path: Path) -> None:
+    with serving(OpenverseServer({"tench": 30})) as server:  # which has no photos: each of them is a 404
+        done = newtest(
+            *(
+                "collect",
+                "--study",
+                tmp_path,
+                "--wnid",
+                "n01440764",
+                "--max-images",
+                5,
+                "--allow-private",
+                "--json",
+            ),
+            *("--taken-after", "2012-07-11"),
+            NEWTEST_OPENVERSE_URL=f"{server.base}/v1/",
+        )
+    assert done.returncode == 1
+    assert sum(entry["failed"] for entry in json.loads(done.stdout)) == 5
+    assert done.stderr.count("Openverse does not know the day a photo was taken") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
