@@ -61,7 +61,7 @@ class SamplingConfig:
         if self.reference_votes < 1 and self.strategy == "matched-frequency":
             raise SamplingError(f"min_reference_votes must be at least 1, got {self.min_reference_votes}")
         edges = (0.0, *self.bins, 1.0)
-        if any(low >= high for low, high in itertools.pairwise(edges)):
+        if not all(low < high for low, high in itertools.pairwise(edges)):
             raise SamplingError(
                 f"bins must rise strictly between 0 and 1, got {', '.join(map(str, self.bins))}"
             )

@@ -64,10 +64,10 @@ def sample_study(
 ) -> Sample:
     """Draw a revision and store it; ``Sample.name`` is its name.
 
-    Without ``name`` it is called after its strategy and its inputs (``matched-frequency-3fa9c1d2``). The same
-    inputs under the same name are drawn again to the same members and store nothing; other inputs under a
-    name that is taken are an error. ``before_draw`` sees what is feasible. Raises UsageError: an unknown
-    reference or parent; SamplingError: see ``sample``.
+    Without ``name`` it is called after its strategy and its inputs (``matched-frequency-3fa9c1d2``). The same inputs
+    under the same name are drawn again to the same members and store nothing; other inputs under a name that is taken
+    are an error. ``before_draw`` sees what is feasible. Raises UsageError: an unusable name, an unknown reference or
+    parent; SamplingError: see ``sample``.
     """
     if name is not None and not _NAME.fullmatch(name):
         raise UsageError(f"a revision's name has letters, digits, '.', '_' and '-', at most 64; got {name!r}")

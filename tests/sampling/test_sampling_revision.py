@@ -170,6 +170,9 @@ def test_names_that_are_not_there_are_usage_errors(study: Study, tmp_path: Path)
         sample_study(study, CONFIG, origin=Origin(reference="x"))
     with pytest.raises(UsageError, match="there is no revision 'x' to start from; the study has none"):
         sample_study(study, CONFIG, origin=Origin(parent="x"))
+    for name in ("", "../x", "a b", "-x", "a" * 65):
+        with pytest.raises(UsageError, match="a revision's name has letters"):
+            sample_study(study, CONFIG, name=name)
     study.catalog.execute("INSERT INTO references_ VALUES ('second', 'test', 'f', 'now')")
     with pytest.raises(
         UsageError, match=r"several references \(original, second\); say which with --reference"
@@ -325,6 +328,8 @@ def test_the_command_line_says_what_fails(study: Study) -> None:
     [(code, _, err)] = _newtest(study, ["sample", "--per-class", "200"])
     assert code == 1
     assert "newtest: 3 classes cannot be filled: n1: " in err
+    [(code, _, err)] = _newtest(study, ["sample", "--strategy", "matched-keywords"])
+    assert (code, "0 of 3 classes can be filled" in err) == (1, True)
     wrong = [
         ["--bins", "a"],
         ["--strategy", "best"],

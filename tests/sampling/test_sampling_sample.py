@@ -183,6 +183,7 @@ def test_a_missing_column_and_a_pair_given_twice_are_named() -> None:
         ({"per_class": 0}, "per_class must be at least 1"),
         ({"bins": (0.2, 0.2)}, "bins must rise strictly"),
         ({"bins": (0.0, 0.5)}, "bins must rise strictly"),
+        ({"bins": (float("nan"),)}, "bins must rise strictly"),
         ({"threshold": 1.5}, "a threshold lies between 0 and 1"),
         ({"strategy": "random", "bias_correction": "mixture"}, "belongs to matched-frequency"),
     ],

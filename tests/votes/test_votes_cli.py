@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from votes_studies import make_study
+
+
+def _newtest(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from newtest.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_bad_file_is_one_sentence_and_exit_code_1_and_leaves_the_good_one_alone(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", [("a", "n1"), ("b", "n1")]).close()
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("image_id,wnid,worker_id,selected\na,n1,w1,1\n")
+    bad.write_text("image_id,wnid,worker_id,selected\nb,n1,w1,1\nb,n1,w2,maybe\n")
+    both = _newtest("votes", "import", str(good), str(bad), "--study", str(tmp_path / "s"))
+    assert both.returncode == 1
+    assert (
+        f"newtest: {bad}, line 3: selected is 'maybe', 0 or 1 is wanted; nothing was imported" in both.stderr
+    )
+    table = _newtest("frequencies", "--json", "--study", str(tmp_path / "s"))
+    rows = json.loads(table.stdout)
+    assert [(row["image_id"], row["num_selected"], row["num_shown"]) for row in rows] == [("a", 1, 1)]
+    wrong = _newtest("frequencies", "--out", str(tmp_path / "f.txt"), "--study", str(tmp_path / "s"))
+    assert (wrong.returncode, "are written as .csv or .parquet" in wrong.stderr) == (2, True)
