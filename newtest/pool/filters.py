@@ -6,6 +6,7 @@ A *rule* is a named conjunction of filters, as DataComp's baselines are; ``newte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -241,11 +242,21 @@ def _plain(value: Any) -> Any:
 
 
 def numbers(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.float64]:
-    """float64 of shape (n,); null becomes NaN."""
+    """float64 of shape (n,); null becomes NaN.
+
+    Read from Arrow's buffer: ``to_numpy`` would import pandas, which takes longer than reading a million scores.
+    """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if not pa.types.is_floating(array.type):
-        array = pc.cast(array, pa.float64(), safe=False)
-    return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if array.type != pa.float32() or array.null_count:
+        array = pc.fill_null(pc.cast(array, pa.float64(), safe=False), math.nan)
+    kind = np.dtype(np.float32 if array.type == pa.float32() else np.float64)
+    if not len(array):
+        return np.empty(0)
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize).astype(
+        np.float64
+    )
 
 
 def _sides(table: pa.Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

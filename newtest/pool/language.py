@@ -56,7 +56,7 @@ def _cld3() -> Callable[[str], str]:
     except ImportError as error:
         raise MissingExtra("cld3-py", "pool") from error
     identifier = gcld3.NNetLanguageIdentifier(0, 1000)
-    return lambda text: str(identifier.FindLanguage(text).language)
+    return lambda text: str(identifier.FindLanguage(text.replace("\n", " ")).language)
 
 
 DETECTORS: dict[str, Callable[[], Callable[[str], str]]] = {"fasttext": _fasttext, "cld3": _cld3}

@@ -145,9 +145,7 @@ def select_shard(pool: Pool, plan: Plan, shard: Shard) -> tuple[Uids, ShardCount
         kept = _judge(batch, plan, counts)
         counts.rows += len(batch)
         counts.kept += int(np.count_nonzero(kept))
-        parts.append(
-            ids.from_arrow(batch["uid"].filter(pa.array(kept)).combine_chunks(), f"shard {shard.name}")
-        )
+        parts.append(ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")[kept])
     return ids.concatenated(parts), counts
 
 

@@ -49,7 +49,10 @@ def frame(datacomp: Path) -> pd.DataFrame:
     frame["lang"] = [
         None if not isinstance(t, str) else model.predict(t.replace("\n", " "))[0][0] for t in frame["text"]
     ]
-    frame["cld3"] = [None if not isinstance(t, str) else cld3.FindLanguage(t).language for t in frame["text"]]
+    frame["cld3"] = [
+        None if not isinstance(t, str) else cld3.FindLanguage(t.replace("\n", " ")).language
+        for t in frame["text"]
+    ]
     return frame
 
 
