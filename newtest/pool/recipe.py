@@ -23,7 +23,7 @@ from newtest.pool.filters import (
     laion2b,
 )  # fmt: skip
 from newtest.pool.pool import Pool
-from newtest.pool.score_columns import ARCHES, score_source
+from newtest.pool.score_columns import ARCHES, ScoreSource, score_source
 from newtest.pool.select import Columns, Plan, cut_of, select
 from newtest.pool.subset import Subset
 
@@ -118,6 +118,8 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         rules.append(Rule(name, (filter_,)))
     if recipe.clip_score:
         source = score_source(pool, recipe.arch)
+        if source is None and recipe.arch not in ARCHES and all(shard.tar for shard in pool.shards):
+            source = _computed(pool, recipe, engine, workers, say)
         if source is None:
             raise PoolError(
                 f"{pool.place.url}: there is no CLIP score (no column {' or '.join(ARCHES.values())}, no "
@@ -135,6 +137,18 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, say),)))
     combine = "and" if recipe.combine == "and" else "or"
     return Plan(tuple(rules), combine, layers, recipe.exhaustive)  # type: ignore[arg-type]
+
+
+def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> ScoreSource | None:
+    """Scores for a pool that has images and no scores: embedded now, and kept for the next time."""
+    from newtest.pool.embedding import EmbedConfig, complete, embed, encoder_name, score
+
+    config = EmbedConfig(recipe.arch or "conse")
+    name = encoder_name(config)
+    say(f"no scores in the pool: embedding its images and captions with {name} (kept as a layer)")
+    complete(embed(pool, config, engine, Resources(workers or 1)), len(pool.shards))
+    complete(score(pool, name, engine, workers), len(pool.shards))
+    return score_source(pool, name)
 
 
 def parsed_score(text: str, recipe: Recipe) -> tuple[str, float | None, float | None]:

@@ -1,0 +1,65 @@
+"""newtest embed-pool"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, note, print_json
+from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers, counted
+
+__all__ = ["embed_pool"]
+
+
+def embed_pool(
+    pool: PoolAt = ".",
+    model: Annotated[str, typer.Option(help="conse, MODEL/TAG of open_clip, or MODEL@CHECKPOINT.")] = "conse",
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16 or float16 (open_clip's models).")
+    ] = "float32",
+    batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
+    decoders: Annotated[int, typer.Option(min=0, help="Threads that decode, a worker; 0 is one a core.")] = 0,
+    workers: Workers = 0,
+    engine: EngineName = "local",
+    layers: LayersDir = None,
+    json: JsonFlag = False,
+) -> None:
+    """Embed the images and captions of a pool, and keep their CLIP scores beside it, for filters, dedup and the rest.
+
+    What is there already is not computed again; stop it at any time and run it again.
+
+    Example: newtest embed-pool mypool --model ViT-B-32/openai --precision bfloat16
+    """
+    from newtest.clip.torch_runtime import gpus
+    from newtest.engines import Resources
+    from newtest.engines import engine as engine_of
+    from newtest.pool.embedding import (
+        EmbedConfig,
+        complete,
+        embed,
+        embeddings_layer,
+        encoder_name,
+        score,
+        scores_layer,
+    )
+    from newtest.pool.pool import open_pool
+
+    opened = open_pool(pool, layers=layers)
+    config = EmbedConfig(model, precision, batch, decoders)
+    name = encoder_name(config)
+    on_gpu = gpus() > 0
+    note(f"encoder: {name}, on {'CUDA' if on_gpu else 'the CPU'}; layer {embeddings_layer(name).folder}")
+    # One process runs a model on all cores; more of them would only share the cores.
+    resources = Resources(workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0)
+    outcomes = embed(opened, config, engine_of(engine), resources)
+    sums = complete(counted("embedding", outcomes, len(opened.shards)), len(opened.shards))
+    complete(score(opened, name, engine_of("local"), workers), len(opened.shards))
+    if json:
+        folders = {"embeddings": embeddings_layer(name).folder, "scores": scores_layer(name).folder}
+        print_json({"encoder": name, **sums, "layers": folders})
+    else:
+        print(
+            f"{sums['rows']:,} rows in {len(opened.shards)} shards, {sums['computed']} of them computed now; "
+            f"{sums['failed']:,} rows have no score; encoder {name}"
+        )

@@ -1,0 +1,209 @@
+"""Embed a pool: the images and captions of each shard as vectors, and their cosine as CLIP scores, kept as layers.
+
+Images are decoded by threads (Pillow holds no lock while it decodes) several batches ahead of the model, so a
+slow image
+delays nothing but its own batch, and only once the look-ahead is used up. Batches follow the tar's order: the
+same pool
+gives the same bytes. An image that cannot be decoded is a row with a reason, never a dead run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from newtest.engines import Engine, Outcome, Resources
+from newtest.engines.base import cores
+from newtest.errors import ImageError, PoolError
+from newtest.images import ImageLimits, shown
+from newtest.pool.layers import Layer, build
+from newtest.pool.pairing import paired
+from newtest.pool.pool import Pool, Shard
+from newtest.pool.tars import Sample
+
+if TYPE_CHECKING:
+    from newtest.clip.encoder import Encoder
+
+__all__ = ["EmbedConfig", "embed", "embeddings_layer", "score", "scores_layer"]
+
+RULE = 1
+"""The version of what this module computes; part of the layers' names."""
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """The encoder by name, and how to feed it. Only ``encoder`` and ``precision`` decide what comes out."""
+
+    encoder: str = "conse"
+    precision: str = "float32"
+    batch: int = 64
+    decoders: int = 0
+    """Threads that decode in each worker; 0 is one a core."""
+    ahead: int = 4
+    """Batches that are decoded ahead of the model."""
+    max_pixels: int = 80_000_000
+
+
+def embeddings_layer(encoder_name: str) -> Layer:
+    """The layer of an encoder: columns ``image`` and ``text`` (float16 lists), and ``reason`` where one is
+    missing.
+    """
+    return Layer("embeddings", {"encoder": encoder_name, "rule": RULE})
+
+
+def scores_layer(encoder_name: str) -> Layer:
+    """The layer of scores: ``score``, float32, NaN where there is none, and ``reason``."""
+    return Layer("scores", {"encoder": encoder_name, "rule": RULE})
+
+
+def embed(
+    pool: Pool, config: EmbedConfig, engine: Engine, resources: Resources
+) -> Iterator[Outcome[Shard, dict[str, int]]]:
+    """Compute the embeddings that the pool lacks; one outcome a shard. Raises UsageError, MissingExtra."""
+    layer = embeddings_layer(_encoder(config).name)
+    yield from build(pool, layer, partial(_EmbedShard, config), engine, resources)
+
+
+def score(
+    pool: Pool, encoder_name: str, engine: Engine, workers: int = 0
+) -> Iterator[Outcome[Shard, dict[str, int]]]:
+    """Compute the scores of a complete embeddings layer; one outcome a shard."""
+    make = partial(_ScoreShard, embeddings_layer(encoder_name))
+    yield from build(pool, scores_layer(encoder_name), make, engine, Resources(workers, kind="thread"))
+
+
+def encoder_name(config: EmbedConfig) -> str:
+    """The full name of the encoder, as results carry it; loads no weights."""
+    return _encoder(config).name
+
+
+def _encoder(config: EmbedConfig) -> Encoder:
+    from newtest.clip.encoder import encoder
+
+    return encoder(config.encoder, precision=config.precision)
+
+
+class _EmbedShard:
+    """In a worker: the model once, then shard after shard."""
+
+    def __init__(self, config: EmbedConfig) -> None:
+        self.config = config
+        self.encoder = _encoder(config)
+
+    def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
+        rows = pool.rows(shard)
+        images, reasons = self._images(pool, shard, rows)
+        texts = self._texts(pool, shard, rows, reasons)
+        return pa.table(
+            {
+                "image": _lists(images),
+                "text": _lists(texts),
+                "reason": pa.array(reasons.tolist(), pa.string()),
+            }
+        )
+
+    def _images(
+        self, pool: Pool, shard: Shard, rows: int
+    ) -> tuple[npt.NDArray[np.float16], npt.NDArray[Any]]:
+        vectors = np.full((rows, self.encoder.dimension), np.nan, np.float16)
+        reasons = np.full(rows, "no image", object)
+        with ThreadPoolExecutor(self.config.decoders or cores()) as decoders:
+            for batch in _ahead(paired(pool, shard), self._decode, decoders, self.config):
+                whole = [(row, pixels) for row, pixels in batch if not isinstance(pixels, str)]
+                for row, pixels in batch:
+                    reasons[row] = pixels if isinstance(pixels, str) else None
+                if whole:
+                    vectors[[row for row, _ in whole]] = self.encoder.images(
+                        np.stack([pixels for _, pixels in whole])
+                    )
+        return vectors, reasons
+
+    def _decode(self, sample: Sample) -> Any:
+        """The prepared pixels, or the reason why there are none."""
+        data = sample.image
+        if data is None:
+            return "too-many-bytes" if sample.too_big else "no image"
+        try:
+            return self.encoder.prepare(shown(data, limits=ImageLimits(max_pixels=self.config.max_pixels)))
+        except ImageError as error:
+            return error.kind
+
+    def _texts(
+        self, pool: Pool, shard: Shard, rows: int, reasons: npt.NDArray[Any]
+    ) -> npt.NDArray[np.float16]:
+        vectors = np.full((rows, self.encoder.dimension), np.nan, np.float16)
+        start = 0
+        for batch in pool.batches(shard, ["text"], self.config.batch * 4):
+            texts = batch["text"].to_pylist()
+            present = [place for place, text in enumerate(texts) if text is not None]
+            vectors[[start + place for place in present]] = self.encoder.texts(
+                [texts[place] for place in present]
+            )
+            for place in sorted(set(range(len(texts))) - set(present)):
+                reasons[start + place] = reasons[start + place] or "no caption"
+            start += len(texts)
+        return vectors
+
+
+class _ScoreShard:
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+
+    def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
+        images = self.layer.vectors(pool, shard, "image")
+        texts = self.layer.vectors(pool, shard, "text")
+        # float16 rows are only nearly of length 1.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            lengths = np.linalg.norm(images, axis=1) * np.linalg.norm(texts, axis=1)
+            scores = (np.einsum("nd,nd->n", images, texts) / lengths).astype(np.float32)
+        return pa.table(
+            {"score": pa.array(scores), "reason": self.layer.table(pool, shard, ["reason"])["reason"]}
+        )
+
+
+def _ahead(
+    pairs: Iterator[tuple[int, Sample]], decode: Any, decoders: ThreadPoolExecutor, config: EmbedConfig
+) -> Iterator[list[tuple[int, Any]]]:
+    """Batches of (row, decoded or reason) in order, with ``config.ahead`` batches under way."""
+    waiting: deque[tuple[int, Future[Any]]] = deque()
+    for row, sample in pairs:
+        waiting.append((row, decoders.submit(decode, sample)))
+        if len(waiting) >= config.batch * (config.ahead + 1):
+            yield [_done(waiting.popleft()) for _ in range(config.batch)]
+    while waiting:
+        yield [_done(waiting.popleft()) for _ in range(min(config.batch, len(waiting)))]
+
+
+def _done(entry: tuple[int, Future[Any]]) -> tuple[int, Any]:
+    return entry[0], entry[1].result()
+
+
+def _lists(vectors: npt.NDArray[np.float16]) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+
+
+def complete(outcomes: Iterator[Outcome[Shard, dict[str, int]]], total: int) -> dict[str, int]:
+    """Consume outcomes and sum them; raises PoolError that names the shards that failed (what is done stays)."""
+    sums = {"rows": 0, "failed": 0, "computed": 0}
+    errors = []
+    for outcome in outcomes:
+        if outcome.value is None:
+            errors.append(str(outcome.error))
+        else:
+            for name in sums:
+                sums[name] += outcome.value[name]
+    if errors:
+        errors.sort()
+        raise PoolError(
+            f"{len(errors)} of {total} shards failed, the others are kept; run again when this is mended: "
+            f"{'; '.join(errors[:3])}"
+        )
+    return sums

@@ -1,0 +1,56 @@
+"""Which sample of a tar belongs to which row of its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from newtest.errors import PoolError
+from newtest.pool.pool import ALIASES, Pool, Shard
+from newtest.pool.tars import Sample, samples
+
+__all__ = ["paired"]
+
+
+def paired(pool: Pool, shard: Shard) -> Iterator[tuple[int, Sample]]:
+    """(row, sample) for the tar's samples that the table knows, in the tar's order, each row at most once.
+
+    They meet by the table's ``key`` column (img2dataset's name of a sample), else by the ``uid`` in each sample's
+    ``.json`` (DataComp). Raises PoolError where neither is there.
+    """
+    row_of, name_of = _names(pool, shard)
+    seen: set[int] = set()
+    for sample in samples(pool, shard):
+        row = row_of.get(name_of(sample) or "")
+        if row is not None and row not in seen:
+            seen.add(row)
+            yield row, sample
+
+
+def _names(pool: Pool, shard: Shard) -> tuple[dict[str, int], Callable[[Sample], str | None]]:
+    present = pool.schema(shard).names
+    if "key" in present:
+        column, name_of = "key", _key
+    elif any(alias in present for alias in ALIASES["uid"]):
+        column, name_of = "uid", _uid
+    else:
+        raise PoolError(
+            f"{pool.place.url}: the table of shard {shard.name} has neither a key nor a uid, so its rows "
+            "cannot be matched "
+            "with the samples of its tar; 'newtest import-pool' makes a table from the tar"
+        )
+    row_of: dict[str, int] = {}
+    row = 0
+    for batch in pool.batches(shard, [column]):
+        for name in batch[column].to_pylist():
+            if name is not None:
+                row_of.setdefault(str(name), row)
+            row += 1
+    return row_of, name_of
+
+
+def _key(sample: Sample) -> str | None:
+    return sample.key
+
+
+def _uid(sample: Sample) -> str | None:
+    return sample.uid

@@ -1,0 +1,97 @@
+"""WebDataset tars: samples are runs of members that share a name up to the first dot of their base name.
+
+A tar is a stranger's file: it is read from front to back, never unpacked; links, folders and devices are passed over,
+and a member that is larger than allowed is left out with a reason.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from newtest.errors import PoolError
+from newtest.pool.pool import Pool, Shard
+
+__all__ = ["IMAGE_SUFFIXES", "Sample", "add_member", "samples"]
+
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
+MAX_MEMBER = 64 * 2**20
+
+
+@dataclass
+class Sample:
+    """A key and its members by suffix ("jpg", "txt", "json", ...), in the tar's order."""
+
+    key: str
+    members: dict[str, bytes] = field(default_factory=dict)
+    too_big: list[str] = field(default_factory=list)
+
+    @property
+    def image(self) -> bytes | None:
+        """The picture's bytes, None where there is none."""
+        return next((data for suffix, data in self.members.items() if suffix in IMAGE_SUFFIXES), None)
+
+    @property
+    def described(self) -> dict[str, object]:
+        """The ``.json`` member; empty where there is none that can be read."""
+        try:
+            value = json.loads(self.members.get("json", b"{}"))
+        except (ValueError, RecursionError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    @property
+    def uid(self) -> str | None:
+        """The ``uid`` of the ``.json``."""
+        uid = self.described.get("uid")
+        return uid if isinstance(uid, str) else None
+
+
+def samples(pool: Pool, shard: Shard) -> Iterator[Sample]:
+    """The samples of a shard's tar, in order. Raises PoolError for a tar that is missing, cut short or damaged."""
+    if shard.tar is None:
+        raise PoolError(
+            f"{pool.place.url}: shard {shard.name} has no tar beside it, so there are no images to read"
+        )
+    where = f"{pool.place.url}: {shard.tar.name}"
+    try:
+        with pool.place.open(shard.tar.name) as handle:
+            yield from _samples(handle, where)
+    except FileNotFoundError as error:
+        raise PoolError(f"{where} has vanished since the pool was listed") from error
+    except (tarfile.TarError, EOFError) as error:
+        raise PoolError(f"{where} is not a whole tar ({error}); fetch it again or move it away") from error
+
+
+def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """Append a file with no owner and no time, so that equal contents give equal tars."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = len(data), 0o644, 0
+    archive.addfile(member, io.BytesIO(data))
+
+
+def _samples(handle: object, where: str) -> Iterator[Sample]:
+    current: Sample | None = None
+    with tarfile.open(fileobj=handle, mode="r:", errors="strict") as archive:  # type: ignore[call-overload]
+        for member in archive:
+            if not member.isfile():
+                continue
+            key, _, suffix = PurePosixPath(member.name).name.partition(".")
+            if current is None or current.key != key:
+                if current is not None:
+                    yield current
+                current = Sample(key)
+            if member.size > MAX_MEMBER:
+                current.too_big.append(suffix.lower())
+                continue
+            content = archive.extractfile(member)
+            data = content.read() if content is not None else b""
+            if len(data) != member.size:
+                raise PoolError(f"{where} is cut short in {member.name!r}; fetch it again or move it away")
+            current.members[suffix.lower()] = data
+    if current is not None:
+        yield current

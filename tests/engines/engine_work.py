@@ -1,0 +1,53 @@
+"""Work that the engines' tests hand out; in a module of its own, so that other processes can import it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["make_dying", "make_slow", "make_square", "make_unmakeable"]
+
+
+def make_square() -> Callable[[int], int]:
+    """Squares; 13 brings bad luck."""
+
+    def square(item: int) -> int:
+        if item == 13:
+            raise ValueError("thirteen")
+        return item * item
+
+    return square
+
+
+def make_unmakeable() -> Callable[[int], int]:
+    raise RuntimeError("no model here")
+
+
+class make_dying:  # called like a function, picklable with its folder
+    """Item 3 kills its worker as often as there are marks to take from the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self) -> Callable[[int], int]:
+        return self.run
+
+    def run(self, item: int) -> int:
+        marks = sorted(self.folder.iterdir())
+        if item == 3 and marks:
+            marks[0].unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+
+def make_slow() -> Callable[[int], tuple[int, str]]:
+    """Takes a moment, and says where it ran."""
+
+    def slow(item: int) -> tuple[int, str]:
+        time.sleep(0.4)
+        return item, os.environ.get("RAY_NODE_NAME_FOR_TEST", str(os.getpid()))
+
+    return slow

@@ -1,0 +1,89 @@
+"""One suite of contract tests for every engine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from engine_work import make_dying, make_square, make_unmakeable
+
+from newtest.engines import Engine, Resources, engine
+from newtest.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> object:
+    """A local Ray for the module; workers find the tests' modules by PYTHONPATH."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]))
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        import ray
+
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        yield ray
+        ray.shutdown()
+
+
+@pytest.fixture(params=["one", "threads", "processes", "ray"])
+def way(request: pytest.FixtureRequest) -> tuple[Engine, Resources]:
+    if request.param == "ray":
+        request.getfixturevalue("ray_cluster")
+        return engine("ray"), Resources(2)
+    settings = {"one": Resources(1), "threads": Resources(2, kind="thread"), "processes": Resources(2)}
+    return engine("local"), settings[request.param]
+
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+)
+
+
+def test_each_item_comes_back_once_and_failures_are_values(way: tuple[Engine, Resources]) -> None:
+    outcomes = list(way[0].map(make_square, list(range(20)), way[1]))
+    assert sorted(outcome.item for outcome in outcomes) == list(range(20))
+    values = {outcome.item: outcome.value for outcome in outcomes}
+    assert all(values[item] == item * item for item in range(20) if item != 13)
+    assert [(o.item, o.error) for o in outcomes if o.error] == [(13, "ValueError: thirteen")]
+
+
+def test_no_items_no_outcomes(way: tuple[Engine, Resources]) -> None:
+    assert list(way[0].map(make_square, [], way[1])) == []
+
+
+def test_a_worker_that_cannot_be_made_ends_the_run(way: tuple[Engine, Resources]) -> None:
+    with pytest.raises(Exception, match="no model here"):
+        list(way[0].map(make_unmakeable, [1, 2], way[1]))
+
+
+def test_a_run_may_be_abandoned(way: tuple[Engine, Resources]) -> None:
+    stream = way[0].map(make_square, list(range(100)), way[1])
+    assert next(iter(stream)).error is None
+    stream.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["processes", "ray"])
+@pytest.mark.parametrize("deaths", [1, 5])
+def test_a_killed_worker_takes_at_most_its_item(
+    name: str, deaths: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if name == "ray":
+        request.getfixturevalue("ray_cluster")
+    for mark in range(deaths):
+        (tmp_path / str(mark)).touch()
+    chosen = engine("ray" if name == "ray" else "local")
+    outcomes = {
+        outcome.item: outcome for outcome in chosen.map(make_dying(tmp_path), list(range(8)), Resources(2))
+    }
+    assert sorted(outcomes) == list(range(8))
+    assert all(outcomes[item].value == item for item in range(8) if item != 3)
+    if deaths == 1:
+        assert outcomes[3].value == 3
+    else:
+        assert "died" in str(outcomes[3].error)
+
+
+def test_unknown_engines_are_named() -> None:
+    with pytest.raises(UsageError, match="there are local, ray"):
+        engine("spark")
