@@ -13,9 +13,11 @@ from newtest.cli import (
     collect,
     dedup,
     demo,
+    embed_pool,
     evaluate,
     fetch,
     filter_pool,
+    import_pool,
     merge,
     pool_status,
     reference,
@@ -51,7 +53,9 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("report", report.app, "Tables, the line, the gap, comparisons, the page."),
     ("status", status.status, "One line a stage: done, missing, failed, spent."),
     # An image-text pool
+    ("import-pool", import_pool.import_pool, "Make a pool of captioned images, or of bare tars."),
     ("pool-status", pool_status.pool_status, "What a pool holds, and which layers are complete."),
+    ("embed-pool", embed_pool.embed_pool, "Embed images and captions; keep their CLIP scores."),
     ("filter-pool", filter_pool.filter_pool, "Choose rows by DataComp's rules: a subset."),
     # CLIP as a measuring instrument
     ("merge", merge.app, "WiSE-FT, uniform and greedy soups of checkpoints."),
