@@ -20,6 +20,9 @@ __all__ = ["diff", "sample"]
 SHOWN_CLASSES = 100
 """So many classes are printed; ``--feasibility`` writes all of them."""
 
+SIDE_BY_SIDE = 8
+"""So many bins fit into a line."""
+
 
 def sample(
     study: StudyDir = Path(),
@@ -148,8 +151,8 @@ def _feasible(draft: Draft, out: Path | None, json: bool) -> None:
             table.to_csv(temporary, index=False)
     if json:
         return
-    if draft.config.strategy == "matched-keywords":
-        _print_keywords(table)
+    if draft.config.strategy == "matched-keywords" or table["bin"].nunique() > SIDE_BY_SIDE:
+        _print_cells(draft)
     else:
         _print_bins(draft)
     total = len(draft.plan.eligible.wnids)
@@ -160,9 +163,16 @@ def _feasible(draft: Draft, out: Path | None, json: bool) -> None:
         )
 
 
-def _print_keywords(table: pd.DataFrame) -> None:
-    rows = [(wnid, label, f"{target} of {there}") for wnid, label, there, target in _columns(table)]
-    print_table(["class", "keyword", "wanted of eligible"], rows[:SHOWN_CLASSES], title="Feasible")
+def _print_cells(draft: Draft) -> None:
+    """One line a class and cell that wants images: for keywords, and for more bins than fit side by side."""
+    rows = [
+        (wnid not in draft.problems, wnid, label, f"{target} of {there}")
+        for wnid, label, there, target in _columns(draft.plan.histogram)
+        if target
+    ]
+    rows.sort(key=lambda row: row[:2])
+    columns = ["class", "keyword or bin", "wanted of eligible"]
+    print_table(columns, [row[1:] for row in rows[:SHOWN_CLASSES]], title="Feasible")
 
 
 def _print_bins(draft: Draft) -> None:
