@@ -2,7 +2,7 @@
 
 Each image ends as one row: bytes, or a kind and a reason. Failures are tried again by the next run, up to
 ``max_attempts`` runs; what is gone (404, 410) or asked to be left alone is not. Rows follow the bytes they speak of, so
-kill -9 loses at most the last quarter second's rows, whose bytes the next run finds again without storing them twice.
+kill -9 loses at most the last moment's rows, whose bytes the next run finds again without storing them twice.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ __all__ = ["LOCAL_SOURCES", "DownloadConfig", "FetchConfig", "FetchSummary", "fe
 LOCAL_SOURCES = frozenset({"folder", "table"})
 """Sources that the user's own disk feeds: only their images may have ``file:`` URLs."""
 
-_BATCH_ROWS, _BATCH_SECONDS = 256, 0.25
+_BATCH_ROWS, _BATCH_SECONDS, _HANDFUL = 256, 0.1, 16
 
 
 @dataclass(frozen=True)
@@ -140,35 +140,58 @@ class _Ledger:
         )
 
 
-async def _fetch(todo: Sequence[Wanted], store: Store, config: FetchConfig, ledger: _Ledger) -> None:
-    """Bytes come in by the event loop; they are checked and written in threads, a bounded number at a time."""
-    loop = asyncio.get_running_loop()
-    room = asyncio.Semaphore(4 * config.threads)
-    ticking = loop.create_task(_tick(ledger))
+class _Keeper:
+    """Hands outcomes to threads, some at a time: one by one, the handing over costs more than the work."""
 
-    async def keep(outcome: Outcome) -> None:
+    def __init__(self, store: Store, config: FetchConfig, ledger: _Ledger) -> None:
+        self._store, self._config, self._ledger = store, config, ledger
+        self._room = asyncio.Semaphore(2 * config.threads)
+        self._batch: list[Outcome] = []
+
+    async def take(self, outcomes: AsyncIterator[Outcome]) -> None:
+        """Check and store all outcomes; the first OSError ends it."""
         try:
-            ledger.add(await loop.run_in_executor(threads, _keep, outcome, store, config))
+            with ThreadPoolExecutor(self._config.threads, thread_name_prefix="keep") as threads:
+                async with asyncio.TaskGroup() as group:
+                    ticking = group.create_task(self._tick(group, threads))
+                    async for outcome in outcomes:
+                        self._batch.append(outcome)
+                        if len(self._batch) >= _HANDFUL:
+                            await self._hand_over(group, threads)
+                    await self._hand_over(group, threads)
+                    ticking.cancel()
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None  # all fail alike, of a full disk
+
+    async def _tick(self, group: asyncio.TaskGroup, threads: ThreadPoolExecutor) -> None:
+        """What is there is stored, and its rows are written, while slow hosts are waited for."""
+        while True:
+            await asyncio.sleep(_BATCH_SECONDS)
+            await self._hand_over(group, threads)
+            self._ledger.flush()
+
+    async def _hand_over(self, group: asyncio.TaskGroup, threads: ThreadPoolExecutor) -> None:
+        await self._room.acquire()
+        batch, self._batch = self._batch, []
+        if batch:
+            group.create_task(self._keep(batch, threads))
+        else:
+            self._room.release()
+
+    async def _keep(self, batch: list[Outcome], threads: ThreadPoolExecutor) -> None:
+        def work() -> list[FileRow]:
+            return [_keep(outcome, self._store, self._config) for outcome in batch]
+
+        try:
+            for row in await asyncio.get_running_loop().run_in_executor(threads, work):
+                self._ledger.add(row)
         finally:
-            room.release()
-
-    try:
-        with ThreadPoolExecutor(config.threads, thread_name_prefix="keep") as threads:
-            async with asyncio.TaskGroup() as group, aclosing(_outcomes(todo, config)) as outcomes:
-                async for outcome in outcomes:
-                    await room.acquire()
-                    group.create_task(keep(outcome))
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None  # all fail alike, of a full disk
-    finally:
-        ticking.cancel()
+            self._room.release()
 
 
-async def _tick(ledger: _Ledger) -> None:
-    """Rows are written while slow hosts are waited for."""
-    while True:
-        await asyncio.sleep(_BATCH_SECONDS)
-        ledger.flush()
+async def _fetch(todo: Sequence[Wanted], store: Store, config: FetchConfig, ledger: _Ledger) -> None:
+    async with aclosing(_outcomes(todo, config)) as outcomes:
+        await _Keeper(store, config, ledger).take(outcomes)
 
 
 async def _outcomes(todo: Sequence[Wanted], config: FetchConfig) -> AsyncGenerator[Outcome, None]:

@@ -72,16 +72,20 @@ async def transfer(session: aiohttp.ClientSession, url: str, config: DownloadCon
         return Transferred(None, "timeout", f"the server was silent for too long ({_text(error)})")
     except TimeoutError:
         return Transferred(None, "deadline", f"not finished after {config.deadline:g} s")
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, ValueError) as error:
-        return Transferred(None, "bad-url", f"not a URL that can be fetched ({_text(error)})", permanent=True)
     except aiohttp.TooManyRedirects:
         return Transferred(None, "redirects", f"more than {config.max_redirects} redirects")
+    except aiohttp.ClientSSLError as error:
+        return Transferred(None, "tls", f"no secure connection ({_text(error)})")
     except aiohttp.ClientConnectorError as error:
         return _unconnected(error)
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
         return TryAgain(None, "broken", f"the connection broke ({_text(error)})")
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+        return Transferred(None, "bad-url", f"not a URL that can be fetched ({_text(error)})", permanent=True)
     except aiohttp.ClientError as error:
         return Transferred(None, "bad-http", f"the server's answer is not HTTP ({_text(error)})")
+    except ValueError as error:  # of yarl and idna, about hosts and ports
+        return Transferred(None, "bad-url", f"not a URL that can be fetched ({_text(error)})", permanent=True)
 
 
 def _unconnected(error: aiohttp.ClientConnectorError) -> Transferred:
@@ -93,8 +97,6 @@ def _unconnected(error: aiohttp.ClientConnectorError) -> Transferred:
         return Transferred(
             None, "no-such-host", f"the name {error.host} does not resolve ({_text(error.os_error)})"
         )
-    if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError)):
-        return Transferred(None, "tls", f"no secure connection ({_text(error)})")
     return TryAgain(None, "no-connection", f"no connection to {error.host} ({_text(error.os_error)})")
 
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from servers.images import ImageServer, serving
+from servers.images import ImageServer, self_signed, serving
 
 from newtest.addresses import is_public
 from newtest.download import DownloadConfig, Outcome, Request, download
@@ -177,6 +179,29 @@ def test_a_host_that_is_down_or_unknown_is_a_value() -> None:
         port = unused.getsockname()[1]
         assert one(f"http://127.0.0.1:{port}/1.jpg", replace(QUICK, retries=1)).kind == "no-connection"
     assert one("http://no-such-host.invalid/1.jpg", replace(QUICK, retries=1)).kind == "no-such-host"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_no_secure_connection(tmp_path: Path) -> None:
+    with serving(ImageServer(), certificate=self_signed(tmp_path)) as running:
+        outcome = one(running.url("photo/1.jpg"))
+    assert (outcome.kind, outcome.permanent, outcome.tries) == ("tls", False, 1)
+
+
+def test_an_answer_that_is_not_http_is_a_value() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        outcome = one(f"http://127.0.0.1:{port}/1.jpg", replace(QUICK, retries=0))
+        thread.join()
+    assert outcome.kind == "bad-http"
 
 
 def test_limits_hold_and_a_slow_host_holds_up_nobody(server: ImageServer) -> None:

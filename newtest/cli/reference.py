@@ -37,7 +37,7 @@ def add(
     Example: newtest reference add imagenet-val --images /data/imagenet/val
     """
     from newtest.errors import UsageError
-    from newtest.fetch import fetch_missing
+    from newtest.fetch import FetchConfig, fetch_missing
     from newtest.reference import add_reference, members_of_folder, members_of_table, with_files_from
     from newtest.study import Study
 
@@ -52,7 +52,12 @@ def add(
         added = add_reference(opened, name, members, str((table or images or Path()).resolve()))
         with progress() as bar:
             task = bar.add_task("bytes", total=sum(member.url is not None for member in members))
-            summary = fetch_missing(opened, image_ids=added.image_ids, advance=lambda n: bar.advance(task, n))
+            summary = fetch_missing(
+                opened,
+                FetchConfig(thumbnails=False),
+                image_ids=added.image_ids,
+                advance=lambda n: bar.advance(task, n),
+            )
     result = {"name": name, "images": added.images, "classes": added.classes, "fetched": summary.fetched}
     if json:
         print_json({**result, "failed": summary.failed + summary.gone, "unknown_classes": added.unknown})

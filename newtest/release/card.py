@@ -107,14 +107,24 @@ def _searches(searches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         asked = {", ".join(query.get("licenses") or ()) or "any licence" for query in queries}
         entries.append(
             {
-                "source": source,
+                "source": _without_path(source),
                 "count": len(queries),
-                "examples": sorted({query["text"] for query in queries})[:8],
+                "examples": [] if _is_local(source) else sorted({query["text"] for query in queries})[:8],
                 "windows": sorted(window or "no window of dates" for window in windows),
                 "licenses": sorted(asked),
             }
         )
     return entries
+
+
+def _is_local(source: str) -> bool:
+    return source.partition(":")[0] in ("folder", "table")
+
+
+def _without_path(source: str) -> str:
+    """``folder:/home/me/photos`` as ``folder:photos``: where it lay on the maker's disk is nobody's business."""
+    kind, colon, place = source.partition(":")
+    return f"{kind}{colon}{place.rpartition('/')[2]}"
 
 
 def _mean_frequency(members: Sequence[Member]) -> float | None:

@@ -24,19 +24,25 @@ and instead of a photo: ``text.html``, ``empty.jpg``, ``script.svg``, ``bomb.png
 from __future__ import annotations
 
 import asyncio
+import datetime
 import io
+import ssl
 import struct
 import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import PIL.Image
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["ImageServer", "bomb_png", "made_photo", "serving"]
+__all__ = ["ImageServer", "bomb_png", "made_photo", "self_signed", "serving"]
 
 
 def made_photo(number: int, size: tuple[int, int] = (160, 120)) -> bytes:
@@ -167,9 +173,30 @@ class Server(Protocol):
 S = TypeVar("S", bound=Server)
 
 
+def self_signed(folder: Path) -> Path:
+    """A file with a fresh key and a certificate for localhost that no authority has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    today = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.Encoding.PEM
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "server.pem").write_bytes(key.private_bytes(form, *plain) + built.public_bytes(form))
+    return folder / "server.pem"
+
+
 @contextmanager
-def serving(server: S, host: str = "127.0.0.1") -> Iterator[S]:
-    """Run a server in a thread until the block ends; its address is in ``base``."""
+def serving(server: S, host: str = "127.0.0.1", *, certificate: Path | None = None) -> Iterator[S]:
+    """Run a server in a thread until the block ends; its address is in ``base``. With a certificate it is https."""
     loop = asyncio.new_event_loop()
     ready = threading.Event()
 
@@ -178,10 +205,14 @@ def serving(server: S, host: str = "127.0.0.1") -> Iterator[S]:
         application.router.add_route("*", "/{path:.*}", server.answer)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=0)
         await runner.setup()
-        site = web.TCPSite(runner, host, 0, backlog=512)
+        context = None
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+        site = web.TCPSite(runner, host, 0, backlog=512, ssl_context=context)
         await site.start()
         port = runner.addresses[0][1]
-        server.base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        server.base = f"http{'s' if certificate else ''}://{host}:{port}"
         return runner
 
     def run() -> None:
