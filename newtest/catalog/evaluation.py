@@ -23,8 +23,9 @@ _ADDED = """
 
 
 def members(catalog: sqlite3.Connection, name: str) -> pd.DataFrame:
-    """image_id, wnid, num_selected, num_shown (missing where nobody was asked), sha256 (missing where there are no bytes),
-    in the order of (wnid, image_id). Raises EvaluationError for a name that is neither a revision nor a reference.
+    """image_id, wnid, num_selected, num_shown (missing where nobody was asked), sha256 (missing where there
+    are no bytes), in the order of (wnid, image_id). Raises EvaluationError for a name that is neither a
+    revision nor a reference.
     """
     if catalog.execute("SELECT 1 FROM revisions WHERE name = ?", (name,)).fetchone():
         sql = """
@@ -71,7 +72,9 @@ def pool_votes(catalog: sqlite3.Connection) -> pd.DataFrame:
 
 
 def revision_facts(catalog: sqlite3.Connection, name: str) -> dict[str, str | int] | None:
-    """What is known of a revision: reference, members, seed and strategy are in ``config`` (JSON); None if there is none."""
+    """What is known of a revision: reference, members, seed and strategy are in ``config`` (JSON); None if
+    there is none.
+    """
     row = catalog.execute(
         "SELECT config, reference, parent, simulated, incomplete, created_at, members_hash,"
         " (SELECT count(*) FROM revision_members WHERE revision = name) AS members FROM revisions WHERE name = ?",

@@ -11,7 +11,10 @@ from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_tabl
 
 __all__ = ["evaluate"]
 
-_SET = "A release, a folder of class folders, ImageNetV2's JSON, a table, labels (.npy), or a revision or reference of the study."
+_SET = (
+    "A release, a folder of class folders, ImageNetV2's JSON, a table, labels (.npy), "
+    "or a revision or reference of the study."
+)
 
 
 def evaluate(

@@ -78,7 +78,8 @@ def line(
 ) -> None:
     """Fit new against original accuracy, and say how far each model is off the line.
 
-    Example: newtest report line robustness_top1s.csv --x val --y imagenetv2-matched-frequency-format-val --group STANDARD
+    Example: newtest report line robustness_top1s.csv --x val --y imagenetv2-matched-frequency-format-val
+    --group STANDARD
     """
     from newtest.evaluation.line import LineOptions, fit_line
     from newtest.evaluation.scales import check_scale

@@ -73,7 +73,8 @@ def compare(
     )  # fmt: skip
     strength = found["power"]
     typer.echo(
-        f"{strength['told_apart']} of {strength['pairs']} pairs are told apart (Holm, 5 %) by {strength['images']} images"
+        f"{strength['told_apart']} of {strength['pairs']} pairs are told apart (Holm, 5 %) "
+        f"by {strength['images']} images"
     )
     for share, size in strength["images_for"].items():
         wanted = "no number of images would do" if size is None else f"{size} images"
@@ -115,8 +116,11 @@ def similarity(
         values = observed.loc[order, order].to_numpy()
         save(draw_matrix(values, [str(name) for name in order], f"agreement on {set_}", "similarity"), figure)
     if json:
-        print_json({"set": set_, **found.to_json(), "matrix": observed.to_numpy().tolist(), "names": list(observed.index),
-                    "independent_matrix": independent.to_numpy().tolist()})  # fmt: skip
+        matrices = {
+            "matrix": observed.to_numpy().tolist(),
+            "independent_matrix": independent.to_numpy().tolist(),
+        }
+        print_json({"set": set_, **found.to_json(), "names": list(observed.index), **matrices})
         return
     print_table(
         ["", "observed", "if independent"],

@@ -87,7 +87,8 @@ def read_class_map(path: Path) -> dict[str, str]:
 def restrict(
     evaluated: EvaluationSet, names: Mapping[str, str] | None, kept: tuple[str, ...]
 ) -> EvaluationSet:
-    """The images of a set whose class, taken through ``names``, is one of ``kept``: the original on the new set's classes.
+    """The images of a set whose class, taken through ``names``, is one of ``kept``: the original on the new
+    set's classes.
 
     Raises EvaluationError when no image is left.
     """

@@ -70,8 +70,9 @@ def pairs(
     """All pairs of models on one set, surest first.
 
     ``correct`` has models as its index and images as its columns. Columns: ``better``, ``worse``, ``difference`` with
-    ``lo`` and ``hi`` (points; paired bootstrap over images, percentile), ``only_better``, ``only_worse`` (images), ``p``
-    (exact McNemar) and ``p_holm``. Raises EvaluationError for fewer than 2 models, no images or too many models.
+    ``lo`` and ``hi`` (points; paired bootstrap over images, percentile), ``only_better``, ``only_worse``
+    (images), ``p`` (exact McNemar) and ``p_holm``. Raises EvaluationError for fewer than 2 models, no images
+    or too many models.
     """
     names = [str(name) for name in correct.index]
     if len(names) < 2:

@@ -149,5 +149,6 @@ def _inline(svg: str, name: str, alt: str) -> str:
     body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", body)
     body = body.replace("'DejaVu Sans'", _PAGE_FONT)
     view = re.search(r'viewBox="[^"]+"', body)
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" {view[0] if view else ""} aria-label="{escape(alt)}">'
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head = f'<svg {spaces} role="img" {view[0] if view else ""} aria-label="{escape(alt)}">'
     return head + body[body.index(">") + 1 :]

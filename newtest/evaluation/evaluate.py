@@ -22,7 +22,9 @@ __all__ = ["EvaluateOptions", "Outcome", "evaluate", "find_set"]
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to score on a set, and where results go (``out``; else ``results/`` of the study, else of the current folder)."""
+    """What to score on a set, and where results go (``out``; else ``results/`` of the study, else of the
+    current folder).
+    """
 
     predictions: tuple[Path, ...] = ()
     models: tuple[str, ...] = ()
@@ -128,4 +130,6 @@ def _groups(path: Path | None) -> dict[str, str]:
     column = "type" if "type" in frame.columns else "group"
     if "model" not in frame.columns or column not in frame.columns:
         raise EvaluationError(f"{path}: a table of groups has the columns 'model' and 'type' (or 'group')")
-    return dict(zip(frame["model"].astype(str), frame[column].fillna("").astype(str), strict=True))
+    return dict(
+        zip(frame["model"].astype(str), frame[column].astype(object).fillna("").astype(str), strict=True)
+    )

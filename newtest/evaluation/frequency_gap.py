@@ -37,6 +37,8 @@ __all__ = [
     "study_pool",
 ]
 
+REPLICATES = 50
+"""Of the bootstrap behind the standard errors: each fits the mixtures anew."""
 NO_POOL = (
     "the adjusted gap holds if the votes had no part in choosing the new set; if they chose it, give the counts of the "
     "pool it was drawn from"
@@ -140,7 +142,7 @@ def adjusted(
     if not models:
         raise EvaluationError(f"{original.name} and {new.name} have no model in common")
     sets = [_scored(stored, models) for stored in (original, new)]
-    found = adjusted_gap(sets[0], sets[1], pool=pool, seed=seed)
+    found = adjusted_gap(sets[0], sets[1], pool=pool, replicates=REPLICATES, seed=seed)
     unsure = () if pool is not None else (NO_POOL,)
     return {
         "models": len(models),

@@ -20,7 +20,9 @@ _MOST_CLASSES = 3000
 
 
 def string_order(num_classes: int) -> Ints:
-    """Entry i is the class whose folder comes i-th when the names "0", "1", ... are sorted as strings: 0, 1, 10, 100, 101..."""
+    """Entry i is the class whose folder comes i-th when the names "0", "1", ... are sorted as strings: 0, 1,
+    10, 100, 101...
+    """
     return np.array(sorted(range(num_classes), key=str), dtype=np.int64)
 
 
@@ -31,8 +33,8 @@ def stored_backwards(ranking: Ints, labels: Ints) -> str | None:
     if ranking.shape[1] < 2 or not _above(int(hits[-1]), int(hits[0]), n):
         return None
     return (
-        f"the ranking is likely stored in reverse: its first column is right for {100 * hits[0] / n:.2f} % of the images, "
-        f"its last for {100 * hits[-1] / n:.2f} %; if so, name the model with --reversed"
+        f"the ranking is likely stored in reverse: its first column is right for {100 * hits[0] / n:.2f} % of the "
+        f"images, its last for {100 * hits[-1] / n:.2f} %; if so, name the model with --reversed"
     )
 
 

@@ -43,7 +43,9 @@ class Line:
     images_paired: bool
     """True: images were resampled for all models at once; False: each k was redrawn from Binomial(n, k/n)."""
     models: pd.DataFrame = field(repr=False)
-    """model, group, base, fitted, x (or x:SET, several), y, predicted, rho, rho_lo, rho_hi, tau (percent and points)."""
+    """model, group, base, fitted, x (or x:SET, several), y, predicted, rho, rho_lo, rho_hi, tau (percent and
+    points).
+    """
     left_out: tuple[tuple[str, str], ...] = ()
     """(model, reason) of every model that has no place in the plot, or none in the fit."""
 

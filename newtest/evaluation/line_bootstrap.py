@@ -16,7 +16,9 @@ __all__ = ["Interval", "intervals", "over_images", "over_models"]
 
 Interval = tuple[float, float]
 MOST_IMAGE_DRAWS = 200
-"""Each of these redraws every k, which costs more than redrawing models; 200 settle a 95 % interval's ends well enough."""
+"""Each of these redraws every k, which costs more than redrawing models; 200 settle a 95 % interval's ends
+well enough.
+"""
 
 
 def over_models(x: Floats, y: Floats, options: LineOptions) -> tuple[Floats, Floats]:

@@ -19,7 +19,9 @@ TOP1 = "top1"
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """``groups`` is a table of model and type; ``metric`` is top1, another column, or a value of a ``metric`` column."""
+    """``groups`` is a table of model and type; ``metric`` is top1, another column, or a value of a ``metric``
+    column.
+    """
 
     groups: Path | None = None
     unit: Unit = "auto"
@@ -38,7 +40,8 @@ class Loaded:
         if name not in self.stored:
             known = ", ".join(sorted(self.stored)) or "none"
             raise EvaluationError(
-                f"the correctness of each image on {name!r} is not known; it is for: {known} (newtest evaluate keeps it)"
+                f"the correctness of each image on {name!r} is not known; it is for: {known} "
+                "(newtest evaluate keeps it)"
             )
         return self.stored[name]
 

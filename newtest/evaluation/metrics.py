@@ -28,8 +28,9 @@ def mean_per_class(correct: npt.NDArray[np.bool_], labels: Ints) -> float:
 
 
 def average_precision_11(scores: Floats, labels: Ints) -> float:
-    """Mean over classes of PASCAL VOC 2007's average precision, in [0, 1]: the mean over the recalls 0, .1, ..., 1 of the
-    best precision at that recall or above. Classes without an image do not count; equal scores keep the set's order.
+    """Mean over classes of PASCAL VOC 2007's average precision, in [0, 1]: the mean over the recalls 0, .1,
+    ..., 1 of the best precision at that recall or above. Classes without an image do not count; equal scores
+    keep the set's order.
     """
     found = []
     for cls in np.unique(labels):

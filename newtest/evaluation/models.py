@@ -1,4 +1,5 @@
-"""Running a model over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they are needed.
+"""Running a model over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they
+are needed.
 
 ``efficientnet-lite0`` carries its weights in a package and needs no network; ``timm:`` and ``torchvision:`` models take
 theirs from a file (``--weights``) or, with a network, from their hubs. Predictions are kept in pieces as they are made,

@@ -124,7 +124,7 @@ def as_results(frame: pd.DataFrame, *, source: str = "table", unit: Unit = "auto
     else:
         raise EvaluationError(f"{source}: neither 'accuracy' nor 'k' and 'n' among its columns")
     for name in ("group", "base"):
-        table[name] = frame[name].fillna("").astype(str) if name in frame.columns else ""
+        table[name] = frame[name].astype(object).fillna("").astype(str) if name in frame.columns else ""
     return Results(table[list(RESULT_COLUMNS)], tuple(cautions))
 
 
@@ -211,11 +211,17 @@ def _percent(
     if unit == "fraction" or (unit == "auto" and known.size and known.max() <= 1):
         if known.size and known.max() > 1:
             raise EvaluationError(f"{source}: {known.max():g} is no fraction; use --unit percent")
-        message = "no accuracy is above 1: read as fractions and multiplied by 100 (--unit percent if they are percentages)"
+        message = (
+            "no accuracy is above 1: read as fractions and multiplied by 100 "
+            "(--unit percent if they are percentages)"
+        )
         return values * 100, [] if unit == "fraction" else [Caution("fractions", source, message)]
     cautions = []
     highest = pd.Series(values, index=sets.to_numpy()).groupby(level=0).max()
     for name in highest[(highest <= 1) & (highest > 0)].index if unit == "auto" else ():
-        message = f"set {name}: no accuracy is above 1 while other sets are in percent: fractions among percentages? read as percent"
+        message = (
+            f"set {name}: no accuracy is above 1 while other sets are in percent: "
+            "fractions among percentages? read as percent"
+        )
         cautions.append(Caution("fractions", source, message))
     return values, cautions

@@ -85,7 +85,9 @@ def score(
 def _one_a_model(
     predictions: Sequence[Predictions], options: ScoreOptions
 ) -> tuple[list[Predictions], list[Caution]]:
-    """The richest predictions of each name: two that agree are one, two that do not are a caution and the first counts."""
+    """The richest predictions of each name: two that agree are one, two that do not are a caution and the
+    first counts.
+    """
     chosen: dict[str, Predictions] = {}
     cautions = []
     for one in predictions:

@@ -122,8 +122,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Classes in words, in the order of ``read_classes``: a line a class, a JSON list, or ``class_info.json`` (the first
-    lemma of each synset). Raises EvaluationError.
+    """Classes in words, in the order of ``read_classes``: a line a class, a JSON list, or ``class_info.json``
+    (the first lemma of each synset). Raises EvaluationError.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -23,7 +23,9 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Similarity:
-    """Means over pairs of models, and how many models can be ranked at ``margin`` points with confidence 1 - ``delta``."""
+    """Means over pairs of models, and how many models can be ranked at ``margin`` points with confidence 1 -
+    ``delta``.
+    """
 
     models: int
     images: int

@@ -21,9 +21,10 @@ Form = Literal["markdown", "csv", "latex"]
 def accuracy_table(
     table: pd.DataFrame, original: str | None = None, sets: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """One row a model: ``model``, ``group``, and for each set S ``S``, ``S lo``, ``S hi`` (percent; Clopper-Pearson 95 %,
-    missing where only an accuracy is known); for each set but the original ``S change`` (points) and ``S rank``
-    (ranks gained: the model's rank on the original less its rank on S, among models that have both; ties share the best).
+    """One row a model: ``model``, ``group``, and for each set S ``S``, ``S lo``, ``S hi`` (percent;
+    Clopper-Pearson 95 %, missing where only an accuracy is known); for each set but the original ``S change``
+    (points) and ``S rank`` (ranks gained: the model's rank on the original less its rank on S, among models
+    that have both; ties share the best).
 
     Sorted by accuracy on the original (or the first set), best first. Raises EvaluationError for unknown sets.
     """
@@ -52,7 +53,8 @@ def accuracy_table(
 
 
 def by_column(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:
-    """Results a value of any column of the manifest: ``model``, the column, ``k``, ``n``, ``accuracy``, ``lo``, ``hi`` (percent).
+    """Results a value of any column of the manifest: ``model``, the column, ``k``, ``n``, ``accuracy``,
+    ``lo``, ``hi`` (percent).
 
     ``correct`` has models as its index and images as its columns; ``column`` is indexed by image.
     """
@@ -81,7 +83,8 @@ def by_column(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:
 
 
 def table_by(sets: Sequence[StoredSet], column: str) -> pd.DataFrame:
-    """``by_column`` over several sets, with a column ``set``. ``frequency`` is cut into bins of a fifth, the last closed.
+    """``by_column`` over several sets, with a column ``set``. ``frequency`` is cut into bins of a fifth, the
+    last closed.
 
     Raises EvaluationError for a column that a set's images do not have.
     """
@@ -103,7 +106,8 @@ def table_by(sets: Sequence[StoredSet], column: str) -> pd.DataFrame:
 
 
 def frequency_bins(images: pd.DataFrame, name: str) -> pd.Series:
-    """The selection frequency's bin, "0.0-0.2" to "0.8-1.0", missing where nobody was asked; lower ends belong to a bin.
+    """The selection frequency's bin, "0.0-0.2" to "0.8-1.0", missing where nobody was asked; lower ends
+    belong to a bin.
 
     Raises EvaluationError when the images have no counts.
     """

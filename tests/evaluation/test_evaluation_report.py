@@ -156,7 +156,7 @@ def test_thumbnails_are_small_and_ours() -> None:
     assert uri.startswith("data:image/jpeg;base64,")
     assert len(uri) < 4000
     assert data_uri(b"GIF89a but no") is None
-    assert data_uri(photo("red", (9000, 8000))) is None, "too many pixels"
+    assert data_uri(photo("red", (10_000, 9_000))) is None, "too many pixels"
 
 
 @pytest.mark.browser
