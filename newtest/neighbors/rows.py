@@ -1,0 +1,73 @@
+"""Rows to search: an array, or a ``.npy`` file that is never read whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.errors import UsageError
+
+__all__ = ["Array", "Rows", "Source", "similarities"]
+
+Array = npt.NDArray[np.float32]
+Source = npt.NDArray[np.floating[npt.NBitBase]] | str | Path
+PIECE = 1 << 24
+"""Numbers read at a time where rows are only looked through: 64 MB of float32."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """(n, d) floating-point rows, the longest row's length, and the largest entry's size."""
+
+    values: npt.NDArray[np.floating[npt.NBitBase]]
+    longest: float
+    largest: float
+
+    @classmethod
+    def open(cls, source: Source) -> Rows:
+        """Map a file or take an array; raises UsageError for what is not a finite (n, d) array of floats."""
+        values = np.load(source, mmap_mode="r") if isinstance(source, (str, Path)) else source
+        if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
+            raise UsageError(
+                f"rows to search must be a (n, d) array of floats, got {values.dtype} {values.shape}"
+            )
+        longest, largest, step = 0.0, 0.0, max(PIECE // max(values.shape[1], 1), 1)
+        for start in range(0, len(values), step):
+            piece = values[start : start + step].astype(np.float32)
+            longest = max(longest, float(np.sqrt(np.einsum("nd,nd->n", piece, piece).max(initial=0.0))))
+            largest = max(largest, float(np.abs(piece).max(initial=0.0)))
+            if not np.isfinite(longest + piece.sum()):
+                raise UsageError(
+                    f"rows to search must be finite; there is a NaN or infinity in rows {start} and on"
+                )
+        return cls(values, longest, largest)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def width(self) -> int:
+        return int(self.values.shape[1])
+
+    def block(self, start: int, stop: int) -> Array:
+        """Rows start..stop as contiguous float32."""
+        return np.ascontiguousarray(self.values[start:stop], dtype=np.float32)
+
+
+def similarities(
+    a: Rows, b: Rows, i: npt.NDArray[np.int64], j: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Inner products of rows i of ``a`` with rows j of ``b``, summed in float64.
+
+    Each is computed from its two rows alone and in one order, so it does not depend on how the search was tiled.
+    """
+    out = np.empty(len(i), dtype=np.float64)
+    step = max(PIECE // max(a.width, 1) // 4, 1)
+    for start in range(0, len(i), step):
+        part = slice(start, start + step)
+        left, right = a.values[i[part]].astype(np.float64), b.values[j[part]].astype(np.float64)
+        out[part] = np.multiply(left, right, out=left).sum(axis=1)
+    return out

@@ -1,0 +1,93 @@
+"""Tiles by torch: 8-bit integers or bfloat16 on CPUs that have them, float16 on CUDA, else float32.
+
+The only file here that imports torch. The CUDA path is the same code with another device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.errors import MissingExtra, UsageError
+from newtest.neighbors.engines import Tile
+from newtest.neighbors.rows import Array, Rows
+
+__all__ = ["TorchEngine"]
+
+Ints = npt.NDArray[np.int64]
+LOOSEST = 0.04
+"""8-bit integers are taken while their margin stays below this share of a similarity: else too much is rescored."""
+
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """One device and one precision."""
+
+    torch: Any
+    device: str
+    dtype: Any
+    roundoff: float
+    tile: tuple[int, int]
+    resident: int
+
+    @classmethod
+    def on(cls, device: str, a: Rows, b: Rows, *, fine: bool) -> TorchEngine:
+        """``auto`` takes CUDA where there is one. Raises MissingExtra without torch, UsageError without that device."""
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingExtra("torch", "clip") from error
+        cuda = torch.cuda.is_available()
+        if device == "auto":
+            device = "cuda" if cuda else "cpu"
+        summing = (a.width + 8) * 2.0**-24
+        if device.startswith("cuda"):
+            if not cuda:
+                raise UsageError("there is no CUDA device that torch can use: take device cpu or auto")
+            resident = torch.cuda.mem_get_info(torch.device(device))[0] // 2
+            return cls(torch, device, torch.float16, 2.0**-11 + summing, (16384, 32768), resident)
+        if not fine and torch.cpu._is_vnni_supported() and _margin(a) + _margin(b) <= LOOSEST:
+            return cls(torch, device, torch.int8, summing, (4096, 4096), 2**29)
+        if not fine and torch.cpu._is_avx512_bf16_supported():
+            return cls(torch, device, torch.bfloat16, 2.0**-8 + summing, (4096, 4096), 2**29)
+        return cls(torch, device, torch.float32, summing, (2048, 4096), 0)
+
+    def load(self, block: Array, rows: Rows) -> Tile:
+        """Integers share one scale, so products need none; floats are scaled by a power of two to stay in range."""
+        given = self.torch.from_numpy(block).to(self.device)
+        if self.dtype == self.torch.int8:
+            scale = max(rows.largest, 1e-30) / 127
+            values = (given / scale).round().to(self.dtype)
+        else:
+            scale = 2.0 ** math.ceil(math.log2(max(rows.longest, 1e-30)))
+            values = (given / scale).to(self.dtype)
+        lost = (given - values.float() * scale).norm(dim=1).amax() if len(given) else 0.0
+        return Tile(values, scale, float(lost) * (1 + 2.0**-10))
+
+    def above(self, left: Tile, right: Tile, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
+        products = self._multiply(left, right)
+        floor = self.torch.from_numpy(limits / (left.scale * right.scale)).to(self.device)
+        hit = (products.amax(dim=1).double() >= floor).nonzero().squeeze(1)
+        if not len(hit):
+            nothing = np.empty(0, dtype=np.int64)
+            return nothing, nothing
+        i, j = (products[hit].double() >= floor[hit, None]).nonzero(as_tuple=True)
+        return hit[i].cpu().numpy(), j.cpu().numpy()
+
+    def kth(self, left: Tile, right: Tile, k: int) -> npt.NDArray[np.float64]:
+        values = self.torch.topk(self._multiply(left, right), k, dim=1, sorted=True).values[:, -1]
+        return np.asarray(values.double().cpu().numpy() * (left.scale * right.scale))
+
+    def _multiply(self, left: Tile, right: Tile) -> Any:
+        if self.dtype == self.torch.int8:
+            return self.torch._int_mm(left.values, right.values.T)  # exact: 32-bit sums of 8-bit products
+        return left.values @ right.values.T
+
+
+def _margin(rows: Rows) -> float:
+    """What rounding to 255 steps does to a similarity, as a share: entries are off by a uniform error of one step."""
+    return rows.largest / 127 / math.sqrt(12) * math.sqrt(rows.width) / rows.longest if rows.longest else 0.0
