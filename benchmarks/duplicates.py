@@ -25,8 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+import numpy as np  # noqa: E402
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps  # noqa: E402
 
 NAMED = ("resized to 70 %", "JPEG quality 40", "cropped by 5 %", "mirrored", "10 % brighter")
 

@@ -54,7 +54,8 @@ print(json.dumps({"wall": wall, "cpu": cpu, "pairs": len(pairs), "hash": hashlib
 
 PEAK = """
 import time, torch
-a = torch.randn(16384, 512, device="cuda", dtype=torch.float16); b = torch.randn(32768, 512, device="cuda", dtype=torch.float16)
+a = torch.randn(16384, 512, device="cuda", dtype=torch.float16)
+b = torch.randn(32768, 512, device="cuda", dtype=torch.float16)
 for _ in range(3): a @ b.T
 torch.cuda.synchronize(); start = time.perf_counter()
 for _ in range(20): a @ b.T
@@ -117,9 +118,8 @@ def main() -> None:
             end="",
         )
         print("the same from all" if same else "NOT THE SAME")
-        print(
-            "\n| method | wall s | CPU s | times FAISS (wall) | times FAISS (CPU) | peak MiB |\n|---|---|---|---|---|---|"
-        )
+        print("\n| method | wall s | CPU s | times FAISS (wall) | times FAISS (CPU) | peak MiB |")
+        print("|---|---|---|---|---|---|")
         for method, list_ in runs.items():
             wall = [faiss["wall"] / run["wall"] for faiss, run in zip(runs["faiss"], list_, strict=True)]
             cpu = [faiss["cpu"] / run["cpu"] for faiss, run in zip(runs["faiss"], list_, strict=True)]
