@@ -190,6 +190,9 @@ def _print_bins(draft: Draft) -> None:
 
 
 def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
+    from newtest.cli.diagnose import print_diagnostics
+    from newtest.config import to_mapping
+
     classes, reasons = drawn.members["wnid"].nunique(), drawn.exclusions["reason"].value_counts()
     totals = drawn.histogram.groupby("bin", sort=False)[["reference", "eligible", "target", "drawn"]].sum()
     if json:
@@ -201,6 +204,7 @@ def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
                 "simulated": simulated,
                 "problems": dict(drawn.problems),
                 "excluded": {str(reason): int(count) for reason, count in reasons.items()},
+                "diagnostics": drawn.diagnostics and to_mapping(drawn.diagnostics),
                 "histogram": drawn.histogram.to_dict(orient="records"),
                 "members": drawn.members.to_dict(orient="records"),
             }
@@ -214,6 +218,8 @@ def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
         note(f"excluded: {reason} {count}")
     for wnid, problem in drawn.problems.items():
         note(f"incomplete: {wnid}: {problem}")
+    if drawn.diagnostics is not None:
+        print_diagnostics(drawn.diagnostics)
     note(f"revision {drawn.name}: {len(drawn.members)} images of {classes} classes")
 
 

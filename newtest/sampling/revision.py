@@ -22,6 +22,7 @@ from newtest.digests import frame_digest
 from newtest.duplicates import flags
 from newtest.errors import SamplingError, UsageError
 from newtest.sampling.config import NEEDS_REFERENCE, SamplingConfig
+from newtest.sampling.diagnosis import diagnose_draft
 from newtest.sampling.sample import Draft, Sample, prepare
 from newtest.study import Study, now
 
@@ -76,7 +77,7 @@ def sample_study(
         draft = prepare(inputs.candidates, inputs.reference, config)
         if before_draw:
             before_draw(draft)
-        drawn = draft.draw()
+        drawn = dataclasses.replace(draft.draw(), diagnostics=diagnose_draft(draft))
         revision = _revision(drawn, inputs, name)
         _keep(study, revision, drawn)
     return dataclasses.replace(drawn, name=revision.name)
@@ -176,6 +177,7 @@ def _revision(drawn: Sample, inputs: Inputs, name: str | None) -> Revision:
         "histogram": {column: drawn.histogram[column].tolist() for column in drawn.histogram.columns},
         "excluded": drawn.exclusions["reason"].value_counts().to_dict(),
         "problems": dict(drawn.problems),
+        "diagnostics": drawn.diagnostics and to_mapping(drawn.diagnostics),
     }
     return Revision(
         name=name or f"{drawn.config.strategy}-{key[:8]}",

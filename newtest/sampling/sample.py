@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import SamplingError
+from newtest.sampling.bias.diagnostics import Diagnostics
 from newtest.sampling.bias.strategy import matched_mixture
 from newtest.sampling.config import NEEDS_REFERENCE, SamplingConfig
 from newtest.sampling.draw import draw
 from newtest.sampling.eligibility import exclusions, reasons
-from newtest.sampling.pairs import REQUIRED, pairs_of, share_classes
+from newtest.sampling.pairs import REQUIRED, Pairs, pairs_of, share_classes
 from newtest.sampling.plan import Plan
 from newtest.sampling.strategies import STRATEGIES, Strategy
 
-__all__ = ["Draft", "Sample", "prepare", "sample"]
+__all__ = ["Draft", "Sample", "prepare", "sample", "strategy_of"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Sample:
     ``members``: image_id, wnid, num_selected, num_shown, bin. ``exclusions``: image_id, wnid, reason,
     all_reasons. ``histogram``: wnid, bin, reference, eligible, target, drawn. All are sorted by wnid.
     ``problems``: wnid -> why the class is incomplete (only with ``allow_incomplete``). ``name`` is the
-    revision's, "" for a sample that is not stored.
+    revision's, "" for a sample that is not stored. ``diagnostics`` come with a revision, where its votes and the
+    original's can be compared.
     """
 
     config: SamplingConfig
@@ -38,6 +41,7 @@ class Sample:
     histogram: pd.DataFrame
     problems: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
+    diagnostics: Diagnostics | None = None
 
     @property
     def target(self) -> pd.DataFrame:
@@ -58,14 +62,20 @@ class Draft:
 
     config: SamplingConfig
     plan: Plan
+    reference: Pairs
     exclusions: pd.DataFrame
     problems: Mapping[str, str]
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The drawn, as positions in ``plan.eligible``, rising."""
+        return draw(self.plan, self.config)
 
     def draw(self) -> Sample:
         """Draw. Raises SamplingError for classes that cannot be filled, unless ``allow_incomplete``."""
         if self.problems and not self.config.allow_incomplete:
             raise SamplingError(_complaint(self.problems))
-        eligible, rows = self.plan.eligible, draw(self.plan, self.config)
+        eligible, rows = self.plan.eligible, self.rows
         labels = np.array(self.plan.cells.label, dtype=object)
         members = pd.DataFrame(
             {
@@ -101,12 +111,13 @@ def prepare(candidates: pd.DataFrame, reference: pd.DataFrame | None, config: Sa
     pool, originals = share_classes(pairs_of(candidates, "candidates"), pairs_of(reference, "reference"))
     against = reasons(pool, config)
     eligible: npt.NDArray[np.bool_] = ~np.any(against, axis=1)
-    plan = _strategy(config)(pool.where(eligible), originals, config)
+    plan = strategy_of(config)(pool.where(eligible), originals, config)
     excluded = exclusions(pool, against)
-    return Draft(config, plan, excluded, _explained(plan.problems, excluded))
+    return Draft(config, plan, originals, excluded, _explained(plan.problems, excluded))
 
 
-def _strategy(config: SamplingConfig) -> Strategy:
+def strategy_of(config: SamplingConfig) -> Strategy:
+    """The rule that a configuration names."""
     if config.bias_correction == "mixture":
         return matched_mixture
     return STRATEGIES[config.strategy]

@@ -58,7 +58,7 @@ class VoteCounts:
         ratio: Floats = self.num_selected / self.num_shown
         return ratio
 
-    def where(self, rows: npt.NDArray[np.bool_] | Ints) -> VoteCounts:
+    def where(self, rows: npt.NDArray[np.bool_] | Ints | slice) -> VoteCounts:
         """Some of the images."""
         return VoteCounts(self.num_selected[rows], self.num_shown[rows])
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from newtest.draws import generator
 from newtest.sampling.bias.counts import VoteCounts, tally
-from newtest.sampling.bias.mixture import POINTS, ClassMixtures, fit_classes, likelihood
+from newtest.sampling.bias.mixture import IMAGES_AT_ONCE, POINTS, ClassMixtures, fit_classes, likelihood
 from newtest.sampling.bias.weights import EDGES, GROUPS, group_of, round_systematically, solve
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.pairs import Pairs
@@ -26,8 +26,6 @@ __all__ = ["Population", "matched_mixture"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-IMAGES_AT_ONCE = 1 << 15
 
 
 @dataclass(frozen=True)

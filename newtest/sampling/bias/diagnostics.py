@@ -1,0 +1,229 @@
+"""How well a drawn set matches the original in the frequencies that nobody sees.
+
+For any strategy: the expected true frequency of the original, of the pool and of the drawn set, with intervals; their
+distributions; the held-out check; and warnings, as sentences, where the estimates should not be trusted. Frequencies
+lie in [0, 1]. Only classes that have both drawn images and originals with enough votes are compared, and the original
+and the pool are weighed by class as the drawn set is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.draws import generator
+from newtest.sampling.bias.counts import VoteCounts, tally
+from newtest.sampling.bias.held_out import HeldOut
+from newtest.sampling.bias.mixture import GRID, likelihood, resample_weights
+from newtest.sampling.bias.strategy import Population
+from newtest.sampling.bias.weights import GROUPS, group_of
+from newtest.sampling.config import SamplingConfig
+from newtest.sampling.pairs import Pairs
+
+__all__ = ["Diagnostics", "Estimate", "diagnose"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+REPLICATES = 50
+Z = 1.959964
+FEW_VOTES = 5
+WIDE = 0.02
+"""Half an interval of a mean frequency beyond which the images are called too few."""
+NOTABLE = 0.005
+"""A mismatch of mean frequency worth a warning: half a point."""
+CLASS_OFF = 0.05
+SHORT = 0.05
+"""Share of the original that may lie where the pool has too few candidates."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean frequency, or a difference of two, with its 95 % interval (normal)."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, standard_error: float) -> Estimate:
+        return cls(value, value - Z * standard_error, value + Z * standard_error)
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """Shares of images at each true frequency of ``grid``: what a plot shows. Each adds up to 1."""
+
+    grid: tuple[float, ...]
+    original: tuple[float, ...]
+    pool: tuple[float, ...]
+    drawn: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """See the module's docstring. ``mismatch`` is original less drawn: positive when the drawn set is harder.
+
+    ``observed`` is the drawn set's mean k/n, which flatters it. ``classes_off`` counts classes whose own mean
+    is off by more than 0.05. ``shrinkage`` are the strengths of the original's and the pool's class distributions.
+    """
+
+    images: int
+    classes: int
+    original: Estimate
+    pool: Estimate
+    drawn: Estimate
+    mismatch: Estimate
+    observed: float
+    classes_off: int
+    shrinkage: tuple[float, float]
+    distributions: Distributions
+    held_out: HeldOut | None
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Diagnostics:
+        """From the plain dicts and lists that JSON keeps of it (``newtest.config.to_mapping``)."""
+        whole = dict(values)
+        for name in ("original", "pool", "drawn", "mismatch"):
+            whole[name] = Estimate(**whole[name])
+        shares = {name: tuple(row) for name, row in whole["distributions"].items()}
+        checked = whole.get("held_out")
+        return cls(
+            **whole
+            | {
+                "distributions": Distributions(**shares),
+                "held_out": HeldOut(**checked) if checked else None,
+                "shrinkage": tuple(whole["shrinkage"]),
+                "warnings": tuple(whole["warnings"]),
+            }
+        )
+
+
+def diagnose(
+    eligible: Pairs, reference: Pairs, drawn: Ints, config: SamplingConfig, checked: HeldOut | None
+) -> Diagnostics | None:
+    """Diagnose the draw of positions ``drawn`` among ``eligible``; None when nothing can be compared.
+
+    ``reference`` shares its classes with ``eligible``; its images with fewer than ``reference_votes`` votes do not
+    count. ``checked`` is the result of the held-out check.
+    """
+    counted = reference.where(reference.num_shown >= max(config.reference_votes, 1))
+    voted = eligible.where(eligible.num_shown >= 1)
+    place = np.cumsum(eligible.num_shown >= 1) - 1
+    drawn = place[drawn[eligible.num_shown[drawn] >= 1]]
+    known = np.bincount(counted.class_index, minlength=len(eligible.wnids))
+    drawn = drawn[known[voted.class_index[drawn]] > 0]
+    if not drawn.size:
+        return None
+    original, pool = Population.of(counted), Population.of(voted)
+    share = np.bincount(voted.class_index[drawn], minlength=len(known)) / len(drawn)
+    expected, variance = pool.moments
+    noise = np.sqrt(variance[drawn].sum()) / len(drawn)
+    prior = _prior_error(pool.counts, drawn, config.seed)
+    theirs, their_error = _weighed(original, share)
+    ours, our_error = float(expected[drawn].mean()), float(np.hypot(noise, prior))
+    mismatch = Estimate.of(theirs - ours, float(np.hypot(their_error, our_error)))
+    owner = pool.class_index[drawn]
+    size = np.bincount(owner, minlength=len(share))
+    class_means = np.bincount(owner, expected[drawn], minlength=len(share)) / np.maximum(size, 1)
+    off = np.abs(original.mixtures.members @ GRID - class_means)[share > 0] > CLASS_OFF
+    found = Diagnostics(
+        images=len(drawn),
+        classes=int((share > 0).sum()),
+        original=Estimate.of(theirs, their_error),
+        pool=Estimate.of(*_weighed(pool, share)),
+        drawn=Estimate.of(ours, our_error),
+        mismatch=mismatch,
+        observed=float(pool.counts.frequency[drawn].mean()),
+        classes_off=int(off.sum()),
+        shrinkage=(original.mixtures.strength, pool.mixtures.strength),
+        distributions=_distributions(original, pool, drawn, share),
+        held_out=checked,
+        warnings=(),
+    )
+    return replace(found, warnings=_warnings(found, original, pool, share, config))
+
+
+def _weighed(population: Population, share: Floats) -> tuple[float, float]:
+    """The mean of k/n with classes weighed by ``share``, and its standard error over images: no model is needed."""
+    frequency, owner = population.counts.frequency, population.class_index
+    size = np.bincount(owner, minlength=len(share))
+    means = np.bincount(owner, frequency, minlength=len(share)) / np.maximum(size, 1)
+    lone = size[owner] < 2
+    deviation = np.where(lone, frequency - frequency.mean(), frequency - means[owner])
+    weight = (share / np.maximum(size, 1))[owner]
+    correction = np.where(lone, 1.0, size[owner] / np.maximum(size[owner] - 1, 1))
+    return float(share @ means), float(np.sqrt(np.sum(weight**2 * deviation**2 * correction)))
+
+
+def _prior_error(pool: VoteCounts, drawn: Ints, seed: int) -> float:
+    """How far the drawn set's expected frequency moves when the pool's pooled distribution is fitted to resamples."""
+    weights = resample_weights(pool, generator(seed, "diagnose"), REPLICATES)
+    found = tally(pool.where(drawn))
+    table = likelihood(found)
+    means = (table * GRID) @ weights.T / (table @ weights.T)
+    return float((found.images @ means / len(drawn)).std(ddof=1))
+
+
+def _distributions(original: Population, pool: Population, drawn: Ints, share: Floats) -> Distributions:
+    ours = pool.mixtures.mean_posterior(pool.counts.where(drawn), pool.class_index[drawn])
+    rows = (share @ original.mixtures.members, share @ pool.mixtures.members, ours)
+    return Distributions(_rounded(GRID), *(_rounded(row) for row in rows))
+
+
+def _rounded(values: Floats) -> tuple[float, ...]:
+    return tuple(float(value) for value in np.round(values, 6))
+
+
+def _warnings(
+    found: Diagnostics, original: Population, pool: Population, share: Floats, config: SamplingConfig
+) -> tuple[str, ...]:
+    warnings = []
+    for name, counts in (("original", original.counts), ("pool", pool.counts)):
+        votes = float(np.median(counts.num_shown))
+        if votes < FEW_VOTES:
+            warnings.append(
+                f"few votes: the {name} has {votes:g} an image (median), which hardly tells true frequencies apart; "
+                f"collect at least {FEW_VOTES}"
+            )
+    for name, estimate in (("original", found.original), ("drawn set", found.drawn)):
+        half = (estimate.high - estimate.low) / 2
+        if half > WIDE:
+            warnings.append(
+                f"few images: the {name}'s mean frequency is known to +- {100 * half:.1f} points only"
+            )
+    short = _shortfall(original, pool, share, found.images)
+    if short > SHORT:
+        warnings.append(
+            f"the pool lacks what the original has: {100 * short:.0f} % of the original lies at frequencies where "
+            "there are too few candidates; collect more"
+        )
+    if abs(found.mismatch.value) > NOTABLE:
+        advice = "" if config.bias_correction == "mixture" else "; --bias-correction mixture may remove it"
+        harder = "harder" if found.mismatch.value > 0 else "easier"
+        warnings.append(
+            f"the drawn set is expected to be {harder} than the original by {100 * abs(found.mismatch.value):.1f} "
+            f"points of frequency{advice}"
+        )
+    if (check := found.held_out) and abs(check.gap) > max(2 * check.standard_error, 2 * NOTABLE):
+        warnings.append(
+            f"with half the votes the rule misses by {100 * check.gap:.1f} points of frequency in the held-out half"
+        )
+    return tuple(warnings)
+
+
+def _shortfall(original: Population, pool: Population, share: Floats, images: int) -> float:
+    """The part of the original for which no candidate would be left even if true frequencies were known."""
+    group = group_of(GRID)
+    wanted = np.bincount(group, share @ original.mixtures.members, minlength=GROUPS)
+    size = np.bincount(pool.class_index, minlength=len(share)) * (share > 0)
+    supply = np.bincount(group, size @ pool.mixtures.members, minlength=GROUPS) / images
+    # A step of the grid to either side is no mismatch: shares are compared from the top down.
+    lacking = np.cumsum((wanted - supply)[::-1])
+    below = np.cumsum(wanted - supply)
+    return float(max(lacking.max(), below.max(), 0.0))
