@@ -12,7 +12,7 @@ __all__ = [
     "FileRow",
     "StoredFile",
     "Wanted",
-    "failures_by_kind",
+    "failures",
     "file_of",
     "record",
     "stored_files",
@@ -101,12 +101,13 @@ def file_of(catalog: sqlite3.Connection, image_id: str) -> FileRow | None:
     return None if row is None else FileRow(*row)
 
 
-def failures_by_kind(catalog: sqlite3.Connection) -> dict[str, int]:
-    """How many images have no bytes, by the kind of failure, most first."""
+def failures(catalog: sqlite3.Connection) -> list[tuple[str, str, str, int, str, str | None]]:
+    """Images without bytes: (image_id, state, kind, attempts, reason, url), by kind and id."""
     rows = catalog.execute(
-        "SELECT kind, count(*) FROM files WHERE state <> 'ok' GROUP BY kind ORDER BY count(*) DESC, kind"
+        "SELECT f.image_id, state, kind, attempts, reason, url FROM files f JOIN images USING (image_id)"
+        " WHERE state <> 'ok' ORDER BY kind, f.image_id"
     )
-    return {str(kind): int(number) for kind, number in rows}
+    return [tuple(row) for row in rows]
 
 
 def stored_files(catalog: sqlite3.Connection) -> list[StoredFile]:

@@ -37,6 +37,9 @@ def fetch(
     thumbnails: Annotated[
         bool, typer.Option(help="Make what people are shown at the end (it decodes every image once).")
     ] = True,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Fetch nothing: list the images without bytes, and why.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Download the images that have no bytes yet; check them, make thumbnails, try earlier failures again.
@@ -60,6 +63,9 @@ def fetch(
         max_attempts=max_attempts,
         thumbnails=thumbnails,
     )
+    if failures:
+        _list_failures(study, json)
+        return
     with Study(study) as opened, progress() as bar:
         task = bar.add_task("fetch", total=len(wanted(opened.catalog, max_attempts)))
         summary = fetch_missing(opened, config, advance=lambda number: bar.advance(task, number))
@@ -69,6 +75,19 @@ def fetch(
         report(summary)
     if summary.failed or summary.gone:
         raise typer.Exit(1)
+
+
+def _list_failures(study: Path, json: bool) -> None:
+    from newtest.catalog.files import failures
+    from newtest.study import Study
+
+    with Study(study) as opened:
+        rows = failures(opened.catalog)
+    columns = ["image", "state", "kind", "attempts", "reason", "url"]
+    if json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table(columns, rows)
 
 
 def report(summary: FetchSummary) -> None:
@@ -81,5 +100,5 @@ def report(summary: FetchSummary) -> None:
     if summary.kinds:
         print_table(["not fetched", "images"], summary.kinds.items())
         note(
-            "the failed ones are tried again by the next newtest fetch; reasons are in the study, table files"
+            "the failed ones are tried again by the next newtest fetch; --failures lists all with their reasons"
         )
