@@ -160,6 +160,7 @@ def preview(
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
+    json: JsonFlag = False,
 ) -> None:
     """Check a template and show the page that workers would see.
 
@@ -182,10 +183,14 @@ def preview(
     if out is not None:
         write_atomic(out, render(text, page))
         note(f"written to {out}")
+        if json:
+            print_json({"out": str(out)})
         return
     listener = listen("127.0.0.1", port)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/?assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE"
     note(f"{url}   (Ctrl-C ends the preview)")
+    if json:
+        print_json({"url": url})
     if browser:
         typer.launch(url)
     run(preview_app(text, page), listener)
@@ -219,6 +224,7 @@ def serve(
     balance: Annotated[
         str, typer.Option("--balance", metavar="DOLLARS", help="What GetAccountBalance starts from.")
     ] = "10000.00",
+    json: JsonFlag = False,
 ) -> None:
     """Show HITs to people, with an owner's page and MTurk's requester protocol, until Ctrl-C.
 
@@ -249,6 +255,10 @@ def serve(
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         note(f"owner's page    {url}/owner/?token={token}")
         note(f"MTurk protocol  {url}  AWS_ACCESS_KEY_ID={ACCESS_KEY}, AWS_SECRET_ACCESS_KEY is the token")
+        if json:
+            print_json(
+                {"url": url, "owner": f"{url}/owner/?token={token}", "access_key": ACCESS_KEY, "token": token}
+            )
         note("people          newtest annotate invite NAME... prints their links; Ctrl-C ends the server")
         run(crowd_app(opened, config), listener)
 

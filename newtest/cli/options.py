@@ -37,6 +37,7 @@ def print_json(value: Any) -> None:
     """The one JSON document of ``--json``: keys in their given order, non-ASCII as it is."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str, allow_nan=False)
     sys.stdout.write("\n")
+    sys.stdout.flush()  # a server prints where it listens and then goes on
 
 
 def print_table(

@@ -15,6 +15,7 @@ from newtest.demo import digits
 from newtest.demo.pages import BY_HAND
 from newtest.demo.scoring import read_scans
 
+pytestmark = pytest.mark.xdist_group("demo")  # one demo serves all of these
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import missing
+from needs import missing
 from PIL import Image
 
 from newtest.errors import EvaluationError, UsageError

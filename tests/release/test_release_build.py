@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import missing
+from needs import missing
 from release_study import drawn_study
 from servers.images import made_photo
 

@@ -1,0 +1,40 @@
+"""How long newtest --help takes, next to a bare interpreter and to importing typer alone. The bar: 0.4 s.
+
+Run: python benchmarks/startup.py
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+
+CASES = {
+    "bare interpreter": "pass",
+    "import typer": "import typer",
+    "newtest --help": "import sys; sys.argv = ['newtest', '--help']; from newtest.cli import main; main()",
+    "newtest sample --help": "import sys; sys.argv = ['newtest', 'sample', '--help']; from newtest.cli import main; main()",
+}
+
+
+def seconds(code: str) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    taken = {name: [] for name in CASES}
+    for _ in range(15):  # in turns, so that a busy moment hits all of them
+        for name, code in CASES.items():
+            taken[name].append(seconds(code))
+    bare = statistics.median(taken["bare interpreter"])
+    print(f"{'':22} {'median s':>9} {'range':>15} {'x bare':>7}")
+    for name, times in taken.items():
+        middle = statistics.median(times)
+        print(f"{name:22} {middle:9.3f} {min(times):7.3f}-{max(times):.3f} {middle / bare:7.1f}")
+
+
+if __name__ == "__main__":
+    main()
