@@ -147,7 +147,7 @@ def _dates(table: VotesTable, dates: pd.Series[str]) -> pd.Series[str]:
             moment = datetime.datetime.fromisoformat(text)
             moment = moment.astimezone(datetime.UTC) if moment.tzinfo else moment
             known[text] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-        except ValueError:
+        except (ValueError, OverflowError):  # the year 1 in another zone
             known[text] = None
     wrong = dates.notna() & dates.map(known).isna()
     _refuse(
