@@ -139,6 +139,7 @@ HEADER = "image_id,wnid,worker_id,selected,submitted_at,control\n"
             HEADER + "a,n1,w1,1,,\na,n1,w1,0,,\n",
             "line 3: the same worker has voted before on image a, class n1; keep",
         ),
+        (HEADER + "a,n1,w1,1,0001-01-01T00:00:00+05:00,\n", "line 2: submitted_at is '0001-01-01T00"),
         (
             HEADER + "a,n1,w1,1,yesterday,\n",
             "line 2: submitted_at is 'yesterday', an ISO 8601 date is wanted",
