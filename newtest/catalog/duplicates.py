@@ -17,6 +17,7 @@ __all__ = [
     "add_hashes",
     "add_neighbours",
     "add_verdicts",
+    "class_members",
     "close_pairs",
     "compared_radius",
     "hash_values",
@@ -25,9 +26,11 @@ __all__ = [
     "members_with_bytes",
     "metrics_in_use",
     "scopes",
+    "sha256_of",
     "unhashed",
     "unjudged",
     "votes_cast",
+    "without_metric",
 ]
 
 
@@ -167,6 +170,34 @@ def unjudged(catalog: sqlite3.Connection, metric: str, limit: float) -> list[tup
         (metric, limit),
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def without_metric(catalog: sqlite3.Connection, metric: str) -> list[tuple[str, str]]:
+    """Pairs that are close by some metric and not measured by this one."""
+    rows = catalog.execute(
+        "SELECT DISTINCT image_a, image_b FROM neighbours n WHERE NOT EXISTS (SELECT 1 FROM neighbours m"
+        " WHERE m.image_a = n.image_a AND m.image_b = n.image_b AND m.metric = ?) ORDER BY image_a, image_b",
+        (metric,),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def class_members(catalog: sqlite3.Connection, wnid: str) -> list[str]:
+    """image_id of every candidate and reference image of a class that has bytes, sorted."""
+    rows = catalog.execute(
+        "SELECT image_id FROM files WHERE state = 'ok' AND image_id IN (SELECT image_id FROM candidates WHERE wnid = ?"
+        " UNION SELECT image_id FROM reference_members WHERE wnid = ?) ORDER BY image_id",
+        (wnid, wnid),
+    )
+    return [row[0] for row in rows]
+
+
+def sha256_of(catalog: sqlite3.Connection, image_id: str) -> str | None:
+    """The hash of an image's bytes, None where there are none."""
+    row = catalog.execute(
+        "SELECT sha256 FROM files WHERE image_id = ? AND state = 'ok'", (image_id,)
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def image_facts(catalog: sqlite3.Connection) -> pd.DataFrame:

@@ -26,6 +26,22 @@ def dedup(
     turns: Annotated[
         bool, typer.Option("--turns", help="Find pictures turned by 90 or 180 degrees too.")
     ] = False,
+    l2: Annotated[
+        bool,
+        typer.Option(
+            "--l2", help="Find pairs within 1.2e8 by squared L2 of 256 x 256 pixels too; slow, exact."
+        ),
+    ] = False,
+    dssim: Annotated[
+        bool,
+        typer.Option("--dssim", help="Measure DSSIM (window 35) of the pairs that another metric proposed."),
+    ] = False,
+    dssim_class: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dssim-class", metavar="WNID", help="Measure DSSIM of all pairs of this class; may be repeated."
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Find near-duplicates in the pool and against every reference set.
@@ -35,7 +51,7 @@ def dedup(
 
     Example: newtest dedup --study goldfish --auto-radius 6
     """
-    from newtest.duplicates import ScanConfig, flags, judge_automatically, scan
+    from newtest.duplicates import ScanConfig, flags, judge_automatically, measure_dssim, measure_l2, scan
     from newtest.study import Study
 
     config = ScanConfig(radius=radius, turns=turns)
@@ -43,6 +59,9 @@ def dedup(
         with progress() as bar:
             task = bar.add_task("hash", total=None)
             report = scan(opened, config, advance=lambda count: bar.advance(task, count))
+            if l2:
+                report.new_pairs["l2-256"] = sum(measure_l2(opened).values())
+            measured = measure_dssim(opened, classes=dssim_class or ()) if dssim or dssim_class else None
         verdicts = judge_automatically(opened, radius=auto_radius)
         table = flags(opened)
     summary = {
@@ -51,6 +70,7 @@ def dedup(
         "broken": len(report.broken),
         "compared": report.compared,
         "new_pairs": report.new_pairs,
+        "dssim": measured,
         "verdicts": verdicts,
         "candidates": len(table),
         "near_duplicate": int(table["near_duplicate"].sum()),
@@ -65,8 +85,14 @@ def dedup(
         note(
             f"{summary['near_duplicate']} of {len(table)} candidates are left out as near-duplicates, "
             f"{summary['unreviewed']} wait for a person (newtest review); {report.flat} flat pictures have no hash. "
-            f"Exact: every pair of equal bytes, every pair within {radius} bits."
+            f"Exact: every pair of equal bytes, every pair within {radius} bits"
+            + (", every pair within 1.2e8 by squared L2." if l2 else ".")
         )
+        if measured is not None:
+            note(
+                f"DSSIM was measured on {measured['measured']} pairs, {measured['close']} of them below 0.2205. "
+                "Not exact: only pairs that another metric proposed, and pairs of the classes that you named."
+            )
         for sha256, reason in report.broken.items():
             note(f"{sha256}: {reason}")
     if report.broken:

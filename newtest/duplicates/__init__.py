@@ -2,6 +2,17 @@
 
 from newtest.duplicates.flags import flags, unreviewed_pairs
 from newtest.duplicates.judge import judge, judge_automatically
+from newtest.duplicates.measure import measure_dssim, measure_l2
 from newtest.duplicates.scan import ScanConfig, ScanReport, scan
 
-__all__ = ["ScanConfig", "ScanReport", "flags", "judge", "judge_automatically", "scan", "unreviewed_pairs"]
+__all__ = [
+    "ScanConfig",
+    "ScanReport",
+    "flags",
+    "judge",
+    "judge_automatically",
+    "measure_dssim",
+    "measure_l2",
+    "scan",
+    "unreviewed_pairs",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from newtest.errors import UsageError
 __all__ = ["Array", "Rows", "Source", "similarities"]
 
 Array = npt.NDArray[np.float32]
-Source = npt.NDArray[np.floating[npt.NBitBase]] | str | Path
+Source = npt.NDArray[np.floating[Any]] | str | Path
 PIECE = 1 << 24
 """Numbers read at a time where rows are only looked through: 64 MB of float32."""
 
@@ -22,7 +23,7 @@ PIECE = 1 << 24
 class Rows:
     """(n, d) floating-point rows, the longest row's length, and the largest entry's size."""
 
-    values: npt.NDArray[np.floating[npt.NBitBase]]
+    values: npt.NDArray[np.floating[Any]]
     longest: float
     largest: float
 

@@ -1,0 +1,124 @@
+"""Pixel metrics of a study's pairs: squared L2 against everything, DSSIM on what another metric proposed.
+
+Squared L2 is exact: no pair of the pool, or of the pool and a reference, within the limit is missed. DSSIM is not: it
+is measured on the pairs that are close by another metric, and on all pairs inside the classes that are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from newtest.catalog import duplicates as rows
+from newtest.catalog import transaction
+from newtest.duplicates.metrics import (
+    DSSIM,
+    DSSIM_CLOSE,
+    L2,
+    L2_CLOSE,
+    cells,
+    dssim,
+    l2_proposals,
+    picture,
+    squared_l2,
+)
+from newtest.errors import ImageError
+from newtest.study import Study
+
+__all__ = ["measure_dssim", "measure_l2"]
+
+BATCH = 200
+
+
+def measure_l2(
+    study: Study, *, limit: float = L2_CLOSE, advance: Callable[[int], None] | None = None
+) -> dict[str, int]:
+    """Keep every pair whose squared L2 is at most ``limit``; returns scope -> new pairs. Exact.
+
+    Decodes every image that has bytes, so it takes minutes where the hash takes seconds. Images that cannot be decoded
+    are not called compared.
+    """
+    new: dict[str, int] = {}
+    with study.exclusive("dedup"):
+        pool = _summaries(study, "pool", advance)
+        for scope in rows.scopes(study.catalog):
+            others = pool if scope == "pool" else _summaries(study, scope, advance)
+            found = _within(study, pool, others, limit)
+            with transaction(study.catalog):
+                new[scope] = rows.add_neighbours(study.catalog, found)
+                covered = sorted({*pool[0], *others[0]})
+                rows.add_compared(study.catalog, covered, metric=L2, scope=scope, radius=limit)
+    return new
+
+
+def measure_dssim(
+    study: Study, *, classes: Iterable[str] = (), advance: Callable[[int], None] | None = None
+) -> dict[str, int]:
+    """Measure DSSIM where another metric says close, and on all pairs inside ``classes``.
+
+    Proposed pairs keep their DSSIM whatever it is (a reviewer wants to see it); pairs of the named classes are kept
+    when it is below 0.2205. Returns how many pairs were measured and how many of them are below that.
+    """
+    with study.exclusive("dedup"):
+        proposed = set(rows.without_metric(study.catalog, DSSIM))
+        inside = {
+            pair for wnid in classes for pair in combinations(rows.class_members(study.catalog, wnid), 2)
+        }
+        todo, close = sorted(proposed | inside), 0
+        for start in range(0, len(todo), BATCH):
+            batch = todo[start : start + BATCH]
+            measured = [(a, b, value) for a, b in batch if (value := _dssim_of(study, a, b)) is not None]
+            kept = [
+                rows.Neighbour(a, b, DSSIM, value)
+                for a, b, value in measured
+                if (a, b) in proposed or value < DSSIM_CLOSE
+            ]
+            close += sum(value < DSSIM_CLOSE for _, _, value in measured)
+            with transaction(study.catalog):
+                rows.add_neighbours(study.catalog, kept)
+            if advance is not None:
+                advance(len(batch))
+    return {"measured": len(todo), "close": close}
+
+
+_Summaries = tuple[list[str], list[str], "np.typing.NDArray[np.float32]"]
+"""image ids, their sha256, and the (n, 768) cells."""
+
+
+def _summaries(study: Study, scope: str, advance: Callable[[int], None] | None) -> _Summaries:
+    ids, hashes, found = [], [], []
+    for image_id, sha256 in rows.members_with_bytes(study.catalog, scope):
+        try:
+            found.append(cells(picture(study.image_path(sha256))))
+        except (ImageError, OSError):
+            continue  # newtest dedup names it: it has no hash either
+        ids.append(image_id)
+        hashes.append(sha256)
+        if advance is not None:
+            advance(1)
+    return ids, hashes, np.array(found, dtype=np.float32).reshape(len(ids), -1 if found else 768)
+
+
+def _within(study: Study, left: _Summaries, right: _Summaries, limit: float) -> Sequence[rows.Neighbour]:
+    found: dict[tuple[str, str], float] = {}
+    i, j = l2_proposals(left[2], right[2], limit)
+    for a, b in zip(i.tolist(), j.tolist(), strict=True):
+        one, other = left[0][a], right[0][b]
+        pair = (min(one, other), max(one, other))
+        if one != other and pair not in found:
+            found[pair] = squared_l2(
+                picture(study.image_path(left[1][a])), picture(study.image_path(right[1][b]))
+            )
+    return [rows.Neighbour(a, b, L2, value) for (a, b), value in sorted(found.items()) if value <= limit]
+
+
+def _dssim_of(study: Study, a: str, b: str) -> float | None:
+    """None where one of the two has no bytes, or none that can be decoded."""
+    hashes = [rows.sha256_of(study.catalog, image_id) for image_id in (a, b)]
+    try:
+        pictures = [picture(study.image_path(sha256)) for sha256 in hashes if sha256 is not None]
+    except (ImageError, OSError):
+        return None
+    return dssim(*pictures) if len(pictures) == 2 else None

@@ -1,0 +1,63 @@
+"""ImageNetV2's published files on near-duplicates, read as tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from newtest.errors import ConfigError
+
+__all__ = ["near_duplicate_pairs", "neighbour_distances", "reviewed_pairs"]
+
+
+def near_duplicate_pairs(path: Path) -> pd.DataFrame:
+    """image_a, image_b (a < b, each pair once) of ``near_duplicates.json``: id -> ids. Raises ConfigError."""
+    return _pairs([(a, b) for a, others in _mapping(path).items() for b in others])
+
+
+def reviewed_pairs(path: Path) -> pd.DataFrame:
+    """image_a, image_b of the pairs that a person looked at, of ``nearest_neighbor_reviews_v2.json``:
+    id -> metric -> references. Raises ConfigError."""
+    return _pairs(
+        [
+            (a, b)
+            for a, metrics in _mapping(path).items()
+            for review in metrics.values()
+            for b in review["references"]
+        ]
+    )
+
+
+def neighbour_distances(path: Path) -> pd.DataFrame:
+    """image_id, metric, rank, neighbour, distance of ``nearest_neighbor_results_test.json``. Raises ConfigError.
+
+    The file is id -> metric -> list of (neighbour, distance). l2 and fc7 are squared here, as the published thresholds
+    are (1.2e8 and 1.32e4): the file holds their roots. Nobody is its own neighbour.
+    """
+    rows = []
+    for image_id, metrics in _mapping(path).items():
+        for metric, near in metrics.items():
+            others = [(other, float(value)) for other, value in near if other != image_id]
+            for rank, (other, value) in enumerate(others):
+                rows.append((image_id, metric, rank, other, value if metric == "dssim" else value * value))
+    return pd.DataFrame(rows, columns=["image_id", "metric", "rank", "neighbour", "distance"])
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: a JSON object of image ids is wanted")
+    return found
+
+
+def _pairs(pairs: list[tuple[str, str]]) -> pd.DataFrame:
+    ordered = sorted({(min(a, b), max(a, b)) for a, b in pairs if a != b})
+    return pd.DataFrame(ordered, columns=["image_a", "image_b"])
