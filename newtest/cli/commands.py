@@ -47,7 +47,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("dedup", dedup.dedup, "Find near-duplicates in the pool and of the original."),
     ("sample", sample.sample, "Draw a revision: a test set, by votes and a strategy."),
     ("diff", sample.diff, "What changed from one revision to another."),
-    ("diagnose", diagnose.diagnose, "Does a revision match the original\'s true frequencies?"),
+    ("diagnose", diagnose.diagnose, "Does a revision match the original's true frequencies?"),
     ("check", check.check, "Look for defects in a set, ours or anybody's."),
     ("release", release.release, "Write a revision as a dataset, with manifest and card."),
     ("takedown", takedown.takedown, "Remove an image for good, and record why."),
