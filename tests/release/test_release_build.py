@@ -2,22 +2,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from needs import missing
 from release_study import drawn_study
 from servers.images import made_photo
 
 from newtest.catalog.files import file_of
+from newtest.catalog.releases import MemberRow
 from newtest.errors import ReleaseError, UsageError
 from newtest.release import build_release
+from newtest.release.members import members_of
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 ALL = ("imagefolder", "webdataset", "parquet")
@@ -139,3 +145,34 @@ def test_the_command_warns_of_licences_and_a_killed_run_leaves_no_release(tmp_pa
     assert [path.name for path in (tmp_path / "r").iterdir()] == ["set"]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 1 and "is there already" in again.stderr
+
+
+def test_killed_at_many_moments_it_leaves_a_whole_release_or_none(tmp_path: Path) -> None:
+    drawn_study(tmp_path, per_class=40).close()
+    command = [*MAIN, "release", "a-0", "--study", str(tmp_path / "study"), "--out"]
+    subprocess.run([*command, str(tmp_path / "calm")], check=True, capture_output=True)
+    out = tmp_path / "killed" / "set"
+    for number in range(4):  # killed when so many of the files are there, then once more a little later
+        with subprocess.Popen(
+            [*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as running:
+            while (
+                running.poll() is None and sum(len(files) for *_, files in os.walk(out.parent)) < 16 * number
+            ):
+                time.sleep(0.002)
+            running.kill()
+        assert not out.exists() or contents(out) == contents(tmp_path / "calm")
+    subprocess.run([*command, str(out)], capture_output=True)
+    assert contents(out) == contents(tmp_path / "calm")
+    assert [path.name for path in out.parent.iterdir()] == ["set"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(min_size=1, max_size=200), st.sampled_from(["JPEG", "PNG", None]))
+def test_no_id_becomes_a_path(image_id: str, form: str | None) -> None:
+    rest = ("folder", "1", None, None, None, None, None, None, None, "0" * 64, form)
+    (member,) = members_of([MemberRow(image_id, "apple", 1, 2, *rest)], "a-0")
+    place = Path("images") / "apple" / member.name
+    assert place.parent == Path("images/apple") and ".." not in place.parts
+    assert not member.name.startswith((".", "-")) and member.name.isascii() and member.name.isprintable()
+    assert len(member.name) <= 140
