@@ -19,9 +19,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
 from newtest.addresses import connector
 from newtest.draws import generator
@@ -230,6 +230,6 @@ class _Run:
 
 def _host_of(url: str) -> str:
     try:
-        return URL(url).host or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""

@@ -43,6 +43,12 @@ class DownloadConfig:
     """How many requests wait in memory at most; hosts take turns within them."""
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if min(self.total, self.per_host, self.read_ahead, self.max_bytes) < 1 or self.retries < 0:
+            raise ValueError(
+                "total, per_host, read_ahead and max_bytes must be positive, retries not negative"
+            )
+
 
 @dataclass(frozen=True)
 class Transferred:
