@@ -6,9 +6,10 @@ bytes' form tell an original image from a new one.
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections import OrderedDict
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
 from newtest.catalog.crowd import file_of, hit_images
@@ -23,6 +24,9 @@ __all__ = ["PICTURE_SIDE", "Pictures", "prepare_pictures"]
 PICTURE_SIDE = 500
 """Longer side in pixels; the 2018 study showed 500 too."""
 
+KEPT = 2_000
+"""Pictures in memory: about 100 MB of them."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -32,7 +36,7 @@ class Pictures:
 
     def __init__(self, root: Path, keys: Keys) -> None:
         self._root, self._keys = root, keys
-        self.read = lru_cache(maxsize=2_000)(self._read)
+        self._memory: OrderedDict[str, bytes] = OrderedDict()
 
     def token(self, hit_id: str, image_id: str) -> str:
         """The opaque name of an image in a HIT."""
@@ -54,8 +58,18 @@ class Pictures:
             )
         return path
 
-    def _read(self, sha256: str) -> bytes:
-        return self.prepare(sha256).read_bytes()
+    def in_memory(self, sha256: str) -> bytes | None:
+        """The picture if it was read lately."""
+        return self._memory.get(sha256)
+
+    def read(self, sha256: str) -> bytes:
+        """The picture, from the disk. Raises OSError or ImageError. May be called from several threads."""
+        data = self.prepare(sha256).read_bytes()
+        self._memory[sha256] = data
+        while len(self._memory) > KEPT:
+            with contextlib.suppress(KeyError):
+                self._memory.popitem(last=False)
+        return data
 
 
 def prepare_pictures(study: Study, pictures: Pictures, hit_ids: Iterable[str]) -> list[str]:

@@ -17,6 +17,8 @@ from newtest.web.keys import Keys
 
 __all__ = ["Recruiting", "ServerConfig", "Shared"]
 
+MAX_KNOWN = 100_000
+
 
 @dataclass(frozen=True)
 class Recruiting:
@@ -58,13 +60,24 @@ class Shared:
     pictures: Pictures
     worker_key: Callable[[str], str]
     """A person's id as it is stored (``Study.worker_key``)."""
+    known_hashes: dict[str, tuple[int, str | None]] = field(default_factory=dict)
+    """Image id -> (the minute it was looked up, the hash of its bytes)."""
 
     async def picture(self, image_id: str) -> bytes | None:
-        """An image as workers see it; None when its bytes are not here or cannot be read."""
-        sha256 = await self.database.read(file_of, image_id)
-        if sha256 is None:
+        """An image as workers see it; None when its bytes are not here or cannot be read.
+
+        The catalog is asked about an image once a minute at most: pages show 48 of them.
+        """
+        minute = int(self.config.clock() / 60)
+        known = self.known_hashes.get(image_id)
+        if known is None or known[0] != minute:
+            if len(self.known_hashes) > MAX_KNOWN:
+                self.known_hashes.clear()
+            known = minute, await self.database.read(file_of, image_id)
+            self.known_hashes[image_id] = known
+        if known[1] is None:
             return None
         try:
-            return await run_in_threadpool(self.pictures.read, sha256)
+            return self.pictures.in_memory(known[1]) or await run_in_threadpool(self.pictures.read, known[1])
         except (OSError, ImageError):
             return None
