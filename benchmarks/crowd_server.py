@@ -4,8 +4,8 @@ A load generator (this process) plays workers over loopback: list, take a HIT, i
 pause as for looking at them, submit; then the next. The server is `newtest annotate serve` in a process of its own.
 Printed for each pace and repeat: requests a second, latency at the median, the 95th and 99th percentile and the
 largest, lost and doubled assignments (from the catalog), and the ratio of the 99th percentile to that of a bare
-Starlette application which answers the same paths with constant bytes. Processor milliseconds a request (of the server's
-process, its start included) hardly depend on what else the machine is doing.
+Starlette application which answers the same paths with constant bytes. Processor milliseconds a request (of the
+server's process, its start included) hardly depend on what else the machine is doing.
 
     python benchmarks/crowd_server.py [--workers 200] [--seconds 45] [--repeats 3]
 """
@@ -44,8 +44,8 @@ from newtest.images import encode_jpeg
 from newtest.study import Study
 
 CLASSES, CANDIDATES, REFERENCES = 30, 210, 40
-PACES = (60.0, 30.0, 15.0)
-"""Mean seconds a worker looks at a HIT. 72 is the planner's own pace; 15 is nobody's."""
+PACES = (60.0, 30.0)
+"""Mean seconds a worker looks at a HIT. 72 is the planner's own pace; 30 is nobody's."""
 
 BARE = """
 import re, sys
@@ -157,10 +157,15 @@ class Load:
             self.latencies.setdefault(kind, []).append(time.perf_counter() - started)
             return ("" if kind == "picture" else body.decode()), response.headers.get("Location", "")
 
+    async def picture(self, session: aiohttp.ClientSession, path: str, turn: asyncio.Semaphore) -> None:
+        async with turn:
+            await self.ask(session, "picture", path)
+
     async def worker(self, link: str, seed: int) -> None:
         draws = random.Random(seed)
         await asyncio.sleep(draws.random() * self.pace)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=6)) as session:
+            six = asyncio.Semaphore(6)  # as many at once as a browser asks for
             while time.monotonic() < self.ends:
                 text, _ = await self.ask(session, "list", link)
                 groups = re.findall(r'name="group" value="([^"]+)"', text)
@@ -174,7 +179,7 @@ class Load:
                 await self.ask(session, "frame", task)
                 page, _ = await self.ask(session, "page", task + "/page")
                 pictures = re.findall(r'src="(/picture/[^"]+)"', page)
-                await asyncio.gather(*(self.ask(session, "picture", picture) for picture in pictures))
+                await asyncio.gather(*(self.picture(session, picture, six) for picture in pictures))
                 await asyncio.sleep(draws.expovariate(1 / self.pace))
                 csrf = re.search(r'name="csrf" value="([^"]+)"', page)
                 fields = [("csrf", csrf.group(1) if csrf else ""), ("selected", "1"), ("selected", "7")]
