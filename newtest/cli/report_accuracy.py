@@ -82,6 +82,7 @@ def line(
     --group STANDARD
     """
     from newtest.evaluation.line import LineOptions, fit_line
+    from newtest.evaluation.outliers import far_below
     from newtest.evaluation.scales import check_scale
 
     loaded = load(tables, groups, unit, metric)
@@ -94,6 +95,8 @@ def line(
         else None
     )
     fitted = fit_line(loaded.results, options, correct)
+    for caution in far_below(loaded.results.table, x[0], y):
+        note(f"warning: {caution}")
     if figure is not None:
         from newtest.evaluation.figures import draw_scatter, scatter_of
 

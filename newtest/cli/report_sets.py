@@ -46,12 +46,15 @@ def gap(
         study_pool,
     )
     from newtest.evaluation.gap import decompose, model_gaps
+    from newtest.evaluation.outliers import far_below
     from newtest.evaluation.tables import plain_rows
 
     loaded = load(tables, groups, unit)
     table = loaded.results.table
     whole = decompose(table, original, new).to_json()
     rows = plain_rows(model_gaps(table, original, new))
+    for caution in far_below(table, original, new):
+        note(f"warning: {caution}")
     found: dict[str, Any] = {**whole, "by_model": rows, "by_frequency": None, "adjusted": None}
     stored = [loaded.stored[name] for name in (original, new) if name in loaded.stored]
     if len(stored) == 2 and all(has_votes(one) for one in stored):

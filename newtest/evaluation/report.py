@@ -23,6 +23,7 @@ from newtest.evaluation.figures import draw_histogram, draw_scatter, scatter_of
 from newtest.evaluation.frequency_gap import ByFrequency, draw_by_frequency
 from newtest.evaluation.gap import decompose
 from newtest.evaluation.line import Line, LineOptions, fit_line
+from newtest.evaluation.outliers import far_below
 from newtest.evaluation.results import Results, as_results
 from newtest.evaluation.scales import Scale
 from newtest.evaluation.tables import accuracy_table, render
@@ -223,6 +224,7 @@ def _accuracies(
     numbers["models"] = [{str(k): _plain(v) for k, v in row.items()} for row in accuracies.to_dict("records")]
     for at, name in enumerate(new_sets, 1):
         comparison: dict[str, Any] = {"set": name, "slug": _slug(name, at), "line": None, "no_line": None}
+        numbers["warnings"] += [str(caution) for caution in far_below(table, original, name)]
         comparison["gap"] = decompose(table, original, name).to_json()
         line = None
         try:
@@ -256,7 +258,7 @@ def _page(numbers: dict[str, Any], pictures: Sequence[Picture], thumbnails: list
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "signed": _signed}
+    environment.filters |= {"number": _number, "percent": _percent, "signed": _signed, "moved": _moved}
     figures = {picture.name: Markup(picture.inline) for picture in pictures}  # noqa: S704  our own SVG, texts escaped
     return environment.get_template("report.html.j2").render(
         page=numbers, figures=figures, thumbnails=thumbnails, most_rows=MOST_ROWS
@@ -282,11 +284,15 @@ def _number(value: Any) -> str:
         return "–"
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
+
+
+def _moved(ranks: int | None) -> str:
+    return "–" if ranks is None else f"{ranks:+d}".replace("-", "−") if ranks else "0"
 
 
 def _signed(value: float | None) -> str:

@@ -15,6 +15,7 @@ from newtest.evaluation.classmap import class_map, restrict
 from newtest.evaluation.evaluate import EvaluateOptions, evaluate, find_set
 from newtest.evaluation.guards import string_order
 from newtest.evaluation.metrics import average_precision_11, mean_per_class, rank_of_truth
+from newtest.evaluation.outliers import far_below
 from newtest.evaluation.predictions import Predictions, read_predictions
 from newtest.evaluation.results import as_results, read_results
 from newtest.evaluation.score import Score, ScoreOptions, score
@@ -362,3 +363,16 @@ def test_bad_result_tables() -> None:
     mixed = pd.DataFrame({"model": ["a", "b"], "val": [76.1, 80.2], "v2": [0.63, 0.7]})
     assert "fractions among percentages" in as_results(mixed).cautions[0].message
     assert as_results(mixed[["model", "v2"]]).table["accuracy"].tolist() == [63, 70]
+
+
+def test_a_model_far_below_the_others_is_named() -> None:
+    x = np.linspace(30, 80, 30)
+    y = x - 10 + np.random.default_rng(0).normal(0, 0.3, 30)
+    y[7] = 2.5
+    rows = [(f"m{at}", name, values[at]) for name, values in (("x", x), ("y", y)) for at in range(30)]
+    table = as_results(pd.DataFrame(rows, columns=["model", "set", "accuracy"])).table
+    (caution,) = far_below(table, "x", "y")
+    assert (caution.model, caution.kind) == ("m7", "far-below")
+    assert far_below(table[table["model"] != "m7"], "x", "y") == []
+    equal = table.assign(accuracy=50.0)
+    assert far_below(equal, "x", "y") == [], "all models equal"
