@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,15 @@ from newtest.evaluation.results import pick
 from newtest.evaluation.scales import Scale, from_percent, ticks, to_percent
 from newtest.intervals import clopper_pearson
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["Curve", "Scatter", "draw_curves", "draw_histogram", "draw_matrix", "draw_scatter", "scatter_of"]
 
 MOST_ERROR_BARS = 300
 """Above so many points error bars are a grey cloud, and are left out."""
+THIN = {"X": 1.4, "P": 1.5, "*": 2.0}
+"""Shapes that cover less than a disc of the same size get more of it."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ def draw_scatter(scatter: Scatter) -> Picture:
     fitted = scatter.line.options.group if scatter.line is not None else None
     groups = sorted(set(shown["group"]), key=lambda group: (group != fitted, group))
     hover: dict[str, list[str]] = {}
+    size = 30.0 if len(shown) <= MOST_ERROR_BARS else 9.0
     with style():
         figure, axes = axes_of(5.4, 5.0 if len(groups) < 2 else 5.2)
         ends = from_percent([low, high], scatter.scale)
@@ -69,7 +76,7 @@ def draw_scatter(scatter: Scatter) -> Picture:
             axes.scatter(
                 from_percent(rows["x"], scatter.scale),
                 from_percent(rows["y"], scatter.scale),
-                s=26 if len(shown) <= MOST_ERROR_BARS else 9,
+                s=size * THIN.get(look.marker, 1.0),
                 color=look.color,
                 marker=look.marker,
                 edgecolors="white",
@@ -197,14 +204,14 @@ def _limits(points: pd.DataFrame, scale: Scale) -> tuple[float, float]:
     return (max(0.0, low), min(100.0, high)) if scale == "linear" else (float(low), float(high))
 
 
-def _draw_line(axes: object, line: Line, low: float, high: float) -> None:
+def _draw_line(axes: Axes, line: Line, low: float, high: float) -> None:
     """The fitted line over the whole axis, drawn through enough points that a bend or another scale shows."""
     if len(line.options.x) > 1:
         return
     start, end = from_percent([low, high], line.options.scale)
     grid = to_percent(np.linspace(start, end, 200), line.options.scale)
     scale = line.options.scale
-    axes.plot(  # type: ignore[attr-defined]
+    axes.plot(
         from_percent(grid, scale),
         from_percent(predict(line.fit, line.options, grid), scale),
         color=INK,
@@ -214,7 +221,7 @@ def _draw_line(axes: object, line: Line, low: float, high: float) -> None:
     )
 
 
-def _error_bars(axes: object, points: pd.DataFrame, scale: Scale) -> None:
+def _error_bars(axes: Axes, points: pd.DataFrame, scale: Scale) -> None:
     from matplotlib.collections import LineCollection
 
     for along, across in (("x", "y"), ("y", "x")):
@@ -231,4 +238,12 @@ def _error_bars(axes: object, points: pd.DataFrame, scale: Scale) -> None:
             ((a, f), (b, f)) if along == "x" else ((f, a), (f, b))
             for a, b, f in zip(*ends, fixed, strict=True)
         ]
-        axes.add_collection(LineCollection(pairs, colors="#7d858e", linewidths=0.6, alpha=0.6, zorder=3))  # type: ignore[attr-defined]
+        axes.add_collection(
+            LineCollection(
+                pairs,
+                colors="#7d858e",
+                linewidths=0.6,
+                alpha=float(np.clip(15 / len(points), 0.25, 0.6)),
+                zorder=3,
+            )
+        )

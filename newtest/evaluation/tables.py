@@ -31,6 +31,11 @@ def accuracy_table(
     names = list(sets or dict.fromkeys(table["set"]))
     if original is not None:
         names = [original, *(name for name in names if name != original)]
+    columns = [f"{name}{part}" for name in names for part in ("", " lo", " hi", " change", " rank")]
+    if len({"model", "group", *columns}) < len(columns) + 2:
+        raise EvaluationError(
+            f"the sets' names ({', '.join(names[:12])}) collide with the table's columns; rename one"
+        )
     rows = {name: pick(table, name).set_index("model") for name in names}
     models = sorted(set().union(*(set(part.index) for part in rows.values())))
     found = pd.DataFrame(index=pd.Index(models, name="model"))
