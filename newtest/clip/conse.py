@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import PIL.Image
 
-from newtest.clip.encoder import Pixels, Vectors, squeezed, unit_rows
+from newtest.clip.encoder import Look, Pixels, Vectors, squeezed, unit_rows
 from newtest.clip.torch_runtime import best_device, library, torch
 from newtest.errors import MissingExtra
 
@@ -44,7 +43,14 @@ class Conse:
 
     def images(self, images: Sequence[PIL.Image.Image] | Pixels) -> Vectors:
         """Float32 unit rows, shape (n, 384)."""
-        return self.of_probabilities(self.probabilities(images))
+        return self.look(images).vectors
+
+    def look(self, images: Sequence[PIL.Image.Image] | Pixels) -> Look:
+        """The vectors, and the classifier's 1,280 pooled features: two tenches are near in the first, not
+        in the second.
+        """
+        probabilities, features = self._classified(images)
+        return Look(self.of_probabilities(probabilities), unit_rows(features))
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """Float32 unit rows, shape (n, 384)."""
@@ -55,10 +61,13 @@ class Conse:
         )
         return unit_rows(rows)
 
-    def probabilities(self, images: Sequence[PIL.Image.Image] | Pixels) -> npt.NDArray[np.float32]:
+    def probabilities(self, images: Sequence[PIL.Image.Image] | Pixels) -> Vectors:
         """The classifier's probabilities, shape (n, 1000), classes in the order of their wnids."""
+        return self._classified(images)[0]
+
+    def _classified(self, images: Sequence[PIL.Image.Image] | Pixels) -> tuple[Vectors, Vectors]:
         if not len(images):
-            return np.empty((0, 1000), np.float32)
+            return np.empty((0, 1000), np.float32), np.empty((0, 1280), np.float32)
         pixels = (
             images if isinstance(images, np.ndarray) else np.stack([self.prepare(image) for image in images])
         )
@@ -67,10 +76,11 @@ class Conse:
             batch = lib.from_numpy(np.ascontiguousarray(pixels)).to(self.device).permute(0, 3, 1, 2).float()
             # The scaling the weights were trained with; ImageNet's mean and deviation cost nine points of accuracy.
             batch = ((batch - 127) / 128).contiguous(memory_format=lib.channels_last)
-            result: npt.NDArray[np.float32] = self._classifier(batch).softmax(1).cpu().numpy()
-        return result
+            features = self._classifier.extract_features(batch).mean((2, 3))
+            probabilities = self._classifier._fc(features).softmax(1)
+            return probabilities.cpu().numpy(), features.cpu().numpy()
 
-    def of_probabilities(self, probabilities: npt.NDArray[np.float32]) -> Vectors:
+    def of_probabilities(self, probabilities: Vectors) -> Vectors:
         """Vectors of pictures from their class probabilities, shape (n, 1000)."""
         best = np.argpartition(-probabilities, BEST - 1, axis=1)[:, :BEST]
         weights = np.take_along_axis(probabilities, best, axis=1)

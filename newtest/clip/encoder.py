@@ -8,6 +8,7 @@ used is in every result, by its ``name``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +17,21 @@ import PIL.Image
 
 from newtest.errors import UsageError
 
-__all__ = ["Encoder", "Pixels", "Vectors", "encoder", "squeezed", "unit_rows"]
+__all__ = ["Encoder", "Look", "Pixels", "Vectors", "encoder", "squeezed", "unit_rows"]
 
 Pixels = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an encoder sees in a batch: vectors to compare with texts, and unit rows to tell copies from look-alikes.
+
+    ``descriptors`` is None where the vectors serve for both.
+    """
+
+    vectors: Vectors
+    descriptors: Vectors | None = None
 
 
 class Encoder(Protocol):
@@ -45,6 +57,10 @@ class Encoder(Protocol):
         """Float32 unit rows, shape (n, dimension), of RGB images or of prepared pixels (n, side, side, 3),
         as one batch.
         """
+        ...
+
+    def look(self, images: Sequence[PIL.Image.Image] | Pixels) -> Look:
+        """One batch as ``images`` gives it, and descriptors for near-duplicates, from one forward pass."""
         ...
 
     def texts(self, texts: Sequence[str]) -> Vectors:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from newtest.clip.encoder import Pixels, Vectors, squeezed, unit_rows
+from newtest.clip.encoder import Look, Pixels, Vectors, squeezed, unit_rows
 from newtest.clip.torch_runtime import best_device, library, torch
 from newtest.errors import UsageError
 from newtest.files import sha256_of
@@ -65,6 +65,10 @@ class OpenClip:
             batch = lib.from_numpy(np.ascontiguousarray(pixels)).to(self.device, non_blocking=True)
             batch = batch.permute(0, 3, 1, 2).float().div_(255).sub_(self._mean).div_(self._std)
             return self._rows(self._network.encode_image(batch.to(self._type)))
+
+    def look(self, images: Sequence[PIL.Image.Image] | Pixels) -> Look:
+        """The vectors; they tell copies from look-alikes too."""
+        return Look(self.images(images))
 
     def texts(self, texts: Sequence[str]) -> Vectors:
         """Float32 unit rows, shape (n, dimension)."""

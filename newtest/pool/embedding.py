@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbedConfig", "embed", "embeddings_layer", "score", "scores_layer"]
 
-RULE = 1
+Halves = npt.NDArray[np.float16]
+
+RULE = 2
 """The version of what this module computes; part of the layers' names."""
 
 
@@ -100,20 +102,13 @@ class _EmbedShard:
 
     def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
         rows = pool.rows(shard)
-        images, reasons = self._images(pool, shard, rows)
-        texts = self._texts(pool, shard, rows, reasons)
-        return pa.table(
-            {
-                "image": _lists(images),
-                "text": _lists(texts),
-                "reason": pa.array(reasons.tolist(), pa.string()),
-            }
-        )
+        columns, reasons = self._images(pool, shard, rows)
+        columns["text"] = self._texts(pool, shard, rows, reasons)
+        lists = {name: _lists(vectors) for name, vectors in sorted(columns.items())}
+        return pa.table({**lists, "reason": pa.array(reasons.tolist(), pa.string())})
 
-    def _images(
-        self, pool: Pool, shard: Shard, rows: int
-    ) -> tuple[npt.NDArray[np.float16], npt.NDArray[Any]]:
-        vectors = np.full((rows, self.encoder.dimension), np.nan, np.float16)
+    def _images(self, pool: Pool, shard: Shard, rows: int) -> tuple[dict[str, Halves], npt.NDArray[Any]]:
+        columns = {"image": np.full((rows, self.encoder.dimension), np.nan, np.float16)}
         reasons = np.full(rows, "no image", object)
         with ThreadPoolExecutor(self.config.decoders or cores()) as decoders:
             for batch in _ahead(paired(pool, shard), self._decode, decoders, self.config):
@@ -121,10 +116,15 @@ class _EmbedShard:
                 for row, pixels in batch:
                     reasons[row] = pixels if isinstance(pixels, str) else None
                 if whole:
-                    vectors[[row for row, _ in whole]] = self.encoder.images(
-                        np.stack([pixels for _, pixels in whole])
-                    )
-        return vectors, reasons
+                    places = [row for row, _ in whole]
+                    look = self.encoder.look(np.stack([pixels for _, pixels in whole]))
+                    columns["image"][places] = look.vectors
+                    if look.descriptors is not None:
+                        wide = (rows, look.descriptors.shape[1])
+                        columns.setdefault("descriptor", np.full(wide, np.nan, np.float16))[places] = (
+                            look.descriptors
+                        )
+        return columns, reasons
 
     def _decode(self, sample: Sample) -> Any:
         """The prepared pixels, or the reason why there are none."""
@@ -136,9 +136,7 @@ class _EmbedShard:
         except ImageError as error:
             return error.kind
 
-    def _texts(
-        self, pool: Pool, shard: Shard, rows: int, reasons: npt.NDArray[Any]
-    ) -> npt.NDArray[np.float16]:
+    def _texts(self, pool: Pool, shard: Shard, rows: int, reasons: npt.NDArray[Any]) -> Halves:
         vectors = np.full((rows, self.encoder.dimension), np.nan, np.float16)
         start = 0
         for batch in pool.batches(shard, ["text"], self.config.batch * 4):
@@ -186,7 +184,7 @@ def _done(entry: tuple[int, Future[Any]]) -> tuple[int, Any]:
     return entry[0], entry[1].result()
 
 
-def _lists(vectors: npt.NDArray[np.float16]) -> pa.Array:
+def _lists(vectors: Halves) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
 
 

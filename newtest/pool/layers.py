@@ -68,6 +68,11 @@ class Layer:
             )
         return table
 
+    def has(self, pool: Pool, shard: Shard, column: str) -> bool:
+        """Whether the layer has this column."""
+        with pool.layers.open(self.file(pool, shard)) as handle, pq.ParquetFile(handle) as file:
+            return column in file.schema_arrow.names
+
     def vectors(self, pool: Pool, shard: Shard, column: str) -> npt.NDArray[np.float32]:
         """A column of fixed-size lists as float32 rows, shape (n, d); rows that could not be computed are NaN."""
         column_data = self.table(pool, shard, [column])[column].combine_chunks()

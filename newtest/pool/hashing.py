@@ -1,0 +1,104 @@
+"""Hashes of a pool's images, as a layer: sha256 of the bytes and the perceptual hash of the picture."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from newtest.engines import LocalEngine, Resources
+from newtest.errors import ImageError
+from newtest.hashes import BITS, FRAMINGS, KIND, WORDS, hash_of
+from newtest.images import check
+from newtest.pool.embedding import complete
+from newtest.pool.layers import Layer, build
+from newtest.pool.pairing import paired
+from newtest.pool.pool import ALIASES, Pool, Shard
+
+__all__ = ["HASHES", "hash_pairs", "sha256_column"]
+
+HASHES = Layer("hashes", {"perceptual": KIND, "bytes": "sha256", "rule": 1})
+
+
+def sha256_column(pool: Pool) -> list[str | None]:
+    """The sha256 of every row's image, from the tables where all have the column, else from the tars (kept
+    as a layer).
+    """
+    if all(any(alias in pool.schema(shard).names for alias in ALIASES["sha256"]) for shard in pool.shards):
+        tables = (batch for shard in pool.shards for batch in pool.batches(shard, ["sha256"]))
+        return [value for table in tables for value in table["sha256"].to_pylist()]
+    _computed(pool)
+    return [
+        value
+        for shard in pool.shards
+        for value in HASHES.table(pool, shard, ["sha256"])["sha256"].to_pylist()
+    ]
+
+
+def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
+    """Pairs of rows whose pictures differ in at most ``radius`` of 144 bits, in any of the framings; smaller
+    is closer.
+
+    Second: how many rows have a hash (a flat picture has none).
+    """
+    from newtest.neighbors import hamming_pairs
+    from newtest.pool.dedup import Pairs
+
+    _computed(pool)
+    framed, rows, start = [], [], 0
+    for shard in pool.shards:
+        column = HASHES.table(pool, shard, ["perceptual"])["perceptual"].to_pylist()
+        known = [place for place, value in enumerate(column) if value is not None]
+        framed.append(
+            np.array([column[place] for place in known], np.uint64).reshape(-1, len(FRAMINGS), WORDS)
+        )
+        rows.append(np.array(known, np.int64) + start)
+        start += len(column)
+    words, places = np.concatenate(framed), np.concatenate(rows)
+    closest: dict[tuple[int, int], int] = {}
+    for framing in range(len(FRAMINGS)):
+        i, j, distances = hamming_pairs(
+            np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, framing]), radius, bits=BITS
+        )
+        for a, b, distance in zip(i.tolist(), j.tolist(), distances.tolist(), strict=True):
+            pair = (min(a, b), max(a, b))
+            if a != b and distance < closest.get(pair, radius + 1):
+                closest[pair] = distance
+    pairs = np.array(sorted(closest), np.int64).reshape(-1, 2)
+    distances_of = np.array([closest[a, b] for a, b in pairs.tolist()], np.float32)
+    return Pairs(places[pairs[:, 0]], places[pairs[:, 1]], distances_of), len(places)
+
+
+def _computed(pool: Pool) -> None:
+    complete(build(pool, HASHES, partial(_HashShard), LocalEngine(), Resources()), len(pool.shards))
+
+
+class _HashShard:
+    def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
+        rows = pool.rows(shard)
+        digests: list[str | None] = [None] * rows
+        perceptual: list[list[int] | None] = [None] * rows
+        reasons: list[str | None] = ["no image"] * rows
+        for row, sample in paired(pool, shard):
+            if sample.image is not None:
+                digests[row] = hashlib.sha256(sample.image).hexdigest()
+                perceptual[row], reasons[row] = _perceptual(sample.image)
+        width = len(FRAMINGS) * WORDS
+        return pa.table(
+            {
+                "sha256": pa.array(digests, pa.string()), "reason": pa.array(reasons, pa.string()),
+                "perceptual": pa.array(perceptual, pa.list_(pa.uint64(), width)),
+            }
+        )  # fmt: skip
+
+
+def _perceptual(data: bytes) -> tuple[list[int] | None, str | None]:
+    try:
+        check(data)
+        words: npt.NDArray[np.uint64] | None = hash_of(data)
+    except ImageError as error:
+        return None, error.kind
+    return (None, "flat picture") if words is None else (words.reshape(-1).tolist(), None)

@@ -1,0 +1,136 @@
+"""A pool's image vectors as one memory-mapped array: what joins and clusterings are made on.
+
+They come from an embeddings layer (its descriptors where it has them) or from the ``.npz`` files that DataComp puts
+beside its tables. Rows without a vector are left out and counted; nothing is known of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.errors import PoolError
+from newtest.pool import uids as ids
+from newtest.pool.layers import Layer, found
+from newtest.pool.pool import Pool, Shard
+from newtest.pool.uids import Uids
+
+__all__ = ["Gathered", "VectorSource", "gathered", "vector_source"]
+
+NPZ_KEYS = ("l14_img", "b32_img")
+
+
+@dataclass(frozen=True)
+class VectorSource:
+    """A layer and its column, or (``layer`` None) a key of the npz files."""
+
+    layer: Layer | None
+    column: str
+
+    @property
+    def said(self) -> str:
+        """Where the vectors come from, in words."""
+        if self.layer is None:
+            return f"{self.column} of the .npz files"
+        return f"{self.column} of the layer {self.layer.folder} ({self.layer.config.get('encoder')})"
+
+    def rows(self, pool: Pool, shard: Shard) -> npt.NDArray[np.float32]:
+        """The shard's vectors, shape (n, d), NaN where there is none. Raises PoolError."""
+        if self.layer is not None:
+            return self.layer.vectors(pool, shard, self.column)
+        if shard.embeddings is None:
+            raise PoolError(f"{pool.place.url}: shard {shard.name} has no .npz beside it")
+        try:
+            with (
+                pool.place.open(shard.embeddings.name) as handle,
+                np.load(handle, allow_pickle=False) as arrays,
+            ):
+                rows = np.asarray(arrays[self.column], np.float32)
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise PoolError(
+                f"{pool.place.url}: {shard.embeddings.name} gives no {self.column} ({error})"
+            ) from error
+        if rows.ndim != 2 or len(rows) != pool.rows(shard):
+            raise PoolError(
+                f"{pool.place.url}: {shard.embeddings.name} has {rows.shape} values, its table "
+                f"{pool.rows(shard)} rows"
+            )
+        return rows
+
+
+def vector_source(pool: Pool, encoder: str | None = None) -> VectorSource:
+    """The image vectors of a pool: its one complete embeddings layer (or the named encoder's), else its npz files.
+
+    Raises PoolError where there is none, or where several layers could be meant.
+    """
+    layers = [layer for layer in found(pool, "embeddings") if encoder in (None, layer.config.get("encoder"))]
+    if len(layers) > 1:
+        names = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
+        raise PoolError(
+            f"{pool.place.url}: embeddings of several encoders are there ({names}); choose one with --arch"
+        )
+    if layers:
+        layer = layers[0]
+        descriptor = layer.has(pool, pool.shards[0], "descriptor")
+        return VectorSource(layer, "descriptor" if descriptor else "image")
+    if all(shard.embeddings for shard in pool.shards) and encoder in (None, "l14", "b32"):
+        with pool.place.open(pool.shards[0].embeddings.name) as handle, np.load(handle) as arrays:  # type:
+        ignore[union-attr]
+            keys = [
+                key
+                for key in NPZ_KEYS
+                if key in arrays.files and (encoder is None or key.startswith(encoder))
+            ]
+        if keys:
+            return VectorSource(None, keys[0])
+    raise PoolError(
+        f"{pool.place.url}: there are no image embeddings; compute them with 'newtest embed-pool'"
+    )
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Unit rows of all samples that have a vector, in pool order: ``vectors`` float16 (n, d), mapped; ``rows`` (n,)
+    their places among all ``uids`` of the pool."""
+
+    vectors: npt.NDArray[np.float16]
+    rows: npt.NDArray[np.int64]
+    uids: Uids
+
+
+def gathered(pool: Pool, source: VectorSource, scratch: Path) -> Gathered:
+    """Write the unit rows of a whole pool to ``scratch`` and map them. Raises PoolError for widths that differ."""
+    path = scratch / "vectors.f16"
+    rows: list[npt.NDArray[np.int64]] = []
+    uids: list[Uids] = []
+    width = start = 0
+    with open(path, "wb") as handle:
+        for shard_uids, vectors in _shards(pool, source):
+            if width not in (0, vectors.shape[1]):
+                raise PoolError(
+                    f"{pool.place.url}: vectors of {width} and of {vectors.shape[1]} numbers in one pool"
+                )
+            width = vectors.shape[1]
+            lengths = np.linalg.norm(vectors, axis=1)
+            there = np.flatnonzero(np.isfinite(lengths) & (lengths > 0))
+            handle.write((vectors[there] / lengths[there, None]).astype(np.float16).tobytes())
+            rows.append(there + start)
+            uids.append(shard_uids)
+            start += len(shard_uids)
+    places = np.concatenate(rows) if rows else np.empty(0, np.int64)
+    empty = np.empty((0, max(1, width)), np.float16)
+    mapped = np.memmap(path, np.float16, "r", shape=(len(places), width)) if len(places) else empty
+    return Gathered(mapped, places, ids.concatenated(uids))
+
+
+def _shards(pool: Pool, source: VectorSource) -> Iterator[tuple[Uids, npt.NDArray[np.float32]]]:
+    for shard in pool.shards:
+        parts = [
+            ids.from_arrow(batch["uid"].combine_chunks(), shard.name)
+            for batch in pool.batches(shard, ["uid"])
+        ]
+        yield ids.concatenated(parts), source.rows(pool, shard)
