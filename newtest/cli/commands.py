@@ -11,7 +11,9 @@ from newtest.cli import (
     annotate,
     check,
     collect,
+    decontaminate_pool,
     dedup,
+    dedup_pool,
     demo,
     diagnose,
     embed_pool,
@@ -59,6 +61,12 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("pool-status", pool_status.pool_status, "What a pool holds, and which layers are complete."),
     ("embed-pool", embed_pool.embed_pool, "Embed images and captions; keep their CLIP scores."),
     ("filter-pool", filter_pool.filter_pool, "Choose rows by DataComp's rules: a subset."),
+    ("dedup-pool", dedup_pool.dedup_pool, "Keep one of each group of duplicates."),
+    (
+        "decontaminate-pool",
+        decontaminate_pool.decontaminate_pool,
+        "Leave out what is close to a test set's images.",
+    ),
     # CLIP as a measuring instrument
     ("merge", merge.app, "WiSE-FT, uniform and greedy soups of checkpoints."),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def clustered(
     order = np.argsort(labels, kind="stable")
     edges = np.searchsorted(labels[order], np.arange(count + 1))
     lefts, rights, near = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.float32)]
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges.tolist()):
         if end - start < 2:
             continue
         members = order[start:end]
@@ -102,11 +103,9 @@ def _recall(
 
     draw = generator(seed, "recall", str(len(vectors)))
     rows = np.sort(draw.choice(len(vectors), min(RECALL_ROWS, len(vectors)), replace=False))
-    i, j, _ = (
-        pairs_above(np.asarray(vectors[rows]), threshold=threshold, device=device)
-        if len(rows)
-        else ([], [], [])
-    )
-    together = int(np.count_nonzero(labels[rows[i]] == labels[rows[j]])) if len(i) else 0
+    if not len(rows):
+        return {"recall": None, "recall_pairs": 0, "recall_rows": 0}
+    i, j, _ = pairs_above(np.asarray(vectors[rows]), threshold=threshold, device=device)
+    together = int(np.count_nonzero(labels[rows[i]] == labels[rows[j]]))
     share = together / len(i) if len(i) else None
     return {"recall": share, "recall_pairs": len(i), "recall_rows": len(rows)}

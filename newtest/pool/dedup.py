@@ -18,17 +18,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from newtest.config import fingerprint
 from newtest.errors import UsageError
-from newtest.files import atomic_path
 from newtest.pool import uids as ids
 from newtest.pool.clusters import Clustered, clustered
 from newtest.pool.filters import numbers
 from newtest.pool.hashing import hash_pairs, sha256_column
+from newtest.pool.pairs import Pairs, components
 from newtest.pool.pool import ALIASES, Pool
 from newtest.pool.score_columns import score_source
 from newtest.pool.select import read_batches
@@ -36,7 +33,7 @@ from newtest.pool.subset import Subset
 from newtest.pool.uids import Uids
 from newtest.pool.vectors import VectorSource, gathered, vector_source
 
-__all__ = ["METHODS", "DedupConfig", "Deduplicated", "Pairs", "dedup", "keepers", "write_pairs"]
+__all__ = ["METHODS", "DedupConfig", "Deduplicated", "Ranks", "dedup", "keepers"]
 
 METHODS = ("bytes", "hash", "exact", "semantic")
 
@@ -62,15 +59,6 @@ class DedupConfig:
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Rows ``left`` < ``right`` of the pool and their ``closeness``: a similarity, or for hashes a distance."""
-
-    left: npt.NDArray[np.int64]
-    right: npt.NDArray[np.int64]
-    closeness: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
 class Deduplicated:
     """The subset that stays, and every pair with the uids of both."""
 
@@ -90,7 +78,7 @@ def dedup(pool: Pool, config: DedupConfig) -> Deduplicated:
         pairs, compared = hash_pairs(pool, config.radius)
     else:
         pairs, compared, details = _similar(pool, config)
-    groups = _components(len(ranks.uids), pairs)
+    groups = components(len(ranks.uids), pairs)
     stays = keepers(groups, ranks)
     manifest = {
         "pool": pool.place.url,
@@ -116,14 +104,6 @@ def keepers(groups: npt.NDArray[np.int64], ranks: Ranks) -> npt.NDArray[np.bool_
     stays = np.zeros(len(groups), np.bool_)
     stays[best_first[first]] = True
     return stays
-
-
-def write_pairs(pairs: pa.Table, path: Path) -> None:
-    """The pairs as Parquet: uid_a, uid_b, closeness, group, kept (the uid of the pair's two that stays, if
-    one does).
-    """
-    with atomic_path(path) as temporary:
-        pq.write_table(pairs, temporary)
 
 
 @dataclass(frozen=True)
@@ -185,11 +165,6 @@ def _similar(pool: Pool, config: DedupConfig) -> tuple[Pairs, int, dict[str, Any
             left, right, closeness = result.left, result.right, result.closeness
             details |= result.details
         return Pairs(every.rows[left], every.rows[right], closeness), len(every.rows), details
-
-
-def _components(rows: int, pairs: Pairs) -> npt.NDArray[np.int64]:
-    edges = coo_array((np.ones(len(pairs.left), np.int8), (pairs.left, pairs.right)), shape=(rows, rows))
-    return np.asarray(connected_components(edges, directed=False)[1], np.int64)
 
 
 def _setting(config: DedupConfig) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,12 +12,14 @@ from newtest.engines import LocalEngine, Resources
 from newtest.errors import ImageError
 from newtest.hashes import BITS, FRAMINGS, KIND, WORDS, hash_of
 from newtest.images import check
+from newtest.neighbors import hamming_pairs
 from newtest.pool.embedding import complete
 from newtest.pool.layers import Layer, build
 from newtest.pool.pairing import paired
+from newtest.pool.pairs import Pairs
 from newtest.pool.pool import ALIASES, Pool, Shard
 
-__all__ = ["HASHES", "hash_pairs", "sha256_column"]
+__all__ = ["HASHES", "framed_hashes", "hash_pairs", "sha256_column"]
 
 HASHES = Layer("hashes", {"perceptual": KIND, "bytes": "sha256", "rule": 1})
 
@@ -38,15 +39,8 @@ def sha256_column(pool: Pool) -> list[str | None]:
     ]
 
 
-def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
-    """Pairs of rows whose pictures differ in at most ``radius`` of 144 bits, in any of the framings; smaller
-    is closer.
-
-    Second: how many rows have a hash (a flat picture has none).
-    """
-    from newtest.neighbors import hamming_pairs
-    from newtest.pool.dedup import Pairs
-
+def framed_hashes(pool: Pool) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Hashes (n, framings, words) of all rows that have one, and their places in the pool; kept as a layer."""
     _computed(pool)
     framed, rows, start = [], [], 0
     for shard in pool.shards:
@@ -57,12 +51,21 @@ def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
         )
         rows.append(np.array(known, np.int64) + start)
         start += len(column)
-    words, places = np.concatenate(framed), np.concatenate(rows)
+    return np.concatenate(framed), np.concatenate(rows)
+
+
+def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
+    """Pairs of rows whose pictures differ in at most ``radius`` of 144 bits, in any of the framings; smaller
+    is closer.
+
+    Second: how many rows have a hash (a flat picture has none).
+    """
+    words, places = framed_hashes(pool)
+    whole = np.ascontiguousarray(words[:, 0])
     closest: dict[tuple[int, int], int] = {}
     for framing in range(len(FRAMINGS)):
-        i, j, distances = hamming_pairs(
-            np.ascontiguousarray(words[:, 0]), np.ascontiguousarray(words[:, framing]), radius, bits=BITS
-        )
+        framings = np.ascontiguousarray(words[:, framing])
+        i, j, distances = hamming_pairs(whole, framings, radius, bits=BITS)
         for a, b, distance in zip(i.tolist(), j.tolist(), distances.tolist(), strict=True):
             pair = (min(a, b), max(a, b))
             if a != b and distance < closest.get(pair, radius + 1):
@@ -73,7 +76,7 @@ def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
 
 
 def _computed(pool: Pool) -> None:
-    complete(build(pool, HASHES, partial(_HashShard), LocalEngine(), Resources()), len(pool.shards))
+    complete(build(pool, HASHES, _HashShard, LocalEngine(), Resources()), len(pool.shards))
 
 
 class _HashShard:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,14 +78,14 @@ def vector_source(pool: Pool, encoder: str | None = None) -> VectorSource:
         layer = layers[0]
         descriptor = layer.has(pool, pool.shards[0], "descriptor")
         return VectorSource(layer, "descriptor" if descriptor else "image")
-    if all(shard.embeddings for shard in pool.shards) and encoder in (None, "l14", "b32"):
-        with pool.place.open(pool.shards[0].embeddings.name) as handle, np.load(handle) as arrays:  # type:
-        ignore[union-attr]
-            keys = [
-                key
-                for key in NPZ_KEYS
-                if key in arrays.files and (encoder is None or key.startswith(encoder))
-            ]
+    first = pool.shards[0].embeddings
+    if (
+        first is not None
+        and all(shard.embeddings for shard in pool.shards)
+        and encoder in (None, "l14", "b32")
+    ):
+        with pool.place.open(first.name) as handle, np.load(handle, allow_pickle=False) as arrays:
+            keys = [key for key in NPZ_KEYS if key in arrays.files and key.startswith(encoder or "")]
         if keys:
             return VectorSource(None, keys[0])
     raise PoolError(
@@ -97,7 +98,7 @@ class Gathered:
     """Unit rows of all samples that have a vector, in pool order: ``vectors`` float16 (n, d), mapped; ``rows`` (n,)
     their places among all ``uids`` of the pool."""
 
-    vectors: npt.NDArray[np.float16]
+    vectors: npt.NDArray[Any]
     rows: npt.NDArray[np.int64]
     uids: Uids
 

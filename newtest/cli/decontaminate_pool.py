@@ -1,0 +1,57 @@
+"""newtest decontaminate-pool"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, print_json, print_table
+from newtest.cli.pool_options import LayersDir, PoolAt
+
+__all__ = ["decontaminate_pool"]
+
+
+def decontaminate_pool(
+    pool: PoolAt = ".",
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SET", help="Folder of images or tars, a release, or .npy; repeatable."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="exact (embeddings) or hash.")] = "exact",
+    threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine.")] = 0.9,
+    radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 12,
+    model: Annotated[str | None, typer.Option(help="The encoder, as embed-pool was given it.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path, typer.Option(help="The subset; the pairs go beside it.")] = Path("clean.npy"),
+    layers: LayersDir = None,
+    json: JsonFlag = False,
+) -> None:
+    """Leave out the rows whose images are near-duplicates of any test set's; keep the pairs to look at.
+
+    Example: newtest decontaminate-pool mypool --against releases/v1 --against imagenet/val
+    """
+    from newtest.pool import subset as subsets
+    from newtest.pool.decontaminate import DecontaminateConfig, decontaminate
+    from newtest.pool.pairs import write_pairs
+    from newtest.pool.pool import open_pool
+
+    config = DecontaminateConfig(method, threshold, radius, model, device)  # type: ignore[arg-type]
+    found = decontaminate(open_pool(pool, layers=layers), against or [], config)
+    pairs = out.with_suffix(".pairs.parquet")
+    write_pairs(found.pairs, pairs)
+    subsets.write(found.subset, out)
+    manifest = found.subset.manifest
+    if json:
+        print_json({"out": str(out), "pairs_file": str(pairs), **manifest})
+        return
+    columns = ("images", "unreadable", "images_found", "pairs", "rows_removed")
+    print_table(
+        ["set", *(name.replace("_", " ") for name in columns)],
+        [(name, *(counts[column] for column in columns)) for name, counts in manifest["sets"].items()],
+    )
+    print(
+        f"removed {manifest['rows_removed']:,} of {manifest['rows_read']:,} rows, "
+        f"{manifest['rows_not_compared']:,} could not be compared; wrote {out} and {pairs}"
+    )

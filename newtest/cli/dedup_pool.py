@@ -1,0 +1,60 @@
+"""newtest dedup-pool"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, print_json, print_table
+from newtest.cli.pool_options import LayersDir, PoolAt
+
+__all__ = ["dedup_pool"]
+
+
+def dedup_pool(
+    pool: PoolAt = ".",
+    method: Annotated[
+        str, typer.Option(help="bytes, hash, exact (embeddings) or semantic (SemDeDup).")
+    ] = "exact",
+    threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine (exact, semantic).")] = 0.95,
+    radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 12,
+    arch: Annotated[
+        str | None, typer.Option(help="Whose embeddings.", show_default="what the pool has")
+    ] = None,
+    clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one for 1,000 rows.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the k-means and of the recall's sample.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path, typer.Option(help="The subset; the pairs go beside it.")] = Path("dedup.npy"),
+    layers: LayersDir = None,
+    json: JsonFlag = False,
+) -> None:
+    """Find duplicates and keep one of each group: the highest score, then the most pixels, then the lowest uid.
+
+    Writes the subset that stays, and every pair as Parquet.
+
+    Example: newtest dedup-pool mypool --method exact --threshold 0.95 --out dedup.npy
+    """
+    from newtest.pool import subset as subsets
+    from newtest.pool.dedup import DedupConfig, dedup
+    from newtest.pool.pairs import write_pairs
+    from newtest.pool.pool import open_pool
+
+    config = DedupConfig(method, threshold, radius, arch, clusters, seed, device)  # type: ignore[arg-type]
+    found = dedup(open_pool(pool, layers=layers), config)
+    pairs = out.with_suffix(".pairs.parquet")
+    write_pairs(found.pairs, pairs)
+    subsets.write(found.subset, out)
+    manifest = found.subset.manifest
+    if json:
+        print_json({"out": str(out), "pairs_file": str(pairs), **manifest})
+        return
+    names = ("rows_read", "rows_not_compared", "pairs", "groups", "rows_removed")
+    print_table(["", "rows"], [(name.replace("_", " "), manifest[name]) for name in names])
+    if manifest["dedup"].get("recall") is not None:
+        told = manifest["dedup"]
+        print(
+            f"recall {told['recall']:.3f} of {told['recall_pairs']:,} exact pairs among {told['recall_rows']:,} rows"
+        )
+    print(f"kept {len(found.subset):,} rows; wrote {out} and {pairs}")

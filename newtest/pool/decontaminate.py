@@ -1,0 +1,270 @@
+"""Leave out of a pool what is a near-duplicate of a test set's images.
+
+A set is a folder of images (a release of newtest among them), a folder of tars, a pool, or an ``.npy`` of unit
+rows that
+the pool's own encoder made. Sets and pool are compared by embeddings (descriptors where there are any) or by
+perceptual
+hashes (which miss mirrored copies). Every pair is kept to be looked at.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from newtest.clip.encoder import Encoder, encoder, unit_rows
+from newtest.config import fingerprint
+from newtest.errors import ImageError, PoolError, UsageError
+from newtest.hashes import BITS, FRAMINGS, hash_of
+from newtest.images import shown
+from newtest.neighbors import hamming_pairs, pairs_above
+from newtest.pool import uids as ids
+from newtest.pool.hashing import framed_hashes
+from newtest.pool.place import Entry, place_of
+from newtest.pool.pool import Pool, Shard
+from newtest.pool.subset import Subset
+from newtest.pool.tars import IMAGE_SUFFIXES, MAX_MEMBER, samples
+from newtest.pool.vectors import gathered, vector_source
+
+__all__ = ["DecontaminateConfig", "Decontaminated", "decontaminate", "set_images"]
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class DecontaminateConfig:
+    """``threshold`` is a similarity (larger is closer), ``radius`` a distance in bits of 144 (smaller is closer)."""
+
+    method: Literal["exact", "hash"] = "exact"
+    threshold: float = 0.9
+    radius: int = 12
+    encoder: str | None = None
+    """As ``embed-pool --model`` was given it; None takes the name that the pool's layer carries."""
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.method not in ("exact", "hash"):
+            raise UsageError(f"--method {self.method!r} is neither exact nor hash")
+        if not 0 < self.threshold <= 1:
+            raise UsageError(f"a similarity threshold is more than 0 and at most 1, not {self.threshold}")
+
+
+@dataclass(frozen=True)
+class Decontaminated:
+    """The rows that are near no set, and every pair: uid, set, image, closeness."""
+
+    subset: Subset
+    pairs: pa.Table
+
+
+@dataclass(frozen=True)
+class _Near:
+    rows: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+    closeness: npt.NDArray[np.float32]
+
+
+def decontaminate(pool: Pool, sets: Sequence[str], config: DecontaminateConfig) -> Decontaminated:
+    """Compare a pool with every set. Rows that cannot be compared stay and are counted. Raises PoolError,
+    UsageError.
+    """
+    if not sets:
+        raise UsageError("name at least one set with --against")
+    comparison: Any = _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config)
+    with comparison:
+        tables, counts, gone = [], {}, np.zeros(len(comparison.uids), np.bool_)
+        for address in sets:
+            names, near, unreadable = comparison.near(address)
+            gone[near.rows] = True
+            counts[address] = {
+                "images": len(names), "unreadable": unreadable, "pairs": len(near.rows),
+                "rows_removed": len(np.unique(near.rows)), "images_found": len(np.unique(near.items)),
+            }  # fmt: skip
+            tables.append(
+                _pairs(
+                    comparison.uids[near.rows], address, [names[item] for item in near.items], near.closeness
+                )
+            )
+        manifest = {
+            "pool": pool.place.url,
+            "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
+            "decontaminate": {"method": config.method, "compared_by": comparison.said, **comparison.setting},
+            "sets": counts,
+            "rows_read": len(gone),
+            "rows_not_compared": len(gone) - comparison.compared,
+            "rows_removed": int(np.count_nonzero(gone)),
+        }
+        return Decontaminated(Subset.of(comparison.uids[~gone], manifest), pa.concat_tables(tables))
+
+
+class _ByVectors:
+    """The pool's vectors, mapped, against a set's."""
+
+    def __init__(self, pool: Pool, config: DecontaminateConfig) -> None:
+        self.config = config
+        self.source = vector_source(pool, None)
+        self.said = self.source.said
+        self.setting = {"threshold": config.threshold}
+        self._scratch = tempfile.TemporaryDirectory(prefix="newtest-decontaminate-")
+        self.every = gathered(pool, self.source, Path(self._scratch.name))
+        self.uids, self.compared = self.every.uids, len(self.every.rows)
+
+    def __enter__(self) -> _ByVectors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._scratch.cleanup()
+
+    def near(self, address: str) -> tuple[list[str], _Near, int]:
+        names, vectors, unreadable = self._of_set(address)
+        if not len(names) or not self.compared:
+            nothing = np.empty(0, np.int64)
+            return names, _Near(nothing, nothing, np.empty(0, np.float32)), unreadable
+        if vectors.shape[1] != self.every.vectors.shape[1]:
+            raise PoolError(
+                f"{address}: vectors of {vectors.shape[1]} numbers cannot be compared with the pool's "
+                f"{self.every.vectors.shape[1]}"
+            )
+        items, rows, closeness = pairs_above(
+            vectors, self.every.vectors, threshold=self.config.threshold, device=self.config.device
+        )
+        return names, _Near(self.every.rows[rows], items, closeness), unreadable
+
+    def _of_set(self, address: str) -> tuple[list[str], npt.NDArray[Any], int]:
+        if address.endswith(".npy"):
+            try:
+                vectors = np.load(address, allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise PoolError(f"{address}: cannot be read as an array of vectors ({error})") from error
+            if vectors.ndim != 2:
+                raise PoolError(f"{address}: vectors are (images, numbers), this array is {vectors.shape}")
+            return [str(row) for row in range(len(vectors))], unit_rows(vectors), 0
+        if self.source.layer is None:
+            raise UsageError(
+                f"the pool's vectors are {self.said}: give each set as an .npy of the same encoder's vectors"
+            )
+        return _embedded(address, self._encoder(), descriptors=self.source.column == "descriptor")
+
+    def _encoder(self) -> Encoder:
+        wanted = str(self.source.layer.config["encoder"]) if self.source.layer else ""
+        chosen = encoder(self.config.encoder or wanted)
+        if chosen.name != wanted:
+            raise UsageError(
+                f"the pool was embedded with {wanted}, and --model gives {chosen.name}; name the same"
+            )
+        return chosen
+
+
+class _ByHashes:
+    """Perceptual hashes of both."""
+
+    def __init__(self, pool: Pool, config: DecontaminateConfig) -> None:
+        self.config = config
+        self.said, self.setting = "perceptual hashes", {"radius": config.radius}
+        self.words, self.rows = framed_hashes(pool)
+        parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
+        self.uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
+        self.compared = len(self.rows)
+
+    def __enter__(self) -> _ByHashes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def near(self, address: str) -> tuple[list[str], _Near, int]:
+        names, hashed, unreadable = [], [], 0
+        for name, data in set_images(address):
+            try:
+                words = hash_of(data)
+            except ImageError:
+                words = None
+            if words is None:
+                unreadable += 1
+            else:
+                names.append(name)
+                hashed.append(words)
+        closest: dict[tuple[int, int], int] = {}
+        theirs = np.stack(hashed) if hashed else np.empty((0, len(FRAMINGS), self.words.shape[2]), np.uint64)
+        for framing in range(len(FRAMINGS)):
+            for a, b in ((0, framing), (framing, 0)):
+                found = hamming_pairs(
+                    np.ascontiguousarray(self.words[:, a]),
+                    np.ascontiguousarray(theirs[:, b]),
+                    self.config.radius,
+                    bits=BITS,
+                )
+                for row, item, distance in zip(*(column.tolist() for column in found), strict=True):
+                    closest[row, item] = min(distance, closest.get((row, item), distance))
+        pairs = np.array(sorted(closest), np.int64).reshape(-1, 2)
+        distances = np.array([closest[row, item] for row, item in pairs.tolist()], np.float32)
+        return names, _Near(self.rows[pairs[:, 0]], pairs[:, 1], distances), unreadable
+
+
+def set_images(address: str) -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of a set's images in the order of their names: loose files, and the samples of tars.
+    Raises PoolError.
+    """
+    place = place_of(address)
+    entries = place.entries()
+    found = False
+    for entry in entries:
+        suffix = PurePosixPath(entry.name).suffix[1:].lower()
+        if suffix in IMAGE_SUFFIXES and entry.size <= MAX_MEMBER:
+            found = True
+            with place.open(entry.name) as handle:
+                yield entry.name, handle.read()
+        elif suffix == "tar":
+            shard = Shard(entry.name.removesuffix(".tar"), Entry(entry.name, 0), entry)
+            for sample in samples(Pool(address, (), address), shard):
+                if sample.image is not None:
+                    found = True
+                    yield f"{entry.name}:{sample.key}", sample.image
+    if not found:
+        raise PoolError(
+            f"{address}: no images here, neither loose nor in tars; a set is a folder of images, or an "
+            ".npy of vectors"
+        )
+
+
+def _embedded(
+    address: str, model: Encoder, *, descriptors: bool
+) -> tuple[list[str], npt.NDArray[np.float32], int]:
+    names: list[str] = []
+    rows: list[npt.NDArray[np.float32]] = []
+    waiting: list[npt.NDArray[np.uint8]] = []
+    unreadable = 0
+
+    def flush() -> None:
+        if waiting:
+            look = model.look(np.stack(waiting))
+            rows.append(look.descriptors if descriptors and look.descriptors is not None else look.vectors)
+            waiting.clear()
+
+    for name, data in set_images(address):
+        try:
+            waiting.append(model.prepare(shown(data)))
+        except ImageError:
+            unreadable += 1
+            continue
+        names.append(name)
+        if len(waiting) == BATCH:
+            flush()
+    flush()
+    return names, np.concatenate(rows) if rows else np.empty((0, 1), np.float32), unreadable
+
+
+def _pairs(uids: ids.Uids, address: str, names: list[str], closeness: npt.NDArray[np.float32]) -> pa.Table:
+    return pa.table(
+        {
+            "uid": ids.to_hex(uids), "set": pa.array([address] * len(uids), pa.string()),
+            "image": pa.array(names, pa.string()), "closeness": pa.array(closeness),
+        }
+    )  # fmt: skip
