@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["StageStatus", "stages"]
 
+_POOL = "source NOT LIKE 'reference:%'"
+_VOTED = (
+    "EXISTS (SELECT 1 FROM votes v WHERE v.image_id = c.image_id AND v.wnid = c.wnid)"
+    " OR EXISTS (SELECT 1 FROM vote_counts v WHERE v.image_id = c.image_id AND v.wnid = c.wnid)"
+)
+
 
 @dataclass(frozen=True)
 class StageStatus:
-    """``spent`` is money in US dollars, None where the stage costs none."""
+    """``spent`` is rewards in US dollars, without a market's fees; None where the stage costs none."""
 
     stage: str
     done: int
@@ -24,39 +31,77 @@ def stages(catalog: sqlite3.Connection) -> list[StageStatus]:
     """The stages in the order of the work."""
 
     def count(sql: str) -> int:
-        return int(catalog.execute(sql).fetchone()[0])
+        return int(catalog.execute(f"SELECT count(*) FROM {sql}").fetchone()[0])
 
-    searched = count("SELECT count(*) FROM searches WHERE state IN ('done', 'enough')")
-    open_ = count("SELECT count(*) FROM searches WHERE state = 'open'")
-    failed = count("SELECT count(*) FROM searches WHERE state = 'failed'")
-    fetchable = count("SELECT count(*) FROM images WHERE source NOT LIKE 'reference:%'")
-    fetched = count(
-        "SELECT count(*) FROM files f JOIN images USING (image_id) WHERE state = 'ok' AND source NOT LIKE 'reference:%'"
-    )
-    broken = count("SELECT count(*) FROM files WHERE state <> 'ok'")
-    pairs = count("SELECT count(*) FROM candidates")
-    voted = count(
-        "SELECT count(*) FROM candidates c"
-        " WHERE EXISTS (SELECT 1 FROM votes v WHERE v.image_id = c.image_id AND v.wnid = c.wnid)"
-        " OR EXISTS (SELECT 1 FROM vote_counts v WHERE v.image_id = c.image_id AND v.wnid = c.wnid)"
-    )
-    simulated = count("SELECT count(*) FROM vote_batches WHERE origin = 'simulated'")
     return [
-        StageStatus("classes", count("SELECT count(*) FROM classes"), 0, 0),
-        StageStatus("searches", searched, open_, failed),
-        StageStatus("candidates", pairs, 0, 0, remark="pairs of image and class"),
-        StageStatus("files", fetched, fetchable - fetched - broken, broken),
+        StageStatus("classes", count("classes"), 0, 0),
+        *_collected(count),
+        StageStatus("reference", count("reference_members"), 0, 0, remark="images of the originals"),
+        _annotated(catalog, count),
+        _voted(count),
+        *_judged(count),
+        StageStatus("sample", count("revisions"), 0, 0, remark="revisions"),
+        StageStatus("release", count("releases"), 0, 0),
+    ]
+
+
+Count = Callable[[str], int]
+
+
+def _collected(count: Count) -> list[StageStatus]:
+    fetchable = count(f"images WHERE {_POOL}")
+    fetched, broken = (
+        count(f"files JOIN images USING (image_id) WHERE state {state} AND {_POOL}")
+        for state in ("= 'ok'", "<> 'ok'")
+    )
+    return [
         StageStatus(
-            "reference",
-            count("SELECT count(*) FROM reference_members"),
-            0,
-            0,
-            remark="images of the originals",
+            "collect",
+            count("searches WHERE state IN ('done', 'enough')"),
+            count("searches WHERE state = 'open'"),
+            count("searches WHERE state = 'failed'"),
+            remark=f"searches; {count('candidates')} candidates (pairs of image and class)",
         ),
-        StageStatus(
-            "votes", voted, pairs - voted, 0, remark="SIMULATED votes are among them" if simulated else ""
-        ),
-        StageStatus("near-duplicates", count("SELECT count(DISTINCT image_id) FROM compared"), 0, 0),
-        StageStatus("revisions", count("SELECT count(*) FROM revisions"), 0, 0),
-        StageStatus("releases", count("SELECT count(*) FROM releases"), 0, 0),
+        StageStatus("fetch", fetched, fetchable - fetched - broken, broken, remark="images"),
+    ]
+
+
+def _annotated(catalog: sqlite3.Connection, count: Count) -> StageStatus:
+    """Assignments of published HITs, and the rewards of those that were not rejected."""
+    row = catalog.execute(
+        "SELECT sum(h.assignments), sum((SELECT count(*) FROM assignments a"
+        " WHERE a.hit_id = p.hit_id AND a.market = p.market AND a.status <> 'rejected')),"
+        " sum((SELECT count(*) FROM assignments a WHERE a.hit_id = p.hit_id AND a.market = p.market"
+        " AND a.status <> 'rejected') * CAST(json_extract(p.settings, '$.reward') AS REAL))"
+        " FROM publications p JOIN hits h USING (hit_id) WHERE p.published_at IS NOT NULL"
+    ).fetchone()
+    asked, answered, spent = int(row[0] or 0), int(row[1] or 0), float(row[2] or 0)
+    rejected = count("assignments WHERE status = 'rejected'")
+    planned = count("hits WHERE hit_id NOT IN (SELECT hit_id FROM publications)")
+    remark = "assignments" + (f"; {planned} planned HITs are not published" if planned else "")
+    return StageStatus("annotate", answered, max(asked - answered, 0), rejected, round(spent, 2), remark)
+
+
+def _voted(count: Count) -> StageStatus:
+    voted = count(f"candidates c WHERE {_VOTED}")
+    simulated = count("vote_batches WHERE origin = 'simulated'")
+    remark = "candidates; SIMULATED votes are among them" if simulated else "candidates"
+    return StageStatus("votes", voted, count("candidates") - voted, 0, remark=remark)
+
+
+def _judged(count: Count) -> list[StageStatus]:
+    """Images compared with others, and close pairs that somebody judged."""
+    compared = count("(SELECT DISTINCT image_id FROM compared)")
+    waiting = count(
+        "files JOIN images USING (image_id) WHERE state = 'ok'"
+        " AND NOT EXISTS (SELECT 1 FROM compared c WHERE c.image_id = files.image_id)"
+    )
+    pairs = count("(SELECT DISTINCT image_a, image_b FROM neighbours)")
+    open_pairs = count(
+        "(SELECT DISTINCT image_a, image_b FROM neighbours n WHERE NOT EXISTS"
+        " (SELECT 1 FROM verdicts v WHERE v.image_a = n.image_a AND v.image_b = n.image_b))"
+    )
+    return [
+        StageStatus("dedup", compared, waiting, 0, remark="images compared"),
+        StageStatus("review", pairs - open_pairs, open_pairs, 0, remark="close pairs judged"),
     ]

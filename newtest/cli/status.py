@@ -14,13 +14,15 @@ def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
 
     Example: newtest status --study goldfish
     """
+    from dataclasses import asdict
+
     from newtest.catalog.status import stages
     from newtest.study import Study
 
     with Study(study) as opened:
         rows = stages(opened.catalog)
     if json:
-        print_json([row.__dict__ if hasattr(row, "__dict__") else row for row in rows])
+        print_json([asdict(row) for row in rows])
     else:
         print_table(
             ["stage", "done", "missing", "failed", "spent", ""],

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from newtest.catalog import transaction
+from newtest.catalog.status import stages
+from newtest.study import Study
+
+NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
+SETUP = """
+INSERT INTO classes VALUES ('n1', '["a"]', '', '[]', 'x');
+INSERT INTO images (image_id, source, source_id) VALUES
+    ('a', 'flickr', '1'), ('b', 'flickr', '2'), ('c', 'flickr', '3'), ('r', 'reference:val', 'r');
+INSERT INTO candidates VALUES ('a', 'n1'), ('b', 'n1'), ('c', 'n1');
+INSERT INTO files VALUES ('a', 'ok', 'aa', 1, 'PNG', 1, 1, NULL, NULL, 1, 't'),
+    ('b', 'failed', NULL, NULL, NULL, NULL, NULL, 'http', 'x', 1, 't'),
+    ('r', 'failed', NULL, NULL, NULL, NULL, NULL, 'http', 'x', 1, 't');
+INSERT INTO vote_batches VALUES ('s', 'simulated', 'd', 't');
+INSERT INTO votes VALUES ('a', 'n1', 'w', 1, NULL, NULL, NULL, 's');
+INSERT INTO hits VALUES ('h', 'n1', 10, '{}', 't'), ('later', 'n1', 10, '{}', 't');
+INSERT INTO publications VALUES ('h', 'live', 'token', '{"reward": "0.10"}', 'm', 't', 't', NULL);
+INSERT INTO assignments VALUES ('1', 'h', 'live', 'w1', 'submitted', 't', 't', 1, 't'),
+    ('2', 'h', 'live', 'w2', 'approved', 't', 't', 1, 't'), ('3', 'h', 'live', 'w3', 'rejected', 't', 't', 1, 't');
+INSERT INTO neighbours VALUES ('a', 'b', 'x', 1), ('a', 'b', 'y', 2), ('b', 'c', 'x', 1);
+INSERT INTO verdicts VALUES (1, 'a', 'b', 1, 'me', 't');
+"""
+
+
+def test_each_stage_says_what_is_done_missing_failed_and_spent(tmp_path: Path) -> None:
+    with Study(tmp_path, create=True) as study:
+        with transaction(study.catalog):
+            for statement in SETUP.split(";\n"):
+                study.catalog.execute(statement)
+        found = {row.stage: (row.done, row.missing, row.failed) for row in stages(study.catalog)}
+        spent = {row.stage: row.spent for row in stages(study.catalog)}
+    assert found["fetch"] == (1, 1, 1)  # the reference's failure is not the pool's
+    assert found["annotate"] == (2, 8, 1) and spent["annotate"] == 0.2
+    assert found["votes"] == (1, 2, 0)
+    assert found["dedup"] == (0, 1, 0) and found["review"] == (1, 1, 0)
+    ended = subprocess.run(
+        [*NEWTEST, "status", "--json"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert {row["stage"]: row["done"] for row in json.loads(ended.stdout)} == {
+        s: d for s, (d, _, _) in found.items()
+    }
+    table = subprocess.run(
+        [*NEWTEST, "status"], capture_output=True, text=True, cwd=tmp_path, check=True
+    ).stdout
+    assert "SIMULATED" in table and "1 planned HITs are not published" in table
