@@ -66,7 +66,7 @@ def class_state(catalog: sqlite3.Connection, wnid: str) -> list[CrowdImage]:
                     (SELECT count(*) FROM assignments a WHERE a.hit_id = h.hit_id AND a.market <>
                     'sandbox'))), 0)
                 FROM hit_images i JOIN hits h USING (hit_id)
-                WHERE i.image_id = p.image_id AND h.wnid = :wnid AND i.role IN ('candidate', 'filler')
+                WHERE i.image_id = p.image_id AND h.wnid = :wnid AND i.role IN ('candidate', 'filler', 'positive')
                 AND NOT EXISTS (SELECT 1 FROM publications u WHERE u.hit_id = h.hit_id
                     AND u.closed_at IS NOT NULL AND u.market <> 'sandbox')) AS underway
         FROM pairs p

@@ -79,7 +79,7 @@ def plan(
     """
     from newtest.catalog import crowd, transaction
     from newtest.cli.annotate_market import choice, dollars
-    from newtest.crowd.costs import CostConfig, plan_cost
+    from newtest.crowd.costs import CostConfig, plan_cost, split_saving
     from newtest.crowd.hits import PlanConfig
     from newtest.crowd.planning import make_plan, read_pages, read_similar, store_plan, wordnet_similar
     from newtest.study import Study
@@ -120,6 +120,10 @@ def plan(
         return
     print_table(["", ""], _plan_rows(made, cost, costs.seconds_per_image))
     note(f"images that lack votes and are in no HIT: {made.left}")
+    if (saved := split_saving(made.hits, costs)) > 0:
+        note(
+            f"MTurk takes twice the fee from ten assignments a HIT up: nine and the rest apart would save ${saved}"
+        )
     if rest is not None:
         note(f"left of the budget: ${rest}")
     note(

@@ -100,7 +100,7 @@ def publish(
     if json:
         print_json({"published": done, "market": annotator.market, "total": total, "failed": failed})
     else:
-        note(f"{done} HITs are open on {annotator.market}")
+        note(f"{done} HITs opened on {annotator.market}")
     if failed:
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from newtest.crowd.hits import Hit
 
-__all__ = ["Cost", "CostConfig", "fee_rate", "hit_cost", "plan_cost"]
+__all__ = ["Cost", "CostConfig", "fee_rate", "hit_cost", "plan_cost", "split_saving"]
 
 CENT = Decimal("0.01")
 
@@ -56,6 +56,17 @@ def hit_cost(assignments: int, config: CostConfig) -> tuple[Decimal, Decimal]:
     rate = fee_rate(config.market, assignments)
     fee = max((config.reward * rate).quantize(Decimal("0.0001"), ROUND_HALF_UP), CENT) if rate else Decimal(0)
     return config.reward * assignments, fee * assignments
+
+
+def split_saving(hits: Sequence[Hit], config: CostConfig) -> Decimal:
+    """What publishing each HIT twice, with nine assignments and with the rest, would save in MTurk's fees."""
+    saved = Decimal(0)
+    for hit in hits:
+        rest = hit.assignments - 9
+        if 0 < rest < 10:
+            whole, parts = hit_cost(hit.assignments, config), (hit_cost(9, config), hit_cost(rest, config))
+            saved += whole[1] - parts[0][1] - parts[1][1]
+    return saved.quantize(CENT, ROUND_HALF_UP)
 
 
 def plan_cost(hits: Sequence[Hit], config: CostConfig) -> Cost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,7 +142,8 @@ def _class_images(
     used = crowd.shown_counts(catalog, wnid)
     examples = crowd.examples_of(catalog, wnid) or _choose_examples(state, used, options)
     lacking = [i for i in state if i.num_shown + i.underway < options.votes and i.image_id not in examples]
-    wanted = {i.image_id for i in lacking}
+    reserved = _reserved(lacking, _controls(state, options, wnid), options.config)
+    wanted = {i.image_id for i in lacking} - reserved
     images = ClassImages(
         wnid,
         wanted=sorted(wanted),
@@ -151,6 +153,17 @@ def _class_images(
         used=used,
     )
     return images, examples
+
+
+def _reserved(lacking: Sequence[CrowdImage], controls: Sequence[str], config: PlanConfig) -> set[str]:
+    """Reference images without votes that are better shown as positive controls: they get their votes there too.
+
+    Only as many as the HITs need beyond the controls that have votes already.
+    """
+    in_need = {i.image_id for i in lacking}
+    spare = [image for image in controls if image not in in_need]
+    needed = config.positive * math.ceil(len(lacking) / config.candidates) - len(spare)
+    return set([image for image in controls if image in in_need][: max(0, needed)])
 
 
 def _controls(state: Sequence[CrowdImage], options: _Options, name: str) -> list[str]:

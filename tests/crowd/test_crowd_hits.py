@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newtest.crowd.costs import CostConfig, plan_cost
+from newtest.crowd.costs import CostConfig, plan_cost, split_saving
 from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
 from newtest.errors import ConfigError
 
@@ -174,6 +174,8 @@ def test_costs_follow_the_market_and_ten_assignments_cost_more_than_nine_and_one
     nine = plan_cost(plan_class(goldfish(420), PlanConfig(assignments=9)), CostConfig(market="mturk"))
     one = plan_cost(plan_class(goldfish(420), PlanConfig(assignments=1)), CostConfig(market="mturk"))
     assert nine.total + one.total == Decimal("12.00")
+    assert split_saving(ten, CostConfig(market="mturk")) == Decimal("2.00")
+    assert split_saving(ten, CostConfig()) == 0
     assert plan_cost(ten, CostConfig()).fees == 0
     assert plan_cost([], CostConfig()).total == 0
 
