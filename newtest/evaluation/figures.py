@@ -63,7 +63,7 @@ def draw_scatter(scatter: Scatter) -> Picture:
     hover: dict[str, list[str]] = {}
     size = 30.0 if len(shown) <= MOST_ERROR_BARS else 9.0
     with style():
-        figure, axes = axes_of(5.4, 5.0 if len(groups) < 2 else 5.2)
+        figure, axes = axes_of(4.4, 4.3)
         ends = from_percent([low, high], scatter.scale)
         axes.plot(ends, ends, color="#9aa1a9", linewidth=0.9, linestyle=(0, (4, 3)), label="y = x", zorder=1)
         if scatter.line is not None:
@@ -94,9 +94,10 @@ def draw_scatter(scatter: Scatter) -> Picture:
         axes.set_ylim(*ends)
         axes.set_aspect("equal")
         suffix = "" if scatter.scale == "linear" else f" ({scatter.scale} scale)"
-        axes.set_xlabel(f"accuracy on {scatter.x_label}, %{suffix}")
-        axes.set_ylabel(f"accuracy on {scatter.y_label}, %{suffix}")
-        axes.legend(loc="upper left", handletextpad=0.5, labelspacing=0.35)
+        axes.set_xlabel(_axis_label(scatter.x_label, suffix))
+        axes.set_ylabel(_axis_label(scatter.y_label, suffix))
+        small = {"fontsize": 7} if len(groups) > 5 else {}
+        axes.legend(loc="upper left", handletextpad=0.4, labelspacing=0.3, borderaxespad=0.2, **small)
         alt = f"Accuracy on {scatter.y_label} against {scatter.x_label}, {len(shown)} models"
         return picture(figure, scatter.name, alt, hover)
 
@@ -124,7 +125,7 @@ def draw_histogram(
     """Selection frequencies (in [0, 1]) of two sets side by side, as shares of each set, in bins of a tenth."""
     edges = np.arange(11) / 10  # not linspace, whose 0.3 and 0.7 are not those of 3 / 10 and 7 / 10
     with style():
-        figure, axes = axes_of(4.2, 2.6)
+        figure, axes = axes_of(4.0, 2.5)
         for at, (values, label) in enumerate(zip((original, new), labels, strict=True)):
             values = np.asarray(values, dtype=np.float64)
             share = np.histogram(values, edges)[0] / max(len(values), 1) * 100
@@ -151,15 +152,16 @@ def draw_curves(
 ) -> Picture:
     """Accuracies (percent, with 95 % intervals) over ordered categories, one curve a set."""
     with style():
-        figure, axes = axes_of(4.2, 2.8)
+        figure, axes = axes_of(4.0, 2.8)
         at = np.arange(len(categories))
-        for (label, look), curve in zip(looks([c.label for c in curves]).items(), curves, strict=True):
+        drawn = zip(looks([curve.label for curve in curves]).items(), curves, strict=True)
+        for place, ((label, look), curve) in enumerate(drawn):
             some = curve.n > 0
             share = 100 * curve.k[some] / curve.n[some]
             low, high = clopper_pearson(curve.k[some], curve.n[some])
             bars = np.clip([share - 100 * low, 100 * high - share], 0, None)
             axes.errorbar(
-                at[some],
+                at[some] + 0.07 * (place - (len(curves) - 1) / 2),
                 share,
                 yerr=bars,
                 color=look.color,
@@ -172,7 +174,7 @@ def draw_curves(
         axes.set_xticks(at, labels=list(categories))
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
-        axes.legend(loc="best")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         return picture(figure, name, f"{labels[1]} by {labels[0]}")
 
 
@@ -190,6 +192,11 @@ def draw_matrix(values: npt.ArrayLike, names: Sequence[str], label: str, name: s
             axes.set_yticks(range(len(names)), labels=list(names), fontsize=small)
         figure.colorbar(image, ax=axes, label=label, shrink=0.8)
         return picture(figure, name, f"{label}, {len(names)} by {len(names)}")
+
+
+def _axis_label(name: str, suffix: str) -> str:
+    """In two lines where the set's name is long, so that it does not leave the figure."""
+    return f"accuracy on{chr(10) if len(name) > 20 else ' '}{name}, %{suffix}"
 
 
 def _limits(points: pd.DataFrame, scale: Scale) -> tuple[float, float]:

@@ -288,7 +288,7 @@ def _number(value: Any) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
 
 def _moved(ranks: int | None) -> str:

@@ -115,6 +115,15 @@ def _agree(one: Predictions, other: Predictions) -> bool:
     return bool(np.array_equal(tops[0], tops[1]))
 
 
+@dataclass(frozen=True)
+class _Answers:
+    """A model's best class an image, (N,), and what its form allows beside it."""
+
+    top1: Ints
+    top5_k: int | None = None
+    map11: float | None = None
+
+
 def _score(
     evaluated: EvaluationSet,
     set_hash: str,
@@ -122,58 +131,57 @@ def _score(
     options: ScoreOptions,
     warn: Callable[[str, str], None],
 ) -> Score:
-    labels, n = evaluated.labels, len(evaluated)
+    labels, n, num_classes = evaluated.labels, len(evaluated), len(evaluated.classes)
     values = _in_order(evaluated, one, warn)
-    top5 = map11 = None
-    num_outputs = len(evaluated.classes)
     if one.kind == "scores":
-        table = values.astype(np.float64)
-        if np.isnan(table).any():
-            raise _Unscorable(
-                "not-a-number", f"{int(np.isnan(table).any(axis=1).sum())} rows of scores hold NaN"
-            )
-        if options.mapping is not None:
-            table = options.mapping.scores(table)
-        elif table.shape[1] != num_outputs:
-            raise _Unscorable(
-                "wrong-classes",
-                f"{table.shape[1]} scores an image for {num_outputs} classes{_hint(table.shape[1], num_outputs)}",
-            )
-        rank = rank_of_truth(table, labels)
-        top1, top5 = table.argmax(axis=1), int((rank < 5).sum()) if num_outputs > 5 else None
-        map11 = 100 * average_precision_11(table, labels)
+        answers = _from_scores(values.astype(np.float64), labels, num_classes, options)
+    elif one.kind == "ranking":
+        ranking = _numbers(evaluated, values, options)
+        ranking = ranking[:, ::-1] if one.model in options.reversed_models else ranking
+        if message := stored_backwards(ranking, labels):
+            warn("reversed", message)
+        five = ranking.shape[1] >= 5
+        hits = int((ranking[:, :5] == labels[:, None]).any(axis=1).sum())
+        answers = _Answers(ranking[:, 0], hits if five else None)
     else:
-        classes = _numbers(evaluated, values, options)
-        if one.kind == "ranking":
-            ranking = classes[:, ::-1] if one.model in options.reversed_models else classes
-            if message := stored_backwards(ranking, labels):
-                warn("reversed", message)
-            top1 = ranking[:, 0]
-            top5 = (
-                int((ranking[:, :5] == labels[:, None]).any(axis=1).sum()) if ranking.shape[1] >= 5 else None
-            )
-        else:
-            top1 = classes
-    correct = top1 == labels
+        answers = _Answers(_numbers(evaluated, values, options))
+    correct = answers.top1 == labels
     k = int(correct.sum())
-    message = permuted(np.where(top1 < 0, 0, top1), labels, num_outputs)
-    if message:
+    if message := permuted(np.maximum(answers.top1, 0), labels, num_classes):
         warn("permuted", message)
-    elif message := at_chance(k, n, num_outputs):
+    elif message := at_chance(k, n, num_classes):
         warn("chance", message)
     return Score(
-        one.model,
-        evaluated.name,
-        k,
-        n,
-        set_hash,
-        one.source,
-        one.preprocessing,
-        correct,
-        top5,
-        100 * mean_per_class(correct, labels),
-        map11,
+        model=one.model,
+        set=evaluated.name,
+        k=k,
+        n=n,
+        set_hash=set_hash,
+        source=one.source,
+        preprocessing=one.preprocessing,
+        correct=correct,
+        top5_k=answers.top5_k,
+        mean_per_class=100 * mean_per_class(correct, labels),
+        map11=answers.map11,
     )
+
+
+def _from_scores(
+    table: npt.NDArray[np.float64], labels: Ints, num_classes: int, options: ScoreOptions
+) -> _Answers:
+    holes = int(np.isnan(table).any(axis=1).sum())
+    if holes:
+        raise _Unscorable("not-a-number", f"{holes} rows of scores hold NaN")
+    width = num_classes if options.mapping is None else len(options.mapping.outputs)
+    if table.shape[1] != width:
+        found = table.shape[1]
+        raise _Unscorable(
+            "wrong-classes", f"{found} scores an image for {width} classes{_hint(found, width)}"
+        )
+    if options.mapping is not None:
+        table = options.mapping.scores(table)
+    top5 = int((rank_of_truth(table, labels) < 5).sum()) if num_classes > 5 else None
+    return _Answers(table.argmax(axis=1), top5, 100 * average_precision_11(table, labels))
 
 
 def _in_order(
