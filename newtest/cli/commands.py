@@ -19,6 +19,7 @@ from newtest.cli import (
     embed_pool,
     evaluate,
     fetch,
+    fetch_pool,
     filter_pool,
     import_pool,
     merge,
@@ -26,6 +27,7 @@ from newtest.cli import (
     reference,
     release,
     report,
+    reshard_pool,
     sample,
     status,
     takedown,
@@ -58,10 +60,17 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("status", status.status, "One line a stage: done, missing, failed, spent."),
     # An image-text pool
     ("import-pool", import_pool.import_pool, "Make a pool of captioned images, or of bare tars."),
+    ("fetch-pool", fetch_pool.fetch_pool, "Download a table of URLs and captions into shards."),
     ("pool-status", pool_status.pool_status, "What a pool holds, and which layers are complete."),
     ("embed-pool", embed_pool.embed_pool, "Embed images and captions; keep their CLIP scores."),
     ("filter-pool", filter_pool.filter_pool, "Choose rows by DataComp's rules: a subset."),
     ("dedup-pool", dedup_pool.dedup_pool, "Keep one of each group of duplicates."),
+    (
+        "decontaminate-pool",
+        decontaminate_pool.decontaminate_pool,
+        "Leave out what is close to a test set's images.",
+    ),
+    ("reshard-pool", reshard_pool.reshard_pool, "Write a subset's samples as new shards."),
     (
         "decontaminate-pool",
         decontaminate_pool.decontaminate_pool,

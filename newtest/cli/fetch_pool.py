@@ -1,0 +1,51 @@
+"""newtest fetch-pool"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, print_json
+from newtest.cli.pool_options import PoolAt, counted
+
+__all__ = ["fetch_pool"]
+
+
+def fetch_pool(
+    pool: PoolAt = ".",
+    out: Annotated[str, typer.Option(help="The pool to write: a folder or an fsspec URL.")] = "shards",
+    shard_rows: Annotated[int, typer.Option(min=1, help="Rows a shard.")] = 10_000,
+    connections: Annotated[int, typer.Option(min=1, help="Downloads at once.")] = 256,
+    retries: Annotated[int, typer.Option(min=0, help="Tries again within this run.")] = 4,
+    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur what face_bboxes names.")] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Addresses inside this network too.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Download a table of URLs and captions (DataComp's metadata, LAION's) into shards of tar and Parquet.
+
+    Run it again to ask once more for what failed and may still come; what is there is kept.
+
+    Example: newtest fetch-pool metadata --out mypool
+    """
+    from newtest.download import DownloadConfig
+    from newtest.pool.fetching import fetch_shards
+    from newtest.pool.pool import open_pool
+
+    opened = open_pool(pool)
+    total = sum(-(-opened.rows(shard) // shard_rows) for shard in opened.shards)
+    config = DownloadConfig(total=connections, retries=retries, allow_private=allow_private)
+    shards = fetch_shards(opened, out, config, shard_rows=shard_rows, blur_faces=blur_faces)
+    done = list(counted("downloading", shards, total))
+    names = ("rows", "success", "retry", "asked")
+    sums = {name: sum(getattr(shard, name) for shard in done) for name in names}
+    if json:
+        print_json({"out": out, "shards": len(done), **sums})
+    else:
+        print(
+            f"{sums['success']:,} of {sums['rows']:,} images are in {len(done)} shards of {out}; "
+            f"{sums['asked']:,} were asked for "
+            f"now, {sums['retry']:,} may still come: run it again"
+        )

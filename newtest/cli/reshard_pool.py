@@ -1,0 +1,76 @@
+"""newtest reshard-pool"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, note, print_json
+from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted
+
+__all__ = ["reshard_pool"]
+
+
+def reshard_pool(
+    pool: PoolAt = ".",
+    subset: Annotated[Path, typer.Option(help='The subset: a sorted "u8,u8" .npy.')] = Path("subset.npy"),
+    out: Annotated[str, typer.Option(help="The new pool, a folder or an fsspec URL.")] = "resharded",
+    shard_rows: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = 10_000,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.")
+    ] = False,
+    engine: EngineName = "local",
+    workers: Workers = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Write a subset's samples as new shards, as many copies of each as the subset holds.
+
+    Stop it at any time and run it again: shards that are there are kept.
+
+    Example: newtest reshard-pool mypool --subset clip-score-0.3.npy --out training
+    """
+    from newtest.engines import Resources
+    from newtest.engines import engine as engine_of
+    from newtest.pool import subset as subsets
+    from newtest.pool.pool import open_pool
+    from newtest.pool.reshard import plan_reshard, reshard
+
+    opened = open_pool(pool)
+    plan = plan_reshard(opened, subsets.read(subset), shard_rows)
+    if plan.absent:
+        note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
+    sums = {"written": 0, "missing": 0, "computed": 0}
+    failures = []
+    if not dry_run:
+        outcomes = reshard(opened, plan, out, engine_of(engine), Resources(workers))
+        for outcome in counted("resharding", outcomes, len(plan.outputs)):
+            if outcome.value is None:
+                failures.append(f"shard {outcome.item.name}: {outcome.error}")
+            else:
+                sums = {name: sums[name] + outcome.value[name] for name in sums}
+    if json:
+        result = {
+            "samples": plan.samples,
+            "shards": len(plan.outputs),
+            "absent": list(plan.absent),
+            "failed": failures,
+            **sums,
+        }
+        print_json({"out": None if dry_run else out, **result})
+    elif dry_run:
+        print(
+            f"dry run: {plan.samples:,} samples would go into {len(plan.outputs)} shards of {out}; "
+            "nothing was touched"
+        )
+    else:
+        print(
+            f"{sums['written']:,} samples in {len(plan.outputs) - len(failures)} shards of {out}, "
+            f"{sums['computed']} written now; "
+            f"{sums['missing']:,} have no files in the pool's tars"
+        )
+    for failure in failures:
+        note(failure)
+    if failures:
+        raise typer.Exit(1)

@@ -1,0 +1,220 @@
+"""Write the samples of a subset as new shards: tars with their tables, copies made, in the pool's order.
+
+What goes where is settled from the tables alone, before a tar is opened: every output shard knows its rows. So
+each can
+be written anywhere and again, and one is done when its table is there, which is written after its tar. The new
+pool says
+what it was made of in ``reshard.json``; a run that finds another recipe there stops before it touches anything.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from newtest.config import fingerprint
+from newtest.engines import Engine, Outcome, Resources
+from newtest.errors import PoolError, UsageError
+from newtest.pool import uids as ids
+from newtest.pool.pairing import paired
+from newtest.pool.place import LocalPlace, RemotePlace, place_of
+from newtest.pool.pool import Pool, Shard
+from newtest.pool.subset import Subset
+from newtest.pool.tars import Sample, add_member
+
+__all__ = ["ReshardPlan", "plan_reshard", "reshard"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one input shard, each as often as it stands here, in order."""
+
+    shard: Shard
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One new shard."""
+
+    name: str
+    pieces: tuple[Piece, ...]
+    first: int
+    """The number of its first sample in the new pool; keys are numbered on from here."""
+
+
+@dataclass(frozen=True)
+class ReshardPlan:
+    """What a run will write. ``absent``: ids of the subset that the pool lacks, 32 hex digits each, sorted."""
+
+    outputs: tuple[Output, ...]
+    samples: int
+    absent: tuple[str, ...]
+    recipe: str
+
+
+def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> ReshardPlan:
+    """Settle every output shard from the tables. An id that the pool holds twice is taken where it stands first."""
+    if shard_rows < 1:
+        raise UsageError(f"a shard has at least one row, not {shard_rows}")
+    wanted = subset.distinct()
+    taken = np.zeros(len(wanted), np.bool_)
+    pieces = [(shard, _rows_of(pool, shard, subset, wanted, taken)) for shard in pool.shards]
+    absent = tuple(ids.to_hex(wanted[~taken]).to_pylist())
+    recipe = fingerprint(
+        [pool.shard_fingerprint(shard) for shard in pool.shards],
+        fingerprint(ids.to_hex(subset.uids).to_pylist()),
+        shard_rows,
+    )
+    outputs = tuple(_outputs(pieces, shard_rows))
+    return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe)
+
+
+def reshard(
+    pool: Pool, plan: ReshardPlan, out: str | Path, engine: Engine, resources: Resources
+) -> Iterator[Outcome[Output, dict[str, int]]]:
+    """Write what is not there yet; one outcome a shard: samples written, and those whose files the tars lack.
+
+    Raises PoolError where ``out`` holds another run's shards, or a shard of the pool has no tar.
+    """
+    for shard in pool.shards:
+        if shard.tar is None:
+            raise PoolError(
+                f"{pool.place.url}: shard {shard.name} has no tar beside it; nothing can be written from it"
+            )
+    place = place_of(out)
+    _claim(place, plan)
+    done = {entry.name for entry in place.entries()}
+    todo = []
+    for output in plan.outputs:
+        if f"{output.name}.parquet" in done:
+            yield Outcome(
+                output,
+                {"written": sum(len(piece.rows) for piece in output.pieces), "missing": 0, "computed": 0},
+            )
+        else:
+            todo.append(output)
+    yield from engine.map(_Writing(pool, str(out)), todo, resources)
+
+
+def _rows_of(
+    pool: Pool, shard: Shard, subset: Subset, wanted: ids.Uids, taken: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """Row numbers of the shard that go out, with copies; marks their ids as taken."""
+    result, start = [], 0
+    for batch in pool.batches(shard, ["uid"]):
+        uids = ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")
+        copies = subset.copies(uids)
+        rows = np.flatnonzero(copies)
+        places = _places(wanted, uids[rows])
+        _, firsts = np.unique(places, return_index=True)
+        firsts = np.sort(firsts)[~taken[places[np.sort(firsts)]]]
+        taken[places] = True
+        result.append(np.repeat(rows[firsts] + start, copies[rows[firsts]]))
+        start += len(batch)
+    return np.concatenate(result) if result else np.empty(0, np.int64)
+
+
+def _places(wanted: ids.Uids, uids: ids.Uids) -> npt.NDArray[np.int64]:
+    """Where each id (all of them members) stands among the sorted distinct ones."""
+    found = np.searchsorted(wanted["f0"], uids["f0"], "left")
+    wrong = wanted["f1"][found] != uids["f1"]
+    for place in np.flatnonzero(wrong):  # equal high words are next to impossible, and no reason to be wrong
+        while wanted["f1"][found[place]] != uids["f1"][place]:
+            found[place] += 1
+    return found.astype(np.int64)
+
+
+def _outputs(pieces: Sequence[tuple[Shard, npt.NDArray[np.int64]]], shard_rows: int) -> Iterator[Output]:
+    total = sum(len(rows) for _, rows in pieces)
+    starts = np.cumsum([0, *(len(rows) for _, rows in pieces)])
+    for number, first in enumerate(range(0, total, shard_rows)):
+        last = min(first + shard_rows, total)
+        parts = []
+        for (shard, rows), start in zip(pieces, starts.tolist(), strict=False):
+            cut = rows[max(0, first - start) : max(0, last - start)]
+            if len(cut):
+                parts.append(Piece(shard, tuple(cut.tolist())))
+        yield Output(f"{number:08d}", tuple(parts), first)
+
+
+def _claim(place: LocalPlace | RemotePlace, plan: ReshardPlan) -> None:
+    """Write down whose folder this is, or find that it is ours already."""
+    if place.exists("reshard.json"):
+        with place.open("reshard.json") as handle:
+            theirs = json.load(handle).get("recipe")
+        if theirs != plan.recipe:
+            raise PoolError(
+                f"{place.url}: this folder holds the shards of another pool, subset or shard size; choose "
+                "another --out"
+            )
+        return
+    if any(entry.name.endswith((".tar", ".parquet")) for entry in place.entries()):
+        raise PoolError(
+            f"{place.url}: there are shards here that this command did not write; choose an empty --out"
+        )
+    with place.writing("reshard.json") as path:
+        said = {
+            "recipe": plan.recipe,
+            "samples": plan.samples,
+            "shards": len(plan.outputs),
+            "absent": len(plan.absent),
+        }
+        path.write_text(json.dumps(said, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """Makes the worker that writes one output shard."""
+
+    pool: Pool
+    out: str
+
+    def __call__(self) -> Any:
+        return self.write
+
+    def write(self, output: Output) -> dict[str, int]:
+        place = place_of(self.out)
+        tables: list[pa.Table] = []
+        number, missing = output.first, 0
+        with place.writing(f"{output.name}.tar") as path, tarfile.open(path, "w") as archive:
+            for piece in output.pieces:
+                wanted = set(piece.rows)
+                found = {row: sample for row, sample in paired(self.pool, piece.shard) if row in wanted}
+                there = [row for row in piece.rows if row in found]
+                missing += len(piece.rows) - len(there)
+                keys = [f"{number + offset:09d}" for offset in range(len(there))]
+                for key, row in zip(keys, there, strict=True):
+                    _copy(found[row], key, archive)
+                number += len(there)
+                tables.append(_rows_with_keys(self.pool, piece.shard, there, keys))
+        with place.writing(f"{output.name}.parquet") as path:
+            pq.write_table(pa.concat_tables(tables, promote_options="default"), path)
+        return {"written": number - output.first, "missing": missing, "computed": 1}
+
+
+def _copy(sample: Sample, key: str, archive: tarfile.TarFile) -> None:
+    for suffix, data in sample.members.items():
+        add_member(archive, f"{key}.{suffix}", data)
+
+
+def _rows_with_keys(pool: Pool, shard: Shard, rows: list[int], keys: list[str]) -> pa.Table:
+    """All columns of these rows, with their new keys, and the uid where the table had to derive it."""
+    with pool.parquet(shard) as file:
+        table = file.read().take(pa.array(rows, pa.int64()))
+    if "uid" not in table.column_names:
+        uids = pa.concat_tables(list(pool.batches(shard, ["uid"]))).take(pa.array(rows, pa.int64()))
+        table = table.append_column("uid", uids["uid"])
+    column = pa.array(keys, pa.string())
+    if "key" in table.column_names:
+        return table.set_column(table.column_names.index("key"), "key", column)
+    return table.append_column("key", column)

@@ -1,0 +1,163 @@
+"""A subset written out, copies and all; killed in the middle, and run again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pool_photos import captioned, photo_pool  # noqa: F401
+
+from newtest.engines import LocalEngine, Resources
+from newtest.errors import PoolError
+from newtest.pool import subset as subsets
+from newtest.pool import uids as ids
+from newtest.pool.pool import Pool, open_pool
+from newtest.pool.reshard import plan_reshard, reshard
+from newtest.pool.subset import Subset
+
+ENGINE = LocalEngine()
+
+
+@pytest.fixture
+def chosen(photo_pool: Path) -> tuple[Pool, Subset, list[dict[str, object]]]:
+    """Every third row once, row 1 three times, and one id that the pool lacks."""
+    pool = open_pool(photo_pool)
+    rows = [row for path in sorted(photo_pool.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+    wanted = [row for number, row in enumerate(rows) if number % 3 == 0 for _ in range(1)] + [rows[1]] * 3
+    uids = ids.from_arrow(pa.array([str(row["uid"]) for row in wanted] + ["f" * 32]))
+    return pool, Subset.of(uids), rows
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_samples_and_rows_come_out_in_order_with_their_copies(
+    chosen: tuple[Pool, Subset, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    pool, subset, rows = chosen
+    plan = plan_reshard(pool, subset, shard_rows=10)
+    assert plan.absent == ("f" * 32,)
+    assert plan.samples == len(subset) - 1 == 25
+    outcomes = list(reshard(pool, plan, tmp_path / "out", ENGINE, Resources(1)))
+    assert [outcome.value for outcome in outcomes] == [
+        {"written": size, "missing": 0, "computed": 1} for size in (10, 10, 5)
+    ]
+    expected = [
+        row["uid"] for number, row in enumerate(rows) for _ in range({1: 3}.get(number, number % 3 == 0))
+    ]
+    new = open_pool(tmp_path / "out")
+    table = pa.concat_tables([pq.read_table(tmp_path / "out" / shard.table.name) for shard in new.shards])
+    assert table["uid"].to_pylist() == expected
+    assert table["key"].to_pylist() == [f"{number:09d}" for number in range(25)]
+    sha256 = dict(zip(table["key"].to_pylist(), table["sha256"].to_pylist(), strict=True))
+    import hashlib
+
+    seen = set()
+    for shard in new.shards:
+        with tarfile.open(tmp_path / "out" / f"{shard.name}.tar") as archive:
+            for member in archive:
+                key, _, suffix = member.name.partition(".")
+                if suffix.lower() in ("jpeg", "jpg"):
+                    seen.add(key)
+                    data = archive.extractfile(member).read()  # type: ignore[union-attr]
+                    assert hashlib.sha256(data).hexdigest() == sha256[key]
+    assert len(seen) == 25
+    again = plan_reshard(new, Subset.of(ids.from_arrow(table["uid"].combine_chunks())))
+    assert again.absent == ()
+
+
+def test_run_again_it_writes_nothing_and_lost_shards_come_back_the_same(
+    chosen: tuple[Pool, Subset, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    pool, subset, _ = chosen
+    plan = plan_reshard(pool, subset, shard_rows=10)
+    list(reshard(pool, plan, tmp_path, ENGINE, Resources(1)))
+    before = contents(tmp_path)
+    (tmp_path / "00000001.parquet").unlink()
+    (tmp_path / "00000001.tar").write_bytes(b"half")
+    done = [outcome.value for outcome in reshard(pool, plan, tmp_path, ENGINE, Resources(2))]
+    assert sum(value["computed"] for value in done if value) == 1
+    assert contents(tmp_path) == before
+
+
+def test_another_recipe_or_strange_shards_are_not_overwritten(
+    chosen: tuple[Pool, Subset, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    pool, subset, _ = chosen
+    list(reshard(pool, plan_reshard(pool, subset, 10), tmp_path / "a", ENGINE, Resources(1)))
+    with pytest.raises(PoolError, match="another pool, subset or shard size"):
+        list(reshard(pool, plan_reshard(pool, subset, 11), tmp_path / "a", ENGINE, Resources(1)))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "0.tar").touch()
+    with pytest.raises(PoolError, match="did not write"):
+        list(reshard(pool, plan_reshard(pool, subset, 10), tmp_path / "b", ENGINE, Resources(1)))
+
+
+def test_killed_at_any_moment_the_command_ends_with_the_same_bytes(
+    chosen: tuple[Pool, Subset, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    pool, subset, _ = chosen
+    subsets.write(subset, tmp_path / "s.npy")
+    list(reshard(pool, plan_reshard(pool, subset, 2), tmp_path / "whole", ENGINE, Resources(1)))
+    command = [
+        sys.executable, "-c", "from newtest.cli import main; main()", "reshard-pool", pool.address, "--subset", "s.npy",
+        "--out", "killed", "--shard-rows", "2", "--workers", "1",
+    ]  # fmt: skip
+    for shards in (1, 4, 8):
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.glob("killed/*.parquet"))) < shards and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    finished = {
+        name: data for name, data in contents(tmp_path / "killed").items() if not name.startswith(".")
+    }
+    assert finished == contents(tmp_path / "whole")
+
+
+def test_a_dry_run_touches_nothing(
+    chosen: tuple[Pool, Subset, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    pool, subset, _ = chosen
+    subsets.write(subset, tmp_path / "s.npy")
+    command = [sys.executable, "-c", "from newtest.cli import main; main()", "reshard-pool", pool.address]
+    done = subprocess.run(
+        [*command, "--subset", "s.npy", "--out", "new", "--dry-run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "25 samples would go into 1 shards" in done.stdout
+    assert not (tmp_path / "new").exists()
+
+
+def test_rows_without_files_are_counted(photo_pool: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(photo_pool, tmp_path / "pool"))
+    table = pq.read_table(folder / "00000002.parquet")
+    keys = pa.array([f"none{number}" for number in range(len(table))])
+    pq.write_table(
+        table.set_column(table.column_names.index("key"), "key", keys), folder / "00000002.parquet"
+    )
+    pool = open_pool(folder)
+    subset = Subset.of(ids.from_arrow(table["uid"].combine_chunks()))
+    outcome = next(iter(reshard(pool, plan_reshard(pool, subset), tmp_path / "out", ENGINE, Resources(1))))
+    assert outcome.value == {"written": 0, "missing": 4, "computed": 1}
+    assert np.array_equal(open_pool(tmp_path / "out").rows(open_pool(tmp_path / "out").shards[0]), 0)
