@@ -24,6 +24,7 @@ from newtest.cli import (
     import_pool,
     merge,
     pool_status,
+    probe,
     reference,
     release,
     report,
@@ -32,6 +33,7 @@ from newtest.cli import (
     status,
     takedown,
     votes,
+    zeroshot,
 )
 
 __all__ = ["COMMANDS", "attach"]
@@ -77,6 +79,8 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
         "Leave out what is close to a test set's images.",
     ),
     # CLIP as a measuring instrument
+    ("zeroshot", zeroshot.zeroshot, "Classify by class names alone; find images for a text."),
+    ("probe", probe.probe, "Logistic regression on embeddings, few labels or all."),
     ("merge", merge.app, "WiSE-FT, uniform and greedy soups of checkpoints."),
 )
 """Name, function or group, and a line of at most 60 characters for ``newtest --help``."""

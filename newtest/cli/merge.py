@@ -32,7 +32,8 @@ def wise(
         str | None,
         typer.Option(
             "--score-command",
-            help='Run for each checkpoint; prints {"in_distribution": A, "shifted": B} as its last line.',
+            help='Run for each {checkpoint}; prints {"in_distribution": A, "shifted": B} as its last line, or '
+            "writes logits to {logits} (.npz), which also compares output-space ensembles.",
         ),
     ] = None,
     json: JsonFlag = False,
@@ -41,16 +42,37 @@ def wise(
 
     Example: newtest merge wise --zeroshot zs.safetensors --finetuned ft.safetensors --alphas 0:1:.05 --out wise
     """
-    from newtest.clip.weights import parse_alphas
-    from newtest.clip.weights.sweep import choose, command_score, sweep
+    from dataclasses import asdict
 
-    score = None if score_command is None else command_score(score_command)
-    points = sweep(zeroshot, finetuned, parse_alphas(alphas), out, score=score)
+    from newtest.clip.weights import parse_alphas
+    from newtest.clip.weights.ensemble import compare_ensembles, read_outputs
+    from newtest.clip.weights.sweep import choose, command_outputs, command_score, logits_path, sweep
+    from newtest.errors import UsageError
+
+    steps = parse_alphas(alphas)
+    with_logits = score_command is not None and "{logits}" in score_command
+    if with_logits and not {0, 1} <= set(steps):
+        raise UsageError(
+            "output-space ensembles need both ends: let --alphas hold 0 and 1, or leave {logits} away"
+        )
+    score = None
+    if score_command is not None:
+        score = command_outputs(score_command) if with_logits else command_score(score_command)
+    points = sweep(zeroshot, finetuned, steps, out, score=score)
+    ensembles = []
+    if with_logits:
+        ensembles = compare_ensembles(
+            [(point.alpha, read_outputs(logits_path(out / point.checkpoint))) for point in points]
+        )
     chosen = choose(points) if score is not None else None
     if chosen is not None:
         from newtest.evaluation.alpha import write_alpha_curve
 
-        write_alpha_curve([(point.alpha, point.scores) for point in points], chosen.alpha, out)
+        outputs: dict[float, dict[str, float]] = {}
+        for one in ensembles:
+            outputs.setdefault(one.alpha, {})[one.set] = one.output_space
+        curve = [(point.alpha, point.scores) for point in points]
+        write_alpha_curve(curve, chosen.alpha, out, outputs=list(outputs.items()))
     if json:
         print_json(
             {
@@ -58,12 +80,18 @@ def wise(
                     {"alpha": p.alpha, "checkpoint": str(out / p.checkpoint), **p.scores} for p in points
                 ],
                 "chosen": None if chosen is None else chosen.alpha,
+                "ensembles": [asdict(one) for one in ensembles],
             }
         )
         return
     names = sorted({name for point in points for name in point.scores})
     rows = [(p.alpha, str(out / p.checkpoint), *(p.scores.get(name) for name in names)) for p in points]
     print_table(["alpha", "checkpoint", *names], rows)
+    if ensembles:
+        print_table(
+            ["alpha", "set", "weights mixed, %", "outputs mixed, %", "same answer, %"],
+            [(e.alpha, e.set, e.weight_space, e.output_space, e.agreement) for e in ensembles],
+        )
     if chosen is not None:
         note(
             f"chosen on in-distribution data only: alpha {chosen.alpha:g} (curve: {out / 'alpha-curve.png'})"

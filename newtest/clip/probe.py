@@ -12,7 +12,7 @@ from newtest.clip.zeroshot import normalised
 from newtest.draws import generator
 from newtest.errors import MissingExtra, UsageError
 
-__all__ = ["ProbeConfig", "ProbeResult", "probe", "shots_to_match"]
+__all__ = ["ProbeConfig", "ProbeResult", "parse_shots", "probe", "shots_to_match"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -79,6 +79,18 @@ def probe(
                 ProbeResult(shots, seed, strength, int((predicted == ty).sum()), len(ty), predicted)
             )
     return results
+
+
+def parse_shots(text: str) -> tuple[int | None, ...]:
+    """``1,2,4,all`` -> (1, 2, 4, None), ascending, each once. Raises UsageError."""
+    try:
+        words = {word.strip() for word in text.split(",")}
+        numbers = sorted(int(word) for word in words - {"all"})
+    except ValueError:
+        raise UsageError(f"shots {text!r} are not whole numbers with commas, or all") from None
+    if numbers and numbers[0] < 1:
+        raise UsageError(f"shots {text!r}: at least 1 image a class is needed")
+    return (*numbers, *((None,) if "all" in words else ()))
 
 
 def shots_to_match(results: Sequence[ProbeResult], zero_shot: float) -> float | None:

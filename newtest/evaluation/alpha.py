@@ -13,22 +13,28 @@ __all__ = ["draw_alpha_curve", "write_alpha_curve"]
 IN_DISTRIBUTION = "in_distribution"
 
 
-def draw_alpha_curve(points: Sequence[tuple[float, Mapping[str, float]]], chosen: float) -> Picture:
+Curve = Sequence[tuple[float, Mapping[str, float]]]
+"""(alpha, scores by set)."""
+
+
+def draw_alpha_curve(points: Curve, chosen: float, *, outputs: Curve = ()) -> Picture:
     """Draw (alpha, scores) points; scores hold ``in_distribution`` and any number of shifted sets.
 
     With a shifted set, x is the in-distribution score and y the shifted one (Wortsman et al. 2022, figure 1); without
-    one, x is alpha.
+    one, x is alpha. ``outputs`` are the scores of output-space ensembles: a thin dashed line in the same colour.
     """
-    ordered = sorted(points, key=lambda point: point[0])
-    shifted = sorted({name for _, scores in ordered for name in scores} - {IN_DISTRIBUTION})
+    shifted = sorted({name for _, scores in points for name in scores} - {IN_DISTRIBUTION})
     with style():
         figure, axes = axes_of(4.2, 3.0)
         for color, name in zip(COLORS, shifted or [IN_DISTRIBUTION], strict=False):
-            held = [(alpha, s) for alpha, s in ordered if IN_DISTRIBUTION in s and name in s]
-            x = [s[IN_DISTRIBUTION] if shifted else alpha for alpha, s in held]
-            y = [s[name] for _, s in held]
+            alphas, x, y = _line(points, name)
             axes.plot(x, y, color=color, marker="o", markersize=3.5, linewidth=1.2, label=name)
-            for (alpha, _), left, up in zip(held, x, y, strict=True):
+            if outputs:
+                _, *mixed = _line(outputs, name)
+                axes.plot(
+                    *mixed, color=color, linewidth=0.9, linestyle=(0, (4, 2)), label=f"{name}, outputs mixed"
+                )
+            for alpha, left, up in zip(alphas, x, y, strict=True):
                 if alpha in (0, 1, chosen):
                     star = (
                         {"marker": "*", "markersize": 11}
@@ -42,14 +48,26 @@ def draw_alpha_curve(points: Sequence[tuple[float, Mapping[str, float]]], chosen
         axes.set_xlabel("in-distribution score" if shifted else "α (0: zero-shot, 1: fine-tuned)")
         axes.set_ylabel("shifted score" if shifted else "in-distribution score")
         axes.margins(0.12)
-        if len(shifted) > 1:
+        if len(shifted) > 1 or outputs:
             axes.legend(loc="best")
         alt = f"Scores along the interpolation; alpha {chosen:g} was chosen in distribution"
         return picture(figure, "alpha-curve", alt)
 
 
-def write_alpha_curve(points: Sequence[tuple[float, Mapping[str, float]]], chosen: float, out: Path) -> None:
+def write_alpha_curve(points: Curve, chosen: float, out: Path, *, outputs: Curve = ()) -> None:
     """Write ``out/alpha-curve.png`` and ``.svg``."""
-    drawn = draw_alpha_curve(points, chosen)
+    drawn = draw_alpha_curve(points, chosen, outputs=outputs)
     write_atomic(out / "alpha-curve.png", drawn.png)
     write_atomic(out / "alpha-curve.svg", drawn.svg)
+
+
+def _line(points: Curve, name: str) -> tuple[list[float], list[float], list[float]]:
+    """Alphas, x and y of a set's curve, by alpha; x is alpha itself for the in-distribution set."""
+    held = [
+        (alpha, s)
+        for alpha, s in sorted(points, key=lambda point: point[0])
+        if {IN_DISTRIBUTION, name} <= s.keys()
+    ]
+    alphas = [alpha for alpha, _ in held]
+    x = alphas if name == IN_DISTRIBUTION else [s[IN_DISTRIBUTION] for _, s in held]
+    return alphas, x, [s[name] for _, s in held]

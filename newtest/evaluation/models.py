@@ -103,7 +103,7 @@ def run_model(
     seen = np.concatenate([part[1] for part in parts])
     broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
     preprocessing = f"{parts[0][2]}; {options.precision}"
-    return Predictions(name, name, "ranking", ranking, preprocessing=preprocessing), broken
+    return Predictions(name, name, "ranking", ranking, preprocessing=preprocessing, gaps=True), broken
 
 
 def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], str] | None:

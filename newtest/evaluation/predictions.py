@@ -39,6 +39,8 @@ class Predictions:
     values: npt.NDArray[Any] = field(repr=False)
     ids: npt.NDArray[np.str_] | None = field(default=None, repr=False)
     preprocessing: str = ""
+    gaps: bool = False
+    """-1 stands for an image without an answer, which counts as wrong; elsewhere a negative class is a mistake."""
 
 
 def read_predictions(path: Path) -> list[Predictions]:

@@ -136,7 +136,7 @@ def _score(
     if one.kind == "scores":
         answers = _from_scores(values.astype(np.float64), labels, num_classes, options)
     elif one.kind == "ranking":
-        ranking = _numbers(evaluated, values, options)
+        ranking = _numbers(evaluated, one, values, options)
         ranking = ranking[:, ::-1] if one.model in options.reversed_models else ranking
         if message := stored_backwards(ranking, labels):
             warn("reversed", message)
@@ -144,7 +144,7 @@ def _score(
         hits = int((ranking[:, :5] == labels[:, None]).any(axis=1).sum())
         answers = _Answers(ranking[:, 0], hits if five else None)
     else:
-        answers = _Answers(_numbers(evaluated, values, options))
+        answers = _Answers(_numbers(evaluated, one, values, options))
     correct = answers.top1 == labels
     k = int(correct.sum())
     if message := permuted(np.maximum(answers.top1, 0), labels, num_classes):
@@ -224,8 +224,10 @@ def _in_order(
     return one.values[at]
 
 
-def _numbers(evaluated: EvaluationSet, values: npt.NDArray[np.generic], options: ScoreOptions) -> Ints:
-    """Answers as positions in the set's classes; -1 for a class that a mapping leaves out."""
+def _numbers(
+    evaluated: EvaluationSet, one: Predictions, values: npt.NDArray[np.generic], options: ScoreOptions
+) -> Ints:
+    """Answers as positions in the set's classes; -1 for none, and for a class that a mapping leaves out."""
     names = options.mapping.outputs if options.mapping is not None else evaluated.classes
     if values.dtype.kind in "US":
         position = {name: at for at, name in enumerate(names)}
@@ -251,13 +253,15 @@ def _numbers(evaluated: EvaluationSet, values: npt.NDArray[np.generic], options:
                 )
         numbers = values.astype(np.int64)
         low, high = int(numbers.min()), int(numbers.max())
-        if low < 0 or high >= len(names):
+        if low < (-1 if one.gaps else 0) or high >= len(names):
             wrong = low if low < 0 else high
             raise _Unscorable(
                 "out-of-range",
                 f"class {wrong} is out of range 0 to {len(names) - 1}{_hint(high + 1, len(names))}",
             )
-    return options.mapping.classes(numbers) if options.mapping is not None else numbers
+    if options.mapping is None:
+        return numbers
+    return np.where(numbers < 0, -1, options.mapping.classes(np.maximum(numbers, 0)))
 
 
 def _hint(found: int, wanted: int) -> str:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from newtest.clip.weights.ensemble import accuracies, read_outputs
 from newtest.clip.weights.interpolate import interpolate
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
 from newtest.files import sha256_of, write_atomic
 
-__all__ = ["SweepPoint", "choose", "command_score", "sweep"]
+__all__ = ["SweepPoint", "choose", "command_outputs", "command_score", "logits_path", "sweep"]
 
 IN_DISTRIBUTION = "in_distribution"
 
@@ -76,21 +77,10 @@ def command_score(command: str) -> Callable[[Path], dict[str, float]]:
     The last line that it prints is a number, or a JSON object of numbers such as
     ``{"in_distribution": 76.2, "shifted": 63.1}``. A bare number counts as in_distribution.
     """
-    words = shlex.split(command)
-    if not any("{checkpoint}" in word for word in words):
-        raise UsageError("the score command must name {checkpoint} where the file's path belongs")
+    words = _words(command)
 
     def score(path: Path) -> dict[str, float]:
-        filled = [word.replace("{checkpoint}", str(path)) for word in words]
-        try:
-            ended = subprocess.run(filled, stdout=subprocess.PIPE, text=True, check=False)
-        except OSError as error:
-            raise WeightsError(
-                f"the score command cannot be started: {filled[0]}: {error.strerror}"
-            ) from error
-        if ended.returncode:
-            raise WeightsError(f"the score command failed with exit code {ended.returncode} on {path}")
-        lines = ended.stdout.strip().splitlines()
+        lines = _run(words, path, {"{checkpoint}": str(path)})
         try:
             value = json.loads(lines[-1])
             named = value if isinstance(value, dict) else {IN_DISTRIBUTION: value}
@@ -102,6 +92,50 @@ def command_score(command: str) -> Callable[[Path], dict[str, float]]:
             ) from error
 
     return score
+
+
+def command_outputs(command: str) -> Callable[[Path], dict[str, float]]:
+    """A scorer that runs ``command`` with ``{checkpoint}`` and ``{logits}`` filled in, and reads the latter.
+
+    ``{logits}`` is an ``.npz`` for the command to write, see ``newtest.clip.weights.ensemble.read_outputs``; scores are
+    top-1 in percent of each set in it. What the command prints does not matter.
+    """
+    words = _words(command)
+
+    def score(path: Path) -> dict[str, float]:
+        logits = logits_path(path)
+        _run(words, path, {"{checkpoint}": str(path), "{logits}": str(logits)})
+        return accuracies(read_outputs(logits))
+
+    return score
+
+
+def logits_path(checkpoint: Path) -> Path:
+    """Where the logits of a sweep's checkpoint lie."""
+    return checkpoint.with_suffix(".logits.npz")
+
+
+def _words(command: str) -> list[str]:
+    words = shlex.split(command)
+    if not any("{checkpoint}" in word for word in words):
+        raise UsageError("the score command must name {checkpoint} where the file's path belongs")
+    return words
+
+
+def _run(words: Sequence[str], path: Path, filled: Mapping[str, str]) -> list[str]:
+    """The lines that a score command printed. Raises WeightsError."""
+    command = []
+    for word in words:
+        for name, value in filled.items():
+            word = word.replace(name, value)
+        command.append(word)
+    try:
+        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    except OSError as error:
+        raise WeightsError(f"the score command cannot be started: {command[0]}: {error.strerror}") from error
+    if ended.returncode:
+        raise WeightsError(f"the score command failed with exit code {ended.returncode} on {path}")
+    return ended.stdout.strip().splitlines()
 
 
 def _read(record: Path, identity: str) -> dict[float, SweepPoint]:

@@ -1,0 +1,100 @@
+"""newtest probe"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+
+__all__ = ["probe"]
+
+_DATA = "a set with files (as for zeroshot), or an .npz with embeddings, labels and optionally classes."
+
+
+def probe(
+    train: Annotated[
+        str, typer.Option("--train", metavar="SET", help=f"Labels to learn from: {_DATA}", show_default=False)
+    ],
+    test: Annotated[
+        str, typer.Option("--test", metavar="SET", help=f"What is scored: {_DATA}", show_default=False)
+    ],
+    model: Annotated[
+        str, typer.Option("--model", help="The encoder of sets: conse, MODEL/TAG or MODEL@CHECKPOINT.")
+    ] = "conse",
+    shots: Annotated[
+        str, typer.Option(help="Labelled images a class, with commas; all is every one.")
+    ] = "1,2,4,8,16,all",
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of the few labels, for the error bars.")] = 3,
+    seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    zeroshot: Annotated[
+        float | None,
+        typer.Option(metavar="PERCENT", min=0, max=100, help="Zero-shot accuracy: how many labels match it?"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the figure and probe.json go.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ...", show_default="a GPU if there is one")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16 or float16, of open_clip models.")
+    ] = "float32",
+    study: StudyDir = Path(),
+    json: JsonFlag = False,
+) -> None:
+    """Logistic regression on frozen embeddings, with few labels and with all: the label-efficiency curve.
+
+    Example: newtest probe --train train.npz --test test.npz --zeroshot 63.2 --out probe
+    """
+    from json import dumps
+
+    from newtest.clip.probe import ProbeConfig, parse_shots
+    from newtest.evaluation.probing import Source, label_efficiency, labelled
+    from newtest.files import write_atomic
+
+    config = ProbeConfig(shots=parse_shots(shots), seeds=seeds, seed=seed)
+    source = Source(model, device, precision, study)
+    sides = []
+    with progress() as bar:
+        for what, which in (("train", train), ("test", test)):
+            task = bar.add_task(what, total=None)
+            sides.append(
+                labelled(which, source, lambda total, done, t=task: bar.update(t, total=total, advance=done))  # type: ignore[misc]
+            )
+    found = label_efficiency(sides[0], sides[1], config, zeroshot)
+    for side in sides:
+        if side.unreadable:
+            note(f"warning: {side.name}: {side.unreadable} images could not be read and are left out")
+    for one in sorted(
+        {s for s in config.shots if s} - {point.shots for point in found.points if point.shots}
+    ):
+        note(f"warning: {one} shots are left out: some class of {found.train} has fewer images")
+    if out is not None:
+        from newtest.evaluation.efficiency import write_label_efficiency
+
+        write_atomic(out / "probe.json", dumps(found.to_json(), indent=1) + "\n")
+        write_label_efficiency(found, out)
+        note(f"drawn in {out / 'label-efficiency.png'}")
+    if json:
+        print_json(found.to_json())
+        return
+    print_table(
+        ["labels a class", "accuracy, %", "± sd", "probes", "C"],
+        [
+            (
+                f"all ({p.labels:.3g})" if p.shots is None else str(p.shots),
+                f"{p.mean:.2f}",
+                "" if p.deviation is None else f"{p.deviation:.2f}",
+                len(p.results),
+                ", ".join(f"{strength:g}" for strength in sorted({r.strength for r in p.results})),
+            )
+            for p in found.points
+        ],
+        title=f"{found.test}, trained on {found.train}",
+    )
+    if zeroshot is not None:
+        matched = "no number of shots tried" if found.match is None else f"{found.match:.1f} labels a class"
+        typer.echo(f"zero-shot {zeroshot:g} % is matched by {matched}")

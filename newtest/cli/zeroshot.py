@@ -1,0 +1,157 @@
+"""newtest zeroshot"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from newtest.evaluation.zeroshot import Advance, ZeroShotOptions
+
+__all__ = ["zeroshot"]
+
+_SET = "A release, a folder of class folders, a table with files, or a revision or reference of the study."
+_NAMES = "A line a class in their order, a CSV of wnid and name, classes.toml, or class_info.json."
+_TEXTS = "(classes, templates, D) or (classes, D), .npy or .npz, in place of --model."
+
+
+def zeroshot(
+    which: Annotated[str, typer.Argument(metavar="SET", help=_SET, show_default=False)],
+    model: Annotated[
+        str, typer.Option("--model", help="conse, MODEL/TAG of open_clip, or MODEL@CHECKPOINT (a file).")
+    ] = "conse",
+    templates: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A line a template, {} for the name.", show_default="our 80"),
+    ] = None,
+    classnames: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=_NAMES, show_default="WordNet's first lemma, else the id"),
+    ] = None,
+    image_embeddings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="(images, D), .npy or .npz, in the order of the set."),
+    ] = None,
+    text_embeddings: Annotated[Path | None, typer.Option(metavar="FILE", help=_TEXTS)] = None,
+    find: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="List the best images for a text instead; may be repeated."),
+    ] = None,
+    best: Annotated[int, typer.Option(min=1, help="Images a text, with --find.")] = 10,
+    name: Annotated[
+        str | None, typer.Option(help="The set's name in the results.", show_default="its file's")
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--as", help="The model's name in the results.", show_default="MODEL zero-shot"),
+    ] = None,
+    group: Annotated[str, typer.Option(help="Its group in the results, for report line.")] = "zero-shot",
+    save_embeddings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the images' embeddings (.npz) for newtest probe."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ...", show_default="a GPU if there is one")
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="float32, bfloat16 or float16, of open_clip models.")
+    ] = "float32",
+    study: StudyDir = Path(),
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where results are kept.", show_default="results/ of the study"),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Classify a set by its class names alone, and keep the result beside other models'. Embeddings are cached.
+
+    Example: newtest zeroshot releases/matched-0 --model conse --out results
+    """
+    from newtest.errors import UsageError
+    from newtest.evaluation.zeroshot import ZeroShotOptions
+
+    if find and text_embeddings is not None:
+        raise UsageError("--find embeds its texts itself, with --model: leave --text-embeddings away")
+    options = ZeroShotOptions(
+        model=model,
+        image_embeddings=image_embeddings,
+        text_embeddings=text_embeddings,
+        templates=templates,
+        names=classnames,
+        set_name=name,
+        label=label,
+        group=group,
+        device=device,
+        precision=precision,
+        study=study,
+        out=out,
+        save=save_embeddings,
+    )
+    with progress() as bar:
+        tasks = {what: bar.add_task(what, total=None, visible=False) for what in ("images", "texts")}
+
+        def advance(what: str, total: int, done: int) -> None:
+            bar.update(tasks[what], total=total, advance=done, visible=True)
+
+        if find:
+            _find(which, find, options, advance, best=best, json=json)
+        else:
+            _classify(which, options, advance, json=json)
+
+
+def _classify(which: str, options: ZeroShotOptions, advance: Advance, *, json: bool) -> None:
+    from dataclasses import asdict
+
+    from newtest.evaluation.zeroshot import zero_shot
+
+    outcome = zero_shot(which, options, advance)
+    for finding in outcome.findings:
+        note(f"lint: {finding.kind}: {finding.message}")
+    for caution in outcome.cautions:
+        note(f"{'failed' if caution.fatal else 'warning'}: {caution}")
+    rows = [score.to_json() for score in outcome.scores]
+    if json:
+        print_json(
+            {
+                "folder": outcome.folder,
+                "results": rows,
+                "names": outcome.names,
+                "lint": [asdict(finding) for finding in outcome.findings],
+                "warnings": [caution.to_json() for caution in outcome.cautions],
+            }
+        )
+    else:
+        print_table(
+            ["model", "set", "n", "top-1, %", "top-5, %"],
+            [(r["model"], r["set"], r["n"], f"{r['accuracy']:.2f}", _top5(r)) for r in rows],
+        )
+        if outcome.folder:
+            note(f"kept in {outcome.folder}; class names from {outcome.names}")
+    if any(caution.fatal for caution in outcome.cautions):
+        raise typer.Exit(1)
+
+
+def _find(
+    which: str, texts: list[str], options: ZeroShotOptions, advance: Advance, *, best: int, json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from newtest.evaluation.zeroshot import find_images
+
+    found = find_images(which, texts, options, advance, best=best)
+    if json:
+        print_json([asdict(one) for one in found])
+        return
+    print_table(
+        ["text", "rank", "cosine", "class", "image"],
+        [(f.text, f.rank, f"{f.cosine:.4f}", f.wnid, f.path or f.image_id) for f in found],
+    )
+
+
+def _top5(row: dict[str, object]) -> str:
+    count, images = row["top5_k"], row["n"]
+    return f"{100 * count / images:.2f}" if isinstance(count, int) and isinstance(images, int) else ""

@@ -1,0 +1,219 @@
+"""``newtest zeroshot``: classes in words against a set's pictures, scored into the result store; and the way back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.clip.cache import named_classes, text_vectors
+from newtest.clip.encoder import Encoder, encoder
+from newtest.clip.prompts import Finding, default_templates, lint_names, lint_templates, read_lines
+from newtest.clip.zeroshot import class_embeddings, normalised, retrieve, top_classes
+from newtest.errors import EvaluationError
+from newtest.evaluation.cautions import Caution
+from newtest.evaluation.class_names import ClassNames, class_names
+from newtest.evaluation.embeddings import read_embeddings
+from newtest.evaluation.evaluate import find_set
+from newtest.evaluation.predictions import Predictions
+from newtest.evaluation.score import Score, score
+from newtest.evaluation.set_vectors import set_vectors
+from newtest.evaluation.sets import EvaluationSet
+from newtest.evaluation.store import write_scores
+from newtest.files import write_atomic
+
+__all__ = ["Found", "ZeroShot", "ZeroShotOptions", "find_images", "zero_shot"]
+
+Advance = Callable[[str, int, int], None]
+"""Told (images or texts, how many in all, done since the last call) while an encoder runs."""
+Floats = npt.NDArray[np.float32]
+TOP = 5
+
+
+@dataclass(frozen=True)
+class ZeroShotOptions:
+    """Where the two sides come from. With both embedding files no encoder, and so no torch, is needed."""
+
+    model: str = "conse"
+    """An encoder by name, see ``newtest.clip.encoder.encoder``."""
+    image_embeddings: Path | None = None
+    """(N, D) in the order of the set."""
+    text_embeddings: Path | None = None
+    """(classes, templates, D) or (classes, D) in the order of the set's classes."""
+    templates: Path | None = None
+    names: Path | None = None
+    set_name: str | None = None
+    label: str | None = None
+    """The model's name in the results."""
+    group: str = "zero-shot"
+    device: str | None = None
+    precision: str = "float32"
+    study: Path = Path()
+    out: Path | None = None
+    cache: Path | None = None
+    save: Path | None = None
+    """An ``.npz`` for the images' embeddings, labels and classes: what ``newtest probe`` reads."""
+
+
+@dataclass(frozen=True)
+class ZeroShot:
+    """The scores (none or one), what looked wrong, what the lint found, and where the results are kept."""
+
+    scores: tuple[Score, ...]
+    cautions: tuple[Caution, ...]
+    findings: tuple[Finding, ...]
+    names: str
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image for a text. ``cosine`` is the CLIP score; larger is closer."""
+
+    text: str
+    rank: int
+    cosine: float
+    image_id: str
+    wnid: str
+    path: str = field(default="")
+
+
+def zero_shot(which: str, options: ZeroShotOptions, advance: Advance) -> ZeroShot:
+    """Classify every image of a set by its nearest class in words, and keep the result as ``newtest evaluate`` does.
+
+    An image that cannot be read counts as wrong and is a fatal caution. Raises EvaluationError, UsageError and
+    MissingExtra.
+    """
+    evaluated = find_set(which, options.study, options.set_name)
+    model = _Model(options)
+    named = class_names(evaluated.classes, options.names)
+    templates = (
+        default_templates() if options.templates is None else read_lines(options.templates, templates=True)
+    )
+    # Embeddings from a file were made of words that are not seen here: there is nothing to lint.
+    findings = _lint(templates, named) if options.text_embeddings is None else []
+    classes = _classes(evaluated, model, templates, named, advance)
+    images = _images(evaluated, model, advance)
+    seen = np.asarray(images.any(axis=1))
+    ranking = np.full((len(evaluated), min(TOP, len(classes))), -1, np.int64)
+    ranking[seen] = top_classes(images[seen], classes, TOP)
+    source, words = model.described(), f"{len(templates)} templates, names from {named.source}"
+    if options.text_embeddings is not None:
+        words = f"text embeddings {options.text_embeddings.name}"
+    answers = Predictions(
+        options.label or f"{source} zero-shot", source, "ranking", ranking, preprocessing=words, gaps=True
+    )
+    scores, cautions = score(evaluated, [answers])
+    if not seen.all():
+        broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen]
+        message = f"{len(broken)} images could not be read and count as wrong, first {broken[0]}"
+        cautions.append(Caution("unreadable-images", evaluated.name, message, answers.model, fatal=True))
+    if options.save is not None:
+        _save(options.save, evaluated, images)
+    root = options.out or (options.study / "results")
+    folder = write_scores(root, evaluated, scores, groups={answers.model: options.group}) if scores else None
+    return ZeroShot(tuple(scores), tuple(cautions), tuple(findings), named.source, folder)
+
+
+def find_images(
+    which: str, texts: Sequence[str], options: ZeroShotOptions, advance: Advance, *, best: int = 10
+) -> list[Found]:
+    """The inverse direction: for each text the ``best`` images of a set, nearest first. Raises as ``zero_shot``."""
+    evaluated = find_set(which, options.study, options.set_name)
+    model = _Model(options)
+    images = _images(evaluated, model, advance)
+    vectors = text_vectors(model.encoder(), texts, options.cache)
+    rows = np.flatnonzero(images.any(axis=1))
+    if not len(rows):
+        raise EvaluationError(f"{evaluated.name}: none of its {len(evaluated)} pictures could be read")
+    order, cosine = retrieve(vectors, images[rows], best)
+    about = evaluated.images.reset_index(drop=True)
+    paths = about["path"].astype(str) if "path" in about.columns else [""] * len(about)
+    return [
+        Found(
+            text, rank, float(value), str(about["image_id"][row]), str(about["class"][row]), str(paths[row])
+        )
+        for text, positions, values in zip(texts, order, cosine, strict=True)
+        for rank, (row, value) in enumerate(zip(rows[positions].tolist(), values, strict=True), 1)
+    ]
+
+
+class _Model:
+    """The encoder, built when it is first needed: with embeddings from files it never is."""
+
+    def __init__(self, options: ZeroShotOptions) -> None:
+        self.options = options
+        self._encoder: Encoder | None = None
+
+    def encoder(self) -> Encoder:
+        if self._encoder is None:
+            options = self.options
+            self._encoder = encoder(options.model, device=options.device, precision=options.precision)
+        return self._encoder
+
+    def described(self) -> str:
+        """The encoder's name, or the file that stands in for its images."""
+        if self.options.image_embeddings is not None:
+            return self.options.image_embeddings.stem
+        return self.encoder().name
+
+
+def _lint(templates: Sequence[str], named: ClassNames) -> list[Finding]:
+    return [*lint_names(named.names, named.lemmas), *lint_templates(templates, list(named.names.values()))]
+
+
+def _classes(
+    evaluated: EvaluationSet,
+    model: _Model,
+    templates: Sequence[str],
+    named: ClassNames,
+    advance: Advance,
+) -> Floats:
+    path = model.options.text_embeddings
+    if path is None:
+        names = [named.names[cls] for cls in evaluated.classes]
+        told = partial(advance, "texts", len(names) * len(templates))
+        return named_classes(model.encoder(), templates, names, model.options.cache, told)
+    vectors = read_embeddings(path).vectors
+    if vectors.ndim not in (2, 3) or len(vectors) != len(evaluated.classes):
+        raise EvaluationError(
+            f"{path}: shape {vectors.shape} is neither (classes, dimensions) nor (classes, templates, dimensions) "
+            f"for the {len(evaluated.classes)} classes of {evaluated.name}"
+        )
+    return class_embeddings(vectors) if vectors.ndim == 3 else normalised(vectors)
+
+
+def _images(evaluated: EvaluationSet, model: _Model, advance: Advance) -> Floats:
+    """Rows in the order of the set; a row of zeros is a picture that could not be read."""
+    path = model.options.image_embeddings
+    if path is None:
+        told = partial(advance, "images", len(evaluated))
+        return set_vectors(evaluated, model.encoder(), model.options.cache, told).vectors
+    embedded = read_embeddings(path)
+    if embedded.vectors.ndim != 2 or len(embedded.vectors) != len(evaluated):
+        raise EvaluationError(
+            f"{path}: shape {embedded.vectors.shape} is not (images, dimensions) for the {len(evaluated)} images of "
+            f"{evaluated.name}"
+        )
+    if embedded.labels is not None and not np.array_equal(embedded.labels, evaluated.labels):
+        raise EvaluationError(
+            f"{path}: its labels are not those of {evaluated.name}: the rows are of another set, or in another order"
+        )
+    return embedded.vectors.astype(np.float32)
+
+
+def _save(path: Path, evaluated: EvaluationSet, images: Floats) -> None:
+    packed = io.BytesIO()
+    np.savez(
+        packed,
+        embeddings=images,
+        labels=evaluated.labels,
+        classes=np.array(evaluated.classes, dtype=np.str_),
+        image_ids=evaluated.images["image_id"].to_numpy(dtype=np.str_),
+    )
+    write_atomic(path, packed.getvalue())

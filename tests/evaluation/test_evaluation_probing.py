@@ -1,0 +1,117 @@
+"""Probes over files and sets, and the label-efficiency figure."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from newtest.clip.probe import ProbeConfig, parse_shots
+from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.efficiency import draw_label_efficiency, write_label_efficiency
+from newtest.evaluation.probing import Efficiency, Source, label_efficiency, labelled
+
+NAMES = np.array([f"digit {at}" for at in range(10)])
+
+
+def quiet(*_: object) -> None:
+    """An advance that tells nobody."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Pixels of real digits as embeddings: 1,200 to learn from, 597 to score."""
+    folder, digits = tmp_path_factory.mktemp("probe"), load_digits()
+    for name, rows in (("train", slice(0, 1200)), ("test", slice(1200, None))):
+        np.savez(
+            folder / f"{name}.npz", embeddings=digits.data[rows], labels=digits.target[rows], classes=NAMES
+        )
+    return folder / "train.npz", folder / "test.npz"
+
+
+@pytest.fixture(scope="module")
+def found(files: tuple[Path, Path]) -> Efficiency:
+    train, test = (labelled(str(path), Source(), quiet) for path in files)
+    return label_efficiency(
+        train, test, ProbeConfig(shots=(1, 4, 16, None), seeds=3, strengths=(1.0, 10.0)), 80.0
+    )
+
+
+def test_more_labels_more_accuracy_and_a_number_of_shots_that_matches(found: Efficiency) -> None:
+    assert [(point.shots, len(point.results)) for point in found.points] == [
+        (1, 3),
+        (4, 3),
+        (16, 3),
+        (None, 1),
+    ]
+    means = [point.mean for point in found.points]
+    assert means == sorted(means) and means[-1] > 88
+    assert found.points[-1].labels == 120 and found.points[-1].deviation is None
+    assert all(point.deviation is not None and point.deviation > 0 for point in found.points[:-1])
+    below = max(point.labels for point in found.points if point.mean < 80)
+    above = min(point.labels for point in found.points if point.mean >= 80)
+    assert found.match is not None and below < found.match <= above
+    plain = json.loads(json.dumps(found.to_json()))
+    assert plain["points"][0]["probes"][0]["n"] == 597 and plain["zero_shot"] == 80
+
+
+def test_the_figure_has_error_bars_and_the_zero_shot_line_and_is_the_same_every_time(
+    found: Efficiency, tmp_path: Path
+) -> None:
+    write_label_efficiency(found, tmp_path)
+    drawn = draw_label_efficiency(found)
+    assert (tmp_path / "label-efficiency.png").read_bytes() == drawn.png
+    svg = (tmp_path / "label-efficiency.svg").read_text()
+    for text in ("zero-shot (80.0 %)", f"{found.match:.1f} labels", "all labels (120 a class)", "log scale"):
+        assert text in svg
+    bare = Efficiency(found.train, found.test, found.points[-1:], None, None)
+    assert "zero-shot" not in draw_label_efficiency(bare).inline
+
+
+def test_classes_are_matched_by_name(files: tuple[Path, Path], tmp_path: Path) -> None:
+    train, test = (labelled(str(path), Source(), quiet) for path in files)
+    config = ProbeConfig(shots=(16,), seeds=1, strengths=(1.0,))
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(10)
+    np.savez(  # the same test set, its classes listed in another order
+        tmp_path / "test.npz",
+        embeddings=digits.data[1200:],
+        labels=np.argsort(order)[digits.target[1200:]],
+        classes=NAMES[order],
+    )
+    shuffled = labelled(str(tmp_path / "test.npz"), Source(), quiet)
+    assert (
+        label_efficiency(train, shuffled, config).points[0].mean
+        == label_efficiency(train, test, config).points[0].mean
+    )
+    np.savez(
+        tmp_path / "eleven.npz", embeddings=digits.data[:2], labels=[0, 1], classes=["digit 1", "eleven"]
+    )
+    with pytest.raises(EvaluationError, match="first 'eleven'"):
+        label_efficiency(train, labelled(str(tmp_path / "eleven.npz"), Source(), quiet), config)
+
+
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    for arrays, complaint in (
+        ({"embeddings": np.ones((2, 3))}, "'labels' is missing"),
+        ({"embeddings": np.ones((2, 3)), "labels": np.array([0])}, "do not fit"),
+        (
+            {"embeddings": np.ones((1, 3)), "labels": np.array([2]), "classes": np.array(["a"])},
+            "for 1 classes",
+        ),
+        ({"vectors": np.ones((1, 3))}, "no array 'embeddings'"),
+    ):
+        np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
+        with pytest.raises(EvaluationError, match=complaint):
+            labelled(str(tmp_path / "x.npz"), Source(), quiet)
+
+
+def test_shots() -> None:
+    assert parse_shots("4,1,all,1") == (1, 4, None)
+    assert parse_shots("2") == (2,)
+    for wrong in ("", "0", "a", "1,,2", "-1"):
+        with pytest.raises(UsageError):
+            parse_shots(wrong)
