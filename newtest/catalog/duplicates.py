@@ -46,11 +46,11 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a person, or a rule that the user set, says of a pair."""
+    """What a person, or a rule that the user set, says of a pair; None takes back what was said."""
 
     image_a: str
     image_b: str
-    duplicate: bool
+    duplicate: bool | None
     reviewer: str
     given_at: str
 
@@ -146,7 +146,7 @@ def add_verdicts(catalog: sqlite3.Connection, verdicts: Iterable[Verdict]) -> No
     """Append verdicts; the latest one of a pair counts, the others stay on record."""
     catalog.executemany(
         "INSERT INTO verdicts (image_a, image_b, duplicate, reviewer, given_at) VALUES (?, ?, ?, ?, ?)",
-        ((v.image_a, v.image_b, int(v.duplicate), v.reviewer, v.given_at) for v in verdicts),
+        ((v.image_a, v.image_b, v.duplicate, v.reviewer, v.given_at) for v in verdicts),
     )
 
 
@@ -154,7 +154,8 @@ def latest_verdicts(catalog: sqlite3.Connection) -> pd.DataFrame:
     """image_a, image_b, duplicate, reviewer, given_at: the verdict of each judged pair that counts."""
     rows = catalog.execute(
         "SELECT image_a, image_b, duplicate, reviewer, given_at FROM verdicts WHERE verdict_id IN"
-        " (SELECT max(verdict_id) FROM verdicts GROUP BY image_a, image_b) ORDER BY image_a, image_b"
+        " (SELECT max(verdict_id) FROM verdicts GROUP BY image_a, image_b) AND duplicate IS NOT NULL"
+        " ORDER BY image_a, image_b"
     ).fetchall()
     table = pd.DataFrame(
         [tuple(row) for row in rows], columns=["image_a", "image_b", "duplicate", "reviewer", "given_at"]

@@ -343,7 +343,7 @@ CREATE TABLE verdicts (
     verdict_id INTEGER PRIMARY KEY,
     image_a    TEXT NOT NULL REFERENCES images (image_id),
     image_b    TEXT NOT NULL REFERENCES images (image_id),
-    duplicate  INTEGER NOT NULL CHECK (duplicate IN (0, 1)),
+    duplicate  INTEGER CHECK (duplicate IN (0, 1)),  -- NULL: withdrawn, nobody has judged the pair again
     reviewer   TEXT NOT NULL,              -- a person's name, or 'automatic:RULE'
     given_at   TEXT NOT NULL,
     CHECK (image_a < image_b)
@@ -363,6 +363,16 @@ CREATE TABLE blocks (
     given_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX blocks_image ON blocks (image_id);
+
+-- Somebody has looked over these members of a class: it is looked over again only when they change.
+CREATE TABLE class_reviews (
+    review_id    INTEGER PRIMARY KEY,
+    wnid         TEXT NOT NULL,
+    members_hash TEXT NOT NULL,            -- fingerprint of the sorted image ids
+    reviewer     TEXT NOT NULL,
+    given_at     TEXT NOT NULL
+) STRICT;
+CREATE INDEX class_reviews_wnid ON class_reviews (wnid);
 
 -- Revisions --------------------------------------------------------------------------------------------------------
 

@@ -175,7 +175,7 @@ def test_records_of_one_photo_are_known_by_its_number() -> None:
     table = pd.DataFrame(
         {
             "image_id": ["a", "b", "c", "d", "e"],
-            "url": ["https://live.staticflickr.com/1/123_ab_b.jpg", None, "https://x.org/1.jpg", "https://x.org/1.jpg", None],
+            "url": ["https://live.staticflickr.com/1/123_a.jpg", None, "https://x.org/1", "https://x.org/1", None],
             "page_url": [None, "https://www.flickr.com/photos/someone/123/", None, None, None],
         }
     )  # fmt: skip

@@ -1,0 +1,81 @@
+"""Real Chromium: a class is looked over by keyboard and mouse, pairs are judged, nothing comes from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from needs import missing
+from test_review_pages import WNID, Pages, blocked, pages, study  # noqa: F401
+
+from newtest.duplicates import unreviewed_pairs
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    if not CHROMIUM.exists():
+        missing("no Chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser.new_page(viewport={"width": 1200, "height": 800})
+        browser.close()
+
+
+def said(page: Page, text: str) -> None:
+    page.locator("#say", has_text=text).wait_for()
+
+
+def test_a_class_by_keyboard_and_mouse(page: Page, pages: Pages) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(pages.link() + f"class/{WNID}")
+    tiles = page.locator(".tile:not(.original)")
+    assert tiles.count() == 6
+    page.keyboard.press("ArrowRight")  # the first tile
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    chosen = str(tiles.nth(1).get_attribute("data-id"))
+    page.keyboard.press("b")
+    said(page, "Blocked 1")
+    assert blocked(pages.study) == [chosen]
+    assert "blocked: wrong class" in str(tiles.nth(1).text_content())
+    page.keyboard.press("u")
+    said(page, "Undone")
+    assert blocked(pages.study) == []
+    for place in (2, 3):
+        tiles.nth(place).click()
+    page.select_option("#reason", "poor quality")
+    page.get_by_role("button", name="Block").click()
+    said(page, "Blocked 2")
+    assert len(blocked(pages.study)) == 2
+    page.keyboard.press("d")
+    said(page, "Choose images first")
+    assert {url.split("/")[2] for url in asked if url.startswith("http")} == {pages.url.split("/")[2]}
+
+
+def test_pairs_by_keyboard(page: Page, pages: Pages) -> None:
+    page.goto(pages.link() + "pairs")
+    said(page, "1 left")
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth > 300)")
+    assert "dct144-1" in str(page.locator("#distances").text_content())
+    page.keyboard.press("d")
+    said(page, "No pair waits")
+    assert len(unreviewed_pairs(pages.study)) == 0
+    page.keyboard.press("u")
+    said(page, "1 left")
+    assert len(unreviewed_pairs(pages.study)) == 1
+    page.keyboard.press("f")
+    said(page, "No pair waits")

@@ -1,0 +1,266 @@
+"""The reviewer's server over HTTP: who comes in, what is kept, what undo restores, what strangers' text does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from PIL import Image, ImageOps
+
+from newtest.catalog import review as rows
+from newtest.catalog import transaction
+from newtest.duplicates import flags, scan, unreviewed_pairs
+from newtest.errors import ConfigError, UsageError
+from newtest.review import review_app, reviewer_link, revision_progress
+from newtest.review.agreement import read_agreement
+from newtest.study import Study
+from newtest.web.serving import serving
+
+TOKEN, WNID = "review-token-of-the-tests", "n01443537"
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def fetch(url: str, data: bytes | None = None) -> tuple[int, bytes]:
+    """Status and body, whatever the status."""
+    try:
+        with urllib.request.urlopen(url, data, timeout=20) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read()
+
+
+@dataclass
+class Pages:
+    study: Study
+    url: str
+
+    def link(self, name: str = "ana") -> str:
+        return self.url + reviewer_link(self.study, TOKEN, name)
+
+    def get(self, path: str, name: str = "ana") -> bytes:
+        status, body = fetch(self.link(name) + path)
+        assert status == 200, (path, status, body)
+        return body
+
+    def do(self, action: str, *fields: tuple[str, str], name: str = "ana") -> dict[str, object]:
+        status, body = self.try_to(action, *fields, name=name)
+        assert status == 200, (action, status, body)
+        return body
+
+    def try_to(
+        self, action: str, *fields: tuple[str, str], name: str = "ana"
+    ) -> tuple[int, dict[str, object]]:
+        status, body = fetch(self.link(name) + "do/" + action, urlencode(fields).encode())
+        return status, json.loads(body)
+
+
+def jpeg(image: Image.Image) -> bytes:
+    buffer = BytesIO()
+    image.convert("RGB").save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+def add(study: Study, image_id: str, content: bytes, *, reference: bool = False) -> None:
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = study.image_path(sha256)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    with transaction(study.catalog) as catalog:
+        catalog.execute(
+            "INSERT INTO images (image_id, source, source_id) VALUES (?, 'folder', ?)", (image_id, image_id)
+        )
+        catalog.execute(
+            "INSERT INTO files (image_id, state, sha256, attempts, fetched_at) VALUES (?, 'ok', ?, 1, '')",
+            (image_id, sha256),
+        )
+        if reference:
+            catalog.execute("INSERT OR IGNORE INTO references_ VALUES ('val', 'test', 'f', '')")
+            catalog.execute("INSERT INTO reference_members VALUES ('val', ?, ?)", (image_id, WNID))
+        else:
+            catalog.execute("INSERT INTO candidates VALUES (?, ?)", (image_id, WNID))
+
+
+@pytest.fixture
+def study(tmp_path: Path, data: Path) -> Iterator[Study]:
+    photos = [path.read_bytes() for path in sorted((data / "images").glob("*.JPEG"))[:6]]
+    with Study(tmp_path / "study", create=True) as opened:
+        lemmas = json.dumps([HOSTILE])
+        opened.catalog.execute("INSERT INTO classes VALUES (?, ?, ?, '[]', 'file')", (WNID, lemmas, HOSTILE))
+        for number, photo in enumerate(photos[:5]):
+            add(opened, f"p{number}", photo)
+        add(opened, "mirror", jpeg(ImageOps.mirror(Image.open(BytesIO(photos[0])))))
+        add(opened, "val", photos[5], reference=True)
+        scan(opened)
+        yield opened
+
+
+@pytest.fixture
+def pages(study: Study) -> Iterator[Pages]:
+    with serving(review_app(study, TOKEN)) as url:
+        yield Pages(study, url)
+
+
+def revise(study: Study, name: str, *members: str) -> None:
+    columns = "config, votes_hash, pool_hash, members_hash, simulated, incomplete, summary, created_at"
+    study.catalog.execute(
+        f"INSERT INTO revisions (name, {columns}) VALUES (?, '{{}}', '', '', '', 0, 0, '{{}}', '')", (name,)
+    )
+    for image_id in members:
+        study.catalog.execute("INSERT INTO revision_members VALUES (?, ?, ?, 7, 10)", (name, image_id, WNID))
+
+
+def blocked(study: Study) -> list[str]:
+    images = rows.class_images(study.catalog, WNID)
+    return images.loc[images["blocked"], "image_id"].tolist()
+
+
+def test_pages_show_text_as_text(pages: Pages) -> None:
+    for path in ("", f"class/{WNID}", f"class/{WNID}?sort=date", "pairs"):
+        html = pages.get(path, name="<b>ana</b>").decode()
+        assert HOSTILE not in html and "<b>ana" not in html
+    assert html.count("<script") == 1
+
+
+def test_nobody_comes_in_without_a_link(pages: Pages) -> None:
+    good = reviewer_link(pages.study, TOKEN, "ana")
+    other = reviewer_link(pages.study, "another-token-of-another-start", "ana")
+    for path in ("/r/ana/", other, good[:-3] + "A/", good.replace("/r/", "/r/A", 1)):
+        for rest in ("", "pairs.json", "picture/" + "0" * 64):
+            assert fetch(pages.url + path + rest)[0] in (401, 404)
+    with pytest.raises(UsageError, match="name"):
+        reviewer_link(pages.study, TOKEN, "automatic:me")
+
+
+def test_blocking_is_a_row_and_undo_another(pages: Pages) -> None:
+    answer = pages.do("block", ("wnid", WNID), ("reason", "wrong class"), ("image", "p1"), ("image", "p2"))
+    assert blocked(pages.study) == ["p1", "p2"]
+    pages.do("undo", ("undo", str(answer["undo"])), name="bob")
+    assert blocked(pages.study) == []
+    kept = pages.study.catalog.execute(
+        "SELECT image_id, blocked, reviewer FROM blocks ORDER BY block_id"
+    ).fetchall()
+    assert [tuple(row) for row in kept] == [
+        ("p1", 1, "ana"),
+        ("p2", 1, "ana"),
+        ("p1", 0, "bob"),
+        ("p2", 0, "bob"),
+    ]
+    pages.do("block", ("wnid", WNID), ("reason", "private"), ("image", "p1"))
+    assert "blocked: private" in pages.get(f"class/{WNID}").decode()
+    pages.do("unblock", ("wnid", WNID), ("image", "p1"))
+    assert blocked(pages.study) == []
+
+
+def test_pairs_are_judged_and_taken_back(pages: Pages) -> None:
+    waiting = json.loads(pages.get("pairs.json"))
+    assert waiting["left"] == 1 and {side["image"] for side in waiting["pairs"][0]["sides"]} == {
+        "mirror",
+        "p0",
+    }
+    assert set(waiting["pairs"][0]["distances"]) == {"dct144-1"}
+    answer = pages.do("duplicate", ("image", "p0"), ("image", "mirror"))
+    assert json.loads(pages.get("pairs.json"))["left"] == 0
+    assert flags(pages.study).query("near_duplicate")["image_id"].tolist() == ["p0"]
+    pages.do("undo", ("undo", str(answer["undo"])))
+    assert len(unreviewed_pairs(pages.study)) == 1 and not flags(pages.study)["near_duplicate"].any()
+    pages.do("different", ("image", "p0"), ("image", "mirror"), name="bob")
+    assert not flags(pages.study)[["near_duplicate", "unreviewed"]].any(axis=None)
+    kept = pages.study.catalog.execute(
+        "SELECT duplicate, reviewer FROM verdicts ORDER BY verdict_id"
+    ).fetchall()
+    assert [tuple(row) for row in kept] == [(1, "ana"), (None, "ana"), (0, "bob")]
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "message"),
+    [
+        ("block", [("wnid", WNID), ("image", "p1")], "reason"),
+        ("block", [("wnid", WNID), ("reason", "x"), ("image", "val")], "not a candidate"),
+        ("block", [("wnid", WNID), ("reason", "x" * 201), ("image", "p1")], "200"),
+        ("duplicate", [("image", "p1")], "two images"),
+        ("duplicate", [("image", "p1"), ("image", "nobody")], "not an image"),
+        ("undo", [("undo", "abc")], "cannot be undone"),
+        ("drop", [], "no such action"),
+    ],
+)
+def test_wrong_actions_change_nothing(
+    pages: Pages, action: str, fields: list[tuple[str, str]], message: str
+) -> None:
+    status, answer = pages.try_to(action, *fields)
+    assert status in (400, 404) and message in str(answer["error"])
+    assert (
+        pages.study.catalog.execute(
+            "SELECT (SELECT count(*) FROM blocks) + (SELECT count(*) FROM verdicts)"
+        ).fetchone()[0]
+        == 0
+    )
+
+
+def test_pictures_are_ours_and_paths_are_not(pages: Pages) -> None:
+    sha256 = pages.study.catalog.execute("SELECT sha256 FROM files WHERE image_id = 'p0'").fetchone()[0]
+    small, large = (Image.open(BytesIO(pages.get(f"picture/{sha256}{query}"))) for query in ("", "?large"))
+    assert max(small.size) <= 320 < max(large.size) <= 720
+    for name in ("0" * 64, "..%2f..%2fstudy.sqlite", "study.key"):
+        assert fetch(pages.link() + f"picture/{name}")[0] == 404
+
+
+def test_final_review_asks_again_only_for_changed_classes(study: Study) -> None:
+    revise(study, "a-0", "p1", "p2")
+    with serving(review_app(study, TOKEN, revision="a-0")) as url:
+        pages = Pages(study, url)
+        html = pages.get(f"class/{WNID}").decode()
+        assert re.findall(r'data-id="(\w+)"', html) == ["p1", "p2", "val"]
+        pages.do("done", ("wnid", WNID), ("image", "p2"), ("image", "p1"))
+        assert "by ana" in pages.get("").decode()
+    revise(study, "a-1", "p2", "p1")
+    revise(study, "a-2", "p1", "p3")
+    assert [one.reviewer for one in revision_progress(study, "a-1")] == ["ana"]
+    assert [one.reviewer for one in revision_progress(study, "a-2")] == [None]
+    with pytest.raises(UsageError, match="no revision 'b'; the study has a-0"):
+        revision_progress(study, "b")
+
+
+def test_sorting_by_agreement(study: Study, tmp_path: Path) -> None:
+    table = tmp_path / "agreement.csv"
+    table.write_text("image_id,agreement\np3,0.1\np1,0.9\np2,0.4\n")
+    with serving(review_app(study, TOKEN, agreement=read_agreement(table))) as url:
+        html = Pages(study, url).get(f"class/{WNID}?sort=agreement").decode()
+    assert re.findall(r'data-id="(\w+)"', html)[:3] == ["p3", "p2", "p1"]
+    table.write_text("image_id,agreement\np3,1.1\n")
+    with pytest.raises(ConfigError, match="line 2"):
+        read_agreement(table)
+
+
+def test_command_prints_links_that_work(study: Study) -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "from newtest.cli import main; main()",
+        "review",
+        "--study",
+        str(study.root),
+    ]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--json", "--reviewer", "ana"], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        text = "".join(iter(lambda: server.stdout.readline(), "}\n"))  # type: ignore[union-attr]
+        link = json.loads(text + "}")["links"]["ana"]
+        assert b"You are ana" in fetch(link)[1]
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=20)
+    refused = subprocess.run([*command, "--host", "0.0.0.0"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2 and "access token" in refused.stderr
