@@ -1,0 +1,177 @@
+"""The commands: what they refuse, what they want typed, and that pay only proposes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from crowd_study import TOKEN, crowd, plan, study  # noqa: F401
+from test_crowd_mturk import market
+from test_crowd_server import begin, send
+from typer.testing import CliRunner
+
+from newtest.cli.annotate import app
+from newtest.crowd.annotators import collect
+from newtest.crowd.local import LocalAnnotator
+from newtest.crowd.pay import LocalPayer, act_on, propose, read_proposals
+from newtest.errors import NewtestError, UsageError
+from newtest.study import Study
+
+RUN = CliRunner()
+
+
+def run(*arguments: object, typed: str = "") -> str:
+    result = RUN.invoke(app, [str(a) for a in arguments], input=typed, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(*arguments: object, typed: str = "") -> str:
+    with pytest.raises(NewtestError) as error:
+        RUN.invoke(app, [str(a) for a in arguments], input=typed, catch_exceptions=False)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--to", "mturk"), "exactly one"),
+        (("--to", "mturk", "--live", "--sandbox"), "exactly one"),
+        (("--to", "local", "--live"), "belong to mturk"),
+        (("--to", "mars"), "not one of"),
+        (("--reward", "much"), "amount of dollars"),
+        (("--reward", "-1"), "amount of dollars"),
+        (("--template", "/nowhere.html"), "not a readable template"),
+    ],
+)
+def test_contradictions_are_refused(study: Study, options: tuple[str, ...], complaint: str) -> None:
+    assert complaint in refused("publish", "--study", study.root, *options)
+
+
+def test_what_costs_money_wants_a_limit_and_the_total_typed(
+    study: Study,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan(study)
+    monkeypatch.setenv("NEWTEST_ACCESS_TOKEN", TOKEN)
+    with market(study) as server:
+        to = ("publish", "--study", study.root, "--to", "mturk", "--endpoint-url", server.url)
+        assert "--max-cost" in refused(*to)
+        assert "more than --max-cost" in refused(*to, "--max-cost", "0.95")
+        assert "nothing was published" in refused(*to, "--max-cost", "5", typed="yes\n")
+        assert study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 0
+        assert study.catalog.execute("SELECT count(*) FROM publications").fetchone()[0] == 0
+        run(*to, "--max-cost", "5", typed="0.96\n")
+        rows = study.catalog.execute("SELECT question FROM market_hits").fetchall()
+        assert len(rows) == 4
+        assert f"{server.url}/picture/" in rows[0][0]
+        assert "ILSVRC" not in rows[0][0]
+
+
+def test_pay_proposes_and_acts_only_on_what_was_read(study: Study, tmp_path: Path) -> None:
+    with crowd(study) as server:
+        good, bad = server.invite("ann"), server.invite("bea")
+        for group in ("n01443537", "n01443537", "n01440764", "n01440764"):
+            send(str(begin(server, bad, group)), none="none")
+        task = begin(server, good)
+        positive = study.catalog.execute(
+            "SELECT group_concat(position, '|') FROM hit_images JOIN market_hits USING (hit_id)"
+            " JOIN market_assignments USING (market_hit_id) WHERE state = 'leased' AND role = 'positive'"
+        ).fetchone()[0]
+        send(str(task), *map(int, positive.split("|")))
+        collect(study, LocalAnnotator(server.clock))
+    out = tmp_path / "proposals.csv"
+    run("pay", "--study", study.root, "--out", out)
+    table = read_proposals(out)
+    assert sorted(table["proposal"]) == ["approve"] + ["reject"] * 4
+    assert "of 8 positive" in table[table["proposal"] == "reject"]["reason"].iloc[0]
+    assert (
+        study.catalog.execute("SELECT count(*) FROM assignments WHERE status <> 'submitted'").fetchone()[0]
+        == 0
+    )
+    out.write_text(out.read_text().replace("reject", "approve", 1))
+    run("pay", "--study", study.root, "--act-on", out)
+    states = study.catalog.execute(
+        "SELECT state, count(*) FROM market_assignments GROUP BY state ORDER BY 1"
+    ).fetchall()
+    assert [tuple(row) for row in states] == [("approved", 2), ("rejected", 3)]
+    assert study.catalog.execute("SELECT count(*) FROM votes").fetchone()[0] == 24
+    assert act_on(study, read_proposals(out), LocalPayer(study.catalog, 0.0)) == 0
+    out.write_text(out.read_text().replace("approve", "maybe", 1))
+    with pytest.raises(UsageError, match="maybe"):
+        read_proposals(out)
+
+
+def test_proposals_need_no_votes(study: Study) -> None:
+    from newtest.catalog.publications import control_votes
+
+    assert propose(study, control_votes(study.catalog)).empty
+
+
+def test_plan_says_what_it_costs_and_a_dry_run_keeps_nothing(study: Study, tmp_path: Path) -> None:
+    similar = tmp_path / "similar.json"
+    similar.write_text('{"n01443537": ["n01440764"], "n01440764": ["n01443537"]}')
+    shape = ("--images", 12, "--positive", 2, "--negative", 2, "--examples", 0, "--similar", similar)
+    text = run("plan", "--study", study.root, *shape, "--market", "mturk", "--budget", "20", "--dry-run")
+    for part in (
+        "TOTAL",
+        "$5.60",
+        "nine and the rest apart would save $0.80",
+        "left of the budget: $14.40",
+        "dry run",
+    ):
+        assert part in text
+    assert study.catalog.execute("SELECT count(*) FROM hits").fetchone()[0] == 0
+
+
+def test_preview_writes_a_page_that_holds_everything(study: Study, tmp_path: Path) -> None:
+    plan(study)
+    hit_id = study.catalog.execute("SELECT hit_id FROM hits LIMIT 1").fetchone()[0]
+    out = tmp_path / "page.html"
+    run("preview", "--study", study.root, "--hit", hit_id, "--out", out)
+    assert out.read_text().count("data:image/jpeg;base64,") == 12
+    run("preview", "--template", "near_duplicates", "--out", out)
+    assert out.read_text().count('class="sides"') == 24
+    assert "no such HIT" in refused("preview", "--study", study.root, "--hit", "none", "--out", out)
+
+
+def test_invite_prints_links_and_revokes_them(study: Study) -> None:
+    links = json.loads(run("invite", "ann", "bea", "--study", study.root, "--url", "http://x:1/", "--json"))
+    assert links["ann"].startswith("http://x:1/work/")
+    assert links == json.loads(
+        run("invite", "ann", "bea", "--study", study.root, "--url", "http://x:1", "--json")
+    )
+    assert "revoked" in run("invite", "ann", "--revoke", "--study", study.root)
+    assert "had no link" in run("invite", "ann", "--revoke", "--study", study.root)
+
+
+def test_publish_killed_at_any_moment_opens_each_hit_once(study: Study) -> None:
+    plan(study)
+    command = [
+        sys.executable,
+        "-c",
+        "from newtest.cli import main; main()",
+        "annotate",
+        "publish",
+        "--study",
+        study.root,
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for _ in range(20):
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
+            while process.poll() is None:
+                if study.catalog.execute("SELECT count(*) FROM publications").fetchone()[0]:
+                    process.kill()
+        opened = study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0]
+        if opened == 4:
+            break
+    run("publish", "--study", study.root)
+    counts = study.catalog.execute(
+        "SELECT count(*), count(DISTINCT hit_id), (SELECT count(*) FROM publications WHERE market_hit_id IS NULL)"
+        " FROM market_hits"
+    ).fetchone()
+    assert tuple(counts) == (4, 4, 0)
