@@ -9,6 +9,8 @@ import typer
 
 from newtest.cli import (
     annotate,
+    balance_pool,
+    caption_pool,
     check,
     collect,
     decontaminate_pool,
@@ -74,7 +76,14 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
         decontaminate_pool.decontaminate_pool,
         "Leave out what is close to a test set's images.",
     ),
+    ("balance-pool", balance_pool.balance_pool, "Cap how many samples each query may bring."),
+    ("caption-pool", caption_pool.caption_pool, "Join a labelled set with the text of its photos."),
     ("reshard-pool", reshard_pool.reshard_pool, "Write a subset's samples as new shards."),
+    (
+        "decontaminate-pool",
+        decontaminate_pool.decontaminate_pool,
+        "Leave out what is close to a test set's images.",
+    ),
     (
         "decontaminate-pool",
         decontaminate_pool.decontaminate_pool,

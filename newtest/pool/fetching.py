@@ -1,8 +1,9 @@
 """Download a table of URLs and captions into shards, in a way that can be run again until nothing is left to try.
 
 Each input table is cut into shards of so many rows; a shard's table says of every row what became of it (``status``
-"success" or "failed", ``error``, whether it is ``final``), as img2dataset's does. A later run asks again for what failed and is
-not final, and writes the shard anew; everything else stays as it is. Bytes are kept as they came: no resizing, no
+"success" or "failed", ``error``, whether it is ``final``), as img2dataset's does. A later run asks again for what
+failed and is not final, and writes the shard anew; everything else stays as it is. Bytes are kept as they
+came: no resizing, no
 re-encoding, unless faces are to be blurred.
 """
 
@@ -169,13 +170,15 @@ def _write(name: str, out: str, results: list[dict[str, Any]], data: dict[int, b
         pq.write_table(pa.Table.from_pylist(results, SCHEMA), path)
 
 
+_TEXTS = ("uid", "url", "text", "key", "status", "error", "sha256", "format")
 SCHEMA = pa.schema(
     [
-        ("uid", pa.string()), ("url", pa.string()), ("text", pa.string()), ("key", pa.string()), ("status", pa.string()),
-        ("error", pa.string()), ("final", pa.bool_()), ("sha256", pa.string()), ("format", pa.string()),
-        ("original_width", pa.int64()), ("original_height", pa.int64()),
+        *((name, pa.string()) for name in _TEXTS),
+        ("final", pa.bool_()),
+        ("original_width", pa.int64()),
+        ("original_height", pa.int64()),
     ]
-)  # fmt: skip
+)
 
 
 def _told(name: str, results: list[dict[str, Any]], asked: int) -> Fetched:

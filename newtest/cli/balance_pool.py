@@ -1,0 +1,70 @@
+"""newtest balance-pool"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, note, print_json, print_table
+from newtest.cli.pool_options import EngineName, PoolAt, Workers
+
+__all__ = ["balance_pool"]
+
+
+def balance_pool(
+    pool: PoolAt = ".",
+    queries: Annotated[
+        Path | None,
+        typer.Option(help="Queries, one a line.", show_default="WordNet's nouns that captions contain"),
+    ] = None,
+    at_least: Annotated[int, typer.Option(min=1, help="Captions a noun must be in, to be a query.")] = 20,
+    cap: Annotated[int, typer.Option(help="Samples that a query may bring, on average.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    out: Annotated[Path, typer.Option(help="The subset; the table of queries goes beside it.")] = Path(
+        "balanced.npy"
+    ),
+    engine: EngineName = "local",
+    workers: Workers = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Cap how many samples each query may bring, as CLIP's and MetaCLIP's curation does; rare queries stay whole.
+
+    Example: newtest balance-pool commonpool --queries queries.txt --cap 20000
+    """
+    from newtest.engines import engine as engine_of
+    from newtest.pool import subset as subsets
+    from newtest.pool.balance import balance, queries_from_captions, read_queries
+    from newtest.pool.pairs import write_pairs
+    from newtest.pool.pool import open_pool
+    from newtest.pool.synsets import wordnet_folder
+
+    opened, chosen = open_pool(pool), engine_of(engine)
+    if queries is not None:
+        wanted = read_queries(queries)
+    else:
+        wanted = queries_from_captions(opened, wordnet_folder() / "index.noun", at_least, chosen, workers)
+        note(f"queries: {len(wanted):,} nouns of WordNet that at least {at_least} captions contain")
+    found = balance(opened, wanted, cap, seed, chosen, workers)
+    table = out.with_suffix(".queries.parquet")
+    write_pairs(found.queries, table)
+    subsets.write(found.subset, out)
+    manifest = found.subset.manifest
+    if json:
+        print_json({"out": str(out), "queries_file": str(table), "rows": len(found.subset), **manifest})
+        return
+    print_table(
+        ["query", "captions", "probability"],
+        [list(row.values()) for row in found.queries.slice(0, 10).to_pylist()],
+    )
+    head, tail = manifest["head"], manifest["tail"]
+    print(
+        f"head: {head['queries']:,} queries above the cap with {head['matches']:,} matches; tail: "
+        f"{tail['queries']:,} with {tail['matches']:,}"
+    )
+    print(
+        f"kept {len(found.subset):,} of {manifest['rows_read']:,} rows, "
+        f"{manifest['rows_that_match_no_query']:,} match no query; "
+        f"wrote {out} and {table}"
+    )

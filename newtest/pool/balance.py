@@ -1,0 +1,188 @@
+"""Balance a pool by what its captions speak of: queries matched as substrings, and a cap on each.
+
+The rule of CLIP's WIT and of MetaCLIP (Xu et al. 2024, algorithm 1): a caption matches every query that it
+contains; a query
+with more than t captions draws each of them with probability t / count, others with certainty; a sample stays
+when any of
+its queries drew it. So common queries are capped near t and rare ones stay whole. Captions that match nothing go.
+
+A query matches at word borders and without regard to case, as MetaCLIP pads both with spaces. Each draw is
+made of the seed,
+the query and the uid, so it depends on no order of reading.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from newtest.config import fingerprint
+from newtest.engines import Engine, Resources
+from newtest.errors import MissingExtra, PoolError, UsageError
+from newtest.pool import uids as ids
+from newtest.pool.pool import Pool, Shard
+from newtest.pool.select import merged
+from newtest.pool.subset import Subset
+
+__all__ = ["Balanced", "balance", "matches", "queries_from_captions", "read_queries"]
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The subset, and a table of queries: ``query``, ``count`` (captions that contain it), ``probability``."""
+
+    subset: Subset
+    queries: pa.Table
+
+
+def read_queries(path: Path) -> list[str]:
+    """One query a line, trimmed; empty lines and repetitions left out, order kept. Raises PoolError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PoolError(f"{path}: cannot be read as a list of queries ({error})") from error
+    queries = list(dict.fromkeys(query for line in lines if (query := normal(line).strip())))
+    if not queries:
+        raise PoolError(f"{path}: no queries in this file; write one a line")
+    return queries
+
+
+def queries_from_captions(
+    pool: Pool, nouns: Path, at_least: int, engine: Engine, workers: int = 0
+) -> list[str]:
+    """Every noun of WordNet (``nouns`` is its ``index.noun``) that at least so many captions contain, sorted."""
+    try:
+        text = nouns.read_text(encoding="latin-1")
+    except OSError as error:
+        raise PoolError(f"{nouns}: WordNet's index.noun cannot be read ({error.strerror})") from error
+    lemmas = sorted(
+        {line.split()[0].replace("_", " ").lower() for line in text.splitlines() if not line.startswith(" ")}
+    )
+    counts = _counts(pool, lemmas, engine, workers)
+    return [
+        lemma
+        for lemma, count in zip(lemmas, counts.tolist(), strict=True)
+        if count >= at_least and len(lemma) > 2
+    ]
+
+
+def balance(
+    pool: Pool, queries: Sequence[str], cap: int, seed: int, engine: Engine, workers: int = 0
+) -> Balanced:
+    """Two passes over the captions: count, then draw. Raises UsageError, PoolError, MissingExtra."""
+    if cap < 1:
+        raise UsageError(f"the cap is at least 1 sample a query, not {cap}")
+    counts = _counts(pool, queries, engine, workers)
+    probabilities = np.minimum(1.0, cap / np.maximum(counts, 1))
+    make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)
+    uids, rows, matched = [], 0, 0
+    for kept, size, some in merged(pool, make, engine, Resources(workers)):
+        uids.append(kept)
+        rows, matched = rows + size, matched + some
+    over = counts > cap
+    manifest = {
+        "pool": pool.place.url,
+        "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
+        "balance": {
+            "cap": cap,
+            "seed": seed,
+            "queries": len(queries),
+            "queries_fingerprint": fingerprint(list(queries)),
+        },
+        "rows_read": rows,
+        "rows_that_match_no_query": rows - matched,
+        "head": {"queries": int(over.sum()), "matches": int(counts[over].sum())},
+        "tail": {"queries": int((~over & (counts > 0)).sum()), "matches": int(counts[~over].sum())},
+        "queries_without_a_match": int((counts == 0).sum()),
+    }
+    table = pa.table({"query": pa.array(queries, pa.string()), "count": counts, "probability": probabilities})
+    return Balanced(
+        Subset.of(ids.concatenated(uids), manifest),
+        table.sort_by([("count", "descending"), ("query", "ascending")]),
+    )
+
+
+def matches(automaton: Any, text: str) -> set[int]:
+    """The numbers of the queries that a caption contains as whole words."""
+    padded = f" {normal(text)} "
+    return {number for _, number in automaton.iter(padded)}
+
+
+def normal(text: str) -> str:
+    """Lower case, everything but letters and digits as a space, spaces single: what queries and captions
+    are compared as.
+    """
+    return " ".join(
+        "".join(char if char.isalnum() or char in "'-" else " " for char in text.casefold()).split()
+    )
+
+
+def automaton_of(queries: Sequence[str]) -> Any:
+    """An Aho-Corasick automaton over queries with a space on either side. Raises MissingExtra."""
+    try:
+        import ahocorasick
+    except ImportError as error:
+        raise MissingExtra("pyahocorasick", "pool") from error
+    automaton = ahocorasick.Automaton()
+    for number, query in enumerate(queries):
+        automaton.add_word(f" {query} ", number)
+    automaton.make_automaton()
+    return automaton
+
+
+def _counts(pool: Pool, queries: Sequence[str], engine: Engine, workers: int) -> npt.NDArray[np.int64]:
+    counts = np.zeros(len(queries), np.int64)
+    for part in merged(pool, partial(_Counter, pool, tuple(queries)), engine, Resources(workers)):
+        counts += part
+    return counts
+
+
+def _captions(pool: Pool, shard: Shard) -> Iterator[tuple[str, str | None]]:
+    for batch in pool.batches(shard, ["uid", "text"]):
+        yield from zip(batch["uid"].to_pylist(), batch["text"].to_pylist(), strict=True)
+
+
+class _Counter:
+    """In a worker: how many captions of a shard contain each query."""
+
+    def __init__(self, pool: Pool, queries: tuple[str, ...]) -> None:
+        self.pool, self.size, self.automaton = pool, len(queries), automaton_of(queries)
+
+    def __call__(self, shard: Shard) -> npt.NDArray[np.int64]:
+        counts = np.zeros(self.size, np.int64)
+        for batch in self.pool.batches(shard, ["text"]):
+            for text in batch["text"].to_pylist():
+                for number in matches(self.automaton, text) if text else ():
+                    counts[number] += 1
+        return counts
+
+
+class _Drawer:
+    """In a worker: the ids of a shard that some query draws, the rows, and how many match any query."""
+
+    def __init__(self, pool: Pool, queries: tuple[str, ...], probabilities: list[float], seed: int) -> None:
+        self.pool, self.queries, self.probabilities, self.seed = pool, queries, probabilities, seed
+        self.automaton = automaton_of(queries)
+
+    def __call__(self, shard: Shard) -> tuple[ids.Uids, int, int]:
+        kept, rows, matched = [], 0, 0
+        for uid, text in _captions(self.pool, shard):
+            rows += 1
+            found = matches(self.automaton, text) if text else set()
+            matched += bool(found)
+            if any(self.probabilities[number] >= 1 or self._drawn(number, uid) for number in sorted(found)):
+                kept.append(uid)
+        return ids.from_arrow(pa.array(kept, pa.string())), rows, matched
+
+    def _drawn(self, number: int, uid: str) -> bool:
+        name = f"{self.seed}\x1f{self.queries[number]}\x1f{uid}".encode()
+        uniform = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") / 2**64
+        return uniform < self.probabilities[number]

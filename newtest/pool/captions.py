@@ -1,0 +1,121 @@
+"""ImageNet-Captions (Fang et al. 2022): a labelled set joined with the text of its Flickr photos, as an
+image-text pool.
+
+ImageNet's file names carry no photo id; where a table knows it, the photo's title, description and tags are
+the caption.
+The rule: a row of the set (``file``, ``wnid``, ``photo_id``) meets a photo (``photo_id``, ``title``,
+``description``, ``tags``)
+by id; the caption is title, description and tags in this order, HTML taken off, those that are missing left
+out. A row
+without a photo, or whose photo has no text at all, is not in the pool and is counted.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from newtest.errors import PoolError
+from newtest.pool import uids as ids
+from newtest.pool.place import place_of
+
+__all__ = ["Joined", "caption_of", "join_captions", "read_rows"]
+
+_LONGEST = 20_000
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Rows of the set, rows with a photo, and rows whose photo has text (those in the pool)."""
+
+    rows: int
+    matched: int
+    captioned: int
+
+    @property
+    def match_rate(self) -> float:
+        """The share of the set that has a caption; 0 for an empty set."""
+        return self.captioned / self.rows if self.rows else 0.0
+
+
+def join_captions(labels: pd.DataFrame, photos: pd.DataFrame, out: str | Path) -> Joined:
+    """Write ``out/00000000.parquet``: uid, url, text, title, description, tags, file, wnid, photo_id; returns
+    the counts.
+
+    ``labels`` needs ``file``, ``wnid`` and ``photo_id``; ``photos`` needs ``photo_id`` and ``title``, and may have
+    ``description``, ``tags`` (a list, or words with spaces between) and ``url``. Raises PoolError for missing columns
+    and for a photo that stands twice with different text.
+    """
+    _require(labels, ("file", "wnid", "photo_id"), "the labelled set")
+    _require(photos, ("photo_id", "title"), "the photos")
+    texts: dict[str, dict[str, Any]] = {}
+    for photo in photos.to_dict("records"):
+        known = {key: _plain(photo.get(key)) for key in ("title", "description", "tags", "url")}
+        name = str(photo["photo_id"])
+        if texts.setdefault(name, known) != known:
+            raise PoolError(f"the photo {name} stands twice with different text; keep one of the two")
+    rows, matched = [], 0
+    for label in labels.sort_values(["file", "wnid"], kind="stable").to_dict("records"):
+        found = texts.get(str(label["photo_id"]))
+        matched += found is not None
+        caption = caption_of(found) if found else ""
+        if found and caption:
+            row = {"file": str(label["file"]), "wnid": str(label["wnid"]), "photo_id": str(label["photo_id"])}
+            rows.append({**row, "text": caption, **found})
+    uids = ids.to_hex(ids.derived([row["file"] for row in rows], [row["text"] for row in rows])).to_pylist()
+    table = pa.Table.from_pylist([{"uid": uid, **row} for uid, row in zip(uids, rows, strict=True)], SCHEMA)
+    with place_of(out).writing("00000000.parquet") as path:
+        pq.write_table(table, path)
+    return Joined(len(labels), matched, len(rows))
+
+
+def caption_of(photo: dict[str, Any]) -> str:
+    """Title, description and tags as one line of text."""
+    return " ".join(
+        part for part in (photo.get("title"), photo.get("description"), photo.get("tags")) if part
+    )
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """A table as CSV, TSV, Parquet or JSON lines, every value as text. Raises PoolError."""
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix in (".jsonl", ".json"):
+            return pd.read_json(path, lines=path.suffix == ".jsonl", dtype=False, convert_dates=False)
+        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+    except (OSError, ValueError, pa.ArrowInvalid) as error:
+        raise PoolError(f"{path}: cannot be read as a table ({error})") from error
+
+
+SCHEMA = pa.schema(
+    [
+        (name, pa.string())
+        for name in ("uid", "url", "text", "title", "description", "tags", "file", "wnid", "photo_id")
+    ]
+)
+
+
+def _plain(value: Any) -> str | None:
+    """Text without HTML and line ends; lists joined; None for nothing."""
+    if isinstance(value, dict):
+        value = value.get("_content")
+    if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
+        value = " ".join(str(item) for item in value)
+    if not isinstance(value, str):
+        return None
+    text = html.unescape(re.sub(r"<[^<>]{0,1000}>", " ", value[:_LONGEST]))
+    return " ".join(text.split()) or None
+
+
+def _require(frame: pd.DataFrame, columns: tuple[str, ...], what: str) -> None:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise PoolError(f"{what}: no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))}")

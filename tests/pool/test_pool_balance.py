@@ -1,0 +1,139 @@
+"""Substring matching and capping, against the rule written out plainly; and the join of labels with captions."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from newtest.engines import LocalEngine
+from newtest.errors import PoolError, UsageError
+from newtest.pool.balance import automaton_of, balance, matches, normal, queries_from_captions, read_queries
+from newtest.pool.captions import join_captions
+from newtest.pool.pool import Pool, open_pool
+
+ENGINE = LocalEngine()
+
+
+@pytest.fixture(scope="module")
+def pool(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    folder = tmp_path_factory.mktemp("captions")
+    shutil.copy(data / "pool" / "urls_captions_10000.parquet", folder)
+    return open_pool(folder)
+
+
+def texts(pool: Pool) -> list[str]:
+    return [
+        text or ""
+        for text in pq.read_table(Path(pool.address) / pool.shards[0].table.name)["TEXT"].to_pylist()
+    ]
+
+
+def test_queries_match_as_whole_words(pool: Pool) -> None:
+    queries = ["new york", "york", "red", "car", "café"]
+    automaton = automaton_of(queries)
+    assert matches(automaton, "New York, York!") == {0, 1}
+    assert matches(automaton, "a scarred CAFÉ") == {4}
+    assert matches(automaton, "car car") == {3}
+    captions = texts(pool)[:2000]
+    for number, query in enumerate(queries):
+        plain = [f" {query} " in f" {normal(text)} " for text in captions]
+        assert [number in matches(automaton, text) for text in captions] == plain
+
+
+def test_rare_queries_stay_whole_and_common_ones_are_capped(pool: Pool, tmp_path: Path) -> None:
+    queries = ["the", "of", "vector", "wedding", "zebra", "no such words"]
+    found = balance(pool, queries, 100, 0, ENGINE, 1)
+    captions = [f" {normal(text)} " for text in texts(pool)]
+    counts = {query: sum(f" {query} " in text for text in captions) for query in queries}
+    table = {row["query"]: row for row in found.queries.to_pylist()}
+    assert {query: table[query]["count"] for query in queries} == counts
+    rare = [query for query in queries if counts[query] <= 100]
+    whole = sum(any(f" {query} " in text for query in rare) for text in captions)
+    # Expected size: every row's probability to be drawn by one of its queries.
+    expected = 0.0
+    for text in captions:
+        stays = 1.0
+        for query in queries:
+            if f" {query} " in text:
+                stays *= 1 - min(1, 100 / counts[query])
+        expected += 1 - stays
+    assert whole <= len(found.subset)
+    assert abs(len(found.subset) - expected) < 5 * expected**0.5
+    assert balance(pool, queries, 100, 0, ENGINE, 2).subset.uids.tobytes() == found.subset.uids.tobytes()
+    assert balance(pool, queries, 100, 1, ENGINE, 1).subset.uids.tobytes() != found.subset.uids.tobytes()
+    manifest = found.subset.manifest
+    assert manifest["queries_without_a_match"] == 1
+    assert manifest["head"]["queries"] == sum(count > 100 for count in counts.values())
+
+
+def test_queries_are_nouns_that_captions_contain(pool: Pool, tmp_path: Path) -> None:
+    nouns = tmp_path / "index.noun"
+    nouns.write_text(
+        "  1 licence\nwedding n 1 0 1 0 00000001\nliving_room n 1 0 1 0 00000002\nzyzzyva n 1 0 1 0 00000003\n"
+    )
+    found = queries_from_captions(pool, nouns, 5, ENGINE, 1)
+    assert found == ["living room", "wedding"]
+
+
+def test_mistakes_are_said(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "q.txt").write_text("\n\n")
+    with pytest.raises(PoolError, match="no queries"):
+        read_queries(tmp_path / "q.txt")
+    with pytest.raises(UsageError, match="cap"):
+        balance(pool, ["a"], 0, 0, ENGINE)
+
+
+def test_labels_meet_their_photos_text(tmp_path: Path) -> None:
+    labels = pd.DataFrame(
+        {
+            "file": ["b.jpg", "a.jpg", "c.jpg", "d.jpg"],
+            "wnid": ["n2", "n1", "n3", "n4"],
+            "photo_id": [2, 1, 3, 9],
+        }
+    )
+    photos = pd.DataFrame(
+        {
+            "photo_id": ["1", "2", "3"], "title": ["A <b>tench</b> &amp; me", "", None],
+            "description": ["line\none", "a goldfish", " "], "tags": [["fish", "lake"], [], []],
+        }
+    )  # fmt: skip
+    found = join_captions(labels, photos, tmp_path / "pool")
+    assert (found.rows, found.matched, found.captioned, found.match_rate) == (4, 3, 2, 0.5)
+    rows = pq.read_table(tmp_path / "pool" / "00000000.parquet").to_pylist()
+    assert [(row["file"], row["text"]) for row in rows] == [
+        ("a.jpg", "A tench & me line one fish lake"), ("b.jpg", "a goldfish"),
+    ]  # fmt: skip
+    assert open_pool(tmp_path / "pool").rows(open_pool(tmp_path / "pool").shards[0]) == 2
+    with pytest.raises(PoolError, match="twice with different text"):
+        join_captions(labels, pd.concat([photos, photos.assign(title="x")]), tmp_path / "pool")
+    with pytest.raises(PoolError, match="no column 'photo_id'"):
+        join_captions(labels.drop(columns="photo_id"), photos, tmp_path / "pool")
+
+
+def test_both_commands_run(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "q.txt").write_text("wedding\nthe\n")
+    (tmp_path / "labels.csv").write_text("file,wnid,photo_id\na.jpg,n1,007\n")
+    (tmp_path / "photos.jsonl").write_text(json.dumps({"photo_id": "007", "title": "Bond"}) + "\n")
+    for arguments in (
+        ["balance-pool", pool.address, "--queries", "q.txt", "--cap", "50"],
+        ["caption-pool", "labels.csv", "photos.jsonl", "--out", "new"],
+    ):
+        command = [sys.executable, "-c", "from newtest.cli import main; main()", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "balanced.npy").is_file()
+    assert "1 of 1 rows have a caption (100.0%)" in done.stdout
+    assert pq.read_table(tmp_path / "balanced.queries.parquet").schema.names == [
+        "query",
+        "count",
+        "probability",
+    ]
+    assert isinstance(pq.read_table(tmp_path / "new" / "00000000.parquet"), pa.Table)

@@ -1,0 +1,106 @@
+"""A table of URLs against a real server that misbehaves."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from servers.images import ImageServer, made_photo, serving
+
+from newtest.download import DownloadConfig
+from newtest.pool.fetching import fetch_shards
+from newtest.pool.pool import open_pool
+
+PATHS = [
+    "1.jpg",
+    "2.jpg",
+    "flaky-1/3.jpg",
+    "status-404/4.jpg",
+    "text.html",
+    "half/6.jpg",
+    "flaky-9/7.jpg",
+    "noai/8.jpg",
+]
+ERRORS = [None, None, None, "http-404", "not-an-image", "truncated", "http-503", "opted-out"]
+CONFIG = DownloadConfig(allow_private=True, backoff=0.01, retries=2, read_timeout=1.0, deadline=5.0)
+
+
+@pytest.fixture
+def server() -> Iterator[ImageServer]:
+    with serving(ImageServer([made_photo(number) for number in range(12)])) as running:
+        yield running
+
+
+def table_of(server: ImageServer, folder: Path, **columns: list[object]) -> Path:
+    folder.mkdir()
+    urls = [server.url(path) for path in PATHS]
+    captions = [f"caption {number}" for number in range(len(PATHS))]
+    pq.write_table(pa.table({"URL": urls, "TEXT": captions, **columns}), folder / "urls.parquet")
+    return folder
+
+
+def test_what_came_is_kept_and_what_failed_for_now_is_asked_again(
+    server: ImageServer, tmp_path: Path
+) -> None:
+    table, out = open_pool(table_of(server, tmp_path / "table")), tmp_path / "out"
+    first = list(fetch_shards(table, str(out), CONFIG, shard_rows=5))
+    assert [(shard.rows, shard.success, shard.retry, shard.asked) for shard in first] == [
+        (5, 3, 0, 5),
+        (3, 0, 1, 3),
+    ]
+    rows = pa.concat_tables([pq.read_table(path) for path in sorted(out.glob("*.parquet"))]).to_pylist()
+    assert [row["error"] for row in rows] == ERRORS
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    asked = server.asked.total()
+    for _ in range(3):  # nine refusals, three a run: the fourth run gets it
+        again = list(fetch_shards(table, str(out), CONFIG, shard_rows=5))
+    assert server.asked.total() - asked == 7
+    assert [(shard.success, shard.retry) for shard in again] == [(3, 0), (1, 0)]
+    assert (out / "00000000.tar").read_bytes() == before["00000000.tar"]
+    with tarfile.open(out / "00000001.tar") as archive:
+        names = archive.getnames()
+        assert archive.extractfile(names[0]).read() == made_photo(7)  # type: ignore[union-attr]
+    assert [name.partition(".")[2] for name in names] == ["jpg", "txt", "json"]
+    fetched = open_pool(out)
+    assert sum(fetched.rows(shard) for shard in fetched.shards) == len(PATHS)
+
+
+def test_faces_are_blurred_where_the_table_names_them(server: ImageServer, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(noise).save(buffer, "JPEG", quality=95)
+    server.photos[:] = [buffer.getvalue()] * 12
+    boxes: list[object] = [[[0.0, 0.0, 0.5, 1.0]], *([[]] * (len(PATHS) - 1))]
+    table = open_pool(table_of(server, tmp_path / "table", face_bboxes=boxes))
+    list(fetch_shards(table, str(tmp_path / "out"), CONFIG, blur_faces=True))
+    with tarfile.open(tmp_path / "out" / "00000000.tar") as archive:
+        images = [archive.extractfile(name).read() for name in archive.getnames() if name.endswith(".jpg")]  # type: ignore[union-attr]
+    blurred = np.asarray(PIL.Image.open(io.BytesIO(images[0])).convert("RGB"), float)
+    assert blurred[:, :48].std() < 20 < blurred[:, 52:].std()
+    assert images[1] == buffer.getvalue()
+
+
+def test_the_command_refuses_private_addresses_unless_told(server: ImageServer, tmp_path: Path) -> None:
+    table_of(server, tmp_path / "table")
+    command = [
+        sys.executable,
+        "-c",
+        "from newtest.cli import main; main()",
+        "fetch-pool",
+        "table",
+        "--out",
+        "out",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("0 of 8 images")
+    assert server.asked.total() == 0
