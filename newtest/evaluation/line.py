@@ -57,11 +57,7 @@ class Line:
         """Plain values: n, slope, intercept, r2, their intervals, and rho a model."""
         axes, single = self.options.x, len(self.options.x) == 1
         models = [
-            {
-                key: (None if isinstance(value, float) and np.isnan(value) else value)
-                for key, value in row.items()
-            }
-            for row in self.models.to_dict("records")
+            {str(key): _known(value) for key, value in row.items()} for row in self.models.to_dict("records")
         ]
         return {
             "x": axes[0] if single else list(axes),
@@ -71,19 +67,27 @@ class Line:
             "n": self.n,
             "slope": self.slope if single else dict(zip(axes, self.fit.slopes, strict=True)),
             "intercept": self.fit.intercept,
-            "r2": self.fit.r2,
+            "r2": _known(self.fit.r2),
             "bend": self.fit.bend,
             "pivot": self.options.pivot,
             "level": self.options.level,
             "intervals": {
-                "over_models": {key: list(value) for key, value in self.over_models.items()},
-                "over_images": self.over_images
-                and {key: list(value) for key, value in self.over_images.items()},
+                "over_models": _lists(self.over_models),
+                "over_images": None if self.over_images is None else _lists(self.over_images),
                 "images_paired": self.images_paired,
             },
             "left_out": [{"model": model, "reason": reason} for model, reason in self.left_out],
             "models": models,
         }
+
+
+def _known(value: Any) -> Any:
+    """None for what is not a number, which JSON cannot hold: R2 of a y that never changes, tau without a base."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _lists(found: dict[str, Interval]) -> dict[str, list[float | None]]:
+    return {key: [_known(low), _known(high)] for key, (low, high) in found.items()}
 
 
 def fit_line(results: Results, options: LineOptions, correct: Sequence[pd.DataFrame] | None = None) -> Line:

@@ -22,6 +22,7 @@ well enough.
 
 
 def over_models(x: Floats, y: Floats, options: LineOptions) -> tuple[Floats, Floats]:
+    """Coefficients (B, .) and R2 (B,) of lines through models drawn with replacement; x (M, P), y (M,) in axis units."""
     rng = generator(options.seed, "line", "models", *options.x, options.y)
     weights = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), size=options.resamples).astype(np.float64)
     return ols(x, y, weights)
@@ -30,10 +31,14 @@ def over_models(x: Floats, y: Floats, options: LineOptions) -> tuple[Floats, Flo
 def over_images(
     table: pd.DataFrame, fitted: pd.DataFrame, options: LineOptions, correct: Sequence[pd.DataFrame] | None
 ) -> tuple[tuple[Floats, Floats] | None, bool]:
-    """Coefficients (B, .) and R2 (B,) of lines through redrawn accuracies; B is at most ``MOST_IMAGE_DRAWS``."""
+    """Coefficients (B, .) and R2 (B,) of lines through redrawn accuracies; B is at most ``MOST_IMAGE_DRAWS``.
+
+    None where a set has neither counts nor correctness; the bool says whether images were drawn for all models alike.
+    """
     rng = generator(options.seed, "line", "images", *options.x, options.y)
     count = min(options.resamples, MOST_IMAGE_DRAWS)
     redrawn = []
+    paired = correct is not None
     for position, name in enumerate([*options.x, options.y]):
         matrix = correct[position].reindex(fitted.index) if correct else None
         rows = pick(table, name).set_index("model").reindex(fitted.index)
@@ -48,6 +53,7 @@ def over_images(
         elif np.isnan(n).any() or (n == 0).any():
             return None, False
         else:
+            paired = False
             share = rows["accuracy"].to_numpy(dtype=np.float64) / 100
             drawn = rng.binomial(n.astype(np.int64)[:, None], share[:, None], size=(len(n), count))
             redrawn.append(100 * drawn / n[:, None])
@@ -57,10 +63,11 @@ def over_images(
         if options.scale != "linear":
             axes = axes[((axes > 0) & (axes < 100)).all(axis=1)]
         found.append(ols(design(axes[:, :-1], options), from_percent(axes[:, -1], options.scale)))
-    return (np.concatenate([c for c, _ in found]), np.concatenate([r for _, r in found])), correct is not None
+    return (np.concatenate([c for c, _ in found]), np.concatenate([r for _, r in found])), paired
 
 
 def intervals(coefficients: Floats, r2: Floats, options: LineOptions) -> dict[str, Interval]:
+    """The percentile interval of each coefficient and of R2, at ``options.level``; NaN where no resample had one."""
     tail = (1 - options.level) / 2
     names = ["slope"] if len(options.x) == 1 else [f"slope:{name}" for name in options.x]
     names += (["bend"] if options.pivot is not None else []) + ["intercept", "r2"]

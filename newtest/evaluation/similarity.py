@@ -40,7 +40,8 @@ class Similarity:
     rankable_independent: float
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain values; None stands for more models than a float can count."""
+        return {key: None if value == float("inf") else value for key, value in asdict(self).items()}
 
 
 def agreement(correct: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -109,6 +109,7 @@ def test_alike_models_can_be_ranked_in_greater_number() -> None:
     assert found.agreement > found.independent
     assert found.rankable > found.rankable_independent
     assert rankable(10**9, 0.2) == float("inf")
+    assert similarity(matrix(2, 20_000), margin=50).to_json()["rankable"] is None
     with pytest.raises(EvaluationError, match="at least 2"):
         similarity(matrix(1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,11 @@ def test_ticks_are_round_few_and_inside(scale: str, low: float, span: float) -> 
     marks = ticks(low, high, scale)  # type: ignore[arg-type]
     assert len(marks) <= 12
     assert all(low - 1e-9 <= mark <= high + 1e-9 and mark == round(mark, 2) for mark in marks)
+
+
+def test_what_is_not_a_number_is_null_in_json() -> None:
+    table = table_of(np.linspace(20, 80, 12), np.full(12, 50.0))
+    found = fit_line(as_results(table), LineOptions(("x",), "y")).to_json()
+    assert found["slope"] == pytest.approx(0)
+    assert found["r2"] is None
+    assert json.loads(json.dumps(found, allow_nan=False))["models"][0]["tau"] is None
