@@ -139,6 +139,13 @@ def line(
         ],
         title="Furthest off the line (--json has all)",
     )
+    based = fitted.models[fitted.models["tau"].notna()].sort_values("tau", ascending=False)
+    if len(based):
+        print_table(
+            ["model", "base", "tau, points", "rho, points"],
+            [(r.model, r.base, f"{r.tau:+.2f}", f"{r.rho:+.2f}") for r in based.itertuples()],
+            title="Relative robustness: the change on the new set from the base model",
+        )
 
 
 def html(

@@ -22,7 +22,7 @@ well enough.
 
 
 def over_models(x: Floats, y: Floats, options: LineOptions) -> tuple[Floats, Floats]:
-    """Coefficients (B, .) and R2 (B,) of lines through models drawn with replacement; x (M, P), y (M,) in axis units."""
+    """Coefficients (B, .) and R2 (B,) of lines through models drawn with replacement; x (M, P), y (M,)."""
     rng = generator(options.seed, "line", "models", *options.x, options.y)
     weights = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), size=options.resamples).astype(np.float64)
     return ols(x, y, weights)
