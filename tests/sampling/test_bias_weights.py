@@ -9,7 +9,7 @@ from scipy.optimize import lsq_linear
 from newtest.draws import generator
 from newtest.sampling.bias import round_systematically, solve
 from newtest.sampling.bias.mixture import GRID
-from newtest.sampling.bias.weights import EVEN, MEAN
+from newtest.sampling.bias.weights import EVEN, MEAN, group_of, solve_together
 
 
 def problem(seed: int, classes: int = 3, groups: int = 6):
@@ -66,6 +66,26 @@ def test_a_reachable_target_is_reached():
     target = mixing @ posteriors[0]
     solution = solve(target[None], posteriors, available, np.array([50.0]))
     assert solution.mean[0] == pytest.approx(target @ GRID, abs=2e-3)
+
+
+def test_what_one_class_cannot_reach_the_other_makes_up():
+    at = [np.eye(len(GRID))[np.searchsorted(GRID, s)] for s in (0.3, 0.5, 0.7, 0.9)]
+    target = np.array([at[2], at[2]])
+    # The first class has nothing above .5, the second has candidates on both sides.
+    posteriors = np.array([[at[0], at[1], at[1]], [at[1], at[2], at[3]]])
+    available, wanted = np.full((2, 3), 40.0), np.full(2, 10.0)
+    alone, together = (f(target, posteriors, available, wanted) for f in (solve, solve_together))
+    goal = float(target[0] @ GRID)
+    assert alone.mean.mean() < goal - 0.08
+    assert together.mean.mean() > alone.mean.mean() + 0.03
+    assert together.mean[0] <= alone.mean[0] + 0.01
+    assert goal < together.mean[1] < goal + 0.11
+    assert together.images.sum(axis=1) == pytest.approx([10, 10])
+
+
+def test_groups_are_half_open_and_closed_at_one():
+    assert group_of(np.array([0.0, 1.0])).tolist() == [0, 23]
+    assert np.all(np.diff(group_of(GRID)) >= 0)
 
 
 def test_a_class_without_candidates_gets_nothing():

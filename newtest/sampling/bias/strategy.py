@@ -17,7 +17,7 @@ import numpy.typing as npt
 from newtest.draws import generator
 from newtest.sampling.bias.counts import VoteCounts, tally
 from newtest.sampling.bias.mixture import IMAGES_AT_ONCE, POINTS, ClassMixtures, fit_classes, likelihood
-from newtest.sampling.bias.weights import EDGES, GROUPS, group_of, round_systematically, solve
+from newtest.sampling.bias.weights import EDGES, GROUPS, group_of, round_systematically, solve_together
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.pairs import Pairs
 from newtest.sampling.plan import NO_CELL, Cells, Plan
@@ -121,7 +121,7 @@ def _whole_numbers(
     """Images to draw, (classes with enough, GROUPS); each row adds up to ``per_class``."""
     posteriors, available = pool.group_posteriors()
     wanted = np.full(int(enough.sum()), float(config.per_class))
-    solution = solve(
+    solution = solve_together(
         original.mixtures.members[enough], posteriors[enough], available[enough].astype(np.float64), wanted
     )
     target = np.empty(solution.images.shape, dtype=np.int64)

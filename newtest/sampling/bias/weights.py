@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from newtest.sampling.bias.mixture import GRID
 
-__all__ = ["EDGES", "GROUPS", "Solution", "group_of", "round_systematically", "solve"]
+__all__ = ["EDGES", "GROUPS", "Solution", "group_of", "round_systematically", "solve", "solve_together"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,6 +29,9 @@ EDGES: Floats = np.sin(np.linspace(0.0, np.pi / 2, GROUPS + 1)) ** 2
 """Images are drawn by groups of expected true frequency, finer towards 0 and 1."""
 MEAN = 30.0
 EVEN = 1e-3
+SHIFTS = 6
+CLOSE = 2e-4
+MOST_SHIFT = 0.1
 ITERATIONS = 30
 CENTRING = 0.1
 SMALLEST_GAP = 1e-13
@@ -47,12 +50,36 @@ def group_of(expected: Floats) -> Ints:
     return np.searchsorted(EDGES[1:-1], expected, side="right").astype(np.int64)
 
 
-def solve(target: Floats, posteriors: Floats, available: Floats, wanted: Floats) -> Solution:
+def solve_together(target: Floats, posteriors: Floats, available: Floats, wanted: Floats) -> Solution:
+    """As ``solve``, but what some classes cannot reach of their mean the others make up: the whole set's is right.
+
+    With few votes a class may have no candidate that is known to be as easy as its originals. Then the mean that is
+    asked of every class is shifted, by ``MOST_SHIFT`` at most: a class that has the candidates comes out that much
+    easier than its originals, the set as a whole as easy as the original.
+    """
+    means = target @ GRID
+    solution, shift, gain = solve(target, posteriors, available, wanted), 0.0, 1.0
+    size = solution.images.sum(axis=1)
+    for _ in range(SHIFTS):
+        missing = float(size @ (means - solution.mean) / max(size.sum(), 1.0))
+        asked = float(np.clip(shift + missing / gain, -MOST_SHIFT, MOST_SHIFT)) - shift
+        if abs(missing) < CLOSE or not asked:
+            break
+        before, shift = solution.mean, shift + asked
+        solution = solve(target, posteriors, available, wanted, shift=shift)
+        # Classes at their limit do not follow: the next step is as much larger.
+        gain = max(float(size @ (solution.mean - before) / size.sum()) / asked, 0.1)
+    return solution
+
+
+def solve(
+    target: Floats, posteriors: Floats, available: Floats, wanted: Floats, *, shift: float = 0.0
+) -> Solution:
     """The y of the module's docstring for C classes at once.
 
     ``target`` (C, G) distributions on GRID; ``posteriors`` (C, B, G) the mean posterior of each group (anything where
     the group is empty); ``available`` (C, B) images; ``wanted`` (C,) images. Where less is available than wanted, all
-    of it is taken.
+    of it is taken. ``shift`` is added to the mean that is asked for.
     """
     supply = available.sum(axis=1)
     wanted = np.minimum(wanted, supply)
@@ -72,7 +99,7 @@ def solve(target: Floats, posteriors: Floats, available: Floats, wanted: Floats)
         * root[:, :, None]
     )
     goal = np.concatenate(
-        [np.cumsum(target, axis=1) * width, np.sqrt(MEAN) * (target @ GRID)[:, None]], axis=1
+        [np.cumsum(target, axis=1) * width, np.sqrt(MEAN) * (target @ GRID + shift)[:, None]], axis=1
     )
     gram = features @ features.transpose(0, 2, 1) + EVEN * np.eye(features.shape[1])
     linear = (features @ goal[:, :, None])[:, :, 0] + EVEN * root
