@@ -18,12 +18,12 @@ __all__ = [
     "assignments_of",
     "decide",
     "find_lease",
-    "finish",
     "give_back",
     "insert_lease",
     "lease_of",
+    "next_open_hit",
+    "num_submitted",
     "open_groups",
-    "open_hits",
     "planned_answers",
     "progress",
     "submit",
@@ -102,7 +102,7 @@ def open_groups(catalog: sqlite3.Connection, worker: str, *, now: float, limit: 
     return [OpenGroup(*row) for row in rows]
 
 
-def open_hits(catalog: sqlite3.Connection, worker: str, group: str, *, now: float) -> str | None:
+def next_open_hit(catalog: sqlite3.Connection, worker: str, group: str, *, now: float) -> str | None:
     """The oldest HIT of a group that a worker may take; None when there is none (any more)."""
     row = catalog.execute(
         f"""
@@ -198,7 +198,7 @@ def decide(
     )
 
 
-def finish(catalog: sqlite3.Connection, worker: str) -> int:
+def num_submitted(catalog: sqlite3.Connection, worker: str) -> int:
     """How many HITs a worker has submitted."""
     row = catalog.execute(
         "SELECT count(*) FROM market_assignments WHERE worker = ? AND state IN ('submitted', 'approved', 'rejected')",

@@ -174,7 +174,10 @@ def pay(
                 _confirm(len(approved), sum(map(Decimal, approved["reward"]), Decimal(0)), max_cost)
             payer = LocalPayer(opened.catalog, time.time()) if from_ == "local" else annotator
             done = act_on(opened, table, payer)
-            print_json({"decided": done}) if json else note(f"{done} assignments decided on")
+            if json:
+                print_json({"decided": done})
+            else:
+                note(f"{done} assignments decided on")
             return
         proposals = propose(opened, control_votes(opened.catalog))
     if out is not None:

@@ -127,7 +127,9 @@ def export(
             if out.suffix not in (".csv", ".parquet"):
                 raise UsageError(f"{out}: a votes table is written as .csv or .parquet")
             with atomic_path(out) as temporary:
-                table.to_csv(temporary, index=False) if out.suffix == ".csv" else table.to_parquet(
-                    temporary, index=False
-                )
-    print_json({"rows": written, "out": str(out)}) if json else note(f"{written} rows written to {out}")
+                write = table.to_csv if out.suffix == ".csv" else table.to_parquet
+                write(temporary, index=False)
+    if json:
+        print_json({"rows": written, "out": str(out)})
+    else:
+        note(f"{written} rows written to {out}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from newtest.catalog import crowd, transaction
+from newtest.catalog import classes, crowd, transaction
 from newtest.catalog.crowd import CrowdImage, HitImage, references_classes
 from newtest.classes.similarity import most_similar
 from newtest.classes.wordnet import is_wnid
@@ -41,6 +41,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Options:
+    """What stays the same for all classes of a plan."""
+
     config: PlanConfig
     similar: Similar
     votes: int
@@ -60,7 +62,7 @@ def make_plan(
 
     With ``max_hits`` the plan stops there; ``left`` counts the images that were left out.
     """
-    known = [row[0] for row in catalog.execute("SELECT wnid FROM classes ORDER BY wnid")]
+    known = classes.wnids(catalog)
     options = _Options(config, similar, votes or config.assignments)
     hits: list[Hit] = []
     examples: dict[str, Sequence[str]] = {}

@@ -5,7 +5,8 @@
 - ``leases``     taking, submitting and returning HITs
 - ``questions``  the page of one HIT, guarded
 - ``pictures``   images behind opaque addresses
-- ``work``       the pages for workers;  ``owner`` the owner's page
-- ``protocol``   MTurk's operations;  ``sigv4`` their signatures;  ``requests`` what goes in and out of them
+- ``work``       the pages for workers;  ``owner`` the owner's page;  ``tally`` answers to controls
+- ``protocol``   MTurk's protocol over HTTP;  ``sigv4`` its signatures;  ``market`` its operations;
+  ``parameters`` and ``shapes`` what goes in and out of them
 - ``app``        all of it put together
 """

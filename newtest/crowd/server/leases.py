@@ -51,7 +51,7 @@ def overview(catalog: sqlite3.Connection, worker: str, now: float) -> WorkList:
     leases.sweep(catalog, now)
     held = [work for lease in leases.lease_of(catalog, worker) if (work := _work(catalog, lease))]
     groups = leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS)
-    return WorkList(held, groups, leases.finish(catalog, worker))
+    return WorkList(held, groups, leases.num_submitted(catalog, worker))
 
 
 def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> str | None:
@@ -60,7 +60,7 @@ def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> st
     leases.sweep(catalog, now)
     if len(leases.lease_of(catalog, worker)) >= MAX_LEASES:
         return None
-    market_hit_id = leases.open_hits(catalog, worker, group, now=now)
+    market_hit_id = leases.next_open_hit(catalog, worker, group, now=now)
     if market_hit_id is None:
         return None
     hit = market.find_hit(catalog, market_hit_id)

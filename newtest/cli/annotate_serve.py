@@ -1,0 +1,111 @@
+"""newtest annotate serve, newtest annotate invite"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json
+
+__all__ = ["invite", "serve"]
+
+
+def serve(
+    study: StudyDir = Path(),
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8600,
+    access_token: Annotated[
+        str | None,
+        typer.Option(
+            "--access-token",
+            envvar="NEWTEST_ACCESS_TOKEN",
+            help="The owner's token; required unless --host is loopback.",
+            show_default="a fresh one",
+        ),
+    ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="A host name people use, as behind a reverse proxy."),
+    ] = None,
+    recruit_study: Annotated[
+        str | None, typer.Option("--recruit-study", metavar="ID", help="Let in people with this STUDY_ID.")
+    ] = None,
+    completion_code: Annotated[
+        str | None, typer.Option("--completion-code", metavar="CODE", help="What they leave with.")
+    ] = None,
+    recruit_hits: Annotated[int, typer.Option("--recruit-hits", min=1, help="HITs each of them does.")] = 1,
+    balance: Annotated[
+        str, typer.Option("--balance", metavar="DOLLARS", help="What GetAccountBalance starts from.")
+    ] = "10000.00",
+    json: JsonFlag = False,
+) -> None:
+    """Show HITs to people, with an owner's page and MTurk's requester protocol, until Ctrl-C.
+
+    Example: newtest annotate serve --study goldfish --port 8600
+    """
+    from newtest.cli.annotate_market import dollars
+    from newtest.crowd.server.app import crowd_app
+    from newtest.crowd.server.protocol import ACCESS_KEY
+    from newtest.crowd.server.settings import Recruiting, ServerConfig
+    from newtest.errors import UsageError
+    from newtest.study import Study
+    from newtest.web.access import check_host
+    from newtest.web.serving import listen, run
+
+    if (recruit_study is None) != (completion_code is None):
+        raise UsageError("--recruit-study and --completion-code go together")
+    token = check_host(host, access_token)
+    config = ServerConfig(
+        access_token=token,
+        balance=dollars("--balance", balance),
+        recruiting=Recruiting(recruit_study, completion_code, recruit_hits)
+        if recruit_study and completion_code
+        else None,
+        public_hosts=(host, *(names or ())),
+    )
+    with Study(study) as opened, opened.exclusive("annotate-serve"):
+        listener = listen(host, port)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        note(f"owner's page    {url}/owner/?token={token}")
+        note(f"MTurk protocol  {url}  AWS_ACCESS_KEY_ID={ACCESS_KEY}, AWS_SECRET_ACCESS_KEY is the token")
+        if json:
+            print_json(
+                {"url": url, "owner": f"{url}/owner/?token={token}", "access_key": ACCESS_KEY, "token": token}
+            )
+        note("people          newtest annotate invite NAME... prints their links; Ctrl-C ends the server")
+        run(crowd_app(opened, config), listener)
+
+
+def invite(
+    people: Annotated[list[str], typer.Argument(metavar="NAME...", help="Your own names for the people.")],
+    study: StudyDir = Path(),
+    url: Annotated[str, typer.Option("--url", help="Where the server is reached.")] = "http://127.0.0.1:8600",
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke these people's links.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Print a personal link for each name; the same name keeps its link until it is revoked.
+
+    Example: newtest annotate invite ann bea --study goldfish
+    """
+    from newtest.catalog import transaction, workers
+    from newtest.crowd import links
+    from newtest.crowd.server.app import crowd_keys
+    from newtest.study import Study, now
+
+    rows: list[tuple[str, str]] = []
+    with Study(study) as opened, transaction(opened.catalog):
+        for person in people:
+            if revoke:
+                link = workers.active_link(opened.catalog, opened.worker_key(f"invited:{person.strip()}"))
+                done = link is not None and workers.revoke_link(opened.catalog, link.link_id, at=now())
+                rows.append((person, "revoked" if done else "had no link"))
+            else:
+                token = links.invite(opened.catalog, crowd_keys(opened), opened.worker_key, person)
+                rows.append((person, f"{url.rstrip('/')}/work/{token}/"))
+    if json:
+        print_json(dict(rows))
+    else:
+        for person, link_or_word in rows:
+            typer.echo(f"{person}\t{link_or_word}")
