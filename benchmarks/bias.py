@@ -37,8 +37,8 @@ class Scenario:
     votes: tuple[int, int]
     classes: int = 1
     originals: int = 10_000
-    candidates: int = 200_000
-    per_class: int = 10_000
+    candidates: int = 100_000
+    per_class: int = 5_000
     logistic: bool = False
     """False: s ~ Beta(original), Beta(pool). True: logit s ~ N(class level + mean, sd), class levels N(0, 0.5)."""
 
@@ -61,7 +61,7 @@ HARD = [
     Scenario(
         "few images: one class, 50 originals, 200 candidates", (4, 1.5), (2, 2), (10, 10), 1, 50, 200, 10
     ),
-    Scenario("scarce pool: as many candidates as are drawn", (4, 1.5), (2, 2), (20, 20), candidates=12_000),
+    Scenario("scarce pool: as many candidates as are drawn", (4, 1.5), (2, 2), (20, 20), candidates=6_000),
     Scenario("disjoint supports: Beta(40, 2) from Beta(2, 6)", (40, 2), (2, 6), (20, 20)),
 ]
 

@@ -95,10 +95,19 @@ def test_degenerate_sets():
         adjusted_gap(one, one, method="jackknife", replicates=0)
 
 
+def test_resamples_that_allow_no_estimate_are_counted():
+    a = ScoredSet(VoteCounts(np.array([0, 2]), np.array([2, 2])), np.array([0.0, 1.0]))
+    gap = adjusted_gap(a, a, method="naive", replicates=40)
+    assert any("allow no estimate" in warning for warning in gap.warnings)
+    assert np.isfinite(gap.adjusted_error).all()
+
+
 def test_arguments_that_cannot_be():
     a = scored(0, 20)
     with pytest.raises(SamplingError, match="same models"):
         adjusted_gap(a, scored(0, 20, models=3))
+    with pytest.raises(SamplingError, match="no method 'jacknife'"):
+        adjusted_gap(a, a, method="jacknife")
     with pytest.raises(SamplingError, match="pool"):
         adjusted_gap(a, a, method="naive", pool=a.counts)
     with pytest.raises(SamplingError, match="deleted"):

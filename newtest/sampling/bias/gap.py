@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -116,21 +116,39 @@ def adjusted_gap(
         raise SamplingError(f"the method {method} cannot use the pool's counts; use the mixture")
     if not 0 < deleted < 1:
         raise SamplingError(f"the share of deleted votes lies between 0 and 1, got {deleted}")
+    if method not in get_args(Method):
+        raise SamplingError(f"there is no method {method!r}; known are {', '.join(get_args(Method))}")
     warnings: list[str] = []
     estimate = _estimator(method, pool, deleted, warnings)
+    observed = _accuracy(original) - _accuracy(replica)
     adjusted = _accuracy(original) - estimate(original, replica)
-    warnings = list(dict.fromkeys(warnings + _few(original, replica)))
-    estimate = _estimator(method, pool, deleted, [])
+    warnings += _few(original, replica)
     random = generator(seed, "adjusted-gap", method)
+    errors, failed = _bootstrap(original, replica, _estimator(method, pool, deleted, []), replicates, random)
+    if failed:
+        warnings.append(
+            f"{failed} of {replicates} resamples of the images allow no estimate; errors are of the rest"
+        )
+    warnings = list(dict.fromkeys(warnings))
+    return AdjustedGap(method, observed, adjusted, errors[0], errors[1], tuple(warnings))
+
+
+def _bootstrap(
+    original: ScoredSet, replica: ScoredSet, estimate: Estimator, replicates: int, random: np.random.Generator
+) -> tuple[Floats, int]:
+    """Standard errors of the observed and the adjusted gap, (2, models), NaN below two estimates; and the failures."""
     resampled = []
     for _ in range(replicates):
         a, b = (s.where(random.integers(len(s.counts), size=len(s.counts))) for s in (original, replica))
-        resampled.append((_accuracy(a) - _accuracy(b), _accuracy(a) - estimate(a, b)))
-    errors = (
-        np.array(resampled).std(axis=0, ddof=1) if replicates > 1 else np.full((2, len(adjusted)), np.nan)
-    )
-    observed = _accuracy(original) - _accuracy(replica)
-    return AdjustedGap(method, observed, adjusted, errors[0], errors[1], tuple(warnings))
+        try:
+            resampled.append((_accuracy(a) - _accuracy(b), _accuracy(a) - estimate(a, b)))
+        except SamplingError:  # a resample of a small set can lack what the method needs
+            continue
+    failed = replicates - len(resampled)
+    if len(resampled) < 2:
+        return np.full((2, original.correct.shape[1]), np.nan), failed
+    errors: Floats = np.array(resampled).std(axis=0, ddof=1)
+    return errors, failed
 
 
 def delete_d_jackknife(at_n: Floats, at_fewer: Floats, ratio: float) -> Floats:
