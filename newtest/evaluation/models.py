@@ -64,7 +64,7 @@ def run_model(
 ) -> tuple[Predictions, list[str]]:
     """The five best classes of every image, and the ids of images that could not be read (their answers are no class).
 
-    ``advance`` is told of every piece how many images it had. Raises UsageError for an unknown kind of model,
+    ``advance`` is told how many images are done, batch by batch. Raises UsageError for an unknown kind of model,
     EvaluationError where a model or the set's files cannot be had, MissingExtra without torch.
     """
     if options.precision not in ("float32", "bfloat16"):
@@ -90,15 +90,16 @@ def run_model(
         part = _kept(path, len(chunk))
         if part is None:
             built = built or _build(name, options)
-            top5, readable = _predict(built, chunk, options)
+            top5, readable = _predict(built, chunk, options, advance)
             packed = io.BytesIO()
             np.savez_compressed(
                 packed, top5=top5, readable=readable, preprocessing=np.array(built.preprocessing)
             )
             write_atomic(path, packed.getvalue())
             part = top5, readable, built.preprocessing
+        else:
+            advance(len(chunk))
         parts.append(part)
-        advance(len(chunk))
     ranking = np.concatenate([part[0] for part in parts])
     seen = np.concatenate([part[1] for part in parts])
     broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
@@ -117,7 +118,7 @@ def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 def _predict(
-    built: Built, paths: list[str], options: ModelOptions
+    built: Built, paths: list[str], options: ModelOptions, advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     torch = torch_runtime.torch()
     device = _device(options)
@@ -132,6 +133,9 @@ def _predict(
         best = min(TOP, logits.shape[1])
         top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
         readable[rows] = True
+        advance(len(rows))
+    if not readable.all():
+        advance(int((~readable).sum()))
     return top5, readable
 
 
