@@ -28,6 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +114,11 @@ def serve(server: str, ready: multiprocessing.connection.Connection) -> None:
         if fault == "drip":
             response = web.StreamResponse(headers={"Content-Length": str(len(body))})
             await response.prepare(request)
-            for value in body[:300]:
-                await response.write(bytes([value]))
-                await asyncio.sleep(0.2)
+            with suppress(ConnectionResetError):  # whoever has lost patience
+                for value in body[:300]:
+                    await response.write(bytes([value]))
+                    await asyncio.sleep(0.2)
+            return response
         return web.Response(body=body, content_type="image/jpeg")
 
     async def forget(request: web.Request) -> web.Response:

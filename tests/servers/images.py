@@ -32,7 +32,7 @@ import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -139,9 +139,10 @@ class ImageServer:
 async def _drip(request: web.Request, body: bytes) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Length": str(len(body))})
     await response.prepare(request)
-    for value in body:
-        await response.write(bytes([value]))
-        await asyncio.sleep(0.2)
+    with suppress(ConnectionResetError):  # whoever has lost patience
+        for value in body:
+            await response.write(bytes([value]))
+            await asyncio.sleep(0.2)
     return response
 
 
@@ -157,8 +158,9 @@ async def _cut(request: web.Request, body: bytes) -> web.StreamResponse:
 async def _endless(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
-    for _ in range(100_000):
-        await response.write(bytes(65_536))
+    with suppress(ConnectionResetError):
+        for _ in range(100_000):
+            await response.write(bytes(65_536))
     return response
 
 
