@@ -24,6 +24,7 @@ from newtest.evaluation.frequency_gap import ByFrequency, draw_by_frequency
 from newtest.evaluation.gap import decompose
 from newtest.evaluation.line import Line, LineOptions, fit_line
 from newtest.evaluation.outliers import far_below
+from newtest.evaluation.report_page import render_page
 from newtest.evaluation.results import Results, as_results
 from newtest.evaluation.scales import Scale
 from newtest.evaluation.tables import accuracy_table, render
@@ -31,9 +32,6 @@ from newtest.evaluation.thumbnails import data_uri
 from newtest.files import write_atomic
 
 __all__ = ["Frequencies", "Gallery", "GalleryImage", "ReportFiles", "ReportInputs", "build_report"]
-
-MOST_ROWS = 200
-"""So many models are in the page's table; all are in ``table.csv`` and ``report.json``."""
 
 
 @dataclass(frozen=True)
@@ -144,20 +142,23 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
             numbers["warnings"] += [f"{name}: {warning}" for warning in found["warnings"]]
         table = out / "table.csv"
         write_atomic(table, render(accuracy_table(results.table, inputs.original), "csv"))
-    for number in numbers["comparisons"]:
-        number["figure"] = next((p.name for p in pictures if p.name == f"scatter-{number['slug']}"), None)
-    written = []
-    for picture in pictures:
-        for suffix, data in (("png", picture.png), ("svg", picture.svg)):
-            path = out / "figures" / f"{picture.name}.{suffix}"
-            write_atomic(path, data)
-            written.append(path)
+    written = _write_figures(pictures, out / "figures")
     write_atomic(
         out / "report.json",
         json.dumps(json.loads(canonical_json(numbers)), indent=1, ensure_ascii=False) + "\n",
     )
-    write_atomic(out / "report.html", _page(numbers, pictures, thumbnails))
-    return ReportFiles(out / "report.html", out / "report.json", table, tuple(written))
+    write_atomic(out / "report.html", render_page(numbers, pictures, thumbnails))
+    return ReportFiles(out / "report.html", out / "report.json", table, written)
+
+
+def _write_figures(pictures: Sequence[Picture], folder: Path) -> tuple[Path, ...]:
+    written = []
+    for picture in pictures:
+        for suffix, data in (("png", picture.png), ("svg", picture.svg)):
+            path = folder / f"{picture.name}.{suffix}"
+            write_atomic(path, data)
+            written.append(path)
+    return tuple(written)
 
 
 def _galleries(galleries: Sequence[Gallery], numbers: dict[str, Any]) -> list[list[str | None]]:
@@ -224,6 +225,7 @@ def _accuracies(
     numbers["models"] = [{str(k): _plain(v) for k, v in row.items()} for row in accuracies.to_dict("records")]
     for at, name in enumerate(new_sets, 1):
         comparison: dict[str, Any] = {"set": name, "slug": _slug(name, at), "line": None, "no_line": None}
+        comparison["figure"] = f"scatter-{comparison['slug']}"
         numbers["warnings"] += [str(caution) for caution in far_below(table, original, name)]
         comparison["gap"] = decompose(table, original, name).to_json()
         line = None
@@ -233,9 +235,7 @@ def _accuracies(
         except EvaluationError as error:
             comparison["no_line"] = str(error)
         pictures.append(
-            draw_scatter(
-                scatter_of(table, (original, name), inputs.scale, line, f"scatter-{comparison['slug']}")
-            )
+            draw_scatter(scatter_of(table, (original, name), inputs.scale, line, comparison["figure"]))
         )
         numbers["comparisons"].append(comparison)
 
@@ -245,24 +245,6 @@ def _line(inputs: ReportInputs, results: Results, name: str) -> Line:
     sets = (inputs.original, name)
     correct = [inputs.correct[s] for s in sets] if all(s in inputs.correct for s in sets) else None
     return fit_line(results, options, correct)
-
-
-def _page(numbers: dict[str, Any], pictures: Sequence[Picture], thumbnails: list[list[str | None]]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("newtest.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "percent": _percent, "signed": _signed, "moved": _moved}
-    figures = {picture.name: Markup(picture.inline) for picture in pictures}  # noqa: S704  our own SVG, texts escaped
-    return environment.get_template("report.html.j2").render(
-        page=numbers, figures=figures, thumbnails=thumbnails, most_rows=MOST_ROWS
-    )
 
 
 def _slug(name: str, at: int) -> str:
@@ -277,23 +259,3 @@ def _plain(value: Any) -> Any:
     if value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
         return None
     return value
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u202f")
-    return f"{value:.3f}".replace("-", "−") if isinstance(value, float) else str(value)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}".replace("-", "−")
-
-
-def _moved(ranks: int | None) -> str:
-    return "–" if ranks is None else f"{ranks:+d}".replace("-", "−") if ranks else "0"
-
-
-def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.2f}".replace("-", "−")

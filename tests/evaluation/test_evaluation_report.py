@@ -137,6 +137,13 @@ def test_a_report_without_a_line_says_why(tmp_path: Path) -> None:
     assert json.loads(files.json.read_text())["comparisons"][0]["line"] is None
 
 
+def test_models_that_are_left_out_are_named(tmp_path: Path) -> None:
+    table = results()
+    table.loc[(table["model"] == "model-0") & (table["set"] == "top"), "k"] = 0
+    page = build_report(inputs(results=table), tmp_path).html.read_text()
+    assert "Left out: model-0 (0 % on top is infinite on the logit scale)." in page
+
+
 def test_a_report_of_facts_alone(tmp_path: Path) -> None:
     files = build_report(ReportInputs("Nothing yet"), tmp_path)
     assert files.table is None
