@@ -45,6 +45,10 @@ def filter_pool(
         Path | None,
         typer.Option(metavar="FILE", help="English, and a word whose first synset is listed (wnids)."),
     ] = None,
+    image_near: Annotated[
+        str | None,
+        typer.Option(metavar="SET", help="English, and in a cluster that SET (images, or .npy) also uses."),
+    ] = None,
     min_words: Annotated[int | None, typer.Option(help="At least so many words.")] = None,
     min_chars: Annotated[int | None, typer.Option(help="At least so many characters.")] = None,
     min_size: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
@@ -74,7 +78,8 @@ def filter_pool(
     recipe = Recipe(
         clip_score=clip_score, fraction=fraction, min_score=min_score, arch=arch, scores=tuple(score or ()),
         basic=basic,
-        english=english, laion2b=laion2b, text_synsets=text_synsets, min_words=min_words, min_chars=min_chars,
+        english=english, laion2b=laion2b, text_synsets=text_synsets, image_near=image_near,
+        min_words=min_words, min_chars=min_chars,
         min_size=min_size, max_aspect=max_aspect, combine=combine,
     )  # fmt: skip
     opened = open_pool(pool, layers=layers)

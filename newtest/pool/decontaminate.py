@@ -10,32 +10,27 @@ hashes (which miss mirrored copies). Every pair is kept to be looked at.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.clip.encoder import Encoder, encoder, unit_rows
 from newtest.config import fingerprint
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.hashes import BITS, FRAMINGS, hash_of
-from newtest.images import shown
 from newtest.neighbors import hamming_pairs, pairs_above
 from newtest.pool import uids as ids
 from newtest.pool.hashing import framed_hashes
-from newtest.pool.place import Entry, place_of
-from newtest.pool.pool import Pool, Shard
+from newtest.pool.pool import Pool
+from newtest.pool.sets import set_images, vectors_of_set
 from newtest.pool.subset import Subset
-from newtest.pool.tars import IMAGE_SUFFIXES, MAX_MEMBER, samples
 from newtest.pool.vectors import gathered, vector_source
 
-__all__ = ["DecontaminateConfig", "Decontaminated", "decontaminate", "set_images"]
-
-BATCH = 64
+__all__ = ["DecontaminateConfig", "Decontaminated", "decontaminate"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,7 @@ class _ByVectors:
         self._scratch.cleanup()
 
     def near(self, address: str) -> tuple[list[str], _Near, int]:
-        names, vectors, unreadable = self._of_set(address)
+        names, vectors, unreadable = vectors_of_set(self.source, address, self.config.encoder)
         if not len(names) or not self.compared:
             nothing = np.empty(0, np.int64)
             return names, _Near(nothing, nothing, np.empty(0, np.float32)), unreadable
@@ -136,30 +131,6 @@ class _ByVectors:
             vectors, self.every.vectors, threshold=self.config.threshold, device=self.config.device
         )
         return names, _Near(self.every.rows[rows], items, closeness), unreadable
-
-    def _of_set(self, address: str) -> tuple[list[str], npt.NDArray[Any], int]:
-        if address.endswith(".npy"):
-            try:
-                vectors = np.load(address, allow_pickle=False)
-            except (OSError, ValueError) as error:
-                raise PoolError(f"{address}: cannot be read as an array of vectors ({error})") from error
-            if vectors.ndim != 2:
-                raise PoolError(f"{address}: vectors are (images, numbers), this array is {vectors.shape}")
-            return [str(row) for row in range(len(vectors))], unit_rows(vectors), 0
-        if self.source.layer is None:
-            raise UsageError(
-                f"the pool's vectors are {self.said}: give each set as an .npy of the same encoder's vectors"
-            )
-        return _embedded(address, self._encoder(), descriptors=self.source.column == "descriptor")
-
-    def _encoder(self) -> Encoder:
-        wanted = str(self.source.layer.config["encoder"]) if self.source.layer else ""
-        chosen = encoder(self.config.encoder or wanted)
-        if chosen.name != wanted:
-            raise UsageError(
-                f"the pool was embedded with {wanted}, and --model gives {chosen.name}; name the same"
-            )
-        return chosen
 
 
 class _ByHashes:
@@ -206,59 +177,6 @@ class _ByHashes:
         pairs = np.array(sorted(closest), np.int64).reshape(-1, 2)
         distances = np.array([closest[row, item] for row, item in pairs.tolist()], np.float32)
         return names, _Near(self.rows[pairs[:, 0]], pairs[:, 1], distances), unreadable
-
-
-def set_images(address: str) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of a set's images in the order of their names: loose files, and the samples of tars.
-    Raises PoolError.
-    """
-    place = place_of(address)
-    entries = place.entries()
-    found = False
-    for entry in entries:
-        suffix = PurePosixPath(entry.name).suffix[1:].lower()
-        if suffix in IMAGE_SUFFIXES and entry.size <= MAX_MEMBER:
-            found = True
-            with place.open(entry.name) as handle:
-                yield entry.name, handle.read()
-        elif suffix == "tar":
-            shard = Shard(entry.name.removesuffix(".tar"), Entry(entry.name, 0), entry)
-            for sample in samples(Pool(address, (), address), shard):
-                if sample.image is not None:
-                    found = True
-                    yield f"{entry.name}:{sample.key}", sample.image
-    if not found:
-        raise PoolError(
-            f"{address}: no images here, neither loose nor in tars; a set is a folder of images, or an "
-            ".npy of vectors"
-        )
-
-
-def _embedded(
-    address: str, model: Encoder, *, descriptors: bool
-) -> tuple[list[str], npt.NDArray[np.float32], int]:
-    names: list[str] = []
-    rows: list[npt.NDArray[np.float32]] = []
-    waiting: list[npt.NDArray[np.uint8]] = []
-    unreadable = 0
-
-    def flush() -> None:
-        if waiting:
-            look = model.look(np.stack(waiting))
-            rows.append(look.descriptors if descriptors and look.descriptors is not None else look.vectors)
-            waiting.clear()
-
-    for name, data in set_images(address):
-        try:
-            waiting.append(model.prepare(shown(data)))
-        except ImageError:
-            unreadable += 1
-            continue
-        names.append(name)
-        if len(waiting) == BATCH:
-            flush()
-    flush()
-    return names, np.concatenate(rows) if rows else np.empty((0, 1), np.float32), unreadable
 
 
 def _pairs(uids: ids.Uids, address: str, names: list[str], closeness: npt.NDArray[np.float32]) -> pa.Table:

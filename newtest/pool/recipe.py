@@ -48,6 +48,7 @@ class Recipe:
     english: bool = False
     laion2b: bool = False
     text_synsets: Path | None = None
+    image_near: str | None = None
     min_words: int | None = None
     min_chars: int | None = None
     min_size: int | None = None
@@ -75,6 +76,7 @@ class Recipe:
             parts.append("-".join(["clip-score", *([self.arch] if self.arch else []), self._cut_name]))
         parts += [re.sub(r"[^A-Za-z0-9.]+", "-", score) for score in self.scores]
         parts += ["text-synsets"] if self.text_synsets else []
+        parts += ["image-near"] if self.image_near else []
         for option in ("min_words", "min_chars", "min_size", "max_aspect"):
             if getattr(self, option) is not None:
                 parts.append(f"{option.replace('_', '-')}-{getattr(self, option):g}")
@@ -114,6 +116,12 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         from newtest.pool.synsets import text_based
 
         rules.append(text_based(recipe.text_synsets))
+    if recipe.image_near is not None:
+        from newtest.pool.image_near import image_near
+
+        rule, columns = image_near(pool, recipe.image_near, None if recipe.arch in ARCHES else recipe.arch)
+        layers |= columns
+        rules.append(rule)
     for name, filter_ in _simple(recipe):
         rules.append(Rule(name, (filter_,)))
     if recipe.clip_score:

@@ -13,10 +13,11 @@ from pool_photos import captioned, conse, embedded_pool, photo_pool  # noqa: F40
 
 from newtest.clip.conse import Conse
 from newtest.errors import PoolError, UsageError
-from newtest.pool import decontaminate as module
-from newtest.pool.decontaminate import DecontaminateConfig, decontaminate, set_images
+from newtest.pool import sets as module
+from newtest.pool.decontaminate import DecontaminateConfig, decontaminate
 from newtest.pool.importing import import_folder
 from newtest.pool.pool import Pool, open_pool
+from newtest.pool.sets import set_images
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,49 @@
+"""The image-based rule: clusters that a target set uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from newtest.clip.encoder import unit_rows
+from newtest.engines import LocalEngine
+from newtest.pool import image_near as module
+from newtest.pool.clusters import kmeans
+from newtest.pool.pool import open_pool
+from newtest.pool.recipe import Recipe, run
+
+
+def test_samples_of_the_clusters_that_the_target_uses_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS_PER_CLUSTER", 49)
+    draw = np.random.default_rng(0)
+    centres = unit_rows(draw.normal(size=(4, 24)))
+    topics = draw.integers(0, 4, 200)
+    vectors = unit_rows(centres[topics] + 0.05 * draw.normal(size=(200, 24)))
+    vectors[7] = np.nan
+    captions = ["a brown dog is running on the beach"] * 200
+    captions[11], captions[12] = "dog", "ein brauner Hund läuft am Strand entlang"
+    uids = [f"{row:032x}" for row in range(200)]
+    for name, part in (("0", slice(0, 120)), ("1", slice(120, 200))):
+        pq.write_table(pa.table({"uid": uids[part], "text": captions[part]}), tmp_path / f"{name}.parquet")
+        np.savez(tmp_path / f"{name}.npz", l14_img=vectors[part].astype(np.float16))
+    np.save(tmp_path / "target.npy", unit_rows(centres[[1, 3]] + 0.02 * draw.normal(size=(2, 24))))
+    target = str(tmp_path / "target.npy")
+    first = run(open_pool(tmp_path), Recipe(image_near=target), LocalEngine(), 1, lambda text: None)
+    kept = {low for _, low in first.uids.tolist()}
+    # The definition, spelt out on the centroids that the same seed gives.
+    stored = vectors.astype(np.float16).astype(np.float32)
+    centroids = kmeans(unit_rows(np.delete(stored, 7, axis=0)).astype(np.float16), 4, 0)
+    used = set((np.load(target) @ centroids.T).argmax(1).tolist())
+    nearest = (np.nan_to_num(stored) @ centroids.T).argmax(1)
+    assert kept == {row for row in range(200) if nearest[row] in used} - {7, 11, 12}
+    assert {row for row in range(200) if topics[row] in (1, 3)} - {7, 11, 12} <= kept
+    assert 20 < len(kept) < 190
+    again = run(open_pool(tmp_path), Recipe(image_near=target), LocalEngine(), 1, lambda text: None)
+    assert again.uids.tobytes() == first.uids.tobytes()
+    assert again.manifest == first.manifest
