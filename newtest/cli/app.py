@@ -16,6 +16,8 @@ from newtest.errors import NewtestError
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130
+
 
 class _InOrder(typer.core.TyperGroup):
     """Commands are listed in the order of the work; typer would put groups behind single commands."""
@@ -68,8 +70,10 @@ def main() -> None:
         app()
     except NewtestError as error:
         _stop(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        _stop("interrupted; what was done is kept, run the same command again to go on", 130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # typer makes this of Ctrl-C, without a word
+            _stop("interrupted; what was done is kept, run the same command again to go on", INTERRUPTED)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
