@@ -61,7 +61,7 @@ def was_revoked(catalog: sqlite3.Connection, worker: str) -> bool:
 
 def list_links(catalog: sqlite3.Connection) -> list[WorkerLink]:
     """Every link, oldest first."""
-    rows = catalog.execute("SELECT * FROM worker_links ORDER BY created_at, link_id")
+    rows = catalog.execute("SELECT * FROM worker_links ORDER BY created_at, label, link_id")
     return [WorkerLink(*row) for row in rows]
 
 

@@ -51,7 +51,7 @@ def serve(
     from newtest.crowd.server.settings import Recruiting, ServerConfig
     from newtest.errors import UsageError
     from newtest.study import Study
-    from newtest.web.access import check_host
+    from newtest.web.access import check_host, is_loopback
     from newtest.web.serving import listen, run
 
     if (recruit_study is None) != (completion_code is None):
@@ -73,6 +73,10 @@ def serve(
         if json:
             print_json(
                 {"url": url, "owner": f"{url}/owner/?token={token}", "access_key": ACCESS_KEY, "token": token}
+            )
+        if not is_loopback(host):
+            note(
+                f"names           requests are answered under {', '.join(config.public_hosts)}; add others with --name"
             )
         note("people          newtest annotate invite NAME... prints their links; Ctrl-C ends the server")
         run(crowd_app(opened, config), listener)

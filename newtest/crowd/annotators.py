@@ -27,7 +27,7 @@ class PublishConfig:
     """How HITs are described, paid and timed."""
 
     title: str = "Select all images that show a given thing"
-    description: str = "Look at 48 photos and select those that show what the task names."
+    description: str = "Look at photos and select those that show what the task names."
     keywords: str = "images, labelling, photos"
     reward: str = "0.10"
     """Dollars an assignment, as a decimal string."""

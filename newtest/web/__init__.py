@@ -10,3 +10,12 @@ pages (``newtest.review``) are built of it, so that both are guarded in the same
 - ``access``   the owner's token, the Host header, and the rule for ``--host``
 - ``serving``  one way to run an application: for people, and in a thread for tests
 """
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from newtest.errors import MissingExtra
+
+if find_spec("starlette") is None:
+    raise MissingExtra("starlette", "crowd")

@@ -251,7 +251,7 @@ def test_the_owners_page_fills_in_and_its_forms_work(browser: Browser, server: C
     submit(worker, frame)
     page.locator("#done", has_text=re.compile("^1$")).wait_for()
     assert page.locator("#owed").text_content() == "$0.10"
-    page.get_by_role("button", name="Revoke").first.click()
+    page.get_by_role("row", name="ann").get_by_role("button", name="Revoke").click()
     page.get_by_text("revoked 20").wait_for()
     assert worker.goto(link).status == 404  # type: ignore[union-attr]
 
