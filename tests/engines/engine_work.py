@@ -44,10 +44,11 @@ class make_dying:  # called like a function, picklable with its folder
 
 
 def make_slow() -> Callable[[int], tuple[int, str]]:
-    """Takes a moment, and says where it ran."""
+    """Takes a moment, and says on which of Ray's nodes it ran."""
+    import ray
 
     def slow(item: int) -> tuple[int, str]:
-        time.sleep(0.4)
-        return item, os.environ.get("RAY_NODE_NAME_FOR_TEST", str(os.getpid()))
+        time.sleep(0.3)
+        return item, ray.get_runtime_context().get_node_id()
 
     return slow
