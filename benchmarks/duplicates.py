@@ -33,6 +33,9 @@ NAMED = ("resized to 70 %", "JPEG quality 40", "cropped by 5 %", "mirrored", "10
 PEER = """
 import json, sys, time
 if __name__ == "__main__":
+    import types
+    # torchvision's wheel is built for CUDA: beside a CPU torch its import fails at operators that PHash never uses.
+    sys.modules["torchvision._meta_registrations"] = types.ModuleType("torchvision._meta_registrations")
     from imagededup.methods import PHash
     hasher = PHash(verbose=False)
     start = time.perf_counter()

@@ -6,7 +6,7 @@ The only file here that imports torch. The CUDA path is the same code with anoth
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class TorchEngine:
     roundoff: float
     tile: tuple[int, int]
     resident: int
+    buffers: dict[tuple[int, int], Any] = field(default_factory=dict)
 
     @classmethod
     def on(cls, device: str, a: Rows, b: Rows, *, fine: bool) -> TorchEngine:
@@ -70,22 +71,40 @@ class TorchEngine:
 
     def above(self, left: Tile, right: Tile, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
         products = self._multiply(left, right)
-        floor = self.torch.from_numpy(limits / (left.scale * right.scale)).to(self.device)
-        hit = (products.amax(dim=1).double() >= floor).nonzero().squeeze(1)
+        floor = self._floor(limits / (left.scale * right.scale))
+        hit = (products.amax(dim=1) >= floor).nonzero().squeeze(1)
         if not len(hit):
             nothing = np.empty(0, dtype=np.int64)
             return nothing, nothing
-        i, j = (products[hit].double() >= floor[hit, None]).nonzero(as_tuple=True)
-        return hit[i].cpu().numpy(), j.cpu().numpy()
+        if 2 * len(hit) > len(products):  # as on the diagonal, where each row meets itself
+            i, j = (products >= floor[:, None]).nonzero(as_tuple=True)
+        else:
+            i, j = (products[hit] >= floor[hit, None]).nonzero(as_tuple=True)
+            i = hit[i]
+        return i.cpu().numpy(), j.cpu().numpy()
 
     def kth(self, left: Tile, right: Tile, k: int) -> npt.NDArray[np.float64]:
         values = self.torch.topk(self._multiply(left, right), k, dim=1, sorted=True).values[:, -1]
         return np.asarray(values.double().cpu().numpy() * (left.scale * right.scale))
 
     def _multiply(self, left: Tile, right: Tile) -> Any:
+        """The products, in a buffer that the next call overwrites: fresh pages a tile would cost as much again."""
+        integers = self.dtype == self.torch.int8  # whose products are exact: 32-bit sums of 8-bit products
+        multiply = self.torch._int_mm if integers else self.torch.mm
+        shape = (len(left), len(right))
+        if shape not in self.buffers:
+            kind = self.torch.int32 if integers else self.dtype
+            self.buffers.clear()
+            self.buffers[shape] = self.torch.empty(shape, dtype=kind, device=self.device)
+        return multiply(left.values, right.values.T, out=self.buffers[shape])
+
+    def _floor(self, limits: npt.NDArray[np.float64]) -> Any:
+        """Limits in the products' own type, rounded so that nothing at or above them is lost."""
         if self.dtype == self.torch.int8:
-            return self.torch._int_mm(left.values, right.values.T)  # exact: 32-bit sums of 8-bit products
-        return left.values @ right.values.T
+            whole = np.clip(np.ceil(limits), -(2.0**31) + 1, 2.0**31 - 1).astype(np.int32)
+            return self.torch.from_numpy(whole).to(self.device)
+        step = self.torch.finfo(self.dtype).eps
+        return self.torch.from_numpy(limits - np.abs(limits) * step).to(self.device).to(self.dtype)
 
 
 def _margin(rows: Rows) -> float:
