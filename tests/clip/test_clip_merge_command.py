@@ -55,6 +55,45 @@ def test_alpha_is_chosen_in_distribution_and_the_curve_is_drawn(shop: Path) -> N
     assert json.loads(run(*arguments).stdout) == result
 
 
+LINEAR = """
+import sys
+import numpy as np
+from safetensors.numpy import load_file
+w = load_file(sys.argv[1])["w"]
+x = np.random.default_rng(0).normal(size=(40, 3))
+np.savez(sys.argv[2], **{"in_distribution": x @ w, "in_distribution.labels": np.arange(40) % 4,
+                         "shifted": -x @ w, "shifted.labels": np.arange(40) % 4})
+"""
+
+
+def test_with_logits_the_output_space_ensemble_is_compared(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for name in ("zs", "ft"):
+        save_file({"w": random.normal(size=(3, 4))}, tmp_path / f"{name}.safetensors")
+    (tmp_path / "scorer.py").write_text(LINEAR)
+    command = f"{sys.executable} {tmp_path / 'scorer.py'} {{checkpoint}} {{logits}}"
+    base = [
+        "merge",
+        "wise",
+        "--zeroshot",
+        tmp_path / "zs.safetensors",
+        "--finetuned",
+        tmp_path / "ft.safetensors",
+    ]
+    base += ["--out", tmp_path / "wise", "--score-command", command, "--json"]
+    ended = run(*base, "--alphas", "0,0.3,1")
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads(ended.stdout)
+    assert [(e["alpha"], e["set"]) for e in result["ensembles"]] == [
+        (alpha, name) for alpha in (0, 0.3, 1) for name in ("in_distribution", "shifted")
+    ]
+    # Linear in its weights: Proposition 1 of WiSE-FT, through files and commands.
+    assert all(e["agreement"] == 100 and e["weight_space"] == e["output_space"] for e in result["ensembles"])
+    assert result["points"][1]["shifted"] == result["ensembles"][3]["weight_space"]
+    ended = run(*base, "--alphas", "0.3,0.5")
+    assert ended.returncode == 2 and "hold 0 and 1" in ended.stderr
+
+
 def test_a_scorer_that_fails_is_named(shop: Path) -> None:
     base = ["merge", "wise", "--zeroshot", shop / "zs.safetensors", "--finetuned", shop / "ft.safetensors"]
     for command, complaint in (

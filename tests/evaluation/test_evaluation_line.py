@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.figures import draw_scatter, scatter_of
 from newtest.evaluation.line import LineOptions, fit_line
 from newtest.evaluation.line_model import ols, predict
 from newtest.evaluation.results import as_results, read_results
@@ -49,6 +50,25 @@ def test_the_testbed_gives_its_published_line(data: Path) -> None:
     low, high = line.over_models["slope"]
     assert low < line.slope < high
     assert high - low < 0.05
+
+
+def test_zero_shot_models_are_drawn_above_the_line_as_a_group_of_their_own(
+    data: Path, tmp_path: Path
+) -> None:
+    testbed = data / "testbed"
+    types = pd.read_csv(testbed / "model_types.csv")
+    types.loc[types["model"].str.endswith("_clip_zeroshot"), "type"] = "ZERO-SHOT"
+    types.to_csv(tmp_path / "groups.csv", index=False)
+    results = read_results([testbed / "robustness_top1s.csv"], groups=tmp_path / "groups.csv")
+    # A table of groups of one's own: the testbed's two repeats of ResNet-50 have to be named.
+    repeats = ("resnet50_aws_baseline", "resnet50_imagenet_100percent_batch64_original_images")
+    line = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD", repeats))
+    above = line.models.set_index("model").query("group == 'ZERO-SHOT'")
+    assert above["rho"].round(2).to_dict() == {"resnet50_clip_zeroshot": 5.79, "vit_b_32_clip_zeroshot": 5.63}
+    assert (above["rho_lo"] > 0).all()
+    drawn = draw_scatter(scatter_of(results.table, ("val", V2), "logit", line))
+    assert ">ZERO-SHOT<" in drawn.inline
+    assert f"resnet50_clip_zeroshot: {above.at['resnet50_clip_zeroshot', 'x']:.2f} →" in drawn.inline
 
 
 def test_several_axes_and_a_pivot(data: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -376,3 +377,17 @@ def test_a_model_far_below_the_others_is_named() -> None:
     assert far_below(table[table["model"] != "m7"], "x", "y") == []
     equal = table.assign(accuracy=50.0)
     assert far_below(equal, "x", "y") == [], "all models equal"
+
+
+def test_a_model_that_could_not_answer_is_wrong_there_and_no_more() -> None:
+    evaluated = make_set(pd.DataFrame({"id": list("abcd"), "wnid": ["n0", "n1", "n0", "n1"]}), "gaps")
+    ranking = np.array([[0, 2], [-1, -1], [0, 1], [1, 0]])
+    one = Predictions("m", "m", "ranking", ranking, gaps=True)
+    mapping = class_map(("n0", "n1", "n2"), evaluated.classes)
+    for options in (ScoreOptions(), ScoreOptions(mapping=mapping)):
+        given = one if options.mapping else replace(one, values=np.minimum(ranking, 1))
+        scores, cautions = score(evaluated, [given], options)
+        assert [(s.k, s.correct.tolist()) for s in scores] == [(3, [True, False, True, True])]
+        assert not [caution for caution in cautions if caution.fatal]
+    _, [caution] = score(evaluated, [replace(one, gaps=False, values=np.minimum(ranking, 1))])
+    assert caution.fatal and "class -1 is out of range" in caution.message
