@@ -72,7 +72,7 @@ def write_scores(
         before = _read(folder) if (folder / "results.csv").exists() else None
         fresh = _rows(scores, groups or {})
         right = pd.DataFrame(
-            [score.correct for score in scores], index=[score.model for score in scores], dtype=bool
+            np.stack([score.correct for score in scores]), index=[score.model for score in scores], dtype=bool
         )
         if before is not None:
             kept = ~before.results["model"].isin(fresh["model"])
