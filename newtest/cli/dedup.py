@@ -42,6 +42,17 @@ def dedup(
             "--dssim-class", metavar="WNID", help="Measure DSSIM of all pairs of this class; may be repeated."
         ),
     ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="ENCODER",
+            help="Find pairs by an encoder's descriptors too: conse (EfficientNet-Lite0), MODEL/TAG of open_clip.",
+        ),
+    ] = None,
+    features_distance: Annotated[
+        float, typer.Option(help="Keep pairs up to this 1 - cosine of descriptors.", min=0, max=1)
+    ] = 0.1,
     json: JsonFlag = False,
 ) -> None:
     """Find near-duplicates in the pool and against every reference set.
@@ -61,6 +72,13 @@ def dedup(
             report = scan(opened, config, advance=lambda count: bar.advance(task, count))
             if l2:
                 report.new_pairs["l2-256"] = sum(measure_l2(opened).values())
+            if features is not None:
+                from newtest.clip.encoder import encoder
+                from newtest.duplicates.features import feature_metric, measure_features
+
+                model = encoder(features)
+                found = measure_features(opened, model, limit=features_distance)
+                report.new_pairs[feature_metric(model)] = sum(found.values())
             measured = measure_dssim(opened, classes=dssim_class or ()) if dssim or dssim_class else None
         verdicts = judge_automatically(opened, radius=auto_radius)
         table = flags(opened)
@@ -86,7 +104,8 @@ def dedup(
             f"{summary['near_duplicate']} of {len(table)} candidates are left out as near-duplicates, "
             f"{summary['unreviewed']} wait for a person (newtest review); {report.flat} flat pictures have no hash. "
             f"Exact: every pair of equal bytes, every pair within {radius} bits"
-            + (", every pair within 1.2e8 by squared L2." if l2 else ".")
+            + (", every pair within 1.2e8 by squared L2" if l2 else "")
+            + (f", every pair within {features_distance:g} by these features." if features else ".")
         )
         if measured is not None:
             note(

@@ -1,0 +1,107 @@
+"""Pairs whose pictures look alike to a network: cosine of an encoder's descriptors. Finds what pixels cannot.
+
+The default encoder (``conse``) describes a picture by EfficientNet-Lite0's 1,280 pooled features, with weights that pip
+installs; any encoder of ``newtest.clip`` serves, by its name. Exact for these descriptors: no pair within the limit is
+missed. They are kept as float32 with the hashes, so a picture goes through the network once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from newtest.catalog import duplicates as rows
+from newtest.catalog import transaction
+from newtest.clip.encoder import Encoder, Pixels
+from newtest.errors import ImageError, UsageError
+from newtest.images import shown
+from newtest.neighbors import pairs_above
+from newtest.study import Study
+
+__all__ = ["FEATURES_CLOSE", "feature_metric", "measure_features"]
+
+FEATURES_CLOSE = 0.1
+"""Distance 1 - cosine up to which pairs are kept: imagededup's default for its networks is a cosine of 0.9."""
+BATCH = 32
+Vectors = npt.NDArray[np.float32]
+
+
+def feature_metric(encoder: Encoder) -> str:
+    """The metric's name in the catalog: 1 - cosine, 0 to 2; smaller is closer."""
+    return f"cosine:{encoder.name}"
+
+
+def measure_features(
+    study: Study,
+    encoder: Encoder,
+    *,
+    limit: float = FEATURES_CLOSE,
+    advance: Callable[[int], None] | None = None,
+) -> dict[str, int]:
+    """Keep every pair whose 1 - cosine is at most ``limit``; returns scope -> new pairs.
+
+    Raises UsageError for a limit outside 0..1. Pictures that cannot be decoded are not called compared.
+    """
+    if not 0 <= limit <= 1:
+        raise UsageError(f"a distance of features to keep lies in 0..1, got {limit}")
+    metric, new = feature_metric(encoder), {}
+    with study.exclusive("dedup"):
+        _describe_missing(study, encoder, metric, advance or (lambda count: None))
+        known = {sha256: value for sha256, value in rows.hash_values(study.catalog, metric) if value}
+        pool = _members(study, "pool", known)
+        for scope in rows.scopes(study.catalog):
+            others = pool if scope == "pool" else _members(study, scope, known)
+            pairs = _close(pool, others, metric, limit)
+            with transaction(study.catalog):
+                new[scope] = rows.add_neighbours(study.catalog, pairs)
+                covered = sorted({*pool[0], *others[0]})
+                rows.add_compared(study.catalog, covered, metric=metric, scope=scope, radius=limit)
+    return new
+
+
+def _describe_missing(study: Study, encoder: Encoder, metric: str, advance: Callable[[int], None]) -> None:
+    todo = rows.unhashed(study.catalog, metric)
+    for start in range(0, len(todo), BATCH):
+        batch = [(sha256, pixels) for sha256, pixels in _pixels(study, encoder, todo[start : start + BATCH])]
+        if batch:
+            look = encoder.look(np.stack([pixels for _, pixels in batch]))
+            found = look.vectors if look.descriptors is None else look.descriptors
+            values = [
+                (sha256, row.astype("<f4").tobytes()) for (sha256, _), row in zip(batch, found, strict=True)
+            ]
+            with transaction(study.catalog):
+                rows.add_hashes(study.catalog, metric, values)
+        advance(min(BATCH, len(todo) - start))
+
+
+def _pixels(study: Study, encoder: Encoder, hashes: list[str]) -> Iterator[tuple[str, Pixels]]:
+    for sha256 in hashes:
+        try:
+            picture: PIL.Image.Image = shown(study.image_path(sha256).read_bytes(), within=1024)
+        except (ImageError, OSError):
+            continue  # newtest dedup names it: it has no hash either
+        yield sha256, encoder.prepare(picture)
+
+
+_Members = tuple[list[str], Vectors]
+"""Image ids, and one unit row each."""
+
+
+def _members(study: Study, scope: str, known: dict[str, bytes]) -> _Members:
+    members = [m for m in rows.members_with_bytes(study.catalog, scope) if m[1] in known]
+    values = np.frombuffer(b"".join(known[sha256] for _, sha256 in members), dtype="<f4").astype(np.float32)
+    return [image_id for image_id, _ in members], values.reshape(len(members), -1 if members else 1)
+
+
+def _close(left: _Members, right: _Members, metric: str, limit: float) -> list[rows.Neighbour]:
+    if not left[0] or not right[0]:
+        return []
+    i, j, cosine = pairs_above(left[1], None if left is right else right[1], threshold=1 - limit)
+    nearest: dict[tuple[str, str], float] = {}
+    for a, b, value in zip(i.tolist(), j.tolist(), cosine.tolist(), strict=True):
+        one, other = left[0][a], right[0][b]
+        nearest[(min(one, other), max(one, other))] = max(0.0, 1 - value)
+    return [rows.Neighbour(a, b, metric, value) for (a, b), value in sorted(nearest.items()) if a != b]
