@@ -25,6 +25,7 @@ from statistics import median
 FILE_ROWS = 50_000
 SCORE = "clip_l14_similarity_score"
 WORKERS = 2
+MOST_CAPTIONED = 500_000  # larger pools are made without captions, so without the basic rules
 
 
 def make_pool(folder: Path, rows: int, captions: Path | None) -> None:
@@ -33,12 +34,14 @@ def make_pool(folder: Path, rows: int, captions: Path | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from newtest.pool.uids import UID, to_hex
+
     texts = pq.read_table(captions)["TEXT"].to_pylist() if captions else None
     for number in range(-(-rows // FILE_ROWS)):
         draw = np.random.default_rng(number)
         size = min(FILE_ROWS, rows - number * FILE_ROWS)
         columns = {
-            "uid": [value.tobytes().hex() for value in draw.integers(0, 256, (size, 16), np.uint8)],
+            "uid": to_hex(draw.integers(0, 2**64, (size, 2), np.uint64).view(UID)[:, 0]),
             "original_width": draw.lognormal(6.2, 0.7, size).astype(np.int64) + 1,
             "original_height": draw.lognormal(6.1, 0.7, size).astype(np.int64) + 1,
             SCORE: draw.normal(0.2, 0.06, size).astype(np.float32),
@@ -207,7 +210,7 @@ def main() -> None:
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            captions = options.captions if rows <= 2_000_000 else None
+            captions = options.captions if rows <= MOST_CAPTIONED else None
             make_pool(folder, rows, captions)
             for rule in ["score", *(["basic"] if captions else [])]:
                 compare(folder, rows, rule, options.repeat)

@@ -57,6 +57,10 @@ def filter_pool(
     out: Annotated[
         Path | None, typer.Option(help="The subset to write.", show_default="named by the rules")
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a page: histograms, counts, examples with their images."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and print; write nothing.")] = False,
     layers: LayersDir = None,
     engine: EngineName = "local",
@@ -73,7 +77,7 @@ def filter_pool(
     from newtest.engines import engine as engine_of
     from newtest.pool import subset as subsets
     from newtest.pool.pool import open_pool
-    from newtest.pool.recipe import Recipe, run
+    from newtest.pool.recipe import Recipe, carried_out, plan_of
 
     recipe = Recipe(
         clip_score=clip_score, fraction=fraction, min_score=min_score, arch=arch, scores=tuple(score or ()),
@@ -83,10 +87,15 @@ def filter_pool(
         min_size=min_size, max_aspect=max_aspect, combine=combine,
     )  # fmt: skip
     opened = open_pool(pool, layers=layers)
-    chosen = run(opened, recipe, engine_of(engine), workers, note)
+    plan = plan_of(opened, recipe, engine_of(engine), workers, note)
+    chosen = carried_out(opened, plan, engine_of(engine), workers)
     target = None if dry_run else out or Path(f"{recipe.name}.npy")
     if target is not None:
         subsets.write(chosen, target)
+    if report is not None and not dry_run:
+        from newtest.pool.report import write_report
+
+        note(f"report: {write_report(opened, plan, report)}")
     if json:
         print_json({"out": None if target is None else str(target), "rows": len(chosen), **chosen.manifest})
     else:

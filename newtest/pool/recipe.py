@@ -27,7 +27,7 @@ from newtest.pool.score_columns import ARCHES, ScoreSource, score_source
 from newtest.pool.select import Columns, Plan, cut_of, select
 from newtest.pool.subset import Subset
 
-__all__ = ["DEFAULT_FRACTION", "Recipe", "plan_of", "run"]
+__all__ = ["DEFAULT_FRACTION", "Recipe", "carried_out", "plan_of", "run"]
 
 DEFAULT_FRACTION = 0.3
 """DataComp's best cut by CLIP score at every scale (table 3 of the paper)."""
@@ -93,7 +93,11 @@ class Recipe:
 
 def run(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> Subset:
     """Carry a recipe out; ``say`` is told which scores and cuts are used. Raises PoolError, UsageError."""
-    plan = plan_of(pool, recipe, engine, workers, say)
+    return carried_out(pool, plan_of(pool, recipe, engine, workers, say), engine, workers)
+
+
+def carried_out(pool: Pool, plan: Plan, engine: Engine, workers: int) -> Subset:
+    """The plan's subset; rules that run Python or a model on each row get processes, others threads."""
     costly = any(each.cost for rule in plan.rules for each in rule.filters)
     return select(pool, plan, engine, Resources(workers, kind="process" if costly else "thread"))
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from newtest.config import fingerprint
@@ -27,7 +28,9 @@ from newtest.pool.pool import Pool, Shard
 from newtest.pool.subset import Subset
 from newtest.pool.uids import Uids
 
-__all__ = ["Columns", "Plan", "ShardCounts", "cut_of", "merged", "read_batches", "select", "select_shard"]
+__all__ = [
+    "Columns", "Plan", "ShardCounts", "cut_of", "judge", "manifest", "merged", "read_batches", "select", "select_shard",
+]  # fmt: skip
 
 Columns = dict[str, tuple[Layer, str]]
 """Columns that come from layers: the name that filters use -> (layer, its column). Others come from the shards."""
@@ -142,7 +145,7 @@ def select_shard(pool: Pool, plan: Plan, shard: Shard) -> tuple[Uids, ShardCount
     )
     counts, parts = ShardCounts(), []
     for batch in read_batches(pool, shard, names, plan.layers):
-        kept = _judge(batch, plan, counts)
+        _, kept = judge(batch, plan, counts)
         counts.rows += len(batch)
         counts.kept += int(np.count_nonzero(kept))
         parts.append(ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")[kept])
@@ -179,8 +182,11 @@ def manifest(pool: Pool, plan: Plan, counts: ShardCounts) -> dict[str, Any]:
     }
 
 
-def _judge(batch: pa.Table, plan: Plan, counts: ShardCounts) -> Mask:
-    """Which rows of a batch stay; adds to the counts."""
+def judge(batch: pa.Table, plan: Plan, counts: ShardCounts) -> tuple[npt.NDArray[np.int64], Mask]:
+    """For each row the rules that drop it (bit k is rule k, as far as they were asked), and whether it stays.
+
+    Adds to the counts of rules, reasons and overlaps.
+    """
     rows = len(batch)
     pattern = np.zeros(rows, np.int64)
     fate_open = np.ones(rows, np.bool_)
@@ -192,10 +198,10 @@ def _judge(batch: pa.Table, plan: Plan, counts: ShardCounts) -> Mask:
         counts.dropped[rule.name] += int(np.count_nonzero(asked & ~kept))
         fate_open &= kept | ~asked
     everything = (1 << len(plan.rules)) - 1
-    for value, number in zip(*np.unique(pattern, return_counts=True), strict=True):
-        counts.patterns[int(value)] += int(number)
+    numbers_of = np.bincount(pattern)
+    counts.patterns.update({value: int(numbers_of[value]) for value in np.flatnonzero(numbers_of).tolist()})
     stays: Mask = pattern == 0 if plan.combine == "and" else pattern != everything
-    return stays
+    return pattern, stays
 
 
 def _ask(batch: pa.Table, rule: Rule, asked: Mask, counts: ShardCounts) -> Mask:
@@ -204,10 +210,13 @@ def _ask(batch: pa.Table, rule: Rule, asked: Mask, counts: ShardCounts) -> Mask:
     for each in rule.filters:
         if not kept.any():
             break
-        rows = np.flatnonzero(kept)
         part = batch.select(list(each.columns))
-        mask, reasons = each.keep(part if len(rows) == len(batch) else part.take(pa.array(rows)))
-        kept[rows[~mask]] = False
+        if kept.all():
+            kept, reasons = each.keep(part)
+        else:
+            rows = np.flatnonzero(kept)
+            mask, reasons = each.keep(part.take(pa.array(rows)))
+            kept[rows[~mask]] = False
         numbers = np.bincount(reasons[reasons >= 0], minlength=len(each.reasons))
         for reason, number in zip(each.reasons, numbers, strict=True):
             if number:
