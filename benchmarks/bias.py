@@ -61,7 +61,7 @@ HARD = [
     Scenario(
         "few images: one class, 50 originals, 200 candidates", (4, 1.5), (2, 2), (10, 10), 1, 50, 200, 10
     ),
-    Scenario("scarce pool: as many candidates as are drawn", (4, 1.5), (2, 2), (20, 20), candidates=6_000),
+    Scenario("scarce pool: 6,000 candidates for 5,000", (4, 1.5), (2, 2), (20, 20), candidates=6_000),
     Scenario("disjoint supports: Beta(40, 2) from Beta(2, 6)", (40, 2), (2, 6), (20, 20)),
 ]
 
