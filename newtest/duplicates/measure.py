@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from newtest.catalog import duplicates as rows
 from newtest.catalog import transaction
@@ -83,7 +84,7 @@ def measure_dssim(
     return {"measured": len(todo), "close": close}
 
 
-_Summaries = tuple[list[str], list[str], "np.typing.NDArray[np.float32]"]
+_Summaries = tuple[list[str], list[str], npt.NDArray[np.float32]]
 """image ids, their sha256, and the (n, 768) cells."""
 
 
