@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import tarfile
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from newtest.images import check, encode_jpeg, shown
 from newtest.pool.pairing import paired
 from newtest.pool.place import Entry, place_of
 from newtest.pool.pool import ALIASES, Pool, Shard
-from newtest.pool.tars import add_member
+from newtest.pool.tar_format import END, packed
 
 __all__ = ["Fetched", "fetch_shards"]
 
@@ -157,15 +156,16 @@ def _old_images(name: str, out: str, results: list[dict[str, Any]]) -> dict[int,
 
 def _write(name: str, out: str, results: list[dict[str, Any]], data: dict[int, bytes]) -> None:
     place = place_of(out)
-    with place.writing(f"{name}.tar") as path, tarfile.open(path, "w") as archive:
+    with place.writing(f"{name}.tar") as path, open(path, "wb") as archive:
         for index, result in enumerate(results):
             if result.get("status") == "success":
                 extension = _EXTENSION.get(str(result.get("format")), "jpg")
-                add_member(archive, f"{result['key']}.{extension}", data[index])
+                archive.write(packed(f"{result['key']}.{extension}", data[index]))
                 if result["text"] is not None:
-                    add_member(archive, f"{result['key']}.txt", result["text"].encode())
+                    archive.write(packed(f"{result['key']}.txt", result["text"].encode()))
                 described = {key: result.get(key) for key in ("uid", "url", "text", "sha256")}
-                add_member(archive, f"{result['key']}.json", json.dumps(described, sort_keys=True).encode())
+                archive.write(packed(f"{result['key']}.json", json.dumps(described, sort_keys=True).encode()))
+        archive.write(END)
     with place.writing(f"{name}.parquet") as path:
         pq.write_table(pa.Table.from_pylist(results, SCHEMA), path)
 

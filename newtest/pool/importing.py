@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +20,8 @@ from newtest.images import check
 from newtest.pool import uids as ids
 from newtest.pool.place import Entry, place_of
 from newtest.pool.pool import Pool, Shard
-from newtest.pool.tars import IMAGE_SUFFIXES, MAX_MEMBER, Sample, add_member, samples
+from newtest.pool.tar_format import END, packed
+from newtest.pool.tars import IMAGE_SUFFIXES, MAX_MEMBER, Sample, samples
 
 __all__ = ["Imported", "import_folder", "import_tars"]
 
@@ -93,7 +93,7 @@ def _import_shard(
     place: Any, name: str, source: Path, chunk: list[tuple[int, Path]], captions: dict[str, str]
 ) -> Imported:
     rows, left_out = [], []
-    with place.writing(f"{name}.tar") as path, tarfile.open(path, "w") as archive:
+    with place.writing(f"{name}.tar") as path, open(path, "wb") as archive:
         for number, image in chunk:
             file = image.relative_to(source).as_posix()
             sample = Sample(f"{number:09d}")
@@ -110,8 +110,9 @@ def _import_shard(
                 continue
             sample.members["json"] = json.dumps(row, sort_keys=True, ensure_ascii=False).encode()
             for suffix, data in sample.members.items():
-                add_member(archive, f"{sample.key}.{suffix}", data)
+                archive.write(packed(f"{sample.key}.{suffix}", data))
             rows.append(row)
+        archive.write(END)
     # The table comes last: a shard is there when its table is.
     with place.writing(f"{name}.parquet") as path:
         pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)

@@ -10,11 +10,10 @@ what it was made of in ``reshard.json``; a run that finds another recipe there s
 from __future__ import annotations
 
 import json
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +28,8 @@ from newtest.pool.pairing import paired
 from newtest.pool.place import LocalPlace, RemotePlace, place_of
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.subset import Subset
-from newtest.pool.tars import Sample, add_member
+from newtest.pool.tar_format import END, packed
+from newtest.pool.tars import Sample
 
 __all__ = ["ReshardPlan", "plan_reshard", "reshard"]
 
@@ -186,7 +186,7 @@ class _Writing:
         place = place_of(self.out)
         tables: list[pa.Table] = []
         number, missing = output.first, 0
-        with place.writing(f"{output.name}.tar") as path, tarfile.open(path, "w") as archive:
+        with place.writing(f"{output.name}.tar") as path, open(path, "wb") as archive:
             for piece in output.pieces:
                 wanted = set(piece.rows)
                 found = {row: sample for row, sample in paired(self.pool, piece.shard) if row in wanted}
@@ -197,14 +197,15 @@ class _Writing:
                     _copy(found[row], key, archive)
                 number += len(there)
                 tables.append(_rows_with_keys(self.pool, piece.shard, there, keys))
+            archive.write(END)
         with place.writing(f"{output.name}.parquet") as path:
             pq.write_table(pa.concat_tables(tables, promote_options="default"), path)
         return {"written": number - output.first, "missing": missing, "computed": 1}
 
 
-def _copy(sample: Sample, key: str, archive: tarfile.TarFile) -> None:
+def _copy(sample: Sample, key: str, archive: IO[bytes]) -> None:
     for suffix, data in sample.members.items():
-        add_member(archive, f"{key}.{suffix}", data)
+        archive.write(packed(f"{key}.{suffix}", data))
 
 
 def _rows_with_keys(pool: Pool, shard: Shard, rows: list[int], keys: list[str]) -> pa.Table:

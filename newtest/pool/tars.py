@@ -6,17 +6,16 @@ and a member that is larger than allowed is left out with a reason.
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from typing import IO
 
 from newtest.errors import PoolError
 from newtest.pool.pool import Pool, Shard
+from newtest.pool.tar_format import TarDamage, members
 
-__all__ = ["IMAGE_SUFFIXES", "Sample", "add_member", "samples"]
+__all__ = ["IMAGE_SUFFIXES", "Sample", "samples"]
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 MAX_MEMBER = 64 * 2**20
@@ -60,38 +59,24 @@ def samples(pool: Pool, shard: Shard) -> Iterator[Sample]:
     where = f"{pool.place.url}: {shard.tar.name}"
     try:
         with pool.place.open(shard.tar.name) as handle:
-            yield from _samples(handle, where)
+            yield from _grouped(handle)
     except FileNotFoundError as error:
         raise PoolError(f"{where} has vanished since the pool was listed") from error
-    except (tarfile.TarError, EOFError) as error:
+    except TarDamage as error:
         raise PoolError(f"{where} is not a whole tar ({error}); fetch it again or move it away") from error
 
 
-def add_member(archive: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Append a file with no owner and no time, so that equal contents give equal tars."""
-    member = tarfile.TarInfo(name)
-    member.size, member.mode, member.mtime = len(data), 0o644, 0
-    archive.addfile(member, io.BytesIO(data))
-
-
-def _samples(handle: object, where: str) -> Iterator[Sample]:
+def _grouped(handle: IO[bytes]) -> Iterator[Sample]:
     current: Sample | None = None
-    with tarfile.open(fileobj=handle, mode="r:", errors="strict") as archive:  # type: ignore[call-overload]
-        for member in archive:
-            if not member.isfile():
-                continue
-            key, _, suffix = PurePosixPath(member.name).name.partition(".")
-            if current is None or current.key != key:
-                if current is not None:
-                    yield current
-                current = Sample(key)
-            if member.size > MAX_MEMBER:
-                current.too_big.append(suffix.lower())
-                continue
-            content = archive.extractfile(member)
-            data = content.read() if content is not None else b""
-            if len(data) != member.size:
-                raise PoolError(f"{where} is cut short in {member.name!r}; fetch it again or move it away")
+    for name, data in members(handle, MAX_MEMBER):
+        key, _, suffix = name.rpartition("/")[2].partition(".")
+        if current is None or current.key != key:
+            if current is not None:
+                yield current
+            current = Sample(key)
+        if data is None:
+            current.too_big.append(suffix.lower())
+        else:
             current.members[suffix.lower()] = data
     if current is not None:
         yield current
