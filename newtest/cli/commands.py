@@ -44,7 +44,7 @@ __all__ = ["COMMANDS", "attach"]
 Command = Callable[..., Any] | typer.Typer
 
 COMMANDS: tuple[tuple[str, Command, str], ...] = (
-    ("demo", demo.demo, "A test set of digits replicated from end to end, in a minute."),
+    ("demo", demo.demo, "A test set of digits, replicated in a minute."),
     # A test set, from keywords to a figure
     ("classes", collect.classes, "What a wnid means, and what would be searched for."),
     ("collect", collect.collect, "Find candidates for classes, and download them."),
@@ -79,22 +79,12 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("balance-pool", balance_pool.balance_pool, "Cap how many samples each query may bring."),
     ("caption-pool", caption_pool.caption_pool, "Join a labelled set with the text of its photos."),
     ("reshard-pool", reshard_pool.reshard_pool, "Write a subset's samples as new shards."),
-    (
-        "decontaminate-pool",
-        decontaminate_pool.decontaminate_pool,
-        "Leave out what is close to a test set's images.",
-    ),
-    (
-        "decontaminate-pool",
-        decontaminate_pool.decontaminate_pool,
-        "Leave out what is close to a test set's images.",
-    ),
     # CLIP as a measuring instrument
     ("zeroshot", zeroshot.zeroshot, "Classify by class names alone; find images for a text."),
     ("probe", probe.probe, "Logistic regression on embeddings, few labels or all."),
     ("merge", merge.app, "WiSE-FT, uniform and greedy soups of checkpoints."),
 )
-"""Name, function or group, and a line of at most 60 characters for ``newtest --help``."""
+"""Name, function or group, and a line of at most 56 characters for ``newtest --help``."""
 
 
 def attach(app: typer.Typer) -> None:

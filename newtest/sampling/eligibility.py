@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.histogram import at_least
@@ -75,15 +77,26 @@ def _below_threshold(candidates: Pairs, config: SamplingConfig) -> npt.NDArray[n
     return ~enough
 
 
+def _components(candidates: Pairs) -> npt.NDArray[np.int64]:
+    """The component of each row, shape (N,): rows of one photo belong together, and so do rows of one named component.
+
+    One row may name the photo's component while another, for a second class, does not: the photo links them.
+    """
+    photos = pd.factorize(candidates.image_id)[0].astype(np.int64)
+    known = np.flatnonzero([name is not None for name in candidates.component])
+    if not known.size:
+        return photos
+    num_photos = int(photos.max()) + 1
+    named = num_photos + pd.factorize(candidates.component[known])[0]
+    size = int(named.max()) + 1
+    links = coo_array((np.ones(known.size, dtype=np.int8), (photos[known], named)), shape=(size, size))
+    codes: npt.NDArray[np.int64] = connected_components(links, directed=False)[1][photos].astype(np.int64)
+    return codes
+
+
 def _not_first_of_component(candidates: Pairs, contenders: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The contenders that give way to another image of their component."""
-    names = candidates.component[contenders]
-    ids = candidates.image_id[contenders]
-    # A component's own name may equal another image's id: keep the two kinds of names apart.
-    known = np.array([name is not None for name in names], dtype=bool)
-    codes = np.empty(len(contenders), dtype=np.int64)
-    codes[known] = pd.factorize(names[known])[0]
-    codes[~known] = pd.factorize(ids[~known])[0] + (codes[known].max() + 1 if known.any() else 0)
+    codes = _components(candidates)[contenders]
     shared = np.flatnonzero(np.bincount(codes)[codes] > 1)
     if not shared.size:
         return contenders[:0]
