@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -80,7 +80,8 @@ class Found:
     cosine: float
     image_id: str
     wnid: str
-    path: str = field(default="")
+    path: str
+    """Empty where the set names no files."""
 
 
 def zero_shot(which: str, options: ZeroShotOptions, advance: Advance) -> ZeroShot:

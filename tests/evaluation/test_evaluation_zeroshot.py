@@ -14,7 +14,7 @@ from shared_encoders import conse_once
 
 from newtest.classes import wordnet
 from newtest.clip import cache as caching
-from newtest.clip.encoder import Vectors
+from newtest.clip.encoder import Pixels, Vectors, unit_rows
 from newtest.errors import ClassError, EvaluationError, UsageError
 from newtest.evaluation import zeroshot
 from newtest.evaluation.class_names import class_names
@@ -221,6 +221,35 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch.delenv("NEWTEST_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert caching.cache_folder() == tmp_path / "xdg" / "newtest"
+
+
+def test_a_killed_embedding_goes_on_behind_its_last_piece(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newtest.evaluation.set_vectors.PIECE", 16)
+    evaluated, seen = read_set(photos), []
+
+    class MeanColor:
+        """An encoder that needs no weights: the mean of each channel."""
+
+        name, dimension = "mean-color", 3
+        prepare = staticmethod(conse_once().prepare)
+
+        def images(self, images: Pixels) -> Vectors:
+            if len(seen) == 2:
+                seen.append(0)
+                raise KeyboardInterrupt
+            seen.append(len(images))
+            return unit_rows(images.mean(axis=(1, 2)))
+
+        texts = staticmethod(conse_once().texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        set_vectors(evaluated, MeanColor(), tmp_path / "cache")  # type: ignore[arg-type]
+    resumed = set_vectors(evaluated, MeanColor(), tmp_path / "cache")  # type: ignore[arg-type]
+    assert seen == [16, 16, 0, 16], "the two whole pieces are not made again"
+    whole = set_vectors(evaluated, MeanColor(), tmp_path / "other")  # type: ignore[arg-type]
+    assert np.array_equal(resumed.vectors, whole.vectors) and resumed.readable.all()
 
 
 def test_a_set_without_files_has_no_vectors(tmp_path: Path) -> None:
