@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -92,23 +92,11 @@ def zero_shot(which: str, options: ZeroShotOptions, advance: Advance) -> ZeroSho
     """
     evaluated = find_set(which, options.study, options.set_name)
     model = _Model(options)
-    named = class_names(evaluated.classes, options.names)
-    templates = (
-        default_templates() if options.templates is None else read_lines(options.templates, templates=True)
-    )
-    # Embeddings from a file were made of words that are not seen here: there is nothing to lint.
-    findings = _lint(templates, named) if options.text_embeddings is None else []
-    classes = _classes(evaluated, model, templates, named, advance)
+    words = _Words(_templates(options), class_names(evaluated.classes, options.names))
+    classes = _classes(evaluated, model, words, advance)
     images = _images(evaluated, model, advance)
     seen = np.asarray(images.any(axis=1))
-    ranking = np.full((len(evaluated), min(TOP, len(classes))), -1, np.int64)
-    ranking[seen] = top_classes(images[seen], classes, TOP)
-    source, words = model.described(), f"{len(templates)} templates, names from {named.source}"
-    if options.text_embeddings is not None:
-        words = f"text embeddings {options.text_embeddings.name}"
-    answers = Predictions(
-        options.label or f"{source} zero-shot", source, "ranking", ranking, preprocessing=words, gaps=True
-    )
+    answers = _answers(model, words, top_classes(images[seen], classes, TOP), seen)
     scores, cautions = score(evaluated, [answers])
     if not seen.all():
         broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen]
@@ -118,7 +106,9 @@ def zero_shot(which: str, options: ZeroShotOptions, advance: Advance) -> ZeroSho
         _save(options.save, evaluated, images)
     root = options.out or (options.study / "results")
     folder = write_scores(root, evaluated, scores, groups={answers.model: options.group}) if scores else None
-    return ZeroShot(tuple(scores), tuple(cautions), tuple(findings), named.source, folder)
+    # Embeddings from a file were made of words that are not seen here: there is nothing to lint.
+    findings = words.lint() if options.text_embeddings is None else ()
+    return ZeroShot(tuple(scores), tuple(cautions), findings, words.named.source, folder)
 
 
 def find_images(
@@ -128,7 +118,7 @@ def find_images(
     evaluated = find_set(which, options.study, options.set_name)
     model = _Model(options)
     images = _images(evaluated, model, advance)
-    vectors = text_vectors(model.encoder(), texts, options.cache)
+    vectors = text_vectors(model.encoder, texts, options.cache)
     rows = np.flatnonzero(images.any(axis=1))
     if not len(rows):
         raise EvaluationError(f"{evaluated.name}: none of its {len(evaluated)} pictures could be read")
@@ -144,42 +134,63 @@ def find_images(
     ]
 
 
+@dataclass(frozen=True)
+class _Words:
+    """What classes are called, and the sentences that the names are put into."""
+
+    templates: tuple[str, ...]
+    named: ClassNames
+
+    def lint(self) -> tuple[Finding, ...]:
+        names = list(self.named.names.values())
+        return (
+            *lint_names(self.named.names, self.named.lemmas),
+            *lint_templates(self.templates, names),
+        )
+
+
+@dataclass(frozen=True)
 class _Model:
     """The encoder, built when it is first needed: with embeddings from files it never is."""
 
-    def __init__(self, options: ZeroShotOptions) -> None:
-        self.options = options
-        self._encoder: Encoder | None = None
+    options: ZeroShotOptions
 
+    @cached_property
     def encoder(self) -> Encoder:
-        if self._encoder is None:
-            options = self.options
-            self._encoder = encoder(options.model, device=options.device, precision=options.precision)
-        return self._encoder
+        options = self.options
+        return encoder(options.model, device=options.device, precision=options.precision)
 
-    def described(self) -> str:
+    @property
+    def source(self) -> str:
         """The encoder's name, or the file that stands in for its images."""
-        if self.options.image_embeddings is not None:
-            return self.options.image_embeddings.stem
-        return self.encoder().name
+        images = self.options.image_embeddings
+        return self.encoder.name if images is None else images.stem
 
 
-def _lint(templates: Sequence[str], named: ClassNames) -> list[Finding]:
-    return [*lint_names(named.names, named.lemmas), *lint_templates(templates, list(named.names.values()))]
+def _templates(options: ZeroShotOptions) -> tuple[str, ...]:
+    if options.templates is None:
+        return default_templates()
+    return read_lines(options.templates, templates=True)
 
 
-def _classes(
-    evaluated: EvaluationSet,
-    model: _Model,
-    templates: Sequence[str],
-    named: ClassNames,
-    advance: Advance,
-) -> Floats:
+def _answers(
+    model: _Model, words: _Words, top: npt.NDArray[np.int64], seen: npt.NDArray[np.bool_]
+) -> Predictions:
+    """The ranking of every image; -1 where the picture could not be read."""
+    ranking = np.full((len(seen), top.shape[1]), -1, np.int64)
+    ranking[seen] = top
+    texts = model.options.text_embeddings
+    how = f"templates: {len(words.templates)}; names: {words.named.source}" if texts is None else texts.name
+    label = model.options.label or f"{model.source} zero-shot"
+    return Predictions(label, model.source, "ranking", ranking, preprocessing=how, gaps=True)
+
+
+def _classes(evaluated: EvaluationSet, model: _Model, words: _Words, advance: Advance) -> Floats:
     path = model.options.text_embeddings
     if path is None:
-        names = [named.names[cls] for cls in evaluated.classes]
-        told = partial(advance, "texts", len(names) * len(templates))
-        return named_classes(model.encoder(), templates, names, model.options.cache, told)
+        names = [words.named.names[cls] for cls in evaluated.classes]
+        told = partial(advance, "texts", len(names) * len(words.templates))
+        return named_classes(model.encoder, words.templates, names, model.options.cache, told)
     vectors = read_embeddings(path).vectors
     if vectors.ndim not in (2, 3) or len(vectors) != len(evaluated.classes):
         raise EvaluationError(
@@ -194,7 +205,7 @@ def _images(evaluated: EvaluationSet, model: _Model, advance: Advance) -> Floats
     path = model.options.image_embeddings
     if path is None:
         told = partial(advance, "images", len(evaluated))
-        return set_vectors(evaluated, model.encoder(), model.options.cache, told).vectors
+        return set_vectors(evaluated, model.encoder, model.options.cache, told).vectors
     embedded = read_embeddings(path)
     if embedded.vectors.ndim != 2 or len(embedded.vectors) != len(evaluated):
         raise EvaluationError(

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared_encoders import conse_once
 from sklearn.datasets import load_digits
 
 from newtest.clip.probe import ProbeConfig, parse_shots
 from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation import probing
 from newtest.evaluation.efficiency import draw_label_efficiency, write_label_efficiency
 from newtest.evaluation.probing import Efficiency, Source, label_efficiency, labelled
 
@@ -107,6 +109,25 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
         np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
         with pytest.raises(EvaluationError, match=complaint):
             labelled(str(tmp_path / "x.npz"), Source(), quiet)
+
+
+def test_sets_are_embedded_and_broken_pictures_left_out(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "encoder", lambda *_, **__: conse_once())
+    kinds = {"fish": ("goldfish", "coho", "lionfish"), "bird": ("goldfinch", "kite", "bulbul")}
+    for kind, names in kinds.items():
+        for name, side in zip(names, ("train", "train", "test"), strict=True):
+            [photo] = (data / "images").glob(f"*_{name}.JPEG")
+            place = tmp_path / side / kind / photo.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(photo)
+    (tmp_path / "train" / "bird" / "broken.jpg").write_bytes(b"no picture")
+    source = Source(cache=tmp_path / "cache")
+    train, test = (labelled(str(tmp_path / side), source, quiet) for side in ("train", "test"))
+    assert (len(train.classes), train.unreadable, test.classes.tolist()) == (4, 1, ["bird", "fish"])
+    found = label_efficiency(train, test, ProbeConfig(shots=(None,)))
+    assert [point.mean for point in found.points] == [100.0]
 
 
 def test_shots() -> None:

@@ -23,7 +23,7 @@ from newtest.evaluation.sets import read_set
 from newtest.evaluation.store import read_store
 from newtest.evaluation.zeroshot import ZeroShotOptions, find_images, zero_shot
 
-PHOTOS = 48  # each costs a forward pass of the classifier
+PHOTOS = 32  # each costs a forward pass of the classifier
 
 
 def quiet(*_: object) -> None:
@@ -79,7 +79,7 @@ def test_conse_is_far_above_chance_and_not_above_its_own_classifier(
     [stored] = read_store(tmp_path / "results")
     row = stored.results.iloc[0]
     assert (row["model"], row["group"], row["k"]) == ("conse zero-shot", "zero-shot", score.k)
-    assert row["preprocessing"] == "1 templates, names from class_info.json"
+    assert row["preprocessing"] == "templates: 1; names: class_info.json"
 
 
 def test_embeddings_are_cached_and_a_damaged_cache_is_made_again(
@@ -226,7 +226,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 def test_a_killed_embedding_goes_on_behind_its_last_piece(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newtest.evaluation.set_vectors.PIECE", 16)
+    monkeypatch.setattr("newtest.evaluation.set_vectors.PIECE", 12)
     evaluated, seen = read_set(photos), []
 
     class MeanColor:
@@ -247,7 +247,7 @@ def test_a_killed_embedding_goes_on_behind_its_last_piece(
     with pytest.raises(KeyboardInterrupt):
         set_vectors(evaluated, MeanColor(), tmp_path / "cache")  # type: ignore[arg-type]
     resumed = set_vectors(evaluated, MeanColor(), tmp_path / "cache")  # type: ignore[arg-type]
-    assert seen == [16, 16, 0, 16], "the two whole pieces are not made again"
+    assert seen == [12, 12, 0, 8], "the two whole pieces are not made again"
     whole = set_vectors(evaluated, MeanColor(), tmp_path / "other")  # type: ignore[arg-type]
     assert np.array_equal(resumed.vectors, whole.vectors) and resumed.readable.all()
 
