@@ -7,7 +7,7 @@ with intervals (A); the votes once more, a matched-frequency sample, stored as a
 "CPU" is what the machine spent on A and B; the wall clock also counts whoever shares the cores.
 
     python benchmarks/sample.py                       100, 1,000 and 4,000 classes
-    python benchmarks/sample.py --counts 1000 21841   votes stored as counts of ten: ImageNet-21k in 1.5 GB, not 12
+    python benchmarks/sample.py --counts 1000 21841   votes stored as counts, which need far less disk
 """
 
 from __future__ import annotations
