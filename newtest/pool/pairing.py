@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from newtest.errors import PoolError
 from newtest.pool.pool import ALIASES, Pool, Shard
@@ -11,15 +11,19 @@ from newtest.pool.tars import Sample, samples
 __all__ = ["paired"]
 
 
-def paired(pool: Pool, shard: Shard) -> Iterator[tuple[int, Sample]]:
+def paired(pool: Pool, shard: Shard, rows: Container[int] | None = None) -> Iterator[tuple[int, Sample]]:
     """(row, sample) for the tar's samples that the table knows, in the tar's order, each row at most once.
+
+    With ``rows`` those alone; where rows are known by their key, the bytes of others are not read.
 
     They meet by the table's ``key`` column (img2dataset's name of a sample), else by the ``uid`` in each sample's
     ``.json`` (DataComp). Raises PoolError where neither is there.
     """
     row_of, name_of = _names(pool, shard)
+    if rows is not None:
+        row_of = {name: row for name, row in row_of.items() if row in rows}
     seen: set[int] = set()
-    for sample in samples(pool, shard):
+    for sample in samples(pool, shard, row_of if name_of is _key and rows is not None else None):
         row = row_of.get(name_of(sample) or "")
         if row is not None and row not in seen:
             seen.add(row)

@@ -149,14 +149,9 @@ def _pictures(pool: Pool, examples: list[Example], folder: Path) -> dict[str, st
 
 
 def _images(pool: Pool, shard: Shard, rows: set[int]) -> Iterator[tuple[int, bytes]]:
-    left = set(rows)
-    for row, sample in paired(pool, shard):
-        if row in left:
-            left.discard(row)
-            if sample.image is not None:
-                yield row, sample.image
-            if not left:
-                return
+    for row, sample in paired(pool, shard, rows):
+        if sample.image is not None:
+            yield row, sample.image
 
 
 class _Histograms:
@@ -243,7 +238,8 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; } .uid { color: #5a636c
 <h1>What the filter did</h1>
 <p>{{ told.pool }}: {{ "{:,}".format(told.rows_kept) }} of {{ "{:,}".format(told.rows_read) }} rows stay
 ({{ told.rules|map(attribute="name")|join(" " ~ told.combine ~ " ") }}).</p>
-{% for name in figures %}<p><img class="figure" src="{{ name }}" alt="histogram of a score with its cut"></p>{% endfor %}
+{% for name in figures %}
+<p><img class="figure" src="{{ name }}" alt="histogram of a score with its cut"></p>{% endfor %}
 <h2>Why rows go</h2>
 <table><tr><th>rule<th>filter<th>reason<th>rows</tr>
 {% for r in told.dropped_by_reason %}<tr><td>{{ r.rule }}<td>{{ r.filter }}<td>{{ r.reason }}

@@ -1,4 +1,4 @@
-"""Write the samples of a subset as new shards: tars with their tables, copies made, in the pool's order.
+"""Write the samples of a subset as new shards: tars with their tables, copies made, in the order of the pool's tars.
 
 What goes where is settled from the tables alone, before a tar is opened: every output shard knows its rows. So
 each can
@@ -10,6 +10,7 @@ what it was made of in ``reshard.json``; a run that finds another recipe there s
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> Reshar
         raise UsageError(f"a shard has at least one row, not {shard_rows}")
     wanted = subset.distinct()
     taken = np.zeros(len(wanted), np.bool_)
-    pieces = [(shard, _rows_of(pool, shard, subset, wanted, taken)) for shard in pool.shards]
+    pieces = [(shard, _rows_of(pool, shard, subset, taken)) for shard in pool.shards]
     absent = tuple(ids.to_hex(wanted[~taken]).to_pylist())
     recipe = fingerprint(
         [pool.shard_fingerprint(shard) for shard in pool.shards],
@@ -106,32 +107,20 @@ def reshard(
     yield from engine.map(_Writing(pool, str(out)), todo, resources)
 
 
-def _rows_of(
-    pool: Pool, shard: Shard, subset: Subset, wanted: ids.Uids, taken: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.int64]:
+def _rows_of(pool: Pool, shard: Shard, subset: Subset, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Row numbers of the shard that go out, with copies; marks their ids as taken."""
     result, start = [], 0
     for batch in pool.batches(shard, ["uid"]):
         uids = ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")
         copies = subset.copies(uids)
         rows = np.flatnonzero(copies)
-        places = _places(wanted, uids[rows])
+        places = subset.places(uids[rows])
         _, firsts = np.unique(places, return_index=True)
         firsts = np.sort(firsts)[~taken[places[np.sort(firsts)]]]
         taken[places] = True
         result.append(np.repeat(rows[firsts] + start, copies[rows[firsts]]))
         start += len(batch)
     return np.concatenate(result) if result else np.empty(0, np.int64)
-
-
-def _places(wanted: ids.Uids, uids: ids.Uids) -> npt.NDArray[np.int64]:
-    """Where each id (all of them members) stands among the sorted distinct ones."""
-    found = np.searchsorted(wanted["f0"], uids["f0"], "left")
-    wrong = wanted["f1"][found] != uids["f1"]
-    for place in np.flatnonzero(wrong):  # equal high words are next to impossible, and no reason to be wrong
-        while wanted["f1"][found[place]] != uids["f1"][place]:
-            found[place] += 1
-    return found.astype(np.int64)
 
 
 def _outputs(pieces: Sequence[tuple[Shard, npt.NDArray[np.int64]]], shard_rows: int) -> Iterator[Output]:
@@ -188,15 +177,15 @@ class _Writing:
         number, missing = output.first, 0
         with place.writing(f"{output.name}.tar") as path, open(path, "wb") as archive:
             for piece in output.pieces:
-                wanted = set(piece.rows)
-                found = {row: sample for row, sample in paired(self.pool, piece.shard) if row in wanted}
-                there = [row for row in piece.rows if row in found]
-                missing += len(piece.rows) - len(there)
-                keys = [f"{number + offset:09d}" for offset in range(len(there))]
-                for key, row in zip(keys, there, strict=True):
-                    _copy(found[row], key, archive)
-                number += len(there)
-                tables.append(_rows_with_keys(self.pool, piece.shard, there, keys))
+                copies = Counter(piece.rows)
+                rows: list[int] = []
+                for row, sample in paired(self.pool, piece.shard, copies):
+                    for _ in range(copies[row]):
+                        _copy(sample, f"{number + len(rows):09d}", archive)
+                        rows.append(row)
+                keys = [f"{number + offset:09d}" for offset in range(len(rows))]
+                tables.append(_rows_with_keys(self.pool, piece.shard, rows, keys))
+                number, missing = number + len(rows), missing + len(piece.rows) - len(rows)
             archive.write(END)
         with place.writing(f"{output.name}.parquet") as path:
             pq.write_table(pa.concat_tables(tables, promote_options="default"), path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +45,43 @@ class Subset:
 
     def copies(self, wanted: Uids) -> npt.NDArray[np.int64]:
         """How many copies of each wanted id the subset holds, shape (n,); 0 where it is not a member."""
-        high = np.ascontiguousarray(self.uids["f0"])
-        query = np.ascontiguousarray(wanted["f0"])
-        first = np.searchsorted(high, query, "left")
-        last = np.searchsorted(high, query, "right")
-        counts = np.zeros(len(wanted), np.int64)
-        single = np.flatnonzero(last - first == 1)
-        counts[single] = self.uids["f1"][first[single]] == wanted["f1"][single]
-        for position in np.flatnonzero(last - first > 1):
-            run = self.uids["f1"][first[position] : last[position]]
-            counts[position] = np.count_nonzero(run == wanted["f1"][position])
-        return counts
+        places = self.places(wanted)
+        counts = np.append(self._counts, 0)
+        return np.asarray(counts[places], np.int64)  # -1, for no member, reads the last: 0
+
+    def places(self, wanted: Uids) -> npt.NDArray[np.int64]:
+        """Where each wanted id stands among the distinct ones, shape (n,); -1 where it is not a member."""
+        distinct = self._distinct
+        if not len(distinct):
+            return np.full(len(wanted), -1, np.int64)
+        found = np.minimum(np.searchsorted(self._high, wanted["f0"], "left"), len(distinct) - 1)
+        places = np.where(distinct[found] == wanted, found, -1).astype(np.int64)
+        if self._shared:  # ids that share their high word with another member: none, where ids are hashes
+            for query in np.flatnonzero(places < 0):
+                places[query] = self._shared.get(wanted[query].item(), -1)
+        return places
 
     def distinct(self) -> Uids:
         """Every id once, sorted."""
+        return self._distinct
+
+    @cached_property
+    def _distinct(self) -> Uids:
         return self.uids[_starts(self.uids)]
+
+    @cached_property
+    def _counts(self) -> npt.NDArray[np.int64]:
+        starts = np.flatnonzero(_starts(self.uids))
+        return np.diff(np.append(starts, len(self.uids)))
+
+    @cached_property
+    def _high(self) -> npt.NDArray[np.uint64]:
+        return np.ascontiguousarray(self._distinct["f0"])
+
+    @cached_property
+    def _shared(self) -> dict[tuple[int, int], int]:
+        later = np.flatnonzero(self._high[1:] == self._high[:-1]) + 1
+        return {self._distinct[place].item(): int(place) for place in later}
 
 
 def read(path: Path) -> Subset:

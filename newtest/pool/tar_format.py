@@ -8,7 +8,7 @@ time, so that equal contents give equal tars. The format is POSIX.1-2001's (pax(
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 __all__ = ["TarDamage", "members", "packed"]
@@ -24,10 +24,13 @@ class TarDamage(ValueError):
     """Bytes that are no whole tar; the text says what is wrong."""
 
 
-def members(handle: IO[bytes], max_bytes: int) -> Iterator[tuple[str, bytes | None]]:
+def members(
+    handle: IO[bytes], max_bytes: int, wanted: Callable[[str], bool] | None = None
+) -> Iterator[tuple[str, bytes | None]]:
     """(name, content) of the regular files in order; content is None where it is larger than ``max_bytes``.
 
-    Raises TarDamage for a header that is none and for an end that comes too early.
+    Files whose name is not ``wanted`` are stepped over without being read. Raises TarDamage for a header that
+    is none and for an end that comes too early.
     """
     name: str | None = None
     while header := handle.read(BLOCK):
@@ -48,7 +51,9 @@ def members(handle: IO[bytes], max_bytes: int) -> Iterator[tuple[str, bytes | No
             continue
         full = name if name is not None else _name(header)
         name = None
-        if size > max_bytes:
+        if wanted is not None and not wanted(full):
+            _skip(handle, size)
+        elif size > max_bytes:
             _skip(handle, size)
             yield full, None
         else:

@@ -7,7 +7,7 @@ and a member that is larger than allowed is left out with a reason.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -50,8 +50,10 @@ class Sample:
         return uid if isinstance(uid, str) else None
 
 
-def samples(pool: Pool, shard: Shard) -> Iterator[Sample]:
-    """The samples of a shard's tar, in order. Raises PoolError for a tar that is missing, cut short or damaged."""
+def samples(pool: Pool, shard: Shard, keys: Container[str] | None = None) -> Iterator[Sample]:
+    """The samples of a shard's tar, in order; with ``keys`` those alone, and the others' bytes are not read.
+
+    Raises PoolError for a tar that is missing, cut short or damaged."""
     if shard.tar is None:
         raise PoolError(
             f"{pool.place.url}: shard {shard.name} has no tar beside it, so there are no images to read"
@@ -59,17 +61,18 @@ def samples(pool: Pool, shard: Shard) -> Iterator[Sample]:
     where = f"{pool.place.url}: {shard.tar.name}"
     try:
         with pool.place.open(shard.tar.name) as handle:
-            yield from _grouped(handle)
+            yield from _grouped(handle, keys)
     except FileNotFoundError as error:
         raise PoolError(f"{where} has vanished since the pool was listed") from error
     except TarDamage as error:
         raise PoolError(f"{where} is not a whole tar ({error}); fetch it again or move it away") from error
 
 
-def _grouped(handle: IO[bytes]) -> Iterator[Sample]:
+def _grouped(handle: IO[bytes], keys: Container[str] | None) -> Iterator[Sample]:
     current: Sample | None = None
-    for name, data in members(handle, MAX_MEMBER):
-        key, _, suffix = name.rpartition("/")[2].partition(".")
+    wanted = None if keys is None else (lambda name: _parted(name)[0] in keys)
+    for name, data in members(handle, MAX_MEMBER, wanted):
+        key, suffix = _parted(name)
         if current is None or current.key != key:
             if current is not None:
                 yield current
@@ -80,3 +83,9 @@ def _grouped(handle: IO[bytes]) -> Iterator[Sample]:
             current.members[suffix.lower()] = data
     if current is not None:
         yield current
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """Key and suffix of a member: its base name up to the first dot, and what comes after."""
+    key, _, suffix = name.rpartition("/")[2].partition(".")
+    return key, suffix
