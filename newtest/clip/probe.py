@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -147,4 +148,9 @@ def _fit(x: npt.NDArray[np.float32], y: Ints, strength: float, config: ProbeConf
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
         raise MissingExtra("scikit-learn", "probe") from error
-    return LogisticRegression(C=strength, max_iter=config.max_iterations).fit(x, y)
+    with warnings.catch_warnings():
+        # Few images a class are the point of a probe, and no sign that the labels are numbers to regress on.
+        warnings.filterwarnings(
+            "ignore", message="The number of unique classes is greater", category=UserWarning
+        )
+        return LogisticRegression(C=strength, max_iter=config.max_iterations).fit(x, y)

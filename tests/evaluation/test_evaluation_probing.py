@@ -14,7 +14,7 @@ from newtest.clip.probe import ProbeConfig, parse_shots
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation import probing
 from newtest.evaluation.efficiency import draw_label_efficiency, write_label_efficiency
-from newtest.evaluation.probing import Efficiency, Source, label_efficiency, labelled
+from newtest.evaluation.probing import Efficiency, Labelled, Source, label_efficiency, labelled
 
 NAMES = np.array([f"digit {at}" for at in range(10)])
 
@@ -94,6 +94,13 @@ def test_classes_are_matched_by_name(files: tuple[Path, Path], tmp_path: Path) -
     )
     with pytest.raises(EvaluationError, match="first 'eleven'"):
         label_efficiency(train, labelled(str(tmp_path / "eleven.npz"), Source(), quiet), config)
+
+
+def test_one_image_of_each_of_many_classes_is_no_cause_for_a_warning() -> None:
+    names = np.array([f"class {at}" for at in range(30)])
+    some = Labelled("some", np.eye(30), names)
+    found = label_efficiency(some, some, ProbeConfig(shots=(1, None), seeds=1))
+    assert [point.mean for point in found.points] == [100.0, 100.0]
 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
