@@ -32,6 +32,8 @@ __all__ = [
     "Columns", "Plan", "ShardCounts", "cut_of", "judge", "manifest", "merged", "read_batches", "select", "select_shard",
 ]  # fmt: skip
 
+HELD_SCORES = 1 << 24
+
 Columns = dict[str, tuple[Layer, str]]
 """Columns that come from layers: the name that filters use -> (layer, its column). Others come from the shards."""
 
@@ -92,13 +94,27 @@ def select(pool: Pool, plan: Plan, engine: Engine, resources: Resources | None =
 def cut_of(
     pool: Pool, column: str, fraction: float, layers: Columns, engine: Engine, workers: int = 0
 ) -> Cut:
-    """The exact cut of a fraction by a score column. Raises PoolError, UsageError."""
+    """The exact cut of a fraction by a score column. Raises PoolError, UsageError.
+
+    Up to ``HELD_SCORES`` scores read by the first pass are held for the second (128 MiB); more are read again.
+    """
+    held: list[Any] | None = [] if engine.name == "local" else None
+    read_once = False
 
     def stream(columns: str, reduce: Callable[[Any], Any]) -> Iterator[Any]:
+        nonlocal held, read_once
+        if columns == "score" and read_once and held is not None:
+            yield from map(reduce, held)
+            return
         names = (column,) if columns == "score" else (column, "uid")
-        work = _Reducing(pool, names, layers, reduce)
+        work = _Reducing(pool, names, layers, reduce, holds=held is not None and not read_once)
         for pieces in merged(pool, _Giving(work), engine, Resources(workers, kind="thread")):
-            yield from pieces
+            for result, scores in pieces:
+                if held is not None and scores is not None:
+                    held.append(scores)
+                    held = held if sum(map(len, held)) <= HELD_SCORES else None
+                yield result
+        read_once = True
 
     return exact_cut(stream, fraction)
 
@@ -266,17 +282,15 @@ class _Reducing:
     columns: tuple[str, ...]
     layers: Columns
     reduce: Callable[[Any], Any]
+    holds: bool
+    """Whether the scores come along with each result, or None."""
 
-    def __call__(self, shard: Shard) -> list[Any]:
+    def __call__(self, shard: Shard) -> list[tuple[Any, Any]]:
         results = []
         for batch in read_batches(self.pool, shard, self.columns, self.layers):
             scores = numbers(batch[self.columns[0]])
-            if len(self.columns) == 1:
-                results.append(self.reduce(scores))
-            else:
-                results.append(
-                    self.reduce(
-                        (scores, ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}"))
-                    )
-                )
+            piece: Any = scores
+            if len(self.columns) > 1:
+                piece = scores, ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")
+            results.append((self.reduce(piece), scores if self.holds else None))
         return results

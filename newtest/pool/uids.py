@@ -30,15 +30,12 @@ def from_arrow(column: pa.Array, where: str = "uid") -> Uids:
     if column.null_count:
         raise PoolError(f"{where}: {column.null_count} rows have no uid")
     column = pc.cast(column, pa.large_binary())
-    if len(column) and (pc.min_max(pc.binary_length(column)) != pa.scalar({"min": 32, "max": 32})):
+    if not len(column):
+        return np.empty(0, UID)
+    offsets = np.frombuffer(column.buffers()[1], np.int64, len(column) + 1, column.offset * 8)
+    if not np.array_equal(np.diff(offsets), np.full(len(column), 32)):
         raise PoolError(f"{where}: a uid is 32 hex digits, and this column holds something else")
-    offset, length = column.offset, len(column)
-    offsets = (
-        np.frombuffer(column.buffers()[1], np.int64, length + 1, offset * 8)
-        if length
-        else np.zeros(1, np.int64)
-    )
-    digits = memoryview(column.buffers()[2])[int(offsets[0]) : int(offsets[-1])] if length else b""
+    digits = memoryview(column.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
     try:
         words = np.frombuffer(binascii.unhexlify(digits), ">u8")
     except (binascii.Error, ValueError) as error:

@@ -111,6 +111,15 @@ def test_the_best_fraction_is_exact_with_ties_by_uid(
     assert sum(reasons.values()) == 3501 - 1050
 
 
+def test_a_pool_too_large_to_hold_its_scores_gets_the_same_cut(
+    datacomp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = open_pool(datacomp)
+    held = cut_of(pool, B32, 0.3, {}, ENGINE, 1)
+    monkeypatch.setattr("newtest.pool.select.HELD_SCORES", 1000)
+    assert cut_of(pool, B32, 0.3, {}, ENGINE, 2) == held
+
+
 def test_rules_combine(datacomp: Path, frame: pd.DataFrame) -> None:
     rules = Rule("score", (ScoreAbove(B32, 0.3),)), Rule("words", (MinWords(8),))
     score, words = frame[B32] >= 0.3, frame["text"].fillna("").str.split().str.len() >= 8
