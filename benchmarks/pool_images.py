@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import resource
 import tarfile
 import tempfile
@@ -39,6 +40,7 @@ from newtest.pool.subset import Subset
 from newtest.pool.tar_format import END, packed
 
 BATCH = 32
+DATA = Path(os.environ.get("NEWTEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def make_pool(folder: Path, images: list[bytes], samples: int, shard_rows: int) -> Pool:
@@ -119,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--images", type=Path, default=DATA / "images")
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--embedded", type=int, default=192)
     parser.add_argument("--repeat", type=int, default=3)

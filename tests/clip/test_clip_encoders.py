@@ -16,6 +16,9 @@ from newtest.clip.encoder import Encoder, encoder, squeezed, unit_rows
 from newtest.clip.open_clip import OpenClip
 from newtest.errors import UsageError
 
+# One worker loads the encoder and embeds the photos, for all tests that use them.
+pytestmark = pytest.mark.xdist_group("conse")
+
 TINY = {
     "embed_dim": 64,
     "vision_cfg": {"image_size": 64, "layers": 2, "width": 128, "head_width": 64, "patch_size": 16},

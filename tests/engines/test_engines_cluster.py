@@ -14,9 +14,15 @@ from engine_work import make_slow
 from newtest.engines import Resources
 from newtest.engines.ray import RayEngine
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning",
+        "ignore::FutureWarning",
+        "ignore::DeprecationWarning",
+        "ignore::UserWarning",
+    ),
+    pytest.mark.xdist_group("ray"),
+]
 
 
 @pytest.fixture

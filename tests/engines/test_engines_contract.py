@@ -35,9 +35,12 @@ def way(request: pytest.FixtureRequest) -> tuple[Engine, Resources]:
     return engine("local"), settings[request.param]
 
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
+    ),
+    pytest.mark.xdist_group("ray"),
+]
 
 
 def test_each_item_comes_back_once_and_failures_are_values(way: tuple[Engine, Resources]) -> None:

@@ -19,6 +19,9 @@ from newtest.pool.importing import import_folder
 from newtest.pool.pool import Pool, open_pool
 from newtest.pool.sets import set_images
 
+# One worker loads the encoder and embeds the photos, for all tests that use them.
+pytestmark = pytest.mark.xdist_group("conse")
+
 
 @pytest.fixture(scope="module")
 def sets(captioned: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:

@@ -24,6 +24,9 @@ from newtest.pool.embedding import EmbedConfig, complete, embed
 from newtest.pool.importing import import_folder
 from newtest.pool.pool import Pool, open_pool
 
+# One worker loads the encoder and embeds the photos, for all tests that use them.
+pytestmark = pytest.mark.xdist_group("conse")
+
 ORIGINALS = 12
 
 

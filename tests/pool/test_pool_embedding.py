@@ -23,6 +23,9 @@ from newtest.pool.layers import manifest_of, states
 from newtest.pool.pool import Pool, open_pool
 from newtest.pool.recipe import Recipe, run
 
+# One worker loads the encoder and embeds the photos, for all tests that use them.
+pytestmark = pytest.mark.xdist_group("conse")
+
 ENGINE = LocalEngine()
 ONE = Resources(workers=1)
 

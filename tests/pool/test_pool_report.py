@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from pool_photos import captioned, conse, embedded_pool, photo_pool  # noqa: F401
+
+# One worker loads the encoder and embeds the photos, for all tests that use them.
+pytestmark = pytest.mark.xdist_group("conse")
 
 
 def report(pool: Path, *arguments: str) -> str:
