@@ -3,10 +3,9 @@
     python benchmarks/filter_pool.py [--rows 2000000 12800000] [--repeat 3] [--captions urls_captions_10000.parquet]
 
 Every contender runs in a process of its own on the same files and two workers; the clock starts after its
-imports, and
-memory is the largest resident set of the process or of any of its children. The DataComp contender is written
-here from
-the rule, not copied: threshold over all scores, then each file's rows as Python integers, then one sort.
+imports, and memory is the largest resident set of the process or of any of its children. The machine may be
+shared, so CPU seconds stand beside the wall clock. The DataComp contender is written here from what its code
+does, not copied: a pool of threads, all scores for the threshold, then each file's ids as Python integers, one sort.
 """
 
 from __future__ import annotations

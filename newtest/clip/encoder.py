@@ -1,8 +1,7 @@
 """Encoders: pictures and texts as unit vectors of one space, whose dot product is a CLIP score.
 
 Two ship: ``conse`` (weights come with pip, so it works without internet: the default) and open_clip's models.
-Which one was
-used is in every result, by its ``name``.
+Which one was used is in every result, by its ``name``.
 """
 
 from __future__ import annotations

@@ -2,12 +2,9 @@
 they need it.
 
 PyPI's torchvision wheel is a CUDA build. Beside a CPU build of torch its import fails with ``operator
-torchvision::nms does
-not exist``, and takes open_clip, timm and sentence-transformers down with it. The mend: forget the
-half-imported modules,
-put an empty module in the place of ``torchvision._meta_registrations``, import again. Transforms work then;
-operators don't,
-and nothing here uses them.
+torchvision::nms does not exist``, and takes open_clip, timm and sentence-transformers down with it. The mend:
+forget the half-imported modules, put an empty module in the place of ``torchvision._meta_registrations``,
+import again. Transforms work then; operators don't, and nothing here uses them.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """Where work runs: ``local`` (this machine's processes or threads) and ``ray`` (a cluster), behind one ``map``.
 
 The contract, tested on every engine: each item comes back exactly once, in any order, as an :class:`Outcome`;
-a failure is
-an outcome with its reason and never a dead run; a worker that is killed takes at most the item it held with
-it, and that
-item is tried once more elsewhere.
+a failure is an outcome with its reason and never a dead run; a worker that is killed takes at most the item
+it held with it, and that item is tried once more elsewhere.
 """
 
 from __future__ import annotations

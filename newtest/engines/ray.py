@@ -1,8 +1,7 @@
 """A Ray cluster: an existing one, or one that is started on this machine for the run.
 
-Ray brings its own scheduling and its own word for a lost worker; what is ours is the contract: each item once,
-failures as
-values, one more try for an item whose worker died.
+Ray brings its own scheduling and its own word for a lost worker; what is ours is the contract: each item
+once, failures as values, one more try for an item whose worker died.
 """
 
 from __future__ import annotations

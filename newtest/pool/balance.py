@@ -1,14 +1,12 @@
 """Balance a pool by what its captions speak of: queries matched as substrings, and a cap on each.
 
 The rule of CLIP's WIT and of MetaCLIP (Xu et al. 2024, algorithm 1): a caption matches every query that it
-contains; a query
-with more than t captions draws each of them with probability t / count, others with certainty; a sample stays
-when any of
-its queries drew it. So common queries are capped near t and rare ones stay whole. Captions that match nothing go.
+contains; a query with more than t captions draws each of them with probability t / count, others with
+certainty; a sample stays when any of its queries drew it. So common queries are capped near t and rare ones
+stay whole. Captions that match nothing go.
 
 A query matches at word borders and without regard to case, as MetaCLIP pads both with spaces. Each draw is
-made of the seed,
-the query and the uid, so it depends on no order of reading.
+made of the seed, the query and the uid, so it depends on no order of reading.
 """
 
 from __future__ import annotations

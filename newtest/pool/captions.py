@@ -2,12 +2,10 @@
 image-text pool.
 
 ImageNet's file names carry no photo id; where a table knows it, the photo's title, description and tags are
-the caption.
-The rule: a row of the set (``file``, ``wnid``, ``photo_id``) meets a photo (``photo_id``, ``title``,
-``description``, ``tags``)
-by id; the caption is title, description and tags in this order, HTML taken off, those that are missing left
-out. A row
-without a photo, or whose photo has no text at all, is not in the pool and is counted.
+the caption. The rule: a row of the set (``file``, ``wnid``, ``photo_id``) meets a photo (``photo_id``,
+``title``, ``description``, ``tags``) by id; the caption is title, description and tags in this order, HTML
+taken off, those that are missing left out. A row without a photo, or whose photo has no text at all, is not
+in the pool and is counted.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
 """The cut of a fraction: which score the n-th best row has, found exactly in little memory.
 
-DataComp's own rule keeps every row at or above the value at position n of the sorted scores, so n + 1 rows and
-all ties,
-and one NaN poisons the sort. Here exactly n rows stay, n = floor(fraction x rows of the pool); among equal scores the
-lower uid wins; rows without a score are never kept and are counted.
+DataComp's own rule keeps every row at or above the value at position n of the sorted scores, so n + 1 rows
+and all ties, and one NaN poisons the sort. Here exactly n rows stay, n = floor(fraction x rows of the pool);
+among equal scores the lower uid wins; rows without a score are never kept and are counted.
 
-Two passes over the score column alone: a histogram of the upper 16 bits of each score finds the bin that holds
-the n-th
-best, then the values of that one bin are sorted. Only where the cut falls among ties are uids read as well.
+Two passes over the score column alone: a histogram of the upper 16 bits of each score finds the bin that
+holds the n-th best, then the values of that one bin are sorted. Only where the cut falls among ties are uids
+read as well.
 """
 
 from __future__ import annotations
@@ -61,8 +60,7 @@ def exact_cut(stream: Stream, fraction: float) -> Cut:
     """The cut that keeps floor(fraction x rows) rows, or all that have a score where those are fewer.
 
     ``stream(columns, f)`` gives ``f(scores)`` or ``f((scores, uids))`` for every piece of the pool, in any
-    order, with
-    ``columns`` "score" or "score+uid". Raises UsageError for a fraction outside (0, 1].
+    order, with ``columns`` "score" or "score+uid". Raises UsageError for a fraction outside (0, 1].
     """
     if not 0 < fraction <= 1:
         raise UsageError(f"a fraction is more than 0 and at most 1, not {fraction}")

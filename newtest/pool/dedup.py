@@ -1,11 +1,10 @@
 """Find the duplicates of a pool and keep one of each group.
 
-Four ways to find pairs: *bytes* (equal sha256), *hash* (perceptual hashes within a distance), *exact* (all pairs of
-embeddings at or above a similarity) and *semantic* (SemDeDup, Abbas et al. 2023: the same within clusters of a
-k-means, for
-pools too large to join whole). Whatever found them, a group is a connected component of the pairs, and the one
-that stays has
-the highest score, then the most pixels, then the lowest uid: no order of reading plays a part.
+Four ways to find pairs: *bytes* (equal sha256), *hash* (perceptual hashes within a distance), *exact* (all
+pairs of embeddings at or above a similarity) and *semantic* (SemDeDup, Abbas et al. 2023: the same within
+clusters of a k-means, for pools too large to join whole). Whatever found them, a group is a connected
+component of the pairs, and the one that stays has the highest score, then the most pixels, then the lowest
+uid: no order of reading plays a part.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Embed a pool: the images and captions of each shard as vectors, and their cosine as CLIP scores, kept as layers.
 
 Images are decoded by threads (Pillow holds no lock while it decodes) several batches ahead of the model, so a
-slow image
-delays nothing but its own batch, and only once the look-ahead is used up. Batches follow the tar's order: the
-same pool
-gives the same bytes. An image that cannot be decoded is a row with a reason, never a dead run.
+slow image delays nothing but its own batch, and only once the look-ahead is used up. Batches follow the tar's
+order: the same pool gives the same bytes. An image that cannot be decoded is a row with a reason, never a
+dead run.
 """
 
 from __future__ import annotations

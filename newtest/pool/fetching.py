@@ -1,10 +1,9 @@
 """Download a table of URLs and captions into shards, in a way that can be run again until nothing is left to try.
 
-Each input table is cut into shards of so many rows; a shard's table says of every row what became of it (``status``
-"success" or "failed", ``error``, whether it is ``final``), as img2dataset's does. A later run asks again for what
-failed and is not final, and writes the shard anew; everything else stays as it is. Bytes are kept as they
-came: no resizing, no
-re-encoding, unless faces are to be blurred.
+Each input table is cut into shards of so many rows; a shard's table says of every row what became of it
+(``status`` "success" or "failed", ``error``, whether it is ``final``), as img2dataset's does. A later run
+asks again for what failed and is not final, and writes the shard anew; everything else stays as it is. Bytes
+are kept as they came: no resizing, no re-encoding, unless faces are to be blurred.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """DataComp's *image-based* rule for any target set: the image lies in a cluster that the target set also uses.
 
 A k-means of the pool's image vectors (DataComp: 100,000 centroids) parts them into clusters. A cluster counts
-when it is the
-nearest one of some image of the target set; samples of those clusters stay, if their caption is English, has
-more than one
-word and more than five characters (DataComp's ``caption_filter``).
+when it is the nearest one of some image of the target set; samples of those clusters stay, if their caption
+is English, has more than one word and more than five characters (DataComp's ``caption_filter``).
 """
 
 from __future__ import annotations

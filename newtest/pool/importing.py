@@ -46,10 +46,9 @@ def import_folder(source: Path, out: str | Path, *, shard_rows: int = 10_000) ->
     """Write the images of a folder, sorted by path, as shards of tar and Parquet.
 
     A caption is the text of the file of the same name with ``.txt``, or stands in ``captions.csv`` or
-    ``captions.tsv``
-    (columns ``file`` and ``text``) at the top. An image without one has none. Files that are no whole images
-    are left out, by
-    reason. A shard that is there already with the same content is written again to the same bytes. Raises PoolError.
+    ``captions.tsv`` (columns ``file`` and ``text``) at the top. An image without one has none. Files that are
+    no whole images are left out, by reason. A shard that is there already with the same content is written
+    again to the same bytes. Raises PoolError.
     """
     paths = sorted(
         path for path in source.rglob("*") if path.suffix[1:].lower() in IMAGE_SUFFIXES and path.is_file()

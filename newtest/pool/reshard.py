@@ -1,10 +1,9 @@
 """Write the samples of a subset as new shards: tars with their tables, copies made, in the order of the pool's tars.
 
-What goes where is settled from the tables alone, before a tar is opened: every output shard knows its rows. So
-each can
-be written anywhere and again, and one is done when its table is there, which is written after its tar. The new
-pool says
-what it was made of in ``reshard.json``; a run that finds another recipe there stops before it touches anything.
+What goes where is settled from the tables alone, before a tar is opened: every output shard knows its rows.
+So each can be written anywhere and again, and one is done when its table is there, which is written after its
+tar. The new pool says what it was made of in ``reshard.json``; a run that finds another recipe there stops
+before it touches anything.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
     there are none.
 
     Without ``arch``: L/14 before B/32 in the tables (DataComp's better one), then a single complete scores
-    layer. Raises
-    PoolError where several layers could be meant, or where only some of the shards have the column.
+    layer. Raises PoolError where several layers could be meant, or where only some of the shards have the
+    column.
     """
     names = [ARCHES[arch]] if arch in ARCHES else [] if arch else [ARCHES["l14"], ARCHES["b32"]]
     for name in names:

@@ -1,9 +1,9 @@
 """Choose rows by rules, in one streaming pass over the columns that the rules need.
 
 Shards go through an engine; in each, one batch of rows at a time is read. Rules that cost a model or Python
-code a row
-are asked only about rows whose fate is still open (under "and": kept by everything cheaper), and the report says how
-many rows each rule saw. A fraction needs its cut first: two more passes over the score column alone.
+code a row are asked only about rows whose fate is still open (under "and": kept by everything cheaper), and
+the report says how many rows each rule saw. A fraction needs its cut first: two more passes over the score
+column alone.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ class Plan:
     exhaustive: bool = False
     """Ask every rule about every row, for complete counts; costs more and changes no result."""
 
+    @property
+    def kind(self) -> Literal["process", "thread"]:
+        """What its workers should be: rules that run Python or a model on each row hold the interpreter's lock."""
+        return "process" if any(each.cost for rule in self.rules for each in rule.filters) else "thread"
+
 
 @dataclass
 class ShardCounts:
@@ -75,14 +80,13 @@ def select(pool: Pool, plan: Plan, engine: Engine, resources: Resources | None =
     """The subset that the plan keeps, with a manifest of rules and counts.
 
     Raises UsageError for a plan without rules and PoolError that names every shard that could not be read;
-    then nothing
-    is selected, for a subset that silently lacks a shard would be wrong.
+    then nothing is selected, for a subset that silently lacks a shard would be wrong.
     """
     if not plan.rules:
         raise UsageError("no rule was given; name at least one, such as --clip-score or --basic")
     counts, parts = ShardCounts(), []
     for uids, shard_counts in merged(
-        pool, _Giving(_Selecting(pool, plan)), engine, resources or _resources(plan)
+        pool, _Giving(_Selecting(pool, plan)), engine, resources or Resources(kind=plan.kind)
     ):
         parts.append(uids)
         counts.add(shard_counts)
@@ -248,11 +252,6 @@ def _trimmed(subset: Subset, plan: Plan) -> Subset:
             copies = np.flatnonzero((subset.uids["f0"] == cut.last[0]) & (subset.uids["f1"] == cut.last[1]))
             subset = Subset(np.delete(subset.uids, copies[cut.copies :]))
     return subset
-
-
-def _resources(plan: Plan) -> Resources:
-    costly = any(each.cost for rule in plan.rules for each in rule.filters)
-    return Resources(kind="process" if costly else "thread")
 
 
 @dataclass(frozen=True)

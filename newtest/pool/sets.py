@@ -54,8 +54,7 @@ def vectors_of_set(
     """Names, unit rows of the kind that ``source`` has for the pool, and how many images could not be read.
 
     ``model`` is the encoder as ``embed-pool --model`` was given it, where the layer's name is not enough (a
-    checkpoint).
-    Raises PoolError, UsageError.
+    checkpoint). Raises PoolError, UsageError.
     """
     if address.endswith(".npy"):
         try:

@@ -1,10 +1,9 @@
 """DataComp's *text-based* rule: an English caption with a word whose first WordNet synset is in a list.
 
 DataComp asks NLTK for ``wn.synsets(word)[0]`` of each word and looks its offset up among ImageNet-21k's. The
-same answer
-is found here from WordNet's own ``index.noun`` and ``noun.exc`` (version 3.0), without NLTK and a hundred
-times faster: a
-word's first synset is its first noun synset, and a word that is no noun in any form is not in a list of nouns.
+same answer is found here from WordNet's own ``index.noun`` and ``noun.exc`` (version 3.0), without NLTK and a
+hundred times faster: a word's first synset is its first noun synset, and a word that is no noun in any form
+is not in a list of nouns.
 """
 
 from __future__ import annotations
