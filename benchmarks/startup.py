@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 
+RUN = "import sys; sys.argv = ['newtest', {}]; from newtest.cli import main; main()"
 CASES = {
     "bare interpreter": "pass",
     "import typer": "import typer",
-    "newtest --help": "import sys; sys.argv = ['newtest', '--help']; from newtest.cli import main; main()",
-    "newtest sample --help": "import sys; sys.argv = ['newtest', 'sample', '--help']; from newtest.cli import main; main()",
+    "newtest --help": RUN.format("'--help'"),
+    "newtest sample --help": RUN.format("'sample', '--help'"),
 }
 
 

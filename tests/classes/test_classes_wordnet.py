@@ -5,11 +5,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from needs import missing
 
 from newtest.classes import classes_of, most_similar, path_similarity, wordnet
 from newtest.classes.places import SYSTEM_FOLDERS, find_data_noun
 from newtest.errors import ClassError, UsageError
-from needs import missing
 
 SMALL = (
     b"  14 WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved.  \n"
