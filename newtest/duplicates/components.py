@@ -63,6 +63,9 @@ def removals(images: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series[str]:
 
     ``images`` has image_id, candidate, reference, blocked, sampled, num_shown, pixels; ``pairs`` image_a, image_b.
     """
+    # An image alone in its component stays, unless it is itself in a reference set: most need no component at all.
+    linked = images["image_id"].isin(pd.concat([pairs["image_a"], pairs["image_b"]]))
+    images = images[linked | (images["candidate"] & images["reference"])]
     table = images.assign(component=components(pd.Index(images["image_id"]), pairs))
     touches = table.groupby("component")["reference"].transform("any")
     itself = table["candidate"] & table["reference"]
