@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MARK := $(VENV)/.installed
 
-.PHONY: help demo test setup lint bench system clean
+.PHONY: help demo test setup lint bench constraints system clean
 
 help:
 	@echo "make demo   set up what the demo needs and run it: a replicated test set of digits, with a report"
 	@echo "make test   set up what the tests need and run them"
 	@echo "make setup  the development environment alone, in .venv"
 	@echo "make lint   ruff, mypy, import-linter"
+	@echo "make constraints  renew the list of versions that all of these install"
 	@echo "make bench  the benchmarks (they take a while; results are printed)"
 
 $(BIN)/python:
@@ -47,6 +48,15 @@ lint: $(MARK)-test
 
 bench: $(MARK)-test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# The newest release of everything, then the list of what came: run the tests before committing it.
+constraints:
+	grep -E '^(#|torch)' constraints.txt > constraints.new
+	$(PYTHON) -m venv $(VENV)-new
+	$(VENV)-new/bin/python -m pip install --quiet -c constraints.new -e '.[test]'
+	$(VENV)-new/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v '^torch' >> constraints.new
+	mv constraints.new constraints.txt
+	rm -rf $(VENV)-new
 
 clean:
 	rm -rf $(VENV) build dist

@@ -21,7 +21,8 @@ def ray_cluster() -> object:
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         import ray
 
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+        # "local": never the cluster of another test or of the person at this machine.
+        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
         yield ray
         ray.shutdown()
 
@@ -85,6 +86,12 @@ def test_a_killed_worker_takes_at_most_its_item(
         assert outcomes[3].value == 3
     else:
         assert "died" in str(outcomes[3].error)
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process: nothing to share")
+def test_all_of_ray_runs_in_one_process(request: pytest.FixtureRequest) -> None:
+    """Two Rays at once find each other's clusters; a pytest that pytest-xdist doesn't know forgets the groups."""
+    assert request.node.nodeid.endswith("@ray")
 
 
 def test_unknown_engines_are_named() -> None:
