@@ -22,12 +22,12 @@ from urllib.parse import unquote, urlsplit
 from newtest.catalog.files import FileRow, Wanted, record, stored_files, unstore, wanted
 from newtest.download import DownloadConfig, Outcome, Request, download
 from newtest.errors import ImageError
+from newtest.fetch.store import Store, has_size
+from newtest.fetch.thumbnails import make_thumbnails
 from newtest.images import ImageLimits, check
-from newtest.store import Store, has_size
 from newtest.study import Study, now
-from newtest.thumbnails import make_thumbnails
 
-__all__ = ["LOCAL_SOURCES", "DownloadConfig", "FetchConfig", "FetchSummary", "fetch_missing"]
+__all__ = ["LOCAL_SOURCES", "FetchConfig", "FetchSummary", "fetch_missing"]
 
 LOCAL_SOURCES = frozenset({"folder", "table"})
 """Sources that the user's own disk feeds: only their images may have ``file:`` URLs."""

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from servers.images import ImageServer, self_signed, serving
 
-from newtest.addresses import is_public
 from newtest.download import DownloadConfig, Outcome, Request, download
 
 QUICK = DownloadConfig(allow_private=True, backoff=0.01, read_timeout=1.0, deadline=5.0)
@@ -137,23 +136,10 @@ def test_redirects_are_followed_and_checked_hop_by_hop(
     assert one(server.url(f"to-private/1.jpg?to={target}")).data == server.photos[2]
     assert one(server.url("to-private/1.jpg?to=file:///etc/passwd")).kind == "bad-url"
     # the first hop is allowed, as a public server's would be; the second must be refused by its address alone
-    monkeypatch.setattr("newtest.addresses.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("newtest.download.addresses.is_public", lambda address: address == "127.0.0.1")
     outcome = one(server.url("to-private/1.jpg"), replace(QUICK, allow_private=False))
     assert outcome.kind == "private-address"
     assert server.asked["/to-private/1.jpg"] == 2 + 1
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True), ("127.0.0.1", False), ("10.0.0.1", False), ("172.16.0.1", False), ("192.168.1.1", False),
-        ("169.254.169.254", False), ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False),
-        ("255.255.255.255", False), ("::1", False), ("fe80::1%1", False), ("fd00::1", False), ("2606:4700::1111", True),
-        ("::ffff:10.0.0.1", False), ("64:ff9b::a00:1", False), ("64:ff9b::808:808", True), ("2002:a00:1::", False),
-    ],
-)  # fmt: skip
-def test_which_addresses_are_public(address: str, public: bool) -> None:
-    assert is_public(address) is public
 
 
 @pytest.mark.parametrize(

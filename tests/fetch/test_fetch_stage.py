@@ -22,8 +22,8 @@ from newtest.catalog.files import failures, file_of, wanted
 from newtest.download import DownloadConfig
 from newtest.errors import StudyError
 from newtest.fetch import FetchConfig, fetch_missing
+from newtest.fetch.thumbnails import thumbnail_of
 from newtest.study import Study
-from newtest.thumbnails import thumbnail_of
 
 CONFIG = FetchConfig(
     DownloadConfig(allow_private=True, backoff=0.01, read_timeout=1.0, deadline=5.0), threads=2

@@ -8,9 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from newtest.errors import ImageError
+from newtest.fetch.store import Store
 from newtest.files import write_atomic
 from newtest.images import thumbnail
-from newtest.store import Store
 from newtest.study import Study
 
 __all__ = ["SIDE", "make_thumbnails", "thumbnail_of"]

@@ -8,7 +8,7 @@ here knows of studies or pools. The rules:
 - a time-out for connecting and for each read, a least speed, and a deadline for the whole try, redirects included;
 - 429, 5xx and broken connections are tried again after an exponential back-off with jitter, or after what Retry-After
   says; silence and dripping are not (they would hold a place for as long again), nor is anything the server meant;
-- only http and https, only public addresses unless allowed (see ``newtest.addresses``), redirects alike;
+- only http and https, only public addresses unless allowed (see ``newtest.download.addresses``), redirects alike;
 - bytes are counted while they stream; compressed transfers are refused, so that no few bytes become many;
 - a server that says ``X-Robots-Tag: noai`` is obeyed (for all agents, or for ours by name).
 """
@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from newtest.addresses import connector
+from newtest.download.addresses import connector
+from newtest.download.transfer import DownloadConfig, TryAgain, transfer
 from newtest.draws import generator
-from newtest.transfer import DownloadConfig, TryAgain, transfer
 
-__all__ = ["DownloadConfig", "Outcome", "Request", "download"]
+__all__ = ["Outcome", "Request", "download"]
 
 
 @dataclass(frozen=True)

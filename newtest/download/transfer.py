@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from newtest import __version__
-from newtest.addresses import PrivateAddress
+from newtest.download.addresses import PrivateAddress
 
 __all__ = ["DownloadConfig", "Transferred", "TryAgain", "transfer"]
 
