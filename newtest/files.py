@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -9,21 +11,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "sha256_of", "write_atomic"]
+__all__ = ["atomic_path", "is_full_disk", "sha256_of", "write_atomic"]
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that is renamed to it when the block ends well and removed when it does not."""
+    """A temporary path beside ``path`` that is renamed to it when the block ends well and removed when it does not.
+
+    What a killed process left of the same file is taken over, so nothing piles up. A full disk is an OSError that
+    names ``path``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
-    try:
-        yield temporary
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _full_disk_at(path), _held(path) as temporary:
+        try:
+            yield temporary
+            with open(temporary, "rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -36,3 +43,55 @@ def sha256_of(path: Path) -> str:
     """64 hex digits of a file's bytes, read in pieces."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether no more can be written there: no space, a quota used up, a process's limit on file sizes."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def _full_disk_at(path: Path) -> Iterator[None]:
+    """Failed writes carry no name; give them one."""
+    try:
+        yield
+    except OSError as error:
+        if is_full_disk(error) and error.filename is None:
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
+        raise
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[Path]:
+    """The one temporary name of ``path``, locked; where another process writes it, or nothing can be locked, a name
+    of our own.
+
+    The kernel lets go of the lock when its holder dies, whatever machine of a cluster that was on.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    while (handle := _locked(temporary)) is not None:
+        try:
+            if _is_at(handle, temporary):  # else it was renamed between the two steps
+                os.truncate(handle, 0)
+                yield temporary
+                return
+        finally:
+            os.close(handle)
+    yield path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+
+
+def _locked(temporary: Path) -> int | None:
+    handle = os.open(temporary, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

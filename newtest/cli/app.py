@@ -64,6 +64,7 @@ def main() -> None:
     Exit codes: 0 done, 1 something failed (stderr says which), 2 wrong usage, 130 interrupted.
     """
     from newtest.cli import commands
+    from newtest.files import is_full_disk
 
     commands.attach(app)
     try:
@@ -87,12 +88,19 @@ def main() -> None:
             _stop(f"the study is busy in another process ({error}); run again when that one has ended", 1)
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            where = f" ({error.filename})" if error.filename else ""
-            _stop(f"the disk is full{where}; nothing half-written is kept, free some space and run again", 1)
+        if is_full_disk(error):
+            _stop(f"{_told(error)}; what was complete is kept, run the same command again to go on", 1)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
             _stop(f"{error.filename}: {error.strerror}; choose a place that you may write to", 1)
         raise
+
+
+def _told(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno == errno.EFBIG:
+        return f"{where}larger than this process may write (ulimit -f); raise that limit"
+    what = "the quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
+    return f"{where}{what}; free some space there"
 
 
 def _stop(message: str, code: int) -> None:

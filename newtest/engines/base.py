@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from newtest.errors import NewtestError
+from newtest.files import is_full_disk
 
 __all__ = ["Engine", "Item", "MakeWorker", "Outcome", "Resources", "Value", "Worker", "attempt", "failure"]
 
@@ -69,7 +69,7 @@ def attempt(worker: Worker[Any, Any], item: Any) -> Outcome[Any, Any]:
     try:
         return Outcome(item, worker(item))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full_disk(error):
             raise
         return Outcome(item, error=failure(error))
     except Exception as error:

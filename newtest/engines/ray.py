@@ -80,6 +80,8 @@ class _Crew:
                 if self.waiting:
                     self._give(self._actor())
                 continue
+            if isinstance(outcome, OSError):
+                raise outcome
             left -= 1
             self._give(actor)
             yield outcome
@@ -103,10 +105,14 @@ class _Actor:
         self.make_worker = make_worker
         self.worker: Any = None
 
-    def run(self, item: Any) -> Outcome[Any, Any]:
+    def run(self, item: Any) -> Outcome[Any, Any] | OSError:
+        """The outcome; a full disk as a value, for Ray would wrap what is raised."""
         if self.worker is None:
             self.worker = self.make_worker()
-        return attempt(self.worker, item)
+        try:
+            return attempt(self.worker, item)
+        except OSError as error:
+            return OSError(error.errno, error.strerror, error.filename)
 
 
 def _ray() -> Any:

@@ -7,10 +7,8 @@ are any) or by perceptual hashes (which miss mirrored copies). Every pair is kep
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -71,30 +69,27 @@ def decontaminate(pool: Pool, sets: Sequence[str], config: DecontaminateConfig) 
     if not sets:
         raise UsageError("name at least one set with --against")
     comparison: Any = _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config)
-    with comparison:
-        tables, counts, gone = [], {}, np.zeros(len(comparison.uids), np.bool_)
-        for address in sets:
-            names, near, unreadable = comparison.near(address)
-            gone[near.rows] = True
-            counts[address] = {
-                "images": len(names), "unreadable": unreadable, "pairs": len(near.rows),
-                "rows_removed": len(np.unique(near.rows)), "images_found": len(np.unique(near.items)),
-            }  # fmt: skip
-            tables.append(
-                _pairs(
-                    comparison.uids[near.rows], address, [names[item] for item in near.items], near.closeness
-                )
-            )
-        manifest = {
-            "pool": pool.place.url,
-            "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
-            "decontaminate": {"method": config.method, "compared_by": comparison.said, **comparison.setting},
-            "sets": counts,
-            "rows_read": len(gone),
-            "rows_not_compared": len(gone) - comparison.compared,
-            "rows_removed": int(np.count_nonzero(gone)),
-        }
-        return Decontaminated(Subset.of(comparison.uids[~gone], manifest), pa.concat_tables(tables))
+    tables, counts, gone = [], {}, np.zeros(len(comparison.uids), np.bool_)
+    for address in sets:
+        names, near, unreadable = comparison.near(address)
+        gone[near.rows] = True
+        counts[address] = {
+            "images": len(names), "unreadable": unreadable, "pairs": len(near.rows),
+            "rows_removed": len(np.unique(near.rows)), "images_found": len(np.unique(near.items)),
+        }  # fmt: skip
+        tables.append(
+            _pairs(comparison.uids[near.rows], address, [names[item] for item in near.items], near.closeness)
+        )
+    manifest = {
+        "pool": pool.place.url,
+        "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
+        "decontaminate": {"method": config.method, "compared_by": comparison.said, **comparison.setting},
+        "sets": counts,
+        "rows_read": len(gone),
+        "rows_not_compared": len(gone) - comparison.compared,
+        "rows_removed": int(np.count_nonzero(gone)),
+    }
+    return Decontaminated(Subset.of(comparison.uids[~gone], manifest), pa.concat_tables(tables))
 
 
 class _ByVectors:
@@ -105,15 +100,8 @@ class _ByVectors:
         self.source = vector_source(pool, None)
         self.said = self.source.said
         self.setting = {"threshold": config.threshold}
-        self._scratch = tempfile.TemporaryDirectory(prefix="newtest-decontaminate-")
-        self.every = gathered(pool, self.source, Path(self._scratch.name))
+        self.every = gathered(pool, self.source)
         self.uids, self.compared = self.every.uids, len(self.every.rows)
-
-    def __enter__(self) -> _ByVectors:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._scratch.cleanup()
 
     def near(self, address: str) -> tuple[list[str], _Near, int]:
         names, vectors, unreadable = vectors_of_set(self.source, address, self.config.encoder)
@@ -141,12 +129,6 @@ class _ByHashes:
         parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
         self.uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
         self.compared = len(self.rows)
-
-    def __enter__(self) -> _ByHashes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def near(self, address: str) -> tuple[list[str], _Near, int]:
         names, hashed, unreadable = [], [], 0

@@ -9,9 +9,7 @@ uid: no order of reading plays a part.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -151,19 +149,16 @@ def _similar(pool: Pool, config: DedupConfig) -> tuple[Pairs, int, dict[str, Any
 
     source: VectorSource = vector_source(pool, config.encoder)
     details: dict[str, Any] = {"vectors": source.said}
-    with tempfile.TemporaryDirectory(prefix="newtest-dedup-") as scratch:
-        every = gathered(pool, source, Path(scratch))
-        if config.method == "exact":
-            left, right, closeness = pairs_above(
-                every.vectors, threshold=config.threshold, device=config.device
-            )
-        else:
-            result: Clustered = clustered(
-                every.vectors, config.threshold, config.clusters, config.seed, config.device
-            )
-            left, right, closeness = result.left, result.right, result.closeness
-            details |= result.details
-        return Pairs(every.rows[left], every.rows[right], closeness), len(every.rows), details
+    every = gathered(pool, source)
+    if config.method == "exact":
+        left, right, closeness = pairs_above(every.vectors, threshold=config.threshold, device=config.device)
+    else:
+        result: Clustered = clustered(
+            every.vectors, config.threshold, config.clusters, config.seed, config.device
+        )
+        left, right, closeness = result.left, result.right, result.closeness
+        details |= result.details
+    return Pairs(every.rows[left], every.rows[right], closeness), len(every.rows), details
 
 
 def _setting(config: DedupConfig) -> dict[str, Any]:

@@ -7,9 +7,7 @@ is English, has more than one word and more than five characters (DataComp's ``c
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,10 +58,9 @@ def image_near(pool: Pool, target: str, encoder: str | None = None, seed: int = 
     """
     source = vector_source(pool, encoder)
     _, wanted, _ = vectors_of_set(source, target, encoder)
-    with tempfile.TemporaryDirectory(prefix="newtest-clusters-") as scratch:
-        vectors = gathered(pool, source, Path(scratch)).vectors
-        count = max(1, min(MOST_CLUSTERS, len(vectors) // ROWS_PER_CLUSTER))
-        centroids = kmeans(vectors, count, seed)
+    vectors = gathered(pool, source).vectors
+    count = max(1, min(MOST_CLUSTERS, len(vectors) // ROWS_PER_CLUSTER))
+    centroids = kmeans(vectors, count, seed)
     # The pool itself is part of the layer's name: other shards give other centroids.
     shards = fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])
     layer = Layer("clusters", {"vectors": source.said, "clusters": count, "seed": seed, "pool": shards})

@@ -123,7 +123,9 @@ def write(subset: Subset, path: Path) -> None:
         manifest_path(path), json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        np.save(handle, subset.uids, allow_pickle=False)
+        # np.save would tell of a full disk by an error without a number.
+        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(subset.uids))
+        handle.write(np.ascontiguousarray(subset.uids).view(np.uint8))
 
 
 def manifest_path(path: Path) -> Path:

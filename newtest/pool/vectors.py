@@ -6,15 +6,16 @@ beside its tables. Rows without a vector are left out and counted; nothing is kn
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import PoolError
+from newtest.files import is_full_disk
 from newtest.pool import uids as ids
 from newtest.pool.layers import Layer, found
 from newtest.pool.pool import Pool, Shard
@@ -103,13 +104,16 @@ class Gathered:
     uids: Uids
 
 
-def gathered(pool: Pool, source: VectorSource, scratch: Path) -> Gathered:
-    """Write the unit rows of a whole pool to ``scratch`` and map them. Raises PoolError for widths that differ."""
-    path = scratch / "vectors.f16"
+def gathered(pool: Pool, source: VectorSource) -> Gathered:
+    """The unit rows of a whole pool, mapped from a file without a name in the folder for temporary files: it goes
+    with its last user, kill -9 included.
+
+    Raises PoolError for widths that differ and where that folder has no room.
+    """
     rows: list[npt.NDArray[np.int64]] = []
     uids: list[Uids] = []
     width = start = 0
-    with open(path, "wb") as handle:
+    with tempfile.TemporaryFile(prefix="newtest-vectors-") as handle:
         for shard_uids, vectors in _shards(pool, source):
             if width not in (0, vectors.shape[1]):
                 raise PoolError(
@@ -118,14 +122,29 @@ def gathered(pool: Pool, source: VectorSource, scratch: Path) -> Gathered:
             width = vectors.shape[1]
             lengths = np.linalg.norm(vectors, axis=1)
             there = np.flatnonzero(np.isfinite(lengths) & (lengths > 0))
-            handle.write((vectors[there] / lengths[there, None]).astype(np.float16).tobytes())
+            _append(handle, (vectors[there] / lengths[there, None]).astype(np.float16), pool)
             rows.append(there + start)
             uids.append(shard_uids)
             start += len(shard_uids)
-    places = np.concatenate(rows) if rows else np.empty(0, np.int64)
-    empty = np.empty((0, max(1, width)), np.float16)
-    mapped = np.memmap(path, np.float16, "r", shape=(len(places), width)) if len(places) else empty
+        places = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        mapped: npt.NDArray[Any] = np.empty((0, max(1, width)), np.float16)
+        if len(places):
+            mapped = np.memmap(handle, np.float16, "r", shape=(len(places), width))
     return Gathered(mapped, places, ids.concatenated(uids))
+
+
+def _append(handle: IO[bytes], vectors: npt.NDArray[np.float16], pool: Pool) -> None:
+    try:
+        handle.write(vectors.tobytes())
+        handle.flush()
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        width = vectors.shape[1] * vectors.itemsize
+        raise PoolError(
+            f"{tempfile.gettempdir()}: no room for the vectors of {pool.place.url}, {width:,} bytes a row; free some "
+            "space there, or set TMPDIR to a folder on another disk"
+        ) from error
 
 
 def _shards(pool: Pool, source: VectorSource) -> Iterator[tuple[Uids, npt.NDArray[np.float32]]]:

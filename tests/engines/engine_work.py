@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["make_dying", "make_slow", "make_square", "make_unmakeable"]
+__all__ = ["make_dying", "make_full", "make_slow", "make_square", "make_unmakeable"]
 
 
 def make_square() -> Callable[[int], int]:
@@ -41,6 +42,17 @@ class make_dying:  # called like a function, picklable with its folder
             marks[0].unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return item
+
+
+def make_full() -> Callable[[int], int]:
+    """Item 2 finds the disk full."""
+
+    def write(item: int) -> int:
+        if item == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", "/data/2")
+        return item
+
+    return write
 
 
 def make_slow() -> Callable[[int], tuple[int, str]]:

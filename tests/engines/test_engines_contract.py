@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from engine_work import make_dying, make_square, make_unmakeable
+from engine_work import make_dying, make_full, make_square, make_unmakeable
 
 from newtest.engines import Engine, Resources, engine
 from newtest.errors import UsageError
@@ -59,6 +60,12 @@ def test_no_items_no_outcomes(way: tuple[Engine, Resources]) -> None:
 def test_a_worker_that_cannot_be_made_ends_the_run(way: tuple[Engine, Resources]) -> None:
     with pytest.raises(Exception, match="no model here"):
         list(way[0].map(make_unmakeable, [1, 2], way[1]))
+
+
+def test_a_full_disk_ends_the_run_and_names_the_place(way: tuple[Engine, Resources]) -> None:
+    with pytest.raises(OSError, match="/data/2") as caught:
+        list(way[0].map(make_full, [1, 2, 3], way[1]))
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_a_run_may_be_abandoned(way: tuple[Engine, Resources]) -> None:
