@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "is_full_disk", "sha256_of", "write_atomic"]
+__all__ = ["atomic_path", "full_disk_at", "is_full_disk", "sha256_of", "write_atomic"]
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     names ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _full_disk_at(path), _held(path) as temporary:
+    with full_disk_at(path), _held(path) as temporary:
         try:
             yield temporary
             with open(temporary, "rb") as handle:
@@ -51,8 +51,8 @@ def is_full_disk(error: OSError) -> bool:
 
 
 @contextmanager
-def _full_disk_at(path: Path) -> Iterator[None]:
-    """Failed writes carry no name; give them one."""
+def full_disk_at(path: Path) -> Iterator[None]:
+    """Give an OSError of a write that found no room the name of what was written; writes carry none."""
     try:
         yield
     except OSError as error:

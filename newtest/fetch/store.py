@@ -7,6 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from newtest.files import full_disk_at
 from newtest.study import Study
 
 __all__ = ["Store", "has_size"]
@@ -41,8 +42,9 @@ class Store:
     def _write(self, target: Path, data: bytes) -> None:
         temporary = self._incoming / secrets.token_hex(8)
         try:
-            temporary.write_bytes(data)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            with full_disk_at(target):
+                temporary.write_bytes(data)
+                target.parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)

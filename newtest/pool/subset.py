@@ -125,7 +125,7 @@ def write(subset: Subset, path: Path) -> None:
     with atomic_path(path) as temporary, open(temporary, "wb") as handle:
         # np.save would tell of a full disk by an error without a number.
         np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(subset.uids))
-        handle.write(np.ascontiguousarray(subset.uids).view(np.uint8))
+        handle.write(np.ascontiguousarray(subset.uids).view(np.uint8).data)
 
 
 def manifest_path(path: Path) -> Path:
