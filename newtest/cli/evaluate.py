@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 __all__ = ["evaluate"]
 
@@ -50,14 +53,21 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="A table of model and type, kept with the results.")
     ] = None,
     class_names: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The classes in words, a line each: for open_clip.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The classes in words, as newtest zeroshot takes them: for open_clip.",
+            show_default="WordNet's first lemma, else the id",
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The model's weights, in place of the published ones.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once, with --model.")] = 64,
     precision: Annotated[str, typer.Option(help="float32 or bfloat16, with --model.")] = "float32",
-    device: Annotated[str, typer.Option(help="cpu, cuda, ..., with --model.")] = "auto",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ..., with --model.", show_default="a GPU if there is one")
+    ] = None,
     study: StudyDir = Path(),
     out: Annotated[
         Path | None,
@@ -84,6 +94,7 @@ def evaluate(
         class_map=class_map,
         reversed_models=tuple(reversed_ or ()),
         groups=groups,
+        class_names=class_names,
         study=study,
         out=out,
         model=ModelOptions(
@@ -91,14 +102,17 @@ def evaluate(
             precision=precision,
             device=device,
             weights=weights,
-            class_names=class_names,
         ),
     )
     with progress() as bar:
-        tasks = {one: bar.add_task(one, total=None) for one in options.models}
-        outcome = run(
-            which, options, lambda one, total, done: bar.update(tasks[one], advance=done, total=total)
-        )
+        tasks: dict[str, TaskID] = {}
+
+        def advance(what: str, total: int, done: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], advance=done, total=total)
+
+        outcome = run(which, options, advance)
     for caution in outcome.cautions:
         note(f"{'failed' if caution.fatal else 'warning'}: {caution}")
     rows = [score.to_json() for score in outcome.scores]

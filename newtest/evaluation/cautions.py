@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-__all__ = ["Caution"]
+__all__ = ["Caution", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -26,3 +27,9 @@ class Caution:
     def __str__(self) -> str:
         model = f": {self.model}" if self.model else ""
         return f"{self.source}{model}: {self.message}"
+
+
+def unreadable(evaluated: str, image_ids: Sequence[str], model: str) -> Caution:
+    """Images of a set that a model could not be shown."""
+    message = f"{len(image_ids)} images could not be read and count as wrong, first {image_ids[0]}"
+    return Caution("unreadable-images", evaluated, message, model, fatal=True)

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from newtest.errors import EvaluationError
-from newtest.evaluation.cautions import Caution
+from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.cautions import Caution, unreadable
 from newtest.evaluation.classmap import ClassMap, class_map, read_class_map, restrict
 from newtest.evaluation.models import ModelOptions, run_model
 from newtest.evaluation.predictions import Predictions, read_predictions
 from newtest.evaluation.results import read_frame
 from newtest.evaluation.score import Score, ScoreOptions, score
-from newtest.evaluation.sets import EvaluationSet, make_set, read_classes, read_set
+from newtest.evaluation.sets import EvaluationSet, find_set, read_classes
 from newtest.evaluation.store import set_folder, write_scores
+from newtest.evaluation.zeroshot import ZeroShotOptions, classify
 
-__all__ = ["EvaluateOptions", "Outcome", "evaluate", "find_set"]
+__all__ = ["EvaluateOptions", "Outcome", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,16 @@ class EvaluateOptions:
     class_map: Path | None = None
     reversed_models: tuple[str, ...] = ()
     groups: Path | None = None
+    class_names: Path | None = None
+    """The classes in words, for ``open_clip:`` models; see ``newtest.evaluation.class_names``."""
     model: ModelOptions = field(default_factory=ModelOptions)
     study: Path = Path()
     out: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder of results."""
+        return self.out or (self.study / "results")
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,8 @@ class Outcome:
 
 
 Advance = Callable[[str, int, int], None]
-"""Told (model, images in all, images done since the last call) while a model runs."""
+"""Told (what runs, how many in all, done since the last call) while a model runs."""
+_ZERO_SHOT = "open_clip:"
 
 
 def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
@@ -58,7 +67,6 @@ def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
     Raises EvaluationError when the set, the class list or the class map cannot be had.
     """
     evaluated, mapping = _mapped(which, options)
-    root = options.out or (options.study / "results")
     cautions: list[Caution] = []
     answers: list[Predictions] = []
     for path in options.predictions:
@@ -66,44 +74,63 @@ def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
             answers += read_predictions(path)
         except EvaluationError as error:
             cautions.append(Caution("unreadable", path.name, str(error), fatal=True))
-    folder = set_folder(root, evaluated)
+    outputs = mapping.outputs if mapping else evaluated.classes
+    groups: dict[str, str] = {}
     for name in options.models:
         try:
-            found, broken = run_model(
-                name, evaluated, options.model, folder, partial(advance, name, len(evaluated))
-            )
+            if name.startswith(_ZERO_SHOT):
+                found, wrong = _zero_shot(name, evaluated, outputs, options, advance)
+                groups[found.model] = ZeroShotOptions.group
+            else:
+                found, wrong = _classifier(name, evaluated, options, advance)
         except EvaluationError as error:
             cautions.append(Caution("model", evaluated.name, str(error), name, fatal=True))
             continue
         answers.append(found)
-        if broken:
-            message = f"{len(broken)} images could not be read and count as wrong, first {broken[0]}"
-            cautions.append(Caution("unreadable-images", evaluated.name, message, name, fatal=True))
+        cautions += wrong
     scores, found_wrong = score(evaluated, answers, ScoreOptions(options.reversed_models, mapping))
-    groups = _groups(options.groups)
-    if scores:
-        write_scores(root, evaluated, scores, groups=groups)
-    return Outcome(tuple(scores), (*cautions, *found_wrong), folder if scores else None)
+    groups |= _groups(options.groups)
+    folder = write_scores(options.root, evaluated, scores, groups=groups) if scores else None
+    return Outcome(tuple(scores), (*cautions, *found_wrong), folder)
 
 
-def find_set(
-    which: str, study: Path, name: str | None = None, classes: tuple[str, ...] | None = None
-) -> EvaluationSet:
-    """A set by its path, or by the name of a revision or reference of the study. Raises EvaluationError, StudyError."""
-    path = Path(which)
-    if path.exists():
-        return read_set(path, name=name, classes=classes)
-    if not (study / "study.sqlite").exists():
-        raise EvaluationError(
-            f"{which}: no such file or folder, and no study to look for a revision of that name (--study DIR)"
-        )
-    from newtest.catalog.evaluation import members
-    from newtest.study import Study
+def _classifier(
+    name: str, evaluated: EvaluationSet, options: EvaluateOptions, advance: Advance
+) -> tuple[Predictions, list[Caution]]:
+    folder = set_folder(options.root, evaluated)
+    found, broken = run_model(name, evaluated, options.model, folder, partial(advance, name, len(evaluated)))
+    return found, [unreadable(evaluated.name, broken, name)] if broken else []
 
-    with Study(study) as opened:
-        frame = members(opened.catalog, which)
-        frame["path"] = [str(opened.image_path(sha)) if sha else "" for sha in frame.pop("sha256")]
-    return make_set(frame, name or which, source=f"{study}: {which}", classes=classes)
+
+def _zero_shot(
+    name: str, evaluated: EvaluationSet, outputs: tuple[str, ...], options: EvaluateOptions, advance: Advance
+) -> tuple[Predictions, list[Caution]]:
+    """``newtest zeroshot`` for a model named as ``evaluate`` names it: the same answers, and the same row."""
+    model, weights = name.removeprefix(_ZERO_SHOT), options.model.weights
+    if weights is not None:
+        model = f"{model.partition('/')[0]}@{weights}"
+    elif not all(model.partition("/")):
+        raise UsageError(f"--model {name}: name its weights, open_clip:ARCH/TAG, or give --weights FILE")
+    zero_shot = ZeroShotOptions(
+        model=model,
+        names=options.class_names,
+        batch_size=options.model.batch_size,
+        precision=options.model.precision,
+        device=options.model.device,
+    )
+
+    def told(what: str, total: int, done: int) -> None:
+        advance(f"{name}, {what}", total, done)
+
+    try:
+        found = classify(evaluated, outputs, zero_shot, told)
+    except UsageError as error:  # another model may be well
+        raise EvaluationError(f"--model {name}: {error}; without a network give --weights FILE") from error
+    answers = found.answers
+    wrong = [Caution(one.kind, evaluated.name, one.message, answers.model) for one in found.findings]
+    return answers, wrong + (
+        [unreadable(evaluated.name, found.broken, answers.model)] if found.broken else []
+    )
 
 
 def _mapped(which: str, options: EvaluateOptions) -> tuple[EvaluationSet, ClassMap | None]:

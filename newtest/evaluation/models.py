@@ -24,7 +24,7 @@ from newtest.clip import torch_runtime
 from newtest.config import fingerprint
 from newtest.errors import EvaluationError, NewtestError, UsageError
 from newtest.evaluation.predictions import Predictions
-from newtest.evaluation.sets import EvaluationSet, read_names
+from newtest.evaluation.sets import EvaluationSet
 from newtest.files import sha256_of, write_atomic
 
 __all__ = ["ModelOptions", "run_model"]
@@ -40,14 +40,13 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """How to run. ``weights`` is a state dict in place of the published one; ``class_names`` (a line a class, or
-    ``class_info.json``) are the words of zero-shot models."""
+    """How to run. ``weights`` is a state dict in place of the published one; ``device`` None is a GPU if there is
+    one."""
 
     batch_size: int = 64
     precision: str = "float32"
-    device: str = "auto"
+    device: str | None = None
     weights: Path | None = None
-    class_names: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,9 @@ def run_model(
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
     paths = evaluated.images["path"].astype(str).tolist()
-    inputs = [sha256_of(path) if path else "" for path in (options.weights, options.class_names)]
     key = fingerprint(
         name,
-        inputs,
+        sha256_of(options.weights) if options.weights else "",
         evaluated.hash,
         evaluated.images["image_id"].astype(str).tolist(),
         options.precision,
@@ -121,7 +119,7 @@ def _predict(
     built: Built, paths: list[str], options: ModelOptions, advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     torch = torch_runtime.torch()
-    device = _device(options)
+    device = options.device or torch_runtime.best_device()
     dtype = torch.bfloat16 if options.precision == "bfloat16" else torch.float32
     module = built.module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
     top5 = np.full((len(paths), TOP), -1, dtype=np.int64)
@@ -167,7 +165,6 @@ def _build(name: str, options: ModelOptions) -> Built:
         "efficientnet-lite0": _efficientnet_lite0,
         "timm": _timm,
         "torchvision": _torchvision,
-        "open_clip": _open_clip,
     }
     if kind not in builders or (kind != "efficientnet-lite0" and not rest):
         raise UsageError(
@@ -228,49 +225,6 @@ def _torchvision(name: str, options: ModelOptions) -> Built:
     return Built(module, transform, " ".join(repr(transform).split()))
 
 
-def _open_clip(name: str, options: ModelOptions) -> Built:
-    """A zero-shot classifier: the mean text embedding of each class over the templates (see ``newtest.clip``)."""
-    from newtest.clip.prompts import default_templates, fill
-    from newtest.clip.zeroshot import LOGIT_SCALE, class_embeddings
-
-    if options.class_names is None:
-        raise UsageError(
-            f"--model open_clip:{name}: a zero-shot model needs the classes in words: --class-names FILE"
-        )
-    torch = torch_runtime.torch()
-    open_clip = torch_runtime.library("open_clip", "open_clip_torch", "clip")
-    arch, _, tag = name.partition("/")
-    pretrained = str(options.weights) if options.weights else tag
-    if not pretrained:
-        raise UsageError(
-            f"--model open_clip:{name}: name its weights, open_clip:ARCH/TAG, or give --weights FILE"
-        )
-    model, _, transform = open_clip.create_model_and_transforms(arch, pretrained=pretrained)
-    model.eval()
-    tokenizer = open_clip.get_tokenizer(arch)
-    with torch.inference_mode():
-        texts = [
-            model.encode_text(tokenizer(fill(default_templates(), one))).numpy()
-            for one in read_names(options.class_names)
-        ]
-    weights = torch.from_numpy(LOGIT_SCALE * class_embeddings(np.stack(texts)).T)
-
-    class ZeroShot(torch.nn.Module):  # type: ignore[misc, name-defined]
-        """Image to logits: 100 times the cosine with each class."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.clip = model
-            self.register_buffer("weights", weights)
-
-        def forward(self, images: Any) -> Any:
-            return self.clip.encode_image(images, normalize=True) @ self.weights
-
-    return Built(
-        ZeroShot(), transform, f"{len(default_templates())} templates; " + " ".join(repr(transform).split())
-    )
-
-
 def _centre(image: Any, short_side: int, crop: int) -> Any:
     from PIL import Image
 
@@ -279,9 +233,3 @@ def _centre(image: Any, short_side: int, crop: int) -> Any:
     resized = image.resize(size, Image.Resampling.BICUBIC)
     left, top = ((side - crop) // 2 for side in resized.size)
     return resized.crop((left, top, left + crop, top + crop))
-
-
-def _device(options: ModelOptions) -> str:
-    if options.device != "auto":
-        return options.device
-    return torch_runtime.best_device()

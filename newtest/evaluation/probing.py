@@ -16,8 +16,8 @@ from newtest.clip.encoder import encoder
 from newtest.clip.probe import ProbeConfig, ProbeResult, probe, shots_to_match
 from newtest.errors import EvaluationError
 from newtest.evaluation.embeddings import read_embeddings
-from newtest.evaluation.evaluate import find_set
 from newtest.evaluation.set_vectors import set_vectors
+from newtest.evaluation.sets import find_set
 
 __all__ = ["Efficiency", "Labelled", "ProbePoint", "Source", "label_efficiency", "labelled"]
 

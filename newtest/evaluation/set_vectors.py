@@ -21,7 +21,7 @@ from newtest.images import shown
 __all__ = ["SetVectors", "set_vectors"]
 
 PIECE, BATCH = 256, 32
-"""Images a file of the cache, and images a forward pass."""
+"""Images a file of the cache, and images a forward pass unless another number is asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,10 @@ def set_vectors(
     encoder: Encoder,
     cache: Path | None = None,
     advance: Callable[[int], None] = lambda _: None,
+    *,
+    batch: int = BATCH,
 ) -> SetVectors:
-    """Embed every picture of a set; a killed run goes on behind its last piece.
+    """Embed every picture of a set, ``batch`` at once; a killed run goes on behind its last piece.
 
     A piece is known by the encoder and by path, size and time of change of its files. Raises EvaluationError when the
     set names no files.
@@ -62,7 +64,7 @@ def set_vectors(
                 cached(
                     file,
                     (len(piece), encoder.dimension),
-                    lambda piece=piece: _embed(piece, encoder, threads),  # type: ignore[misc]
+                    lambda piece=piece: _embed(piece, encoder, threads, batch),  # type: ignore[misc]
                 )
             )
             advance(len(piece))
@@ -77,10 +79,10 @@ def _known(path: str) -> tuple[str, int, int]:
     return str(Path(path).absolute()), about.st_size, about.st_mtime_ns
 
 
-def _embed(paths: Sequence[str], encoder: Encoder, threads: ThreadPoolExecutor) -> Vectors:
+def _embed(paths: Sequence[str], encoder: Encoder, threads: ThreadPoolExecutor, batch: int) -> Vectors:
     vectors = np.zeros((len(paths), encoder.dimension), np.float32)
-    for start in range(0, len(paths), BATCH):
-        prepared = list(threads.map(lambda path: _pixels(path, encoder), paths[start : start + BATCH]))
+    for start in range(0, len(paths), batch):
+        prepared = list(threads.map(lambda path: _pixels(path, encoder), paths[start : start + batch]))
         rows = [start + at for at, pixels in enumerate(prepared) if pixels is not None]
         if rows:
             vectors[rows] = encoder.images(np.stack([pixels for pixels in prepared if pixels is not None]))

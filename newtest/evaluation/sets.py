@@ -16,7 +16,7 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.results import read_frame
 
-__all__ = ["EvaluationSet", "make_set", "read_classes", "read_names", "read_set"]
+__all__ = ["EvaluationSet", "find_set", "make_set", "read_classes", "read_names", "read_set"]
 
 _ID_COLUMNS = ("image_id", "id", "file", "filename", "image")
 _CLASS_COLUMNS = ("wnid", "class", "label", "target")
@@ -54,6 +54,26 @@ def _digest(members: list[Any]) -> str:
     long.
     """
     return hashlib.sha256(json.dumps(members, separators=(",", ":")).encode()).hexdigest()
+
+
+def find_set(
+    which: str, study: Path, name: str | None = None, classes: tuple[str, ...] | None = None
+) -> EvaluationSet:
+    """A set by its path, or by the name of a revision or reference of the study. Raises EvaluationError, StudyError."""
+    path = Path(which)
+    if path.exists():
+        return read_set(path, name=name, classes=classes)
+    if not (study / "study.sqlite").exists():
+        raise EvaluationError(
+            f"{which}: no such file or folder, and no study to look for a revision of that name (--study DIR)"
+        )
+    from newtest.catalog.evaluation import members
+    from newtest.study import Study
+
+    with Study(study) as opened:
+        frame = members(opened.catalog, which)
+        frame["path"] = [str(opened.image_path(sha)) if sha else "" for sha in frame.pop("sha256")]
+    return make_set(frame, name or which, source=f"{study}: {which}", classes=classes)
 
 
 def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | None = None) -> EvaluationSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -16,18 +16,17 @@ from newtest.clip.encoder import Encoder, encoder
 from newtest.clip.prompts import Finding, default_templates, lint_names, lint_templates, read_lines
 from newtest.clip.zeroshot import class_embeddings, normalised, retrieve, top_classes
 from newtest.errors import EvaluationError
-from newtest.evaluation.cautions import Caution
+from newtest.evaluation.cautions import Caution, unreadable
 from newtest.evaluation.class_names import ClassNames, class_names
 from newtest.evaluation.embeddings import read_embeddings
-from newtest.evaluation.evaluate import find_set
 from newtest.evaluation.predictions import Predictions
 from newtest.evaluation.score import Score, score
 from newtest.evaluation.set_vectors import set_vectors
-from newtest.evaluation.sets import EvaluationSet
+from newtest.evaluation.sets import EvaluationSet, find_set
 from newtest.evaluation.store import write_scores
 from newtest.files import write_atomic
 
-__all__ = ["Found", "ZeroShot", "ZeroShotOptions", "find_images", "zero_shot"]
+__all__ = ["Classified", "Found", "ZeroShot", "ZeroShotOptions", "classify", "find_images", "zero_shot"]
 
 Advance = Callable[[str, int, int], None]
 """Told (images or texts, how many in all, done since the last call) while an encoder runs."""
@@ -53,11 +52,25 @@ class ZeroShotOptions:
     group: str = "zero-shot"
     device: str | None = None
     precision: str = "float32"
+    batch_size: int = 32
     study: Path = Path()
     out: Path | None = None
     cache: Path | None = None
     save: Path | None = None
     """An ``.npz`` for the images' embeddings, labels and classes: what ``newtest probe`` reads."""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The answers for a set, and the ids of images that could not be read (their answers are no class)."""
+
+    answers: Predictions
+    broken: list[str]
+    findings: tuple[Finding, ...]
+    names: str
+    """Where the names of the classes come from."""
+    images: Floats = field(repr=False)
+    """(N, D) in the order of the set; zeros where an image could not be read."""
 
 
 @dataclass(frozen=True)
@@ -91,24 +104,32 @@ def zero_shot(which: str, options: ZeroShotOptions, advance: Advance) -> ZeroSho
     MissingExtra.
     """
     evaluated = find_set(which, options.study, options.set_name)
+    found = classify(evaluated, evaluated.classes, options, advance)
+    answers = found.answers
+    scores, cautions = score(evaluated, [answers])
+    if found.broken:
+        cautions.append(unreadable(evaluated.name, found.broken, answers.model))
+    if options.save is not None:
+        _save(options.save, evaluated, found.images)
+    root = options.out or (options.study / "results")
+    folder = write_scores(root, evaluated, scores, groups={answers.model: options.group}) if scores else None
+    return ZeroShot(tuple(scores), tuple(cautions), found.findings, found.names, folder)
+
+
+def classify(
+    evaluated: EvaluationSet, outputs: Sequence[str], options: ZeroShotOptions, advance: Advance
+) -> Classified:
+    """The nearest of the classes ``outputs`` for every image of a set, best first. Raises as ``zero_shot``."""
     model = _Model(options)
-    words = _Words(_templates(options), class_names(evaluated.classes, options.names))
-    classes = _classes(evaluated, model, words, advance)
+    words = _Words(_templates(options), class_names(outputs, options.names))
+    classes = _classes(evaluated, outputs, model, words, advance)
     images = _images(evaluated, model, advance)
     seen = np.asarray(images.any(axis=1))
     answers = _answers(model, words, top_classes(images[seen], classes, TOP), seen)
-    scores, cautions = score(evaluated, [answers])
-    if not seen.all():
-        broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen]
-        message = f"{len(broken)} images could not be read and count as wrong, first {broken[0]}"
-        cautions.append(Caution("unreadable-images", evaluated.name, message, answers.model, fatal=True))
-    if options.save is not None:
-        _save(options.save, evaluated, images)
-    root = options.out or (options.study / "results")
-    folder = write_scores(root, evaluated, scores, groups={answers.model: options.group}) if scores else None
+    broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
     # Embeddings from a file were made of words that are not seen here: there is nothing to lint.
     findings = words.lint() if options.text_embeddings is None else ()
-    return ZeroShot(tuple(scores), tuple(cautions), findings, words.named.source, folder)
+    return Classified(answers, broken, findings, words.named.source, images)
 
 
 def find_images(
@@ -185,17 +206,19 @@ def _answers(
     return Predictions(label, model.source, "ranking", ranking, preprocessing=how, gaps=True)
 
 
-def _classes(evaluated: EvaluationSet, model: _Model, words: _Words, advance: Advance) -> Floats:
+def _classes(
+    evaluated: EvaluationSet, outputs: Sequence[str], model: _Model, words: _Words, advance: Advance
+) -> Floats:
     path = model.options.text_embeddings
     if path is None:
-        names = [words.named.names[cls] for cls in evaluated.classes]
+        names = [words.named.names[cls] for cls in outputs]
         told = partial(advance, "texts", len(names) * len(words.templates))
         return named_classes(model.encoder, words.templates, names, model.options.cache, told)
     vectors = read_embeddings(path).vectors
-    if vectors.ndim not in (2, 3) or len(vectors) != len(evaluated.classes):
+    if vectors.ndim not in (2, 3) or len(vectors) != len(outputs):
         raise EvaluationError(
             f"{path}: shape {vectors.shape} is neither (classes, dimensions) nor (classes, templates, dimensions) "
-            f"for the {len(evaluated.classes)} classes of {evaluated.name}"
+            f"for the {len(outputs)} classes of {evaluated.name}"
         )
     return class_embeddings(vectors) if vectors.ndim == 3 else normalised(vectors)
 
@@ -205,7 +228,9 @@ def _images(evaluated: EvaluationSet, model: _Model, advance: Advance) -> Floats
     path = model.options.image_embeddings
     if path is None:
         told = partial(advance, "images", len(evaluated))
-        return set_vectors(evaluated, model.encoder, model.options.cache, told).vectors
+        return set_vectors(
+            evaluated, model.encoder, model.options.cache, told, batch=model.options.batch_size
+        ).vectors
     embedded = read_embeddings(path)
     if embedded.vectors.ndim != 2 or len(embedded.vectors) != len(evaluated):
         raise EvaluationError(

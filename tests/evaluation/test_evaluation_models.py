@@ -13,9 +13,13 @@ from needs import missing
 from PIL import Image
 
 from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.classmap import class_map, read_class_map
 from newtest.evaluation.evaluate import EvaluateOptions, evaluate
 from newtest.evaluation.models import ModelOptions, run_model
+from newtest.evaluation.score import ScoreOptions, score
 from newtest.evaluation.sets import read_set
+from newtest.evaluation.store import read_store
+from newtest.evaluation.zeroshot import ZeroShotOptions, classify, zero_shot
 
 
 @pytest.fixture(autouse=True)
@@ -118,13 +122,16 @@ def test_a_killed_run_goes_on_where_it_was(
     ).all()
 
 
-def test_a_zero_shot_model(photos: Path, tmp_path: Path) -> None:
+def test_a_zero_shot_model_answers_as_newtest_zeroshot_does(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import json
 
     import torch
 
     from newtest.clip import torch_runtime
 
+    monkeypatch.setenv("NEWTEST_CACHE", str(tmp_path / "cache"))
     open_clip = torch_runtime.library("open_clip", "open_clip_torch", "clip")
     vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16, "head_width": 32}
     text = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}
@@ -135,14 +142,53 @@ def test_a_zero_shot_model(photos: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     torch.save(open_clip.create_model("newtest-tiny").state_dict(), tmp_path / "w.pt")
     (tmp_path / "names.txt").write_text("goldfish\ngreat white shark\n")
-    options = ModelOptions(weights=tmp_path / "w.pt", class_names=tmp_path / "names.txt")
-    found, broken = run_model(
-        "open_clip:newtest-tiny", read_set(photos), options, tmp_path / "out", lambda _: None
+    one, two = tmp_path / "one", tmp_path / "two"
+    model = ModelOptions(weights=tmp_path / "w.pt", batch_size=4)
+    options = EvaluateOptions(
+        models=("open_clip:newtest-tiny",), class_names=tmp_path / "names.txt", model=model, out=one
     )
-    assert set(found.values[:5, 0].tolist()) <= {0, 1}
-    assert broken == ["n01/5.png"]
-    with pytest.raises(UsageError, match="--class-names"):
-        run_model("open_clip:newtest-tiny", read_set(photos), ModelOptions(), tmp_path / "no", lambda _: None)
+    told: list[tuple[str, int, int]] = []
+    outcome = evaluate(str(photos), options, lambda *what: told.append(what))
+    assert [c.kind for c in outcome.cautions if c.fatal] == ["unreadable-images"]
+    assert told[-1] == ("open_clip:newtest-tiny, images", 6, 6)
+    same = ZeroShotOptions(
+        model=f"newtest-tiny@{tmp_path / 'w.pt'}",
+        names=tmp_path / "names.txt",
+        out=two,
+        cache=tmp_path / "own",
+    )
+    zero_shot(str(photos), same, lambda *_: None)
+    [left], [right] = read_store(one), read_store(two)
+    assert left.results.equals(right.results) and left.correct.equals(right.correct)
+    assert left.results["group"].tolist() == ["zero-shot"]
+    assert left.results["model"].str.match(r"newtest-tiny/sha256:[0-9a-f]{16} zero-shot").all()
+
+
+def test_a_zero_shot_model_of_other_classes_goes_through_a_class_map(photos: Path, tmp_path: Path) -> None:
+    """Three outputs in words, two of which are the set's first class."""
+    (tmp_path / "classes.txt").write_text("red\nblue\norange\n")
+    (tmp_path / "map.csv").write_text("from,to\nred,n00\norange,n00\nblue,n01\n")
+    evaluated = read_set(photos)
+    np.save(tmp_path / "images.npy", np.eye(3)[[2, 0, 2, 1, 1, 0]])
+    np.save(tmp_path / "texts.npy", np.eye(3))
+    options = ZeroShotOptions(
+        image_embeddings=tmp_path / "images.npy", text_embeddings=tmp_path / "texts.npy"
+    )
+    found = classify(evaluated, ("red", "blue", "orange"), options, lambda *_: None)
+    mapping = class_map(("red", "blue", "orange"), evaluated.classes, read_class_map(tmp_path / "map.csv"))
+    [result], _ = score(evaluated, [found.answers], ScoreOptions(mapping=mapping))
+    assert result.correct.tolist() == [True, True, True, True, True, False]
+
+
+def test_a_zero_shot_model_that_cannot_be_loaded_stops_no_other(photos: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "good.npy", np.array([0, 0, 0, 1, 1, 1]))
+    options = EvaluateOptions((tmp_path / "good.npy",), ("open_clip:no-such/tag",), out=tmp_path / "out")
+    outcome = evaluate(str(photos), options, lambda *_: None)
+    assert [s.k for s in outcome.scores] == [6]
+    [caution] = outcome.cautions
+    assert caution.fatal and "open_clip:no-such/tag: open_clip has no model 'no-such'" in str(caution)
+    with pytest.raises(UsageError, match="name its weights"):
+        evaluate(str(photos), EvaluateOptions(models=("open_clip:ViT-B-32",)), lambda *_: None)
 
 
 @pytest.mark.parametrize("name", ["resnet50", "timm:", "keras:x"])

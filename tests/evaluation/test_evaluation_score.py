@@ -13,14 +13,14 @@ import pytest
 
 from newtest.errors import EvaluationError
 from newtest.evaluation.classmap import class_map, restrict
-from newtest.evaluation.evaluate import EvaluateOptions, evaluate, find_set
+from newtest.evaluation.evaluate import EvaluateOptions, evaluate
 from newtest.evaluation.guards import string_order
 from newtest.evaluation.metrics import average_precision_11, mean_per_class, rank_of_truth
 from newtest.evaluation.outliers import far_below
 from newtest.evaluation.predictions import Predictions, read_predictions
 from newtest.evaluation.results import as_results, read_results
 from newtest.evaluation.score import Score, ScoreOptions, score
-from newtest.evaluation.sets import EvaluationSet, make_set, read_classes, read_set
+from newtest.evaluation.sets import EvaluationSet, find_set, make_set, read_classes, read_set
 from newtest.evaluation.store import read_store, write_scores
 from newtest.evaluation.tables import accuracy_table, by_column, render, table_by
 
