@@ -2,8 +2,9 @@
 
 Each input table is cut into shards of so many rows; a shard's table says of every row what became of it
 (``status`` "success" or "failed", ``error``, whether it is ``final``), as img2dataset's does. A later run
-asks again for what failed and is not final, and writes the shard anew; everything else stays as it is. Bytes
-are kept as they came: no resizing, no re-encoding, unless faces are to be blurred.
+asks again for what failed and is not final, and writes the shard anew; everything else stays as it is. What
+comes is written to a journal at once, so a killed run asks for no image twice. Bytes are kept as they came:
+no resizing, no re-encoding, unless faces are to be blurred.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,10 +23,12 @@ import pyarrow.parquet as pq
 from newtest.download import DownloadConfig, Request, download
 from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, shown
+from newtest.pool.journal import Journal, Record, alone, journal_folder
 from newtest.pool.pairing import paired
 from newtest.pool.place import Entry, place_of
 from newtest.pool.pool import ALIASES, Pool, Shard
 from newtest.pool.tar_format import END, packed
+from newtest.pool.tars import Sample
 
 __all__ = ["Fetched", "fetch_shards"]
 
@@ -54,67 +57,156 @@ class Fetched:
 def fetch_shards(
     pool: Pool, out: str, config: DownloadConfig, *, shard_rows: int = 10_000, blur_faces: bool = False
 ) -> Iterator[Fetched]:
-    """Download what is not there; one value a shard, in order. Raises PoolError for tables without URLs."""
+    """Download what is not there; one value a shard, in order. Raises PoolError for tables without URLs, and while
+    another process fetches into ``out``.
+    """
     number = 0
-    for shard in pool.shards:
-        extra = [name for name in ("text", "face_bboxes") if _has(pool, shard, name)]
-        for batch in pool.batches(shard, ["uid", "url", *extra], shard_rows):
-            yield _fetch(batch.to_pylist(), f"{number:08d}", out, config, blur_faces=blur_faces)
-            number += 1
+    folder = journal_folder(place_of(out))
+    with alone(folder):
+        for shard in pool.shards:
+            extra = [name for name in ("text", "face_bboxes") if _has(pool, shard, name)]
+            for batch in pool.batches(shard, ["uid", "url", *extra], shard_rows):
+                name = f"{number:08d}"
+                with Journal(folder / f"{name}.journal") as journal:
+                    yield _Shard(name, out, journal, blur_faces).fetched(batch.to_pylist(), config)
+                number += 1
 
 
-def _fetch(
-    rows: list[dict[str, Any]], name: str, out: str, config: DownloadConfig, *, blur_faces: bool
-) -> Fetched:
-    before = _before(name, out)
-    results: list[dict[str, Any]] = []
-    wanted: list[Request] = []
-    for index, row in enumerate(rows):
-        old = before.get(row["uid"], {})
-        kept = old if old.get("url") == row["url"] else {}
-        results.append(
-            {
-                **kept,
-                "uid": row["uid"],
-                "url": row["url"],
-                "text": row.get("text"),
-                "key": f"{name}{index:05d}",
-            }
-        )
-        if kept.get("status") != "success" and not kept.get("final"):
-            wanted.append(Request(str(index), row["url"] or ""))
-    if not wanted and before:
-        return _told(name, results, 0)
-    data = _old_images(name, out, results)
-    for key, outcome in asyncio.run(_downloaded(wanted, config)).items():
-        index = int(key)
-        result = results[index]
-        result.update(_judged(outcome))
-        if outcome.data is not None and result["status"] == "success":
-            data[index] = (
-                _blurred(outcome.data, rows[index].get("face_bboxes")) if blur_faces else outcome.data
-            )
-            result["sha256"] = hashlib.sha256(data[index]).hexdigest()
-    _write(name, out, results, data)
-    return _told(name, results, len(wanted))
+@dataclass(frozen=True)
+class _Shard:
+    """One shard of the new pool."""
+
+    name: str
+    out: str
+    journal: Journal
+    blurs: bool
+
+    def fetched(self, rows: list[dict[str, Any]], config: DownloadConfig) -> Fetched:
+        """Ask for what is wanted, and write the shard where anything has come."""
+        before = self._before()
+        results = [_begun(row, before.get(row["uid"], {})) for row in rows]
+        for index, result in enumerate(results):
+            result["key"] = f"{self.name}{index:05d}"
+        open_rows = [index for index, result in enumerate(results) if not _settled(result)]
+        asked = [index for index in open_rows if not self._known(rows[index])]
+        if open_rows or not before:
+            asyncio.run(self._download({str(index): rows[index] for index in asked}, config))
+            self._write(rows, results)
+        self.journal.remove()
+        return _told(self.name, results, len(asked))
+
+    def _known(self, row: dict[str, Any]) -> bool:
+        """Whether a killed run left an answer in the journal that is worth no second question."""
+        record = self.journal.records.get((row["uid"], row["url"] or ""))
+        return record is not None and (record.permanent or self.journal.data(record) is not None)
+
+    async def _download(self, rows: dict[str, dict[str, Any]], config: DownloadConfig) -> None:
+        wanted = [Request(key, row["url"] or "") for key, row in rows.items()]
+        async with aclosing(download(wanted, config)) as outcomes:
+            async for outcome in outcomes:
+                row = rows[outcome.key]
+                self.journal.add(row["uid"], row["url"] or "", outcome)
+
+    def _write(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> None:
+        place = place_of(self.out)
+        old = _OldImages(self.name, self.out)
+        with place.writing(f"{self.name}.tar") as path, open(path, "wb") as archive:
+            for row, result in zip(rows, results, strict=True):
+                data = self._bytes(row, result, old)
+                if data is not None:
+                    _pack(result, data, archive)
+            archive.write(END)
+        # The table comes last: a shard is there when its table is.
+        with place.writing(f"{self.name}.parquet") as path:
+            pq.write_table(pa.Table.from_pylist(results, SCHEMA), path)
+
+    def _bytes(self, row: dict[str, Any], result: dict[str, Any], old: _OldImages) -> bytes | None:
+        """The image of a row as it goes into the tar, and in ``result`` what became of the row; None for a failure."""
+        if result.get("status") == "success":
+            data = old.image(result["uid"], result["sha256"])
+            if data is None:
+                result.update(_failed("lost", final=False))
+            return data
+        record = self.journal.records.get((row["uid"], row["url"] or ""))
+        if record is None:  # it failed for good in an earlier run
+            return None
+        data = self.journal.data(record)
+        result.update(_judged(record, data))
+        if data is None or result["status"] != "success":
+            return None
+        if self.blurs:
+            data = _blurred(data, row.get("face_bboxes"))
+        result["sha256"] = hashlib.sha256(data).hexdigest()
+        return data
+
+    def _before(self) -> dict[str, dict[str, Any]]:
+        """What an earlier run wrote down, by uid."""
+        place = place_of(self.out)
+        if not place.exists(f"{self.name}.parquet"):
+            return {}
+        with place.open(f"{self.name}.parquet") as handle:
+            return {row["uid"]: row for row in pq.read_table(handle).to_pylist()}
 
 
-async def _downloaded(wanted: list[Request], config: DownloadConfig) -> dict[str, Any]:
-    async with aclosing(download(wanted, config)) as outcomes:
-        return {outcome.key: outcome async for outcome in outcomes}
+class _OldImages:
+    """The images of the shard as an earlier run wrote it, asked for in about the tar's order."""
+
+    def __init__(self, name: str, out: str) -> None:
+        self._samples: Iterator[tuple[int, Sample]] | None = None
+        self._name, self._pool = name, Pool(out, (), f"{out}/layers")
+        self._uids: list[str] = []
+        self._passed: dict[str, list[bytes]] = {}
+
+    def image(self, uid: str, sha256: str) -> bytes | None:
+        """The image of a row, None where the tar has not these bytes."""
+        if self._samples is None:
+            shard = Shard(self._name, Entry(f"{self._name}.parquet", 0), Entry(f"{self._name}.tar", 0))
+            self._uids = [
+                uid for batch in self._pool.batches(shard, ["uid"]) for uid in batch["uid"].to_pylist()
+            ]
+            self._samples = paired(self._pool, shard)
+        while not self._passed.get(uid) and (found := next(self._samples, None)) is not None:
+            row, sample = found
+            if sample.image is not None:
+                self._passed.setdefault(self._uids[row], []).append(sample.image)
+        images = self._passed.get(uid)
+        data = images.pop(0) if images else None
+        return data if data is not None and hashlib.sha256(data).hexdigest() == sha256 else None
 
 
-def _judged(outcome: Any) -> dict[str, Any]:
+def _begun(row: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """A row's result, with what an earlier run found out about the same URL."""
+    kept = old if old.get("url") == row["url"] else {}
+    return {**kept, "uid": row["uid"], "url": row["url"], "text": row.get("text")}
+
+
+def _settled(result: dict[str, Any]) -> bool:
+    return result.get("status") == "success" or bool(result.get("final"))
+
+
+def _judged(record: Record, data: bytes | None) -> dict[str, Any]:
     """The columns that say what became of a request."""
-    failed = {"status": "failed", "error": outcome.kind, "final": outcome.permanent, "sha256": None}
-    if outcome.data is None:
-        return failed
+    if data is None:
+        return _failed(record.kind or "lost", final=record.permanent and record.kind is not None)
     try:
-        info = check(outcome.data)
+        info = check(data)
     except ImageError as error:
-        return {**failed, "error": error.kind, "final": True}
+        return _failed(error.kind, final=True)
     size = {"original_width": info.width, "original_height": info.height}
     return {"status": "success", "error": None, "final": True, "format": info.format, **size}
+
+
+def _failed(kind: str, *, final: bool) -> dict[str, Any]:
+    return {"status": "failed", "error": kind, "final": final, "sha256": None}
+
+
+def _pack(result: dict[str, Any], data: bytes, archive: IO[bytes]) -> None:
+    extension = _EXTENSION.get(str(result.get("format")), "jpg")
+    archive.write(packed(f"{result['key']}.{extension}", data))
+    if result["text"] is not None:
+        archive.write(packed(f"{result['key']}.txt", result["text"].encode()))
+    described = {key: result.get(key) for key in ("uid", "url", "text", "sha256")}
+    archive.write(packed(f"{result['key']}.json", json.dumps(described, sort_keys=True).encode()))
 
 
 def _blurred(data: bytes, boxes: Any) -> bytes:
@@ -134,39 +226,6 @@ def _blurred(data: bytes, boxes: Any) -> bytes:
         face = image.crop(area)
         image.paste(face.filter(ImageFilter.GaussianBlur(max(4, max(face.size) / 4))), area)
     return encode_jpeg(image, quality=95)
-
-
-def _before(name: str, out: str) -> dict[str, dict[str, Any]]:
-    """What an earlier run wrote down, by uid."""
-    place = place_of(out)
-    if not place.exists(f"{name}.parquet"):
-        return {}
-    with place.open(f"{name}.parquet") as handle:
-        return {row["uid"]: row for row in pq.read_table(handle).to_pylist()}
-
-
-def _old_images(name: str, out: str, results: list[dict[str, Any]]) -> dict[int, bytes]:
-    if not any(result.get("status") == "success" for result in results):
-        return {}
-    pool = Pool(out, (), f"{out}/layers")
-    shard = Shard(name, Entry(f"{name}.parquet", 0), Entry(f"{name}.tar", 0))
-    return {row: sample.image for row, sample in paired(pool, shard) if sample.image is not None}
-
-
-def _write(name: str, out: str, results: list[dict[str, Any]], data: dict[int, bytes]) -> None:
-    place = place_of(out)
-    with place.writing(f"{name}.tar") as path, open(path, "wb") as archive:
-        for index, result in enumerate(results):
-            if result.get("status") == "success":
-                extension = _EXTENSION.get(str(result.get("format")), "jpg")
-                archive.write(packed(f"{result['key']}.{extension}", data[index]))
-                if result["text"] is not None:
-                    archive.write(packed(f"{result['key']}.txt", result["text"].encode()))
-                described = {key: result.get(key) for key in ("uid", "url", "text", "sha256")}
-                archive.write(packed(f"{result['key']}.json", json.dumps(described, sort_keys=True).encode()))
-        archive.write(END)
-    with place.writing(f"{name}.parquet") as path:
-        pq.write_table(pa.Table.from_pylist(results, SCHEMA), path)
 
 
 _TEXTS = ("uid", "url", "text", "key", "status", "error", "sha256", "format")
