@@ -1,0 +1,82 @@
+"""The command line as a process of its own: run to its end, or killed (SIGKILL) at a moment that a test names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["contents", "killed_at_rename", "killed_when", "left_over", "newtest"]
+
+COMMAND = "from newtest.cli import main; main()"
+# Every file appears by a rename, and Python tells audit hooks of a rename before it happens.
+DYING = f"""
+import os, signal, sys
+left = int(sys.argv.pop(1))
+def count(event, arguments):
+    global left
+    if event == "os.rename":
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(count)
+{COMMAND}
+"""
+
+
+def newtest(
+    *arguments: str, cwd: Path, setup: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``newtest`` in a folder; ``setup`` runs in the child first (limits)."""
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=120, check=False, preexec_fn=setup,
+    )  # fmt: skip
+
+
+def killed_at_rename(*arguments: str, cwd: Path, after: int) -> None:
+    """Kill ``newtest`` when it has made so many files appear and is about to make the next one."""
+    done = subprocess.run(
+        [sys.executable, "-c", DYING, str(after), *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == -9, (
+        f"it was to die after {after} files and ended with {done.returncode}: {done.stderr}"
+    )
+
+
+def killed_when(ready: Callable[[], bool], *arguments: str, cwd: Path) -> None:
+    """Kill ``newtest`` as soon as ``ready`` says so."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *arguments],
+        cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    try:
+        while not ready():
+            assert process.poll() is None, "it ended before it was killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative name, but for what is hidden."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not _is_hidden(path.relative_to(folder))
+    }
+
+
+def left_over(folder: Path) -> list[str]:
+    """What is hidden below a folder: nothing, where a run has ended well."""
+    return sorted(str(path) for path in folder.rglob("*") if _is_hidden(path.relative_to(folder)))
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
