@@ -2,17 +2,18 @@
 
 DataComp's own rule keeps every row at or above the value at position n of the sorted scores, so n + 1 rows
 and all ties, and one NaN poisons the sort. Here exactly n rows stay, n = floor(fraction x rows of the pool);
-among equal scores the lower uid wins; rows without a score are never kept and are counted.
+among equal scores the lower uid wins, among copies of one uid the first in the pool; rows without a score are
+never kept and are counted.
 
-Two passes over the score column alone: a histogram of the upper 16 bits of each score finds the bin that
-holds the n-th best, then the values of that one bin are sorted. Only where the cut falls among ties are uids
-read as well.
+Two passes over the score column alone: a histogram of the upper 16 bits of each score as a float32 finds the bin
+that holds the n-th best, then the values of that one bin are sorted. Only where the cut falls among ties are their
+uids read as well.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import UsageError
-from newtest.pool.uids import Uids, concatenated, order
+from newtest.pool.columns import Places, Scores
+from newtest.pool.uids import Uids, concatenated
 
-__all__ = ["Cut", "exact_cut", "keys"]
+__all__ = ["Cut", "Stream", "Tied", "bins", "exact_cut"]
 
 _BINS = 1 << 16
-Scores = npt.NDArray[np.float64]
-Stream = Callable[[str, Callable[[Any], Any]], Iterable[Any]]
+_HELD_TIES = 1 << 20
+Stream = Callable[[Callable[[Scores], Any]], Iterable[Any]]
+"""``stream(f)`` gives ``f(scores)`` for every piece of the pool, in any order."""
+Tied = Callable[[float], Iterable[tuple[Uids, Places]]]
+"""``tied(score)`` gives the uids and places of the rows that have just this score, piece by piece in any order."""
 
 
 @dataclass(frozen=True)
@@ -37,36 +42,44 @@ class Cut:
 
     score: float
     last: tuple[int, int] | None = None
-    copies: int = 0
-    """Of rows that carry the very id ``last`` (a pool may hold a sample twice) only so many are wanted."""
+    place: int = 0
+    """Of rows that carry the very id ``last`` (a pool may hold a sample twice), those up to this place in the pool."""
     wanted: int = 0
     rows: int = 0
     without_score: int = 0
 
-    def keep(self, scores: Scores, uids: Uids | None) -> npt.NDArray[np.bool_]:
-        """The mask of rows that stay, shape (n,); NaN never stays. ``uids`` are read only where ties are cut."""
-        kept: npt.NDArray[np.bool_] = scores > self.score
-        equal = np.flatnonzero(scores == self.score)
+    def keep(
+        self, scores: Scores, identified: Callable[[npt.NDArray[np.intp]], tuple[Uids, Places]]
+    ) -> npt.NDArray[np.bool_]:
+        """The mask of rows that stay, shape (n,); NaN never stays.
+
+        ``identified(rows)`` gives the uids and places of those rows; it is asked only where ties are cut.
+        """
+        limit = np.float64(self.score)  # a Python float would be rounded to the scores' own precision
         if self.last is None:
-            kept[equal] = True
-        elif len(equal):
-            assert uids is not None
-            high, low = uids["f0"][equal], uids["f1"][equal]
-            kept[equal] = (high < self.last[0]) | ((high == self.last[0]) & (low <= self.last[1]))
+            everything: npt.NDArray[np.bool_] = scores >= limit
+            return everything
+        kept: npt.NDArray[np.bool_] = scores > limit
+        equal = np.flatnonzero(scores == limit)
+        if len(equal):
+            uids, places = identified(equal)
+            high, low = uids["f0"], uids["f1"]
+            same = (high == self.last[0]) & (low == self.last[1])
+            below = (high < self.last[0]) | ((high == self.last[0]) & (low < self.last[1]))
+            kept[equal] = below | (same & (places <= self.place))
         return kept
 
 
-def exact_cut(stream: Stream, fraction: float) -> Cut:
+def exact_cut(stream: Stream, tied: Tied, fraction: float) -> Cut:
     """The cut that keeps floor(fraction x rows) rows, or all that have a score where those are fewer.
 
-    ``stream(columns, f)`` gives ``f(scores)`` or ``f((scores, uids))`` for every piece of the pool, in any
-    order, with ``columns`` "score" or "score+uid". Raises UsageError for a fraction outside (0, 1].
+    Raises UsageError for a fraction outside (0, 1].
     """
     if not 0 < fraction <= 1:
         raise UsageError(f"a fraction is more than 0 and at most 1, not {fraction}")
     histogram = np.zeros(_BINS, np.int64)
     rows = missing = 0
-    for counts, size, nans in stream("score", _histogram):
+    for counts, size, nans in stream(_histogram):
         histogram += counts
         rows, missing = rows + size, missing + nans
     wanted = min(_floor(fraction, rows), rows - missing)
@@ -75,21 +88,26 @@ def exact_cut(stream: Stream, fraction: float) -> Cut:
     above = np.cumsum(histogram[::-1])[::-1]  # rows in this bin and the higher ones
     bin_ = int(np.flatnonzero(above >= wanted)[-1])
     short = wanted - int(above[bin_] - histogram[bin_])  # rows to take from the bin, at least 1
-    values, counts = _merged(stream("score", _Values(bin_)))
+    values, counts = _merged(stream(_Values(bin_)))
     best_first = np.cumsum(counts[::-1])
     position = int(np.searchsorted(best_first, short))
     score = float(values[::-1][position])
     ties = int(counts[::-1][position])
     room = short - int(best_first[position] - ties)
-    last, copies = (None, 0) if room == ties else _last_tie(stream, score, room)
-    return Cut(score, last, copies, wanted, rows, missing)
+    last, place = (None, 0) if room == ties else _last_tie(tied(score), room)
+    return Cut(score, last, place, wanted, rows, missing)
 
 
-def keys(scores: Scores) -> npt.NDArray[np.uint64]:
-    """Unsigned integers in the order of the scores: the bits, with the sign turned round. -0.0 counts as 0.0."""
-    bits = (scores + 0.0).view(np.uint64)
-    negative = (bits >> np.uint64(63)).astype(np.bool_)
-    return np.where(negative, ~bits, bits | np.uint64(1 << 63))
+def bins(scores: Scores) -> npt.NDArray[np.uint16]:
+    """A number for each score that never falls where the score rises: the upper half of its bits as a float32.
+
+    The sign is turned round; -0.0 counts as 0.0. Rounding to float32 keeps the order, so pieces of both precisions
+    share one scale.
+    """
+    with np.errstate(over="ignore"):
+        bits = (scores.astype(np.float32, copy=False) + np.float32(0)).view(np.int32)
+    turned = (bits >> 31) | np.int32(-(1 << 31))
+    return ((bits ^ turned).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
 
 
 def _floor(fraction: float, rows: int) -> int:
@@ -97,10 +115,14 @@ def _floor(fraction: float, rows: int) -> int:
     return math.floor(round(fraction * rows, 6))
 
 
+def _present(scores: Scores) -> Scores:
+    missing = np.isnan(scores)
+    return scores[~missing] if missing.any() else scores
+
+
 def _histogram(scores: Scores) -> tuple[npt.NDArray[np.int64], int, int]:
-    present = scores[~np.isnan(scores)]
-    bins = (keys(present) >> np.uint64(48)).astype(np.int64)
-    return np.bincount(bins, minlength=_BINS), len(scores), len(scores) - len(present)
+    present = _present(scores)
+    return np.bincount(bins(present), minlength=_BINS), len(scores), len(scores) - len(present)
 
 
 @dataclass(frozen=True)
@@ -109,23 +131,15 @@ class _Values:
 
     bin_: int
 
-    def __call__(self, scores: Scores) -> tuple[Scores, npt.NDArray[np.int64]]:
-        present = scores[~np.isnan(scores)]
-        inside = present[(keys(present) >> np.uint64(48)) == self.bin_]
-        return np.unique(inside + 0.0, return_counts=True)
+    def __call__(self, scores: Scores) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        present = _present(scores)
+        inside = present[bins(present) == self.bin_]
+        return np.unique(inside.astype(np.float64) + 0.0, return_counts=True)
 
 
-@dataclass(frozen=True)
-class _Equal:
-    score: float
-
-    def __call__(self, piece: tuple[Scores, Uids]) -> Uids:
-        scores, uids = piece
-        equal: Uids = uids[scores == self.score]
-        return equal
-
-
-def _merged(parts: Iterable[tuple[Scores, npt.NDArray[np.int64]]]) -> tuple[Scores, npt.NDArray[np.int64]]:
+def _merged(
+    parts: Iterable[tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
     pieces = list(parts)
     values, inverse = np.unique(np.concatenate([piece[0] for piece in pieces]), return_inverse=True)
     counts = np.zeros(len(values), np.int64)
@@ -133,14 +147,23 @@ def _merged(parts: Iterable[tuple[Scores, npt.NDArray[np.int64]]]) -> tuple[Scor
     return values, counts
 
 
-def _last_tie(stream: Stream, score: float, room: int) -> tuple[tuple[int, int], int]:
-    """The ``room``-th lowest id among the rows with this score, and its copies up to there; only so many
-    are ever held.
-    """
-    lowest: Uids = concatenated(())
-    pieces: Iterator[Uids] = iter(stream("score+uid", _Equal(score)))
-    for piece in pieces:
-        lowest = concatenated((lowest, piece))
-        lowest = lowest[order(lowest)[:room]]
-    high, low = lowest[room - 1].tolist()
-    return (high, low), int(np.count_nonzero(lowest == lowest[room - 1]))
+def _last_tie(tied: Iterable[tuple[Uids, Places]], room: int) -> tuple[tuple[int, int], int]:
+    """The id and the place of the ``room``-th among the rows of one score; about twice as many are ever held."""
+    uids, places = concatenated(()), np.empty(0, np.int64)
+    pieces: list[tuple[Uids, Places]] = []
+    held = 0
+    for piece in tied:
+        pieces.append(piece)
+        held += len(piece[0])
+        if held > room + _HELD_TIES:
+            uids, places = _lowest([(uids, places), *pieces], room)
+            pieces, held = [], 0
+    uids, places = _lowest([(uids, places), *pieces], room)
+    high, low = uids[room - 1].tolist()
+    return (high, low), int(places[room - 1])
+
+
+def _lowest(pieces: list[tuple[Uids, Places]], room: int) -> tuple[Uids, Places]:
+    uids, places = (np.concatenate(each) for each in zip(*pieces, strict=True))
+    first = np.lexsort((places, uids["f1"], uids["f0"]))[:room]
+    return uids[first], places[first]

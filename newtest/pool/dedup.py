@@ -20,12 +20,11 @@ from newtest.config import fingerprint
 from newtest.errors import UsageError
 from newtest.pool import uids as ids
 from newtest.pool.clusters import Clustered, clustered
-from newtest.pool.filters import numbers
+from newtest.pool.columns import numbers, read_batches
 from newtest.pool.hashing import hash_pairs, sha256_column
 from newtest.pool.pairs import Pairs, components
 from newtest.pool.pool import ALIASES, Pool
 from newtest.pool.score_columns import score_source
-from newtest.pool.select import read_batches
 from newtest.pool.subset import Subset
 from newtest.pool.uids import Uids
 from newtest.pool.vectors import VectorSource, gathered, vector_source

@@ -6,7 +6,6 @@ A *rule* is a named conjunction of filters, as DataComp's baselines are; ``newte
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from newtest.pool import uids as ids
+from newtest.pool.columns import PLACE, Places, Scores, numbers, places
 from newtest.pool.cut import Cut
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "basic",
     "described",
     "laion2b",
-    "numbers", "verdict",
-]  # fmt: skip
+    "verdict",
+]
 
 Mask = npt.NDArray[np.bool_]
 Reasons = npt.NDArray[np.int8]
@@ -172,7 +172,7 @@ class ScoreAbove:
 
     def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
         scores = numbers(table[self.column])
-        return verdict(len(scores), [(np.isnan(scores), 1), (scores < self.least, 0)])
+        return verdict(len(scores), [(np.isnan(scores), 1), (scores < np.float64(self.least), 0)])
 
 
 @dataclass(frozen=True)
@@ -187,17 +187,13 @@ class ScoreCut:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (self.column,) if self.cut.last is None else (self.column, "uid")
+        return (self.column,) if self.cut.last is None else (self.column, "uid", PLACE)
 
     def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
         scores = numbers(table[self.column])
-        uids = None
-        if self.cut.last is not None:
-            uids = ids.from_arrow(table["uid"].combine_chunks())
-        kept = self.cut.keep(scores, uids)
-        return verdict(
-            len(scores), [(np.isnan(scores), 1), (~kept & (scores == self.cut.score), 2), (~kept, 0)]
-        )
+        kept = self.cut.keep(scores, lambda rows: _identified(table, rows))
+        equal = scores == np.float64(self.cut.score)
+        return verdict(len(scores), [(np.isnan(scores), 1), (~kept & equal, 2), (~kept, 0)])
 
 
 def basic(detector: str = "fasttext") -> Rule:
@@ -241,31 +237,17 @@ def _plain(value: Any) -> Any:
     }
 
 
-def numbers(column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.float64]:
-    """float64 of shape (n,); null becomes NaN.
-
-    Read from Arrow's buffer: ``to_numpy`` would import pandas, which takes longer than reading a million scores.
-    """
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if array.type != pa.float32() or array.null_count:
-        array = pc.fill_null(pc.cast(array, pa.float64(), safe=False), math.nan)
-    kind = np.dtype(np.float32 if array.type == pa.float32() else np.float64)
-    if not len(array):
-        return np.empty(0)
-    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * kind.itemsize).astype(
-        np.float64
-    )
-
-
-def _sides(table: pa.Table) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _sides(table: pa.Table) -> tuple[Scores, Scores]:
     return numbers(table["width"]), numbers(table["height"])
+
+
+def _identified(table: pa.Table, rows: npt.NDArray[np.intp]) -> tuple[ids.Uids, Places]:
+    return ids.from_arrow(table["uid"].combine_chunks(), rows=rows), places(table)[rows]
 
 
 def verdict(rows: int, dropped: list[tuple[Mask, int]]) -> tuple[Mask, Reasons]:
     """Masks of dropped rows with their reason's index; the first that applies counts."""
     reasons = np.full(rows, -1, np.int8)
-    for mask, reason in dropped:
-        reasons[mask & (reasons < 0)] = reason
+    for mask, reason in reversed(dropped):
+        np.copyto(reasons, np.int8(reason), where=mask)
     return reasons < 0, reasons

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from newtest.config import fingerprint
 from newtest.engines import LocalEngine, Resources
 from newtest.pool.clusters import assigned, kmeans
+from newtest.pool.columns import Columns
 from newtest.pool.embedding import complete
 from newtest.pool.filters import LanguageIs, Mask, MinChars, MinWords, Reasons, Rule, verdict
 from newtest.pool.layers import Layer, build
 from newtest.pool.pool import Pool, Shard
-from newtest.pool.select import Columns
 from newtest.pool.sets import vectors_of_set
 from newtest.pool.vectors import VectorSource, gathered, vector_source
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from newtest.engines import Engine, Resources
 from newtest.errors import PoolError, UsageError
+from newtest.pool.columns import Columns
 from newtest.pool.filters import (
     Filter,
     LanguageIs,
@@ -22,9 +23,11 @@ from newtest.pool.filters import (
     basic,
     laion2b,
 )  # fmt: skip
+from newtest.pool.judge import Plan
 from newtest.pool.pool import Pool
+from newtest.pool.pool_cut import cut_of
 from newtest.pool.score_columns import ARCHES, ScoreSource, score_source
-from newtest.pool.select import Columns, Plan, cut_of, select
+from newtest.pool.select import select
 from newtest.pool.subset import Subset
 
 __all__ = ["DEFAULT_FRACTION", "Recipe", "carried_out", "plan_of", "run"]

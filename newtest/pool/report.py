@@ -22,11 +22,13 @@ from jinja2 import Environment
 from newtest.errors import ImageError
 from newtest.files import write_atomic
 from newtest.images import thumbnail
-from newtest.pool.filters import Rule, ScoreAbove, ScoreCut, numbers
+from newtest.pool.columns import numbers, read_batches
+from newtest.pool.filters import Rule, ScoreAbove, ScoreCut
+from newtest.pool.judge import Plan, ShardCounts, judge
 from newtest.pool.pairing import paired
 from newtest.pool.place import LocalPlace
 from newtest.pool.pool import ALIASES, Pool, Shard
-from newtest.pool.select import Plan, ShardCounts, judge, manifest, read_batches
+from newtest.pool.select import manifest
 
 __all__ = ["write_report"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from newtest.errors import PoolError
+from newtest.pool.columns import Columns
 from newtest.pool.layers import Layer, found
 from newtest.pool.pool import Pool
-from newtest.pool.select import Columns
 
 __all__ = ["ARCHES", "ScoreSource", "score_source"]
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.errors import UsageError
-from newtest.pool.cut import exact_cut, keys
-from newtest.pool.uids import UID
+from newtest.pool.cut import Stream, Tied, bins, exact_cut
+from newtest.pool.uids import UID, Uids
 
 SCORES = st.lists(
     st.one_of(
@@ -21,37 +21,61 @@ SCORES = st.lists(
 )
 
 
-def pieces(
-    scores: np.ndarray, uids: np.ndarray, size: int
-) -> Callable[[str, Callable[[Any], Any]], Iterator[Any]]:
-    def stream(columns: str, reduce: Callable[[Any], Any]) -> Iterator[Any]:
+def stream(scores: np.ndarray, size: int) -> Stream:
+    def pieces(reduce: Callable[[Any], Any]) -> Iterator[Any]:
         for start in range(0, len(scores), size):
-            part = slice(start, start + size)
-            yield reduce(scores[part] if columns == "score" else (scores[part], uids[part]))
+            # Shards of one pool may have their scores in either precision.
+            part = scores[start : start + size]
+            exact = (part.astype(np.float32).astype(np.float64) == part) | np.isnan(part)
+            yield reduce(part.astype(np.float32) if exact.all() else part)
 
-    return stream
+    return pieces
 
 
-@settings(deadline=None, max_examples=150)
-@given(SCORES, st.sampled_from([0.1, 0.3, 0.5, 1.0]), st.integers(1, 20))
-def test_exactly_n_rows_stay_whatever_the_pieces(values: list[float], fraction: float, size: int) -> None:
+def tied(scores: np.ndarray, uids: np.ndarray, size: int) -> Tied:
+    def pieces(score: float) -> Iterator[tuple[Uids, np.ndarray]]:
+        for start in reversed(range(0, len(scores), size)):
+            rows = start + np.flatnonzero(scores[start : start + size] == score)
+            yield uids[rows], rows
+
+    return pieces
+
+
+@settings(deadline=None, max_examples=200)
+@given(SCORES, st.sampled_from([0.1, 0.3, 0.5, 1.0]), st.integers(1, 20), st.sampled_from([3, 101]))
+def test_exactly_n_rows_stay_whatever_the_pieces(
+    values: list[float], fraction: float, size: int, distinct: int
+) -> None:
     scores = np.array(values, np.float64)
-    uids = np.array([(0, (i * 7919) % 101) for i in range(len(values))], UID)
-    cut = exact_cut(pieces(scores, uids, size), fraction)
-    kept = cut.keep(scores, uids)
+    uids = np.array([(0, (i * 7919) % distinct) for i in range(len(values))], UID)
+    cut = exact_cut(stream(scores, size), tied(scores, uids, size), fraction)
+    kept = cut.keep(scores, lambda rows: (uids[rows], rows))
     valid = [(-s, u[1], i) for i, (s, u) in enumerate(zip(values, uids.tolist(), strict=True)) if s == s]
     n = min(int(fraction * len(values) + 1e-9), len(valid))
     assert sorted(np.flatnonzero(kept)) == sorted(i for _, _, i in sorted(valid)[:n])
     assert cut.without_score == len(values) - len(valid)
 
 
-def test_keys_have_the_order_of_scores() -> None:
-    scores = np.array([-np.inf, -2.5, -1e-300, 0.0, 1e-300, 0.3, np.inf])
-    assert (np.diff(keys(scores).astype(object)) > 0).all()
-    assert keys(np.array([-0.0])) == keys(np.array([0.0]))
+def test_more_ties_than_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newtest.pool.cut._HELD_TIES", 10)
+    scores = np.zeros(500)
+    uids = np.array([(i * 7919 % 503, 0) for i in range(500)], UID)
+    cut = exact_cut(stream(scores, 7), tied(scores, uids, 7), 0.3)
+    kept = cut.keep(scores, lambda rows: (uids[rows], rows))
+    assert sorted(uids["f0"][kept]) == sorted(uids["f0"])[:150]
+
+
+@settings(deadline=None, max_examples=100)
+@given(SCORES)
+def test_bins_never_fall_where_scores_rise(values: list[float]) -> None:
+    scores = np.sort(np.array([value for value in values if value == value] + [3e38, -1e-300, 1e-300]))
+    for precise in (np.append(scores, 1e300), scores.astype(np.float32)):
+        assert (np.diff(bins(np.sort(precise)).astype(np.int64)) >= 0).all()
+    assert bins(np.array([-0.0])) == bins(np.array([0.0]))
+    assert bins(np.array([-1.0])) < bins(np.array([-0.5])) < bins(np.array([0.0])) < bins(np.array([0.25]))
 
 
 @pytest.mark.parametrize("fraction", [0, -1, 1.01, float("nan")])
 def test_a_fraction_is_checked(fraction: float) -> None:
     with pytest.raises(UsageError, match="fraction"):
-        exact_cut(pieces(np.zeros(1), np.zeros(1, UID), 1), fraction)
+        exact_cut(stream(np.zeros(1), 1), tied(np.zeros(1), np.zeros(1, UID), 1), fraction)

@@ -12,9 +12,10 @@ from pool_fixtures import captions, datacomp  # noqa: F401
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
 from newtest.pool.filters import MinWords, Rule
+from newtest.pool.judge import Plan
 from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
 from newtest.pool.pool import open_pool
-from newtest.pool.select import Plan, select
+from newtest.pool.select import select
 
 
 @pytest.fixture(scope="module")

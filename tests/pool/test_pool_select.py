@@ -28,8 +28,10 @@ from newtest.pool.filters import (
     basic,
     laion2b,
 )
+from newtest.pool.judge import Plan
 from newtest.pool.pool import open_pool
-from newtest.pool.select import Plan, cut_of, select
+from newtest.pool.pool_cut import cut_of
+from newtest.pool.select import select
 from newtest.pool.subset import Subset
 
 ENGINE = LocalEngine()
@@ -116,7 +118,7 @@ def test_a_pool_too_large_to_hold_its_scores_gets_the_same_cut(
 ) -> None:
     pool = open_pool(datacomp)
     held = cut_of(pool, B32, 0.3, {}, ENGINE, 1)
-    monkeypatch.setattr("newtest.pool.select.HELD_SCORES", 1000)
+    monkeypatch.setattr("newtest.pool.pool_cut.HELD_SCORES", 1000)
     assert cut_of(pool, B32, 0.3, {}, ENGINE, 2) == held
 
 
@@ -246,3 +248,31 @@ def test_copies_of_one_sample_at_the_cut_do_not_add_a_row(tmp_path: Path) -> Non
     pq.write_table(pa.table({"uid": uid, B32: np.full(5, 0.5)}), tmp_path / "0.parquet")
     cut = cut_of(open_pool(tmp_path), B32, 0.4, {}, ENGINE, 1)
     assert len(selected(tmp_path, Rule("score", (ScoreCut(B32, 0.4, cut),)))) == 2
+
+
+@pytest.mark.parametrize("combine", ["and", "or"])
+def test_copies_of_one_sample_at_the_cut_are_told_apart_by_their_place(tmp_path: Path, combine: str) -> None:
+    for shard in range(2):
+        uid = ["1" * 32, "0" * 32, "0" * 32, "0" * 32]
+        texts = ["three words here", "one", "two words", "three words here"]
+        table = pa.table({"uid": uid, "text": texts, B32: np.full(4, 0.5), "other": [0.9, 0.1, 0.1, 0.1]})
+        pq.write_table(table, tmp_path / f"{shard}.parquet")
+    cut = cut_of(
+        open_pool(tmp_path), B32, 0.5, {}, ENGINE, 1
+    )  # the three copies of shard 0 and one of shard 1
+    by_score = Rule("score", (ScoreCut(B32, 0.5, cut),))
+    assert len(selected(tmp_path, by_score)) == 4
+    # "or": rows 0 of both shards come by the other rule, no further copy at the cut does; "and": the copies of a
+    # uid are rows of their own, and each must be kept by both rules.
+    other = Rule("other", (ScoreAbove("other", 0.5),)) if combine == "or" else Rule("words", (MinWords(2),))
+    subset = selected(tmp_path, by_score, other, combine=combine)
+    assert hexes(subset) == ["0" * 32] * (4 if combine == "or" else 2) + ["1" * 32] * (
+        2 if combine == "or" else 0
+    )
+
+
+def test_a_bad_uid_is_found_where_it_would_be_kept(tmp_path: Path) -> None:
+    table = pa.table({"uid": ["0" * 32, "x" * 32], B32: [0.1, 0.9]})
+    pq.write_table(table, tmp_path / "0.parquet")
+    with pytest.raises(PoolError, match="32 hex digits"):
+        selected(tmp_path, Rule("score", (ScoreAbove(B32, 0.5),)))

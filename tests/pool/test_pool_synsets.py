@@ -11,8 +11,9 @@ from pool_fixtures import captions, datacomp  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
+from newtest.pool.judge import Plan
 from newtest.pool.pool import open_pool
-from newtest.pool.select import Plan, select
+from newtest.pool.select import select
 from newtest.pool.synsets import first_noun_synset, text_based, wordnet_folder
 
 
