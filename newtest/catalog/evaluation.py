@@ -1,4 +1,4 @@
-"""What the evaluation reads: the members of a revision or a reference, with their votes and their bytes."""
+"""What the evaluation reads: members of revisions and references with their votes and bytes, and how much there is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,22 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 
-__all__ = ["members", "pool_votes", "revision_facts"]
+__all__ = ["amounts", "class_words", "left_out", "members", "pool_votes", "revision_facts"]
+
+_AMOUNTS = {
+    "classes": "SELECT count(*) FROM classes",
+    "candidates": "SELECT count(*) FROM candidates",
+    "images": "SELECT count(*) FROM files JOIN images USING (image_id)"
+    " WHERE state = 'ok' AND source NOT LIKE 'reference:%'",
+    "originals": "SELECT count(*) FROM reference_members",
+    "votes": "SELECT (SELECT count(*) FROM votes) + coalesce((SELECT sum(num_shown) FROM vote_counts), 0)",
+    "simulated_votes": "SELECT (SELECT count(*) FROM votes JOIN vote_batches USING (batch_id)"
+    " WHERE origin = 'simulated') + coalesce((SELECT sum(num_shown) FROM vote_counts"
+    " JOIN vote_batches USING (batch_id) WHERE origin = 'simulated'), 0)",
+    "compared": "SELECT count(DISTINCT image_id) FROM compared",
+    "duplicate_pairs": "SELECT count(*) FROM (SELECT max(verdict_id), duplicate FROM verdicts"
+    " GROUP BY image_a, image_b) WHERE duplicate",
+}
 
 _COUNTS = """
     SELECT image_id, wnid, sum(selected) AS num_selected, count(*) AS num_shown FROM (
@@ -81,3 +96,26 @@ def revision_facts(catalog: sqlite3.Connection, name: str) -> dict[str, str | in
         (name,),
     ).fetchone()
     return dict(row) if row else None
+
+
+def amounts(catalog: sqlite3.Connection) -> dict[str, int]:
+    """How much a study holds: classes, candidates (pairs of image and class), images of the pool with their bytes,
+    images of originals, votes and how many of them are simulated, images compared for near-duplicates, pairs judged
+    to be some.
+    """
+    return {name: int(catalog.execute(sql).fetchone()[0]) for name, sql in _AMOUNTS.items()}
+
+
+def class_words(catalog: sqlite3.Connection) -> dict[str, str]:
+    """The first lemma of every class."""
+    return dict(catalog.execute("SELECT wnid, json_extract(lemmas, '$[0]') FROM classes").fetchall())
+
+
+def left_out(catalog: sqlite3.Connection, revision: str) -> list[tuple[str, int]]:
+    """Why candidates are not in a revision: (first reason that held, candidates), the most frequent first."""
+    rows = catalog.execute(
+        "SELECT reason, count(*) FROM revision_exclusions WHERE revision = ?"
+        " GROUP BY reason ORDER BY count(*) DESC, reason",
+        (revision,),
+    )
+    return [(row[0], row[1]) for row in rows]

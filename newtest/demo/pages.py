@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from newtest.catalog.revisions import exclusions_of
 from newtest.draws import generator
-from newtest.evaluation.report import Frequencies, Gallery, GalleryImage, ReportInputs, build_report
+from newtest.evaluation.report import BuiltSet, Frequencies, Gallery, GalleryImage, ReportInputs, build_report
+from newtest.evaluation.report_study import built_set, study_facts
 from newtest.study import Study
 from newtest.votes import frequencies
 
@@ -38,7 +38,8 @@ def write_report(study: Study, sets: Mapping[str, Path], results: pd.DataFrame, 
     inputs = ReportInputs(
         title="A test set of handwritten digits, replicated",
         subtitle="scikit-learn's digits: an original test set, and three new ones drawn from a pool of other scans",
-        facts=_facts(study, members),
+        facts=study_facts(study),
+        built=_built(study, members),
         warnings=(
             "The votes are SIMULATED: ten annotators an image, who err more on ambiguous scans. Everything else is "
             "real: the scans, the near-duplicate search, the draws, the classifiers and their accuracies.",
@@ -85,21 +86,7 @@ def _gallery(name: str, rows: pd.DataFrame, folder: Path) -> Gallery:
     return Gallery(name, images, note=f"{len(some)} of {len(rows)} images, drawn at random")
 
 
-def _facts(study: Study, members: Mapping[str, pd.DataFrame]) -> tuple[tuple[str, str | int | float], ...]:
-    count = study.catalog.execute
-    facts: list[tuple[str, str | int | float]] = [
-        ("candidate pairs of scan and digit", int(count("SELECT count(*) FROM candidates").fetchone()[0])),
-        ("simulated votes", int(count("SELECT count(*) FROM votes").fetchone()[0])),
-        (
-            "pairs judged near-duplicates",
-            int(count("SELECT count(*) FROM verdicts WHERE duplicate").fetchone()[0]),
-        ),
-    ]
-    for name, rows in members.items():
-        frequency = float((rows["num_selected"] / rows["num_shown"]).mean())
-        facts.append((name, f"{len(rows)} images, mean frequency {frequency:.3f}"))
-    for name in list(members)[1:]:
-        reasons = exclusions_of(study.catalog, name)["reason"].value_counts().sort_index()
-        text = ", ".join(f"{str(reason).replace('_', ' ')} {n}" for reason, n in reasons.items()) or "none"
-        facts.append((f"left out of {name}", text))
-    return tuple(facts)
+def _built(study: Study, members: Mapping[str, pd.DataFrame]) -> tuple[BuiltSet, ...]:
+    original, *drawn = members
+    found = [BuiltSet(original, "scans kept apart before the pool was made", len(members[original]))]
+    return (*found, *(one for name in drawn if (one := built_set(study, name)) is not None))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,25 @@ from newtest.evaluation.tables import accuracy_table, render
 from newtest.evaluation.thumbnails import data_uri
 from newtest.files import write_atomic
 
-__all__ = ["Frequencies", "Gallery", "GalleryImage", "ReportFiles", "ReportInputs", "build_report"]
+__all__ = [
+    "BuiltSet",
+    "Frequencies",
+    "Gallery",
+    "GalleryImage",
+    "ReportFiles",
+    "ReportInputs",
+    "build_report",
+]
+
+
+@dataclass(frozen=True)
+class BuiltSet:
+    """Where one set comes from. ``left_out``: (reason, candidates), the first reason that held."""
+
+    set: str
+    how: str
+    images: int
+    left_out: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,9 @@ class ReportInputs:
     title: str
     subtitle: str = ""
     facts: tuple[tuple[str, str | int | float], ...] = ()
-    """Name and value, in order: what was built, and how."""
+    """Name and value, in order: what the sets were built from."""
+    built: tuple[BuiltSet, ...] = ()
+    """The original's first."""
     warnings: tuple[str, ...] = ()
     galleries: tuple[Gallery, ...] = ()
     frequencies: tuple[Frequencies, ...] = ()
@@ -116,6 +136,7 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
         "subtitle": inputs.subtitle,
         "newtest": __version__,
         "facts": [[name, _plain(value)] for name, value in inputs.facts],
+        "built": [asdict(part) for part in inputs.built],
         "warnings": list(inputs.warnings),
         "commands": list(inputs.commands),
         "galleries": [],

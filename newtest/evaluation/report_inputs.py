@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from newtest.catalog.evaluation import members, revision_facts
-from newtest.catalog.status import stages
-from newtest.draws import generator
-from newtest.errors import EvaluationError
 from newtest.evaluation.frequency_gap import adjusted, by_frequency, has_votes, study_pool
 from newtest.evaluation.loading import Loaded
-from newtest.evaluation.report import Frequencies, Gallery, GalleryImage, ReportInputs
+from newtest.evaluation.report import BuiltSet, Frequencies, Gallery, ReportInputs
+from newtest.evaluation.report_study import built_set, galleries, study_facts, study_warnings
 from newtest.evaluation.scales import Scale
-from newtest.evaluation.tables import frequency_bins
 from newtest.study import Study
 
 __all__ = ["ReportChoice", "gather"]
-
-_MOST_BYTES = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -38,19 +31,29 @@ class ReportChoice:
     study: Path = Path()
 
 
+@dataclass(frozen=True)
+class _Study:
+    """What the study knows; nothing where there is none."""
+
+    facts: tuple[tuple[str, int], ...] = ()
+    built: tuple[BuiltSet, ...] = ()
+    warnings: tuple[str, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+
+
 def gather(loaded: Loaded, choice: ReportChoice) -> ReportInputs:
     """Facts, galleries and warnings from the study (if ``choice.study`` is one), frequencies from the sets' images."""
     sets = list(dict.fromkeys([choice.original, *loaded.results.table["set"]]))
-    facts: list[tuple[str, str | int | float]] = [
-        ("models", int(loaded.results.table["model"].nunique())),
-        ("sets", len(sets)),
-    ]
-    warnings: list[str] = []
-    galleries: list[Gallery] = []
-    pool = study_pool(choice.study)
+    about = _Study()
     if (choice.study / "study.sqlite").exists():
         with Study(choice.study) as study:
-            _from_study(study, sets, choice, facts, warnings, galleries)
+            about = _Study(
+                study_facts(study),
+                tuple(one for name in sets if (one := built_set(study, name)) is not None),
+                tuple(warning for name in sets for warning in study_warnings(study, name)),
+                galleries(study, sets, choice.per_bin),
+            )
+    pool = study_pool(choice.study)
     stored = [
         loaded.stored[name] for name in sets if name in loaded.stored and has_votes(loaded.stored[name])
     ]
@@ -58,9 +61,10 @@ def gather(loaded: Loaded, choice: ReportChoice) -> ReportInputs:
     images = {name: loaded.stored[name].images for name in sets if name in loaded.stored}
     return ReportInputs(
         title=choice.title,
-        facts=tuple(facts),
-        warnings=tuple(warnings),
-        galleries=tuple(galleries),
+        facts=(("models scored", int(loaded.results.table["model"].nunique())), *about.facts),
+        built=_all_built(sets, about.built, images),
+        warnings=about.warnings,
+        galleries=about.galleries,
         frequencies=tuple(_frequencies(images)),
         results=loaded.results,
         original=choice.original,
@@ -69,6 +73,18 @@ def gather(loaded: Loaded, choice: ReportChoice) -> ReportInputs:
         correct={name: one.correct for name, one in loaded.stored.items()},
         by_frequency=tuple(by_frequency(one) for one in votes),
         adjusted={new.name: adjusted(votes[0], new, pool=pool) for new in votes[1:]},
+    )
+
+
+def _all_built(
+    sets: Sequence[str], built: Sequence[BuiltSet], images: Mapping[str, pd.DataFrame]
+) -> tuple[BuiltSet, ...]:
+    """Sets that the study does not know are named by their number of images, where it is known."""
+    known = {one.set: one for one in built}
+    return tuple(
+        known.get(name) or BuiltSet(name, "not of this study" if built else "", len(images[name]))
+        for name in sets
+        if name in known or name in images
     )
 
 
@@ -82,61 +98,3 @@ def _frequencies(images: Mapping[str, pd.DataFrame]) -> list[Frequencies]:
             if counts[:, 1].any():
                 found.append(Frequencies(name, counts[:, 0], counts[:, 1]))
     return found
-
-
-def _from_study(
-    study: Study,
-    sets: list[str],
-    choice: ReportChoice,
-    facts: list[tuple[str, str | int | float]],
-    warnings: list[str],
-    galleries: list[Gallery],
-) -> None:
-    facts += [(stage.stage, stage.done) for stage in stages(study.catalog) if stage.done]
-    names = dict(study.catalog.execute("SELECT wnid, lemmas FROM classes").fetchall())
-    for name in sets:
-        try:
-            frame = members(study.catalog, name)
-        except EvaluationError:
-            continue  # results on a set that is not of this study
-        known = revision_facts(study.catalog, name)
-        if known:
-            config = json.loads(str(known["config"]))
-            facts.append(
-                (
-                    name,
-                    f"{config.get('strategy', 'revision')}, {known['members']} images, seed {config.get('seed', '–')}",
-                )
-            )
-            if known["simulated"]:
-                warnings.append(f"{name} was drawn from SIMULATED votes: no person looked at its images.")
-            if known["incomplete"]:
-                warnings.append(f"{name} is incomplete: some classes could not be filled.")
-        gallery = _gallery(
-            study,
-            name,
-            frame,
-            {wnid: json.loads(lemmas)[0] for wnid, lemmas in names.items()},
-            choice.per_bin,
-        )
-        if gallery is not None:
-            galleries.append(gallery)
-
-
-def _gallery(
-    study: Study, name: str, frame: pd.DataFrame, names: Mapping[str, str], per_bin: int
-) -> Gallery | None:
-    frame = frame[frame["sha256"].notna()]
-    images = []
-    for _, rows in frame.groupby(frequency_bins(frame, name).fillna("not asked"), sort=True):
-        drawn = generator(0, "gallery", name).permutation(len(rows))[:per_bin]
-        for row in rows.iloc[sorted(drawn)].to_dict("records"):
-            path = study.image_path(str(row["sha256"]))
-            if not path.exists() or path.stat().st_size > _MOST_BYTES:
-                continue
-            asked = not pd.isna(row["num_shown"])
-            selected, shown = (int(row["num_selected"]), int(row["num_shown"])) if asked else (None, None)
-            label = names.get(str(row["wnid"]), str(row["wnid"]))
-            images.append(GalleryImage(path.read_bytes(), label, selected, shown, str(row["image_id"])))
-    note = f"Up to {per_bin} images of each frequency bin, drawn at random from {len(frame)}."
-    return Gallery(name, tuple(images), note) if images else None

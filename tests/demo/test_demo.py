@@ -87,6 +87,44 @@ def test_the_commands_by_hand_give_the_same_set(demo: Path, tmp_path: Path) -> N
     assert (tmp_path / "report.html").exists()
 
 
+def test_a_report_of_the_study_says_what_was_built_in_words(demo: Path, tmp_path: Path) -> None:
+    ended = run(
+        *(
+            "report",
+            "html",
+            "results.csv",
+            "--original",
+            "original",
+            "--study",
+            "study",
+            "--out",
+            str(tmp_path),
+        ),
+        cwd=demo,
+    )
+    assert ended.returncode == 0, ended.stderr
+    by_study, by_demo = (json.loads((folder / "report.json").read_text()) for folder in (tmp_path, demo))
+    facts = dict(by_study["facts"])
+    assert facts["models scored"] == 16 and facts["classes"] == 10
+    assert facts["images of original test sets"] == 450
+    assert facts["SIMULATED votes"] == 10 * (facts["candidates (pairs of image and class)"] + 450)
+    assert [part["set"] for part in by_study["built"]] == ["matched-frequency", "threshold-0.7", "top-images"]
+    assert by_study["built"] == by_demo["built"][1:]
+    matched, threshold, _ = by_study["built"]
+    assert matched["how"].startswith(
+        "matched-frequency, 20 a class, at least 10 votes an image, bins filled upward"
+    )
+    assert "frequency at least 0.7" in threshold["how"]
+    assert threshold["images"] == 200
+    assert (
+        sum(number for _, number in threshold["left_out"])
+        > sum(number for _, number in matched["left_out"])
+        > 0
+    )
+    page = (tmp_path / "report.html").read_text()
+    assert "candidates left out" in page and "seed\N{NO-BREAK SPACE}0" in page
+
+
 def test_the_scans_survive_their_png_files(tmp_path: Path) -> None:
     scans = digits.load()
     files = []

@@ -14,7 +14,14 @@ from needs import missing
 from PIL import Image
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.report import Frequencies, Gallery, GalleryImage, ReportInputs, build_report
+from newtest.evaluation.report import (
+    BuiltSet,
+    Frequencies,
+    Gallery,
+    GalleryImage,
+    ReportInputs,
+    build_report,
+)
 from newtest.evaluation.thumbnails import data_uri
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -61,6 +68,7 @@ def inputs(**changes: object) -> ReportInputs:
     full = {
         "title": "A replica",
         "facts": (("classes", 10), ("seed", 0)),
+        "built": (BuiltSet("original", "", 1000), BuiltSet("matched", "by hand", 500, (("blocked", 7),))),
         "warnings": ("The votes are SIMULATED.",),
         "galleries": (Gallery("matched", images),),
         "frequencies": tuple(
@@ -122,7 +130,14 @@ def test_hostile_text_is_text(tmp_path: Path) -> None:
         evil, (GalleryImage(photo("red"), evil, 1, 2, evil), GalleryImage(b"<svg onload=x>", "no picture"))
     )
     files = build_report(
-        inputs(title=evil, warnings=(evil,), galleries=(gallery,), results=table, facts=((evil, evil),)),
+        inputs(
+            title=evil,
+            warnings=(evil,),
+            galleries=(gallery,),
+            results=table,
+            facts=((evil, evil),),
+            built=(BuiltSet(evil, evil, 1, ((evil, 1),)),),
+        ),
         tmp_path,
     )
     page = files.html.read_text()
