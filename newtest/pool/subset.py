@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from newtest import __version__
 from newtest.errors import PoolError
-from newtest.files import atomic_path, write_atomic
+from newtest.files import atomic_path
 from newtest.pool import uids as ids
 from newtest.pool.uids import UID, Uids
 
@@ -103,7 +103,7 @@ def read(path: Path) -> Subset:
 
 
 def write(subset: Subset, path: Path) -> None:
-    """Write ``path`` and the manifest beside it; both appear by rename, the ids last.
+    """Write ``path`` and the manifest beside it; both appear by rename once both are written, the ids last.
 
     Equal subsets give equal bytes: the manifest carries no time of day.
     """
@@ -119,13 +119,14 @@ def write(subset: Subset, path: Path) -> None:
             if key not in ("format", "version", "newtest", "rows", "distinct")
         },
     }
-    write_atomic(
-        manifest_path(path), json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    )
-    with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-        # np.save would tell of a full disk by an error without a number.
-        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(subset.uids))
-        handle.write(np.ascontiguousarray(subset.uids).view(np.uint8).data)
+    text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_path(path) as temporary, atomic_path(manifest_path(path)) as said:
+        said.write_text(text, encoding="utf-8")
+        with open(temporary, "wb") as handle:
+            # np.save would tell of a full disk by an error without a number.
+            header = np.lib.format.header_data_from_array_1_0(subset.uids)
+            np.lib.format.write_array_header_1_0(handle, header)
+            handle.write(np.ascontiguousarray(subset.uids).view(np.uint8).data)
 
 
 def manifest_path(path: Path) -> Path:

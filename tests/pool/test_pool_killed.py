@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_commands import contents, killed_at_rename, killed_when, left_over, newtest
+from pool_tiny_model import tiny_model
 from servers.images import ImageServer, made_photo, serving
 
 PHOTOS = 8
@@ -42,13 +43,6 @@ CASES = {
     "balance-pool": Case(("balance-pool", "pool", "--queries", "q.txt", "--cap", "2", "--workers", "1"), (0, 2)),
     "caption-pool": Case(("caption-pool", "labels.csv", "photos.jsonl", "--out", "new"), (0,)),
 }  # fmt: skip
-
-
-TINY = {
-    "embed_dim": 16,
-    "vision_cfg": {"image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1},
-}
 
 
 @pytest.fixture(scope="module")
@@ -173,20 +167,3 @@ def test_killed_while_it_embeds_and_scores_a_pool_ends_with_the_same_bytes(
     assert again.returncode == 0, again.stderr
     assert contents(killed) == contents(whole)
     assert left_over(killed) == []
-
-
-def tiny_model(folder: Path) -> str:
-    """An open_clip model of random weights, as ``--model`` names it."""
-    import torch
-    from safetensors.torch import save_file
-
-    from newtest.clip.torch_runtime import library
-
-    config = folder / "newtest-killed.json"
-    config.write_text(json.dumps(TINY))
-    open_clip = library("open_clip", "open_clip_torch", "clip")
-    open_clip.add_model_config(config)
-    torch.manual_seed(0)
-    state = open_clip.create_model("newtest-killed").state_dict()
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "killed.safetensors")
-    return f"{config}@{folder / 'killed.safetensors'}"
