@@ -28,6 +28,8 @@ HASH = perceptual.KIND
 """Metric: differing bits of the perceptual hash, the least over framings and orientations; 0 to 144."""
 DEFAULT_RADIUS = 22
 BATCH = 256
+SIZE = 8 * len(perceptual.FRAMINGS) * perceptual.WORDS
+"""Bytes of a picture's hashes."""
 
 _Members = list[tuple[str, str]]
 """(image_id, sha256) of images."""
@@ -117,24 +119,24 @@ class _Hashes:
     @classmethod
     def load(cls, study: Study) -> _Hashes:
         row: dict[str, int] = {}
-        values: list[bytes] = []
+        values = bytearray()  # 216 bytes an image, and no object for each
         for sha256, value in rows.hash_values(study.catalog, HASH):
-            row[sha256] = len(values) if value else -1
-            if value:
-                values.append(value)
-        words = np.frombuffer(b"".join(values), dtype="<u8").astype(np.uint64)
-        return cls(row, words.reshape(len(values), len(perceptual.FRAMINGS), perceptual.WORDS))
+            row[sha256] = len(values) // SIZE if value else -1
+            values += value
+        words = np.frombuffer(values, dtype="<u8").astype(np.uint64, copy=False)
+        return cls(row, words.reshape(-1, len(perceptual.FRAMINGS), perceptual.WORDS))
 
 
 def _compare(study: Study, scope: str, config: ScanConfig, found: _Hashes, report: ScanReport) -> None:
-    """Compare the pool's images that are new to ``scope`` with all of it, and what is new in it with the pool."""
+    """Compare the pool's images that are new to ``scope`` with all of it, and what is new in it with the rest."""
     pool = _members(study, "pool", found)
     others = pool if scope == "pool" else _members(study, scope, found)
     done = rows.compared_radius(study.catalog, HASH, scope)
     fresh = [member for member in pool if done.get(member[0], -1) < config.radius]
     joins = [(fresh, others)]
     if scope != "pool":
-        joins.append(([member for member in others if done.get(member[0], -1) < config.radius], pool))
+        rest = [member for member in pool if done.get(member[0], -1) >= config.radius]
+        joins.append(([member for member in others if done.get(member[0], -1) < config.radius], rest))
     pairs = {BYTES: _equal(joins), HASH: _close(joins, config, found)}
     covered = sorted({image_id for members, _ in joins for image_id, _ in members})
     with transaction(study.catalog):
@@ -165,7 +167,8 @@ def _close(joins: _Joins, config: ScanConfig, found: _Hashes) -> list[rows.Neigh
     nearest: dict[tuple[str, str], int] = {}
     for sides in joins:
         left, right = ([m for m in side if found.row[m[1]] >= 0] for side in sides)
-        words, others = (found.words[[found.row[sha256] for _, sha256 in side]] for side in (left, right))
+        words = found.words[[found.row[sha256] for _, sha256 in left]]
+        others = words if left == right else found.words[[found.row[sha256] for _, sha256 in right]]
         for i, j, distance in zip(*close_hashes(words, others, config.radius, orientations), strict=True):
             pair = _ordered(left[i][0], right[j][0])
             nearest[pair] = min(int(distance), nearest.get(pair, perceptual.BITS))

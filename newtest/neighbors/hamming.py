@@ -1,27 +1,28 @@
-"""All pairs of binary hashes within a Hamming radius: exact, without comparing everything with everything.
+"""All pairs of binary hashes within a Hamming radius: exact, and far from comparing everything with everything.
 
-Multi-index search (Norouzi, Punjani, Fleet 2012): cut each hash into chunks of 16 bits. If two hashes differ in at most
-``radius`` bits, then at least one chunk i differs in at most t_i bits, as long as the sum of (t_i + 1) exceeds the
-radius. So base rows are sorted by each chunk's value, every query looks up its neighbours there, and only those that
-share a bucket are counted bit by bit. Nothing is lost; the work is a few thousandths of N x M at small radii.
+Few hashes are counted pair by pair. Many go through ``newtest.neighbors.multi_index``, which looks at pairs that agree
+in a chunk of their bits and misses none. Which of the two, and how wide a chunk is, follows from the numbers of rows
+and the radius: it changes the time, never the result. Memory is bounded by a slab of rows and by what is found.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import UsageError
+from newtest.neighbors.multi_index import SLAB, Chunk, chunks, close_by, cost
 
 __all__ = ["hamming", "hamming_pairs"]
 
-CHUNK = 16
-BUDGET = 1 << 22
-"""Pairs counted bit by bit at a time: bounds the memory, never changes the result."""
+BLOCK = 1 << 17
+"""Pairs counted bit by bit at a time, which a core's cache holds."""
+COUNTED = 1.4
+"""Nanoseconds that a word of a pair takes to count; the scale of ``multi_index.cost``."""
 
 Words = npt.NDArray[np.uint64]
 Ints = npt.NDArray[np.int64]
@@ -38,79 +39,65 @@ def hamming_pairs(
     """Every (i, j, distance) with ``hamming(queries[i], base[j]) <= radius``, sorted by i, then j.
 
     ``queries`` (n, words) and ``base`` (m, words) are uint64; ``bits`` is how many low bits are in use (default all).
-    Exact at any radius, and fast while it stays below a sixth of the bits; above, and for few rows, every pair is
-    counted, in blocks. Raises UsageError for other shapes.
+    Exact at any radius, and fast while it stays below a sixth of the bits. Raises UsageError for other shapes.
     """
     if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1]:
         raise UsageError(f"hashes must be (rows, words) of one width, got {queries.shape} and {base.shape}")
-    used = bits if bits is not None else queries.shape[1] * 64
-    tolerances = _tolerances(radius, _widths(used))
-    found: list[Ints] = []
-    for i, j in _proposals(queries, base, tolerances):
-        near = hamming(queries[i], base[j]) <= radius
-        found.append(i[near] * len(base) + j[near])
-    codes = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
-    rows, columns = (codes // len(base), codes % len(base)) if len(codes) else (codes, codes)
+    room = 64 * queries.shape[1]
+    used = room if bits is None else bits
+    if not 1 <= used <= room:
+        raise UsageError(f"hashes of {queries.shape[1]} words have 1 to {room} bits, got {used}")
+    # Each row that asks looks into many buckets, and each that is asked is sorted a few times: the fewer ask.
+    asks, asked = (queries, base) if len(queries) <= len(base) else (base, queries)
+    nothing = np.empty(0, np.int64)
+    sides = zip((nothing, nothing), *_close(asks, asked, radius, used), strict=True)
+    i, j = [np.concatenate(side) for side in sides][:: 1 if asks is queries else -1]
+    codes = np.unique(i * len(base) + j)
+    rows, columns = np.divmod(codes, max(len(base), 1))
     return rows, columns, hamming(queries[rows], base[columns])
 
 
-def _proposals(queries: Words, base: Words, tolerances: list[int]) -> Iterator[tuple[Ints, Ints]]:
-    """Pieces of pairs, at most a few BUDGET at a time, that hold every pair within the tolerances."""
-    looked_up = sum(math.comb(CHUNK, flips) for t in tolerances for flips in range(t + 1)) / (1 << CHUNK)
-    if looked_up < 0.25 and len(queries) * len(base) > BUDGET:
-        probe, keys = _chunks(queries, len(tolerances)), _chunks(base, len(tolerances))
-        for position, tolerance in enumerate(tolerances):
-            yield from _candidates(probe[:, position], keys[:, position], tolerance)
+def _close(asks: Words, asked: Words, radius: int, bits: int) -> Iterator[tuple[Ints, Ints]]:
+    """Rows of both sides, in pieces; a pair may come several times."""
+    slabs = [(start, asked[start : start + SLAB]) for start in range(0, len(asked), SLAB)]
+    plan = _plan(len(asks), min(len(asked), SLAB), radius, bits)
+    if plan is None:
+        for start, slab in slabs:
+            for i, j in _counted(asks, slab, radius):
+                yield i, j + start
         return
-    step = max(BUDGET // max(len(base), 1), 1)
-    for start in range(0, len(queries), step):
-        rows = np.arange(start, min(start + step, len(queries)))
-        yield np.repeat(rows, len(base)), np.tile(np.arange(len(base)), len(rows))
+
+    def one(task: tuple[int, Words, Chunk]) -> tuple[Ints, Ints]:
+        start, slab, chunk = task
+        i, j = close_by(chunk, asks, slab, radius, bits)
+        return i, j + start
+
+    # NumPy and SciPy sort, gather and count without the interpreter's lock.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        yield from pool.map(one, ((start, slab, chunk) for start, slab in slabs for chunk in plan))
 
 
-def _widths(bits: int) -> list[int]:
-    return [min(CHUNK, bits - start) for start in range(0, bits, CHUNK)]
+def _plan(asks: int, asked: int, radius: int, bits: int) -> list[Chunk] | None:
+    """The cheapest chunks; None where counting every pair costs less."""
+    words = -(-bits // 64)
+    best, least = None, COUNTED * words * asks * asked
+    for number in range(1, min(bits, radius + 1) + 1):  # of more chunks some would not be looked at
+        plan = chunks(bits, radius, number)
+        if plan and (price := cost(plan, asks, asked)) < least:
+            best, least = plan, price
+    return best
 
 
-def _chunks(words: Words, count: int) -> npt.NDArray[np.uint16]:
-    return np.ascontiguousarray(words.astype("<u8", copy=False)).view("<u2")[:, :count]
-
-
-def _tolerances(radius: int, widths: list[int]) -> list[int]:
-    """Bits allowed in each chunk (-1: the chunk need not be looked at), such that the sum of (t + 1) is radius + 1."""
-    share, rest = divmod(radius + 1, len(widths))
-    return [min(share + (place < rest) - 1, width) for place, width in enumerate(widths)]
-
-
-def _candidates(
-    probe: npt.NDArray[np.uint16], keys: npt.NDArray[np.uint16], tolerance: int
-) -> Iterator[tuple[Ints, Ints]]:
-    """Pairs whose chunk differs in at most ``tolerance`` bits, in pieces of about BUDGET."""
-    if tolerance < 0:
-        return
-    order = np.argsort(keys, kind="stable").astype(np.int64)
-    starts = np.searchsorted(keys[order], np.arange((1 << CHUNK) + 1))
-    queries = np.argsort(probe, kind="stable").astype(
-        np.int64
-    )  # neighbours in memory look up the same buckets
-    for mask in _masks(tolerance):
-        buckets = (probe[queries] ^ mask).astype(np.int64)
-        counts = starts[buckets + 1] - starts[buckets]
-        ends = np.cumsum(counts)
-        begin = 0
-        while begin < len(queries):
-            limit = (ends[begin - 1] if begin else 0) + BUDGET
-            end = max(int(np.searchsorted(ends, limit, side="right")), begin + 1)
-            size = counts[begin:end]
-            within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-            yield (
-                np.repeat(queries[begin:end], size),
-                order[np.repeat(starts[buckets[begin:end]], size) + within],
-            )
-            begin = end
-
-
-def _masks(tolerance: int) -> Iterator[np.uint16]:
-    for flips in range(tolerance + 1):
-        for places in itertools.combinations(range(CHUNK), flips):
-            yield np.uint16(sum(1 << place for place in places))
+def _counted(asks: Words, asked: Words, radius: int) -> Iterator[tuple[Ints, Ints]]:
+    columns = np.ascontiguousarray(asked.T)
+    width = min(len(asked), BLOCK)
+    step = BLOCK // width
+    for start in range(0, len(asks), step):
+        rows = asks[start : start + step]
+        for left in range(0, len(asked), width):
+            block = columns[:, left : left + width]
+            distance = np.zeros((len(rows), block.shape[1]), np.uint16)
+            for word, column in zip(rows.T, block, strict=True):
+                distance += np.bitwise_count(word[:, None] ^ column)
+            i, j = np.nonzero(distance <= radius)
+            yield i + start, j + left
