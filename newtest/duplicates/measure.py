@@ -6,14 +6,15 @@ is measured on the pairs that are close by another metric, and on all pairs insi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
 from newtest.catalog import duplicates as rows
-from newtest.catalog import transaction
+from newtest.catalog import pair_searches, transaction
+from newtest.catalog.pair_searches import PairSearch
 from newtest.duplicates.metrics import (
     DSSIM,
     DSSIM_CLOSE,
@@ -26,11 +27,13 @@ from newtest.duplicates.metrics import (
     squared_l2,
 )
 from newtest.errors import ImageError
-from newtest.study import Study
+from newtest.study import Study, now
 
 __all__ = ["measure_dssim", "measure_l2"]
 
 BATCH = 200
+CELLS = "cells-16"
+"""Kind of the summaries that are kept with the hashes: ``metrics.cells`` as 768 little-endian float32."""
 
 
 def measure_l2(
@@ -38,18 +41,25 @@ def measure_l2(
 ) -> dict[str, int]:
     """Keep every pair whose squared L2 is at most ``limit``; returns scope -> new pairs. Exact.
 
-    Decodes every image that has bytes, so it takes minutes where the hash takes seconds. Images that cannot be decoded
-    are not called compared.
+    Decodes every image that has bytes once, so it takes minutes where the hash takes seconds. Images that cannot be
+    decoded are not called compared. The study looks by this from now on.
     """
     new: dict[str, int] = {}
     with study.exclusive("dedup"):
-        pool = _summaries(study, "pool", advance)
+        with transaction(study.catalog):
+            pair_searches.choose(study.catalog, PairSearch("l2", L2, {"limit": limit}), at=now())
+        _summarise_missing(study, advance or (lambda count: None))
+        known = dict(rows.hash_values(study.catalog, CELLS))
+        pool = _summaries(study, "pool", known)
         for scope in rows.scopes(study.catalog):
-            others = pool if scope == "pool" else _summaries(study, scope, advance)
+            others = pool if scope == "pool" else _summaries(study, scope, known)
+            covered = sorted({*pool[0], *others[0]})
+            new[scope] = 0
+            if not rows.not_compared(study.catalog, covered, metric=L2, scope=scope, radius=limit):
+                continue
             found = _within(study, pool, others, limit)
             with transaction(study.catalog):
                 new[scope] = rows.add_neighbours(study.catalog, found)
-                covered = sorted({*pool[0], *others[0]})
                 rows.add_compared(study.catalog, covered, metric=L2, scope=scope, radius=limit)
     return new
 
@@ -60,9 +70,12 @@ def measure_dssim(
     """Measure DSSIM where another metric says close, and on all pairs inside ``classes``.
 
     Proposed pairs keep their DSSIM whatever it is (a reviewer wants to see it); pairs of the named classes are kept
-    when it is below 0.2205. Returns how many pairs were measured and how many of them are below that.
+    when it is below 0.2205. Returns how many pairs were measured and how many of them are below that. The study
+    measures proposed pairs from now on; classes are gone through when they are named, and only then.
     """
     with study.exclusive("dedup"):
+        with transaction(study.catalog):
+            pair_searches.choose(study.catalog, PairSearch("dssim", DSSIM, {"limit": DSSIM_CLOSE}), at=now())
         proposed = set(rows.without_metric(study.catalog, DSSIM))
         inside = {
             pair for wnid in classes for pair in combinations(rows.class_members(study.catalog, wnid), 2)
@@ -88,18 +101,24 @@ _Summaries = tuple[list[str], list[str], npt.NDArray[np.float32]]
 """image ids, their sha256, and the (n, 768) cells."""
 
 
-def _summaries(study: Study, scope: str, advance: Callable[[int], None] | None) -> _Summaries:
-    ids, hashes, found = [], [], []
-    for image_id, sha256 in rows.members_with_bytes(study.catalog, scope):
-        try:
-            found.append(cells(picture(study.image_path(sha256))))
-        except (ImageError, OSError):
-            continue  # newtest dedup names it: it has no hash either
-        ids.append(image_id)
-        hashes.append(sha256)
-        if advance is not None:
-            advance(1)
-    return ids, hashes, np.array(found, dtype=np.float32).reshape(len(ids), -1 if found else 768)
+def _summarise_missing(study: Study, advance: Callable[[int], None]) -> None:
+    todo = rows.unhashed(study.catalog, CELLS)
+    for start in range(0, len(todo), BATCH):
+        found = []
+        for sha256 in todo[start : start + BATCH]:
+            try:
+                found.append((sha256, cells(picture(study.image_path(sha256))).astype("<f4").tobytes()))
+            except (ImageError, OSError):
+                continue  # newtest dedup names it: it has no hash either
+        with transaction(study.catalog):
+            rows.add_hashes(study.catalog, CELLS, found)
+        advance(min(BATCH, len(todo) - start))
+
+
+def _summaries(study: Study, scope: str, known: Mapping[str, bytes]) -> _Summaries:
+    members = [member for member in rows.members_with_bytes(study.catalog, scope) if member[1] in known]
+    values = np.frombuffer(b"".join(known[sha256] for _, sha256 in members), dtype="<f4").astype(np.float32)
+    return [image_id for image_id, _ in members], [sha256 for _, sha256 in members], values.reshape(-1, 768)
 
 
 def _within(study: Study, left: _Summaries, right: _Summaries, limit: float) -> Sequence[rows.Neighbour]:

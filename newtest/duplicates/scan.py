@@ -15,17 +15,20 @@ import numpy as np
 
 from newtest import hashes as perceptual
 from newtest.catalog import duplicates as rows
-from newtest.catalog import transaction
+from newtest.catalog import pair_searches, transaction
+from newtest.catalog.pair_searches import PairSearch
 from newtest.duplicates.join import close_hashes, equal_bytes
 from newtest.errors import ImageError, UsageError
-from newtest.study import Study
+from newtest.study import Study, now
 
-__all__ = ["BYTES", "HASH", "ScanConfig", "ScanReport", "scan"]
+__all__ = ["BYTES", "HASH", "ScanConfig", "ScanReport", "scan", "scan_config"]
 
 BYTES = "bytes"
 """Metric: identical bytes. Distance 0 and no other."""
 HASH = perceptual.KIND
 """Metric: differing bits of the perceptual hash, the least over framings and orientations; 0 to 144."""
+TURNED = f"{HASH}/turned"
+"""In the record of what was compared: by hash, in all eight orientations."""
 DEFAULT_RADIUS = 22
 BATCH = 256
 SIZE = 8 * len(perceptual.FRAMINGS) * perceptual.WORDS
@@ -68,16 +71,33 @@ def scan(
 ) -> ScanReport:
     """Find close pairs inside the pool and between the pool and every reference set, by bytes and by hash.
 
-    Exact: every pair whose hash distance is at most ``config.radius`` is found. Pairs inside one reference set are
-    not looked for: the original is what it is. ``advance`` is told how many pictures were hashed.
+    Without ``config`` as the study was scanned before, or by the defaults. Exact: every pair whose hash distance is at
+    most ``config.radius`` is found. Pairs inside one reference set are not looked for: the original is what it is.
+    ``advance`` is told how many pictures were hashed. The study looks by both from now on.
     """
-    config, report = config or ScanConfig(), ScanReport()
+    config, report = config or scan_config(study), ScanReport()
     with study.exclusive("dedup"):
+        with transaction(study.catalog):
+            _choose(study, config)
         _hash_missing(study, config, report, advance or (lambda count: None))
         found = _Hashes.load(study)
         for scope in rows.scopes(study.catalog):
             _compare(study, scope, config, found, report)
     return report
+
+
+def scan_config(study: Study) -> ScanConfig:
+    """How the study was scanned last; the defaults where it never was."""
+    found = pair_searches.chosen(study.catalog).get("hash")
+    if found is None:
+        return ScanConfig()
+    return ScanConfig(radius=int(found.settings["radius"]), turns=bool(found.settings["turns"]))
+
+
+def _choose(study: Study, config: ScanConfig) -> None:
+    settings = {"radius": config.radius, "turns": config.turns}
+    for search in (PairSearch("bytes", BYTES, {}), PairSearch("hash", HASH, settings)):
+        pair_searches.choose(study.catalog, search, at=now())
 
 
 def _hash_missing(
@@ -131,7 +151,7 @@ def _compare(study: Study, scope: str, config: ScanConfig, found: _Hashes, repor
     """Compare the pool's images that are new to ``scope`` with all of it, and what is new in it with the rest."""
     pool = _members(study, "pool", found)
     others = pool if scope == "pool" else _members(study, scope, found)
-    done = rows.compared_radius(study.catalog, HASH, scope)
+    done = rows.compared_radius(study.catalog, TURNED if config.turns else HASH, scope)
     fresh = [member for member in pool if done.get(member[0], -1) < config.radius]
     joins = [(fresh, others)]
     if scope != "pool":
@@ -140,10 +160,12 @@ def _compare(study: Study, scope: str, config: ScanConfig, found: _Hashes, repor
     pairs = {BYTES: _equal(joins), HASH: _close(joins, config, found)}
     covered = sorted({image_id for members, _ in joins for image_id, _ in members})
     with transaction(study.catalog):
-        for metric, radius in ((BYTES, 0), (HASH, config.radius)):
+        for metric in (BYTES, HASH):
             new = rows.add_neighbours(study.catalog, pairs[metric])
             report.new_pairs[metric] = report.new_pairs.get(metric, 0) + new
-            rows.add_compared(study.catalog, covered, metric=metric, scope=scope, radius=radius)
+        for metric, radius in ((BYTES, 0), (HASH, config.radius), (TURNED, config.radius)):
+            if metric != TURNED or config.turns:
+                rows.add_compared(study.catalog, covered, metric=metric, scope=scope, radius=radius)
     report.compared[scope] = len(covered)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.clip import torch_runtime
+from newtest.clip.timm_models import own_preprocessing
 from newtest.config import fingerprint
 from newtest.errors import EvaluationError, NewtestError, UsageError
 from newtest.evaluation.predictions import Predictions
@@ -206,12 +207,7 @@ def _timm(name: str, options: ModelOptions) -> Built:
     module = timm.create_model(
         name, pretrained=options.weights is None, checkpoint_path=str(options.weights or "")
     )
-    config = timm.data.resolve_model_data_config(module)
-    transform = timm.data.create_transform(**config, is_training=False)
-    described = ", ".join(
-        f"{key} {config[key]}" for key in ("input_size", "interpolation", "crop_pct", "mean", "std")
-    )
-    return Built(module, transform, described)
+    return Built(module, *own_preprocessing(module))
 
 
 def _torchvision(name: str, options: ModelOptions) -> Built:
