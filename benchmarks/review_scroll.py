@@ -2,11 +2,12 @@
 
     python benchmarks/review_scroll.py [--photos ../shared/data/images] [--tiles 300 1000] [--repeat 3]
 
-``newtest review`` runs as a command; headless Chromium (software rendering) opens a class, waits a second, and scrolls
-down from top to bottom by ``--step`` pixels a frame, noting when each frame came. *cold*: nothing is in the browser's
-cache. *again*: up and down once more. *boxes*: the same markup and style sheet with a coloured box for every picture,
-which is the best that this machine's rendering can do. A frame is due every 16.7 ms; *dropped* counts those that did
-not come, as a share of those that were due. *blank*: frames in which a picture in view was not there yet.
+``newtest review`` runs as a command; headless Chromium (software rendering) opens a class and scrolls to its end by
+``--step`` pixels a frame, noting when each frame came. *opened*: two seconds after the page was loaded, nothing in the
+browser's cache before; *again*: once more from the top; *at once*: from the moment that the markup is there. *boxes*:
+the same markup, script and style sheet with a coloured box for every picture, which is the best that this machine's
+rendering can do. A frame is due every 16.7 ms; *dropped* is the share of those due that did not come, *blank* counts
+frames in which a picture in view was not there yet. 120 pixels a frame are nine windows of 800 pixels a second.
 """
 
 from __future__ import annotations
@@ -38,9 +39,11 @@ from newtest.study import Study  # noqa: E402
 from newtest.thumbnails import make_thumbnails  # noqa: E402
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 FRAME = 1000 / 60
+Run = tuple[list[float], int]
+"""Milliseconds between frames, and how many frames lacked a picture."""
 SCROLL = """step => new Promise(done => {
   const times = [], pictures = [...document.querySelectorAll(".tile img")];
   let blank = 0, at = 0;
@@ -124,31 +127,32 @@ def boxes(html: str) -> str:
     )
 
 
-def passes(browser: Browser, link: str, step: int, *, bare: bool) -> dict[str, tuple[list[float], int]]:
-    """Frame times in milliseconds, and frames with a picture missing, of each pass over the page."""
+def passes(browser: Browser, link: str, step: int, page_kind: str) -> dict[str, Run]:
+    """The runs over one page that was opened anew, by name."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     page = context.new_page()
-    if bare:
-        page.route(
-            "**/class/*",
-            lambda route: (
-                answer := route.fetch(),
-                route.fulfill(response=answer, body=boxes(answer.text())),
-            ),
-        )
-    page.goto(link + "class/n01443537", wait_until="load")
-    page.wait_for_timeout(1000)
+    if page_kind == "boxes":
+
+        def bare(route: Route) -> None:
+            answer = route.fetch()
+            route.fulfill(response=answer, body=boxes(answer.text()))
+
+        page.route("**/class/*", bare)
+    hurried = page_kind == "at once"
+    page.goto(link + "class/n01443537", wait_until="domcontentloaded" if hurried else "load")
+    page.wait_for_timeout(0 if hurried else 2000)
     found = {}
-    for name in ("boxes",) if bare else ("cold", "again"):
-        page.evaluate("scrollTo(0, 0)")
-        page.wait_for_timeout(500)
+    for name in (page_kind, "again") if page_kind == "opened" else (page_kind,):
+        if name == "again":
+            page.evaluate("scrollTo(0, 0)")
+            page.wait_for_timeout(1000)
         seen = page.evaluate(SCROLL, step)
         found[name] = np.diff(seen["times"]).tolist(), int(seen["blank"])
     context.close()
     return found
 
 
-def row(runs: list[tuple[list[float], int]]) -> list[str]:
+def row(runs: list[Run]) -> list[str]:
     """p50, p95, p99, max, dropped %, blank: the median over the runs with the range."""
     kept = []
     for times, blank in runs:
@@ -182,15 +186,17 @@ def main() -> None:
             root = Path(folder) / f"study{tiles}"
             make_study(root, photos, tiles)
             with reviewing(root) as link:
-                runs: dict[str, list[tuple[list[float], int]]] = {}
-                for _ in range(
-                    options.repeat
-                ):  # in turns, so that a busy moment hits both; a browser each, so that
-                    for bare in (True, False):  # nothing is left over
+                runs: dict[str, list[Run]] = {}
+                for _ in range(options.repeat):  # in turns, so that a busy moment hits all of them
+                    for kind in (
+                        "boxes",
+                        "opened",
+                        "at once",
+                    ):  # a browser each, so that nothing is left over
                         browser = playwright.chromium.launch(
                             executable_path=options.chromium, args=["--no-sandbox", "--disable-gpu"]
                         )
-                        for name, found in passes(browser, link, options.step, bare=bare).items():
+                        for name, found in passes(browser, link, options.step, kind).items():
                             runs.setdefault(name, []).append(found)
                         browser.close()
             for name, found in runs.items():

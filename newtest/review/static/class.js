@@ -5,7 +5,7 @@
   const tiles = [...document.querySelectorAll(".tile")];
   const say = document.getElementById("say"), reason = document.getElementById("reason");
   const undoButton = document.querySelector("[data-do=undo]");
-  const history = [];
+  const history = [], AT_ONCE = 4;
   let busy = false;
 
   const chosen = () => tiles.filter((tile) => tile.getAttribute("aria-selected") === "true");
@@ -67,6 +67,19 @@
     if (next) { next.focus({ preventScroll: true }); next.scrollIntoView({ block: "nearest" }); }
   }
   const columns = () => getComputedStyle(document.getElementById("candidates")).gridTemplateColumns.split(" ").length;
+
+  // Pictures near the window come by themselves (loading=lazy); the others follow while nothing else is to do, a few at
+  // a time and from the top, so that none is fetched in the midst of scrolling.
+  const waiting = tiles.map((tile) => tile.querySelector("img")).filter((picture) => !picture.complete);
+  const idle = window.requestIdleCallback || ((work) => setTimeout(work, 50));
+  function fetchNext() {
+    const picture = waiting.shift();
+    if (!picture) return;
+    if (picture.complete) return idle(fetchNext);
+    for (const end of ["load", "error"]) picture.addEventListener(end, () => idle(fetchNext), { once: true });
+    picture.loading = "eager";
+  }
+  window.addEventListener("load", () => { for (let i = 0; i < AT_ONCE; i++) idle(fetchNext); });
 
   document.addEventListener("click", (event) => {
     const tile = event.target.closest(".tile"), button = event.target.closest("[data-do]");
