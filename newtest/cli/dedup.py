@@ -161,4 +161,4 @@ def _limit(search: PairSearch) -> str:
     if search.name == "hash":
         turned = ", turned or not" if search.settings["turns"] else ""
         return f"{search.settings['radius']} bits by hash{turned}"
-    return f"{search.settings['limit']:g} by {search.name}"
+    return f"{search.settings['limit']:g} by {search.name}".replace("e+0", "e")

@@ -53,9 +53,10 @@ def measure_features(
         raise UsageError(f"a distance of features to keep lies in 0..1, got {limit}")
     metric, new = feature_metric(model), {}
     with study.exclusive("dedup"):
+        _describe_missing(study, model, metric, advance or (lambda count: None))
+        # Not before the pictures are described: weights that cannot be had shall leave nothing behind.
         with transaction(study.catalog):
             pair_searches.choose(study.catalog, PairSearch(model.source, metric, {"limit": limit}), at=now())
-        _describe_missing(study, model, metric, advance or (lambda count: None))
         known = {sha256: value for sha256, value in rows.hash_values(study.catalog, metric) if value}
         pool = _members(study, "pool", known)
         for scope in rows.scopes(study.catalog):

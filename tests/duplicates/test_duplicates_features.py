@@ -135,6 +135,15 @@ def test_features_are_the_models_own_and_pooled(tmp_path: Path, data: Path) -> N
     assert np.allclose(model.describe(prepared[None])[0], row / np.linalg.norm(row), atol=1e-6)
 
 
+def test_weights_that_cannot_be_had_leave_nothing_behind(builder, data: Path, tmp_path: Path) -> None:
+    builder.add("a", (sorted((data / "images").glob("*.JPEG"))[0]).read_bytes())
+    (tmp_path / "bad.pt").write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="the weights cannot be had"):
+        dedup(builder.study, DedupRequest(features=f"timm:test_resnet@{tmp_path / 'bad.pt'}"))
+    assert set(pair_searches.chosen(builder.study.catalog)) == {"bytes", "hash"}
+    assert not flags(builder.study)["unreviewed"].any()
+
+
 def test_what_cannot_be_loaded_says_so(tmp_path: Path) -> None:
     for name, message in {
         "nothing": "give efficientnet-lite0, timm:NAME",
