@@ -27,9 +27,10 @@ from types import TracebackType
 
 from newtest.catalog import open_catalog
 from newtest.errors import StudyError
-from newtest.files import write_atomic
 
 __all__ = ["Study", "now"]
+
+_KEY_BYTES = 32
 
 
 def now() -> str:
@@ -94,15 +95,23 @@ class Study:
         path = self.root / "study.key"
         if not path.exists():
             fresh = path.with_name(f".study.key.{os.getpid()}.{secrets.token_hex(4)}")
-            write_atomic(fresh, secrets.token_bytes(32))
-            fresh.chmod(0o600)
             try:
+                with open(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as handle:
+                    handle.write(secrets.token_bytes(_KEY_BYTES))
+                    handle.flush()
+                    os.fsync(handle.fileno())
                 os.link(fresh, path)  # the first process wins; link never overwrites
             except FileExistsError:
                 pass
             finally:
-                fresh.unlink()
-        return path.read_bytes()
+                fresh.unlink(missing_ok=True)
+        key = path.read_bytes()
+        if len(key) != _KEY_BYTES:
+            raise StudyError(
+                f"{path}: {len(key)} bytes are not this study's key ({_KEY_BYTES} bytes): "
+                "put the key back from a copy; with another key nobody's votes and links would be theirs any more"
+            )
+        return key
 
     @contextmanager
     def exclusive(self, stage: str) -> Iterator[None]:

@@ -55,6 +55,19 @@ def test_a_migration_that_fails_leaves_the_old_version(tmp_path: Path) -> None:
     assert not study.catalog.execute("SELECT 1 FROM sqlite_master WHERE name = 'half'").fetchall()
 
 
+def test_the_key_is_never_readable_by_others_and_a_broken_one_is_said_to_be_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "chmod", lambda *_: None)  # it must be born with its mode
+    with Study(tmp_path, create=True) as study:
+        study.worker_key("A1B2")
+        key = tmp_path / "study.key"
+        assert key.stat().st_mode & 0o777 == 0o600
+        key.write_bytes(b"")
+        with pytest.raises(StudyError, match="not this study's key"):
+            study.worker_key("A1B2")
+
+
 def test_worker_ids_are_keyed_by_the_study(tmp_path: Path) -> None:
     with Study(tmp_path / "a", create=True) as a, Study(tmp_path / "b", create=True) as b:
         assert a.worker_key("A1B2") == a.worker_key("A1B2") != b.worker_key("A1B2")

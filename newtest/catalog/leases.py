@@ -160,15 +160,18 @@ def lease_of(catalog: sqlite3.Connection, worker: str) -> list[Lease]:
 def submit(
     catalog: sqlite3.Connection, assignment_id: str, answer: str, *, now: float, auto_approve_at: float
 ) -> bool:
-    """Keep the answer of a lease, or of one that lapsed while its place is still free. False: too late.
+    """Keep the answer of a lease, or of one that lapsed while its place is still open to others. False: too late.
 
-    An answer that is there is not replaced: a second submit changes nothing and is told True.
+    A HIT that has ended or was deleted takes no late answer: its requester may have been told that it is over, and
+    would never fetch it. An answer that is there is not replaced: a second submit changes nothing and is told True.
     """
     lease = find_lease(catalog, assignment_id)
     if lease is None or lease.state == "returned":
         return False
     if lease.state not in ("leased", "lapsed"):
         return True
+    if lease.state == "lapsed" and not _is_open(catalog, lease.market_hit_id, now):
+        return False
     try:
         catalog.execute(
             "UPDATE market_assignments SET state = 'submitted', answer = ?, submitted_at = ?, auto_approve_at = ?"
@@ -178,6 +181,14 @@ def submit(
     except sqlite3.IntegrityError:  # another took the place, or this worker took the HIT again
         return False
     return True
+
+
+def _is_open(catalog: sqlite3.Connection, market_hit_id: str, now: float) -> bool:
+    row = catalog.execute(
+        "SELECT 1 FROM market_hits WHERE market_hit_id = ? AND deleted = 0 AND expires_at > ?",
+        (market_hit_id, now),
+    ).fetchone()
+    return row is not None
 
 
 def give_back(catalog: sqlite3.Connection, assignment_id: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -24,6 +25,7 @@ __all__ = [
     "store_assignment",
     "store_votes",
     "undecided",
+    "unfinished",
     "unpublished",
 ]
 
@@ -64,6 +66,16 @@ def unpublished(catalog: sqlite3.Connection, market: str) -> list[tuple[str, int
         " WHERE p.hit_id = h.hit_id AND (p.market = :market OR (:market <> 'sandbox' AND p.market <> 'sandbox')))"
         " ORDER BY planned_at, wnid, hit_id",
         {"market": market},
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def unfinished(catalog: sqlite3.Connection, market: str) -> list[tuple[int, str]]:
+    """(assignments, reward in dollars) of the intents on a market whose HIT is not known to be open."""
+    rows = catalog.execute(
+        "SELECT h.assignments, p.settings ->> 'reward' FROM publications p JOIN hits h USING (hit_id)"
+        " WHERE p.market = ? AND p.market_hit_id IS NULL ORDER BY p.intended_at, p.hit_id",
+        (market,),
     )
     return [(row[0], row[1]) for row in rows]
 
@@ -137,11 +149,10 @@ def collected_ids(catalog: sqlite3.Connection, hit_id: str) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def store_assignment(catalog: sqlite3.Connection, collected: Collected, *, at: str) -> bool:
-    """Keep a collected assignment, or only its new status when it is there; True when it is new.
-
-    Call inside a transaction.
-    """
+def store_assignment(
+    catalog: sqlite3.Connection, collected: Collected, *, at: str
+) -> Literal["new", "changed", "known"]:
+    """Keep a collected assignment, or only its new status when it is there. Call inside a transaction."""
     cursor = catalog.execute(
         "INSERT INTO assignments (assignment_id, hit_id, market, worker, status, accepted_at, submitted_at, explicit,"
         " collected_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -151,16 +162,16 @@ def store_assignment(catalog: sqlite3.Connection, collected: Collected, *, at: s
         ),
     )  # fmt: skip
     if cursor.rowcount == 0:
-        catalog.execute(
-            "UPDATE assignments SET status = ? WHERE assignment_id = ?",
+        changed = catalog.execute(
+            "UPDATE assignments SET status = ?1 WHERE assignment_id = ?2 AND status <> ?1",
             (collected.status, collected.assignment_id),
         )
-        return False
+        return "changed" if changed.rowcount else "known"
     catalog.executemany(
         "INSERT INTO answers (assignment_id, image_id, value, milliseconds) VALUES (?, ?, ?, ?)",
         [(collected.assignment_id, *answer) for answer in collected.answers],
     )
-    return True
+    return "new"
 
 
 def store_votes(
@@ -203,7 +214,7 @@ def drop_rejected_votes(catalog: sqlite3.Connection) -> int:
     """
     return catalog.execute(
         "DELETE FROM votes WHERE EXISTS (SELECT 1 FROM assignments a WHERE a.hit_id = votes.hit_id"
-        " AND a.worker = votes.worker AND a.status = 'rejected')"
+        " AND a.worker = votes.worker AND a.status = 'rejected' AND a.market <> 'sandbox')"
     ).rowcount
 
 
@@ -217,9 +228,10 @@ def control_votes(catalog: sqlite3.Connection) -> pd.DataFrame:
 
 def undecided(catalog: sqlite3.Connection) -> list[sqlite3.Row]:
     """Collected assignments that are neither approved nor rejected: assignment_id, worker, market, reward
-    (dollars)."""
+    (dollars), assignments (of the whole HIT)."""
     return catalog.execute(
-        "SELECT a.assignment_id, a.worker, a.market, p.settings ->> 'reward' AS reward FROM assignments a"
+        "SELECT a.assignment_id, a.worker, a.market, p.settings ->> 'reward' AS reward, h.assignments"
+        " FROM assignments a JOIN hits h ON h.hit_id = a.hit_id"
         " JOIN publications p ON p.hit_id = a.hit_id AND p.market = a.market"
         " WHERE a.status = 'submitted' ORDER BY a.worker, a.assignment_id"
     ).fetchall()

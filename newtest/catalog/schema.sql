@@ -198,7 +198,7 @@ CREATE TABLE assignments (
     submitted_at  TEXT,
     explicit      INTEGER NOT NULL CHECK (explicit IN (0, 1)),  -- something was ticked, if only "none of these"
     collected_at  TEXT NOT NULL,
-    UNIQUE (hit_id, worker)
+    UNIQUE (hit_id, market, worker)        -- who tried it in the sandbox may do it on the market
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX assignments_worker ON assignments (worker);
 

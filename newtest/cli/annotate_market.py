@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -73,25 +73,29 @@ def publish(
 
     Example: newtest annotate publish --to local --study goldfish
     """
-    from newtest.catalog.publications import unpublished
+    from newtest.catalog.publications import unfinished, unpublished
     from newtest.crowd.annotators import PublishConfig
     from newtest.crowd.annotators import publish as publish_hits
-    from newtest.crowd.local import checked_template
+    from newtest.crowd.local import planned_template
     from newtest.crowd.server.app import crowd_keys
     from newtest.crowd.server.pictures import Pictures as PictureFiles
     from newtest.crowd.server.pictures import prepare_pictures
     from newtest.study import Study
 
     amount = f"{dollars('--reward', reward):.2f}"
-    checked_template(template)
+    planned_template(template)
     path = template if not Path(template).is_file() else str(Path(template).resolve())
     config = PublishConfig(title=title, reward=amount, duration=duration, lifetime=lifetime, template=path)
     with Study(study) as opened:
         annotator = _annotator(opened, _Market(to, endpoint_url, sandbox, live, picture_url))
         hits = unpublished(opened.catalog, annotator.market)[:max_hits]
-        total = _total([assignments for _, assignments in hits], Decimal(amount), to)
-        if to == "mturk" and not sandbox and hits:
-            _confirm(len(hits), total, max_cost)
+        begun = unfinished(opened.catalog, annotator.market)  # this run finishes what an earlier one began
+        every = [*begun, *((assignments, amount) for _, assignments in hits)]
+        total = _total(every, to)
+        if begun:
+            note(f"{len(begun)} of the HITs were begun by an earlier run, which did not end")
+        if to == "mturk" and not sandbox and every:
+            _confirm(len(every), total, max_cost)
         ids = [hit_id for hit_id, _ in hits]
         failed = prepare_pictures(opened, PictureFiles(opened.root, crowd_keys(opened)), ids)
         done = publish_hits(opened, annotator, config, ids)
@@ -159,7 +163,7 @@ def pay(
     import time
 
     from newtest.catalog.publications import control_votes
-    from newtest.crowd.pay import LocalPayer, act_on, propose, read_proposals
+    from newtest.crowd.pay import LocalPayer, act_on, propose, read_proposals, to_be_paid
     from newtest.files import atomic_path
     from newtest.study import Study
 
@@ -170,14 +174,15 @@ def pay(
             table = read_proposals(act)
             table = table[table["market"] == annotator.market]
             if from_ == "mturk" and not sandbox:
-                approved = table[table["proposal"] == "approve"]
-                _confirm(len(approved), sum(map(Decimal, approved["reward"]), Decimal(0)), max_cost)
+                _confirm(*to_be_paid(opened, table), max_cost)
             payer = LocalPayer(opened.catalog, time.time()) if from_ == "local" else annotator
-            done = act_on(opened, table, payer)
+            acted = act_on(opened, table, payer)
             if json:
-                print_json({"decided": done})
+                print_json({"decided": acted.done, "decided_otherwise_before": acted.otherwise})
             else:
-                note(f"{done} assignments decided on")
+                note(f"{acted.done} assignments decided on")
+            for assignment_id in acted.otherwise:
+                note(f"{assignment_id} had been decided otherwise before (in time by itself, or elsewhere)")
             return
         proposals = propose(opened, control_votes(opened.catalog))
     if out is not None:
@@ -233,13 +238,13 @@ def _annotator(study: Study, market: _Market) -> Annotator:
     return MTurkAnnotator(config, lambda hit_id, image_id: prefix + pictures.token(hit_id, image_id))
 
 
-def _total(assignments: Sequence[int], reward: Decimal, market: str) -> Decimal:
+def _total(hits: Sequence[tuple[int, str]], market: str) -> Decimal:
+    """Dollars, fees included, of HITs that are given by assignments and reward."""
     from newtest.crowd.costs import CostConfig, hit_cost
 
-    costs = CostConfig(reward, choice("--to", market, ("local", "mturk")))
-    return sum((sum(hit_cost(n, costs), Decimal(0)) for n in assignments), Decimal(0)).quantize(
-        Decimal("0.01")
-    )
+    kind: Literal["local", "mturk"] = choice("--to", market, ("local", "mturk"))
+    each = (sum(hit_cost(n, CostConfig(Decimal(reward), kind)), Decimal(0)) for n, reward in hits)
+    return sum(each, Decimal(0)).quantize(Decimal("0.01"), ROUND_UP)
 
 
 def _confirm(count: int, total: Decimal, max_cost: str | None) -> None:
@@ -268,7 +273,7 @@ def dollars(option: str, text: str) -> Decimal:
         value = Decimal(text.lstrip("$"))
     except InvalidOperation:
         value = Decimal(-1)
-    if not 0 <= value < 10**9 or value != value.quantize(Decimal("0.01")):
+    if not value.is_finite() or not 0 <= value < 10**9 or value != value.quantize(Decimal("0.01")):
         raise UsageError(f"{option}: an amount of dollars such as 0.10 is wanted, got {text!r}")
     return value
 

@@ -45,6 +45,8 @@ def serve(
 
     Example: newtest annotate serve --study goldfish --port 8600
     """
+    from urllib.parse import urlencode
+
     from newtest.cli.annotate_market import dollars
     from newtest.crowd.server.app import crowd_app
     from newtest.crowd.server.protocol import ACCESS_KEY
@@ -68,12 +70,11 @@ def serve(
     with Study(study) as opened, opened.exclusive("annotate-serve"):
         listener = listen(host, port)
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        note(f"owner's page    {url}/owner/?token={token}")
+        owner = f"{url}/owner/?{urlencode({'token': token})}"
+        note(f"owner's page    {owner}")
         note(f"MTurk protocol  {url}  AWS_ACCESS_KEY_ID={ACCESS_KEY}, AWS_SECRET_ACCESS_KEY is the token")
         if json:
-            print_json(
-                {"url": url, "owner": f"{url}/owner/?token={token}", "access_key": ACCESS_KEY, "token": token}
-            )
+            print_json({"url": url, "owner": owner, "access_key": ACCESS_KEY, "token": token})
         if not is_loopback(host):
             note(
                 f"names           requests are answered under {', '.join(config.public_hosts)}; add others with --name"

@@ -139,9 +139,10 @@ def collect(study: Study, annotator: Annotator) -> CollectSummary:
                     unread.append(f"{submitted.assignment_id}: {error}")
             with transaction(study.catalog):
                 at = now()
-                new = [c for c in found if publications.store_assignment(study.catalog, c, at=at)]
-                if new:
-                    ids = sorted(c.assignment_id for c in new)
+                stored = [(c, publications.store_assignment(study.catalog, c, at=at)) for c in found]
+                new = [c for c, what in stored if what == "new"]
+                # one that was rejected and is approved after all ("changed") gets its votes back
+                if ids := sorted(c.assignment_id for c, what in stored if what != "known"):
                     batch = (
                         fingerprint(annotator.market, ids),
                         annotator.origin,

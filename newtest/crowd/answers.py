@@ -104,7 +104,7 @@ class _Reader:
         self.fields: dict[str, str] = {}
         self._name, self._value = "", ""
         self._element = ""
-        self.parser = xml.parsers.expat.ParserCreate()
+        self.parser = xml.parsers.expat.ParserCreate("utf-8")  # ours by then, whatever the declaration says
         self.parser.StartDoctypeDeclHandler = self._refuse
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end

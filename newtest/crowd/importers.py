@@ -77,7 +77,12 @@ def _batch_csv(path: Path, hits: Hits) -> Iterator[tuple[Any, ...]]:
     """MTurk's batch results: WorkerId, AssignmentStatus, SubmitTime, Input.*, Answer.*, one row an assignment."""
     with open(path, encoding="utf-8-sig", newline="") as handle:
         csv.field_size_limit(2**20)
-        for number, row in enumerate(csv.DictReader(handle), start=2):
+        reader = csv.DictReader(handle, restkey="")
+        if missing := {"HITId", "WorkerId", "AssignmentStatus"} - set(reader.fieldnames or ()):
+            raise VotesError(
+                f"{path}: not MTurk's batch results (the column {min(missing)} is missing); nothing was imported"
+            )
+        for number, row in enumerate(reader, start=2):
             if row.get("AssignmentStatus") not in COUNTED:
                 continue
             where = f"{path}, row {number}"
@@ -98,10 +103,13 @@ def _api_json(path: Path, hits: Hits) -> Iterator[tuple[Any, ...]]:
     """Answers of GetAssignment and ListAssignmentsForHIT as boto3 gives them, one or a list of them."""
     answers = _json(path)
     for answer in answers if isinstance(answers, list) else [answers]:
-        if not isinstance(answer, dict):
+        hit = answer.get("HIT") or {} if isinstance(answer, dict) else None
+        if not isinstance(hit, dict):
             raise VotesError(f"{path}: an answer of GetAssignment or ListAssignmentsForHIT is wanted")
-        listed = answer.get("Assignments") or [answer.get("Assignment", answer)]
-        annotation = str(answer.get("HIT", {}).get("RequesterAnnotation", ""))
+        listed = answer.get("Assignments", [answer.get("Assignment", answer)])
+        if not isinstance(listed, list):
+            raise VotesError(f"{path}: Assignments is not a list")
+        annotation = str(hit.get("RequesterAnnotation", ""))
         for item in listed:
             yield from _assignment(path, item, annotation, hits)
 
@@ -119,7 +127,7 @@ def _assignment(
         return
     shown = _known(hits.get(hit_id) or hits.get(annotation), f"{path}, HIT {hit_id}")
     try:
-        fields = from_xml(answer)
+        fields = from_xml(str(answer))
     except SourceError as error:
         raise VotesError(f"{path}, assignment {item.get('AssignmentId')}: {error}") from error
     yield from _votes(shown, fields, worker, hit_id, str(item.get("SubmitTime") or "") or None)

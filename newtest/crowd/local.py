@@ -18,11 +18,11 @@ from newtest.config import fingerprint, from_mapping
 from newtest.crowd.annotators import PublishConfig, Returned, Submitted
 from newtest.crowd.server.leases import new_id
 from newtest.crowd.server.shapes import hit_status
-from newtest.crowd.templates import check_template, load_template
+from newtest.crowd.templates import check_template, load_template, shows_images
 from newtest.errors import ConfigError
 from newtest.study import Study
 
-__all__ = ["LocalAnnotator", "checked_template", "iso"]
+__all__ = ["LocalAnnotator", "checked_template", "iso", "planned_template"]
 
 STATUS: dict[str, Literal["submitted", "approved", "rejected"]] = {
     "submitted": "submitted",
@@ -46,7 +46,7 @@ class LocalAnnotator:
         again."""
         for intent in intents:
             config = from_mapping(PublishConfig, json.loads(intent.settings), where="publication")
-            template = checked_template(config.template)
+            template = planned_template(config.template)
             with transaction(study.catalog):
                 market_hit_id = market.planned_hit(study.catalog, intent.hit_id)
                 if market_hit_id is None:
@@ -54,16 +54,16 @@ class LocalAnnotator:
             yield intent.hit_id, market_hit_id
 
     def collect(self, study: Study, publication: Publication) -> Returned:
-        """Everything submitted for a HIT."""
+        """Everything submitted for a HIT, as of one moment: the server goes on meanwhile."""
         assert publication.market_hit_id is not None
         with transaction(study.catalog):
             leases.sweep(study.catalog, self._clock())
-        hit = market.find_hit(study.catalog, publication.market_hit_id)
-        assert hit is not None
-        found = leases.assignments_of(
-            study.catalog, hit.market_hit_id, states=list(STATUS), after=None, limit=hit.max_assignments
-        )
-        counts = dict(market.counts_of(study.catalog, hit.market_hit_id))
+            hit = market.find_hit(study.catalog, publication.market_hit_id)
+            assert hit is not None
+            found = leases.assignments_of(
+                study.catalog, hit.market_hit_id, states=list(STATUS), after=None, limit=hit.max_assignments
+            )
+            counts = dict(market.counts_of(study.catalog, hit.market_hit_id))
         waiting = counts.get("submitted", 0)  # a decision on them may still come
         over = hit_status(hit, counts, self._clock()) in ("Reviewable", "Disposed") and not waiting
         return Returned([_submitted(lease) for lease in found], over)
@@ -96,6 +96,18 @@ def checked_template(name_or_path: str) -> str:
     template = load_template(name_or_path)
     if problems := check_template(template):
         raise ConfigError(f"the template {name_or_path} cannot be used: {'; '.join(problems)}")
+    return template
+
+
+def planned_template(name_or_path: str) -> str:
+    """A template's text, fit for planned HITs. Raises ConfigError for one of pairs, too: its page would be empty,
+    and "none of these" on it would count against every image of the HIT."""
+    template = checked_template(name_or_path)
+    if not shows_images(template):
+        raise ConfigError(
+            f"the template {name_or_path} shows pairs, and planned HITs show images of a class: publish pairs through "
+            "the MTurk protocol, or judge them with newtest review"
+        )
     return template
 
 

@@ -8,6 +8,7 @@ is in flight.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from newtest.catalog.market import planned_assignments
 from newtest.catalog.publications import Publication
 from newtest.config import from_mapping
 from newtest.crowd.annotators import PublishConfig, Returned, Submitted
-from newtest.crowd.local import checked_template
+from newtest.crowd.local import planned_template
 from newtest.crowd.questions import PictureUrl, page_of, to_question_xml
 from newtest.crowd.templates import render
 from newtest.errors import MissingExtra, SourceError
@@ -78,26 +79,32 @@ class MTurkAnnotator:
             yield intent.hit_id, known.get(intent.hit_id) or self._create(study, intent)
 
     def collect(self, study: Study, publication: Publication) -> Returned:
-        """Everything submitted for a HIT."""
+        """Everything submitted for a HIT. Its state is asked for first: nothing can come after it was over."""
         hit_id = publication.market_hit_id
+        hit = self._call(self._client.get_hit, HITId=hit_id)["HIT"]
         pages = self._call(self._pages, "list_assignments_for_hit", HITId=hit_id)
         found = [self._submitted(study, item) for page in pages for item in page["Assignments"]]
-        hit = self._call(self._client.get_hit, HITId=hit_id)["HIT"]
         waiting = any(submitted.status == "submitted" for submitted in found)
         return Returned(found, hit["HITStatus"] in ("Reviewable", "Reviewing", "Disposed") and not waiting)
 
-    def approve(self, assignment_id: str, feedback: str) -> None:
-        """Pay for an assignment."""
-        self._call(self._client.approve_assignment, AssignmentId=assignment_id, RequesterFeedback=feedback)
+    def approve(self, assignment_id: str, feedback: str) -> str:
+        """Pay for an assignment; gives the status that holds then, which may have been decided before."""
+        return self._decide(self._client.approve_assignment, assignment_id, feedback)
 
-    def reject(self, assignment_id: str, feedback: str) -> None:
-        """Do not pay for an assignment; the worker reads the feedback."""
-        self._call(self._client.reject_assignment, AssignmentId=assignment_id, RequesterFeedback=feedback)
+    def reject(self, assignment_id: str, feedback: str) -> str:
+        """Do not pay for an assignment; the worker reads the feedback. Gives the status as ``approve`` does."""
+        return self._decide(self._client.reject_assignment, assignment_id, feedback)
+
+    def _decide(self, decision: Callable[..., Any], assignment_id: str, feedback: str) -> str:
+        with contextlib.suppress(_DecidedBeforeError):
+            self._call(decision, AssignmentId=assignment_id, RequesterFeedback=feedback)
+        found = self._call(self._client.get_assignment, AssignmentId=assignment_id)["Assignment"]
+        return str(found["AssignmentStatus"]).lower()
 
     def _create(self, study: Study, intent: Publication) -> str:
         config = from_mapping(PublishConfig, json.loads(intent.settings), where="publication")
         html = render(
-            checked_template(config.template), page_of(study.catalog, intent.hit_id, self._picture_url)
+            planned_template(config.template), page_of(study.catalog, intent.hit_id, self._picture_url)
         )
         try:
             answer = self._call(
@@ -115,7 +122,12 @@ class MTurkAnnotator:
                 UniqueRequestToken=intent.request_token,
             )
         except _AlreadyExistsError:
-            return self._known_hits()[intent.hit_id]
+            if found := self._known_hits().get(intent.hit_id):
+                return found
+            raise SourceError(
+                f"{self._config.endpoint_url}: HIT {intent.hit_id} was created and deleted there within a day, and the "
+                "market does not make it again before that day is over; run the same command again then"
+            ) from None
         return str(answer["HIT"]["HITId"])
 
     def _known_hits(self) -> dict[str, str]:
@@ -148,8 +160,11 @@ class MTurkAnnotator:
         try:
             return function(*args, **parameters)
         except ClientError as error:
-            if "HITAlreadyExists" in str(error):
+            code = f"{error.response.get('TurkErrorCode', '')} {error}"
+            if "HITAlreadyExists" in code:
                 raise _AlreadyExistsError from error
+            if "InvalidAssignmentState" in code:
+                raise _DecidedBeforeError from error
             raise SourceError(f"{self._config.endpoint_url}: {error}") from error
         except BotoCoreError as error:
             raise SourceError(
@@ -159,6 +174,10 @@ class MTurkAnnotator:
 
 class _AlreadyExistsError(Exception):
     """The request token was used: the HIT is there."""
+
+
+class _DecidedBeforeError(Exception):
+    """The assignment is approved or rejected already."""
 
 
 def _client(config: MTurkConfig) -> Any:

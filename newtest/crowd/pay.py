@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
+from decimal import ROUND_UP, Decimal
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
 from newtest.catalog import leases, publications, transaction
+from newtest.crowd.costs import CostConfig, hit_cost
 from newtest.errors import UsageError
 from newtest.study import Study
 from newtest.votes.quality import ControlCounts, QualityRule, assess, control_counts
 
-__all__ = ["LocalPayer", "Payer", "act_on", "propose", "read_proposals"]
+__all__ = ["Acted", "LocalPayer", "Payer", "act_on", "propose", "read_proposals", "to_be_paid"]
 
 COLUMNS = ("assignment_id", "worker", "market", "proposal", "reason", "reward")
 THANKS = "Thank you."
@@ -21,11 +24,23 @@ DECIDED = {"approve": "approved", "reject": "rejected"}
 
 
 class Payer(Protocol):
-    """Where decisions go: our own server's market, or MTurk's protocol."""
+    """Where decisions go: our own server's market, or MTurk's protocol.
 
-    def approve(self, assignment_id: str, feedback: str) -> None: ...
+    Both methods give the status that holds then. What was decided before (by a run that was killed, or by itself in
+    time) is not decided again.
+    """
 
-    def reject(self, assignment_id: str, feedback: str) -> None: ...
+    def approve(self, assignment_id: str, feedback: str) -> str: ...
+
+    def reject(self, assignment_id: str, feedback: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Acted:
+    """How many proposals hold now, and the assignments that had been decided otherwise before."""
+
+    done: int
+    otherwise: tuple[str, ...] = ()
 
 
 def propose(study: Study, votes: pd.DataFrame, rule: QualityRule | None = None) -> pd.DataFrame:
@@ -65,23 +80,33 @@ def read_proposals(path: Path) -> pd.DataFrame:
     return table
 
 
-def act_on(study: Study, table: pd.DataFrame, payer: Payer) -> int:
-    """Carry out proposals that a person has read; gives how many. What is decided already is left alone."""
+def to_be_paid(study: Study, table: pd.DataFrame) -> tuple[int, Decimal]:
+    """How many assignments of MTurk's kind ``act_on`` would approve, and the dollars, fees included, by the catalog."""
+    wanted = set(table.loc[table["proposal"] == "approve", "assignment_id"])
+    rows = [row for row in publications.undecided(study.catalog) if row["assignment_id"] in wanted]
+    costs = [hit_cost(row["assignments"], CostConfig(Decimal(row["reward"]), "mturk")) for row in rows]
+    each = (sum(cost, Decimal(0)) / row["assignments"] for cost, row in zip(costs, rows, strict=True))
+    return len(rows), sum(each, Decimal(0)).quantize(Decimal("0.01"), ROUND_UP)
+
+
+def act_on(study: Study, table: pd.DataFrame, payer: Payer) -> Acted:
+    """Carry out proposals that a person has read. What is decided already is left alone."""
     open_ids = {row["assignment_id"] for row in publications.undecided(study.catalog)}
-    done = 0
+    done, otherwise = 0, []
     columns = (table[name].astype(str) for name in ("assignment_id", "proposal", "reason"))
     for assignment_id, proposal, reason in zip(*columns, strict=True):
         if assignment_id not in open_ids or not proposal:
             continue
-        if proposal == "approve":
-            payer.approve(assignment_id, THANKS)
-        else:
-            payer.reject(assignment_id, reason)
+        approve = proposal == "approve"
+        status = payer.approve(assignment_id, THANKS) if approve else payer.reject(assignment_id, reason)
         with transaction(study.catalog):
-            publications.set_status(study.catalog, assignment_id, DECIDED[proposal])
+            publications.set_status(study.catalog, assignment_id, status)
             publications.drop_rejected_votes(study.catalog)
-        done += 1
-    return done
+        if status == DECIDED[proposal]:
+            done += 1
+        else:
+            otherwise.append(assignment_id)
+    return Acted(done, tuple(otherwise))
 
 
 class LocalPayer:
@@ -90,12 +115,19 @@ class LocalPayer:
     def __init__(self, catalog: sqlite3.Connection, clock: float) -> None:
         self._catalog, self._clock = catalog, clock
 
-    def approve(self, assignment_id: str, feedback: str) -> None:
-        self._decide(assignment_id, "approved", feedback)
+    def approve(self, assignment_id: str, feedback: str) -> str:
+        return self._decide(assignment_id, "approved", feedback)
 
-    def reject(self, assignment_id: str, feedback: str) -> None:
-        self._decide(assignment_id, "rejected", feedback)
+    def reject(self, assignment_id: str, feedback: str) -> str:
+        return self._decide(assignment_id, "rejected", feedback)
 
-    def _decide(self, assignment_id: str, state: str, feedback: str) -> None:
+    def _decide(self, assignment_id: str, state: str, feedback: str) -> str:
         with transaction(self._catalog):
+            leases.sweep(self._catalog, self._clock)
+            lease = leases.find_lease(self._catalog, assignment_id)
+            if lease is None:
+                raise UsageError(f"{assignment_id}: this study's market has no such assignment")
+            if lease.state != "submitted":
+                return lease.state
             leases.decide(self._catalog, assignment_id, state, feedback=feedback, at=self._clock)
+        return state

@@ -80,7 +80,7 @@ def from_question_xml(text: str) -> str:
         if open_elements[-2:] == ["HTMLQuestion", "HTMLContent"]:
             content.append(data)
 
-    parser = xml.parsers.expat.ParserCreate()
+    parser = xml.parsers.expat.ParserCreate("utf-8")  # ours by then, whatever the declaration says
     parser.StartDoctypeDeclHandler = refuse
     parser.StartElementHandler = start
     parser.EndElementHandler = lambda _: open_elements.pop()

@@ -24,6 +24,7 @@ __all__ = [
     "check_template",
     "load_template",
     "render",
+    "shows_images",
     "template_folder",
 ]
 
@@ -105,6 +106,11 @@ def render(template: str, page: Page) -> str:
         return "".join(filled)
 
     return "".join(part if _SCRIPT.fullmatch(part) else fill(part) for part in _SCRIPT.split(template))
+
+
+def shows_images(template: str) -> bool:
+    """Whether a template shows the images of a HIT (and not, say, pairs)."""
+    return any(name == "image" for name, _ in _BLOCK.findall(template))
 
 
 def check_template(template: str) -> list[str]:

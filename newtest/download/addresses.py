@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 __all__ = ["PrivateAddress", "connector", "is_public"]
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA gives out, unlike ::10.0.0.1 or fec0::1
 _RESOLVER_THREADS = 32
 
 
@@ -42,6 +43,7 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        return ip.is_global and ip in _GLOBAL_UNICAST
     return ip.is_global and not ip.is_multicast
 
 

@@ -165,7 +165,7 @@ def _retry_after(value: str | None) -> float:
         return float(value)
     try:
         when = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a year with twenty digits
         return 0.0
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.UTC)

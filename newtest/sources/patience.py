@@ -55,9 +55,9 @@ def retry_after(header: str | None) -> float | None:
     """Seconds of a Retry-After header (a number of seconds or an HTTP date); None when there is none to be read."""
     if not header:
         return None
-    if header.strip().isdigit():
+    if header.strip().isdecimal():
         return float(header)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a year with twenty digits
         return None

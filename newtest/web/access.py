@@ -40,10 +40,12 @@ def check_host(host: str, token: str | None) -> str:
     """The access token to serve with: the given one, or on loopback a fresh one.
 
     Raises UsageError when others can reach ``host`` and no token was given, and for a token that is too
-    short.
+    short or cannot stand in a header.
     """
     if token is not None and len(token) < MIN_TOKEN:
         raise UsageError(f"the access token is too short: at least {MIN_TOKEN} characters are wanted")
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token):
+        raise UsageError("the access token may hold printable ASCII characters only, no spaces around them")
     if token is None and not is_loopback(host):
         raise UsageError(
             f"--host {host} is reachable from other machines: give an access token with --access-token "
@@ -60,13 +62,13 @@ class TrustedHosts:
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
         self._app = app
-        self._hosts = {"localhost", "127.0.0.1", "[::1]", *(host.lower() for host in hosts)}
+        self._hosts = {"localhost", "127.0.0.1", "::1", *(host.lower().strip("[]") for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
             name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host
-            if name.lower() not in self._hosts:
+            if name.lower().strip("[]") not in self._hosts:
                 await PlainTextResponse("This server does not go by that name.\n", 421)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

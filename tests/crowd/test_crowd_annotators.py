@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from crowd_study import Crowd, crowd, plan, study  # noqa: F401
@@ -16,6 +17,7 @@ from test_crowd_server import begin, send
 from newtest.catalog.publications import unpublished
 from newtest.crowd.annotators import Annotator, PublishConfig, collect, publish
 from newtest.crowd.local import LocalAnnotator
+from newtest.crowd.mturk import MTurkAnnotator
 from newtest.errors import ConfigError, SourceError
 from newtest.study import Study
 
@@ -110,6 +112,77 @@ def test_a_template_that_cannot_be_used_publishes_nothing(market: Market, tmp_pa
     with pytest.raises(ConfigError, match="form is missing"):
         market.publish_all(PublishConfig(template=str(tmp_path / "bad.html")))
     assert market.server.study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 0
+
+
+def test_a_template_of_pairs_does_not_show_planned_hits(market: Market) -> None:
+    """Its page would be empty, and "none of these" on it would be a vote against every image of the HIT."""
+    with pytest.raises(ConfigError, match="shows pairs"):
+        market.publish_all(PublishConfig(template="near_duplicates"))
+    assert market.server.study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 0
+
+
+def test_work_that_is_submitted_while_it_is_collected_is_not_left_behind(
+    study: Study, tmp_path: Path
+) -> None:
+    """The last assignments arrive right after those of the first HIT were listed."""
+    with mturk(study, tmp_path) as market:
+        market.publish_all(PublishConfig(auto_approval=0))
+        market.work("ann", 1)
+        link, waiting = market.server.invite("bea"), []
+        for group in market.groups():
+            while len(waiting) < 3 and (task := begin(market.server, link, group)):
+                waiting.append(task)
+
+        class Slow(MTurkAnnotator):
+            def _pages(self, operation: str, **parameters: object) -> list[dict[str, Any]]:
+                found = super()._pages(operation, **parameters)
+                while waiting:
+                    send(waiting.pop(), 1)
+                return found
+
+        config = annotator_to(market.server.url)._config
+        slow = Slow(config, lambda hit_id, image_id: "")
+        for _ in range(2):
+            collect(market.asking, slow)
+        rows = market.asking.catalog.execute("SELECT count(*) FROM assignments").fetchone()
+        assert rows[0] == 7
+
+
+def test_what_was_rejected_and_then_approved_after_all_counts_again(market: Market) -> None:
+    market.publish_all()
+    market.work("ann", 1)
+    catalog = market.server.study.catalog
+    first = catalog.execute("SELECT min(assignment_id) FROM market_assignments").fetchone()[0]
+    numbers = []
+    for state in ("rejected", "approved"):
+        catalog.execute("UPDATE market_assignments SET state = ? WHERE assignment_id = ?", (state, first))
+        collect(market.asking, market.annotator)
+        numbers.append(market.asking.catalog.execute("SELECT count(*) FROM votes").fetchone()[0])
+    assert numbers == [36, 48]
+
+
+def test_a_hit_that_is_over_takes_no_late_answer(market: Market) -> None:
+    """It was told to be over and is not asked again: what it took then would be paid for and never counted."""
+    market.publish_all(PublishConfig(lifetime=3600))
+    task = begin(market.server, market.server.invite("ann"), market.groups()[0])
+    market.server.clock.now += 3601
+    if isinstance(market.annotator, LocalAnnotator):
+        assert collect(market.asking, market.annotator).closed == 4
+    assert send(str(task), 1).headers["location"].endswith("late")
+    states = market.server.study.catalog.execute("SELECT state FROM market_assignments").fetchall()
+    assert [row[0] for row in states] == ["lapsed"]
+
+
+def test_who_tried_a_hit_in_the_sandbox_may_do_it_on_the_market(market: Market) -> None:
+    market.publish_all()
+    market.work("ann", 1)
+    collect(market.asking, market.annotator)
+    catalog = market.asking.catalog
+    catalog.execute("DELETE FROM votes")
+    catalog.execute("DELETE FROM answers")
+    catalog.execute("UPDATE assignments SET market = 'sandbox', assignment_id = 'S' || assignment_id")
+    summary = collect(market.asking, market.annotator)
+    assert (summary.assignments, summary.votes) == (4, 48)
 
 
 def test_a_market_that_is_away_is_said_so_and_nothing_is_lost(study: Study) -> None:

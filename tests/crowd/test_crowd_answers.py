@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.crowd.answers import from_xml, read_answer, to_xml
+from newtest.crowd.questions import from_question_xml
 from newtest.errors import SourceError
 
 HEAD = '<?xml version="1.0"?><QuestionFormAnswers xmlns="http://x">'
@@ -75,3 +76,13 @@ def test_mturks_own_answers_are_read() -> None:
 def test_hostile_xml_is_refused(text: str) -> None:
     with pytest.raises(SourceError):
         from_xml(text)
+
+
+@pytest.mark.parametrize("encoding", ["ASCII", "ISO-8859-1", "UTF-16"])
+def test_a_text_is_read_as_it_is_whatever_encoding_it_declares(encoding: str) -> None:
+    """Amazon's answers say ASCII; boto3 has decoded them by then."""
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    answer = "<Answer><QuestionIdentifier>note</QuestionIdentifier><FreeText>é – 魚</FreeText></Answer>"
+    assert from_xml(f"{head}<QuestionFormAnswers>{answer}</QuestionFormAnswers>") == {"note": "é – 魚"}
+    page = "<HTMLQuestion><HTMLContent><![CDATA[<p>é – 魚</p>]]></HTMLContent></HTMLQuestion>"
+    assert from_question_xml(head + page) == "<p>é – 魚</p>"

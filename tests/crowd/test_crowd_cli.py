@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+import urllib.parse
+from decimal import Decimal
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from crowd_study import TOKEN, crowd, plan, study  # noqa: F401
-from test_crowd_mturk import market
-from test_crowd_server import begin, send
+from test_crowd_mturk import annotator_to, market, publish_all, two_studies
+from test_crowd_server import ask, begin, send
 from typer.testing import CliRunner
 
+from newtest.catalog.publications import control_votes, unpublished
 from newtest.cli.annotate import app
-from newtest.crowd.annotators import collect
+from newtest.crowd.annotators import PublishConfig, collect, publish
 from newtest.crowd.local import LocalAnnotator
-from newtest.crowd.pay import LocalPayer, act_on, propose, read_proposals
+from newtest.crowd.pay import Acted, LocalPayer, act_on, propose, read_proposals, to_be_paid
 from newtest.errors import NewtestError, UsageError
 from newtest.study import Study
 
@@ -45,6 +51,7 @@ def refused(*arguments: object, typed: str = "") -> str:
         (("--to", "mars"), "not one of"),
         (("--reward", "much"), "amount of dollars"),
         (("--reward", "-1"), "amount of dollars"),
+        (("--reward", "nan"), "amount of dollars"),
         (("--template", "/nowhere.html"), "not a readable template"),
     ],
 )
@@ -100,15 +107,101 @@ def test_pay_proposes_and_acts_only_on_what_was_read(study: Study, tmp_path: Pat
     ).fetchall()
     assert [tuple(row) for row in states] == [("approved", 2), ("rejected", 3)]
     assert study.catalog.execute("SELECT count(*) FROM votes").fetchone()[0] == 24
-    assert act_on(study, read_proposals(out), LocalPayer(study.catalog, 0.0)) == 0
+    assert act_on(study, read_proposals(out), LocalPayer(study.catalog, 0.0)).done == 0
     out.write_text(out.read_text().replace("approve", "maybe", 1))
     with pytest.raises(UsageError, match="maybe"):
         read_proposals(out)
 
 
-def test_proposals_need_no_votes(study: Study) -> None:
-    from newtest.catalog.publications import control_votes
+def collected(study: Study, *, auto_approval: int = 3600) -> None:
+    """One worker's four HITs, collected from the study's own market, not decided on."""
+    plan(study)
+    with crowd(study, published=False) as server:
+        server.clock.now = time.time()
+        hits = [hit_id for hit_id, _ in unpublished(study.catalog, "local")]
+        publish(study, LocalAnnotator(server.clock), PublishConfig(auto_approval=auto_approval), hits)
+        link = server.invite("ann")
+        for group in ("n01443537", "n01443537", "n01440764", "n01440764"):
+            send(str(begin(server, link, group)), 1)
+        collect(study, LocalAnnotator(server.clock))
 
+
+def proposals(study: Study, *words: str) -> pd.DataFrame:
+    table = propose(study, control_votes(study.catalog))
+    return table.assign(proposal=list(words))
+
+
+def test_what_approved_itself_in_time_is_not_rejected_afterwards(study: Study) -> None:
+    collected(study)
+    acted = act_on(study, proposals(study, *["reject"] * 4), LocalPayer(study.catalog, time.time() + 7200))
+    assert (acted.done, len(acted.otherwise)) == (0, 4)
+    for table, column in (("market_assignments", "state"), ("assignments", "status")):
+        found = study.catalog.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall()
+        assert [row[0] for row in found] == ["approved"]
+    assert study.catalog.execute("SELECT count(*) FROM votes").fetchone()[0] == 48
+
+
+def test_paying_that_was_killed_between_the_call_and_the_note_goes_on(study: Study, tmp_path: Path) -> None:
+    with two_studies(study, tmp_path) as (server, asking):
+        annotator = annotator_to(server.url)
+        publish_all(asking, annotator)
+        link = server.invite("ann")
+        for row in study.catalog.execute("SELECT DISTINCT hit_type_id FROM market_hits").fetchall():
+            while task := begin(server, link, row[0]):
+                send(task, 1)
+        collect(asking, annotator)
+        table = proposals(asking, "approve", "approve", "reject", "")
+        first = table["assignment_id"].iloc[0]
+        annotator.approve(first, "")  # and then the machine went down
+        assert act_on(asking, table, annotator) == Acted(3)
+        states = study.catalog.execute("SELECT state, count(*) FROM market_assignments GROUP BY 1 ORDER BY 1")
+        assert [tuple(row) for row in states] == [("approved", 2), ("rejected", 1), ("submitted", 1)]
+
+
+def test_the_bill_is_the_catalogs_not_the_tables(study: Study, tmp_path: Path) -> None:
+    """Two assignments of ten cents, a fee of two cents each; what is decided or unknown costs nothing."""
+    collected(study)
+    table = proposals(study, "approve", "approve", "reject", "").drop(columns="reward")
+    stranger = table.iloc[:1].assign(assignment_id="3UNKNOWN")
+    assert to_be_paid(study, pd.concat([table, stranger])) == (2, Decimal("0.24"))
+
+
+def test_what_an_earlier_run_began_is_in_the_total_that_is_typed(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan(study)
+    monkeypatch.setenv("NEWTEST_ACCESS_TOKEN", TOKEN)
+    with market(study) as server:
+        at = ("--study", study.root, "--endpoint-url", server.url)
+        to = ("publish", *at, "--to", "mturk", "--max-cost", "5")
+        run(*to, "--max-hits", "3", "--reward", "0.50", typed="3.60\n")
+        study.catalog.execute("UPDATE publications SET market_hit_id = NULL, published_at = NULL")
+        study.catalog.execute("DELETE FROM market_requests")
+        study.catalog.execute("DELETE FROM market_hits")
+        assert "nothing was published" in refused(*to, typed="0.24\n")
+        assert study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 0
+        run(*to, typed="3.84\n")
+        assert study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 4
+
+
+def test_the_owners_link_works_with_every_character_that_a_token_may_have(study: Study) -> None:
+    start = [sys.executable, "-c", "from newtest.cli import main; main()", "annotate", "serve"]
+    command = [*start, "--port", "0", "--study", str(study.root)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment["NEWTEST_ACCESS_TOKEN"] = "a+b/c=d&e#f%41 g;h"
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stderr is not None
+            link = process.stderr.readline().split()[-1]
+            reply = ask(link)
+            cookie = reply.headers["set-cookie"].split("; ")[0]
+            page = ask(urllib.parse.urljoin(link, "/owner/"), cookie=cookie)
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert (reply.status, page.status) == (303, 200)
+
+
+def test_proposals_need_no_votes(study: Study) -> None:
     assert propose(study, control_votes(study.catalog)).empty
 
 

@@ -108,6 +108,27 @@ def test_what_cannot_be_read_is_said(study: Study, tmp_path: Path) -> None:
         read_external(study, path, "mturk-json", hits)
 
 
+def test_a_hit_that_nobody_did_is_no_reason_to_read_nothing(study: Study, tmp_path: Path) -> None:
+    hits = hits_file(tmp_path / "hits.json", images_of(study))
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps([{"NumResults": 0, "Assignments": []}, assignment("W", "1")]))
+    assert len(read_external(study, path, "mturk-json", hits)) == 3
+    for odd in ({"Assignments": 7}, {"HIT": 7}, {**assignment("W", "1"), "Answer": None}):
+        path.write_text(json.dumps(odd))
+        with pytest.raises(VotesError):
+            read_external(study, path, "mturk-json", hits)
+
+
+def test_a_table_that_is_no_batch_is_said_to_be_none(study: Study, tmp_path: Path) -> None:
+    hits = hits_file(tmp_path / "hits.json", images_of(study))
+    batch = tmp_path / "batch.csv"
+    batch.write_text("HITId,AssignmentStatus,Answer.selected\n3HIT,Approved,1\n")
+    with pytest.raises(VotesError, match="column WorkerId is missing"):
+        read_external(study, batch, "mturk-csv", hits)
+    batch.write_text("HITId,WorkerId,AssignmentStatus,Answer.selected\n3HIT,W,Approved,1,stray,cells\n")
+    assert read_external(study, batch, "mturk-csv", hits)["selected"].to_list() == [1, 0, 0, 0]
+
+
 def test_the_archives_of_2018_are_tables_of_hits(data: Path) -> None:
     hits = [read_hits(path) for path in sorted((data / "imagenetv2/hits").glob("*submitted*.json"))]
     assert [len(table) for table in hits] == [4, 73, 101]

@@ -77,6 +77,10 @@ def test_a_long_retry_after_ends_the_request_for_this_run(server: ImageServer) -
     assert (outcome.kind, outcome.tries) == ("http-429", 1)
 
 
+def test_a_retry_after_that_is_no_date_ends_nothing_but_its_request(server: ImageServer) -> None:
+    assert one(server.url("someday/1.jpg"), replace(QUICK, retries=1)).kind == "http-429"
+
+
 def test_a_drip_is_cut_off_by_speed_and_by_deadline(server: ImageServer) -> None:
     assert one(server.url("drip/1.jpg")).kind == "too-slow"
     assert (

@@ -9,6 +9,7 @@
     half          serves half of the file as if it were all (a truncated file)
     flaky-N       answers 503 the first N times that this path is asked for
     busy-N        answers 429 with Retry-After: 1 the first N times
+    someday       answers 429 with a Retry-After in a year of twenty digits
     status-N      answers with status N
     noai          serves with X-Robots-Tag: noai
     bots          serves with X-Robots-Tag: otherbot: noai
@@ -111,6 +112,9 @@ class ImageServer:
                 return web.Response(status=503, text="try later")
             elif name == "busy" and self.asked[request.path] <= times:
                 return web.Response(status=429, headers={"Retry-After": "1"})
+            elif mood == "someday":
+                date = f"Wed, 21 Oct {'9' * 20} 07:28:00 GMT"
+                return web.Response(status=429, headers={"Retry-After": date})
             elif name == "status":
                 return web.Response(status=times)
             elif mood == "noai":

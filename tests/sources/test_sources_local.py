@@ -183,6 +183,8 @@ def test_single_values_are_made_ours_or_none() -> None:
     assert retry_after("7") == 7.0
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     assert retry_after("soon") is None
+    assert retry_after("²") is None
+    assert retry_after("Wed, 21 Oct 99999999999999999999 07:28:00 GMT") is None
 
 
 def test_the_allowance_survives_its_process_and_a_torn_file(

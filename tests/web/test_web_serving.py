@@ -160,6 +160,21 @@ def test_only_loopback_goes_without_a_given_token(host: str, loopback: bool) -> 
     assert check_host(host, TOKEN) == TOKEN
     with pytest.raises(UsageError, match="too short"):
         check_host(host, "short")
+    for token in ("ein Schlüssel für alle", " sixteen and more", "sixteen\nand more."):
+        with pytest.raises(UsageError, match="printable ASCII"):
+            check_host(host, token)
+
+
+@pytest.mark.parametrize("given", ["fd00::8", "[FD00::8]"])
+def test_an_ipv6_host_is_answered_under_its_own_name(given: str) -> None:
+    app = guarded(Starlette(routes=[Route("/", hello)]), hosts=[given])
+    with serving(app) as url:
+        parts = urlsplit(url)
+        at = str(parts.hostname), int(parts.port or 0)
+        assert [ask(at, "GET", "/", host=name)[0] for name in ("[fd00::8]:8600", "[fd00::8]", "[::1]")] == [
+            200
+        ] * 3
+        assert ask(at, "GET", "/", host="[fd00::9]:8600")[0] == 421
 
 
 def test_a_port_that_is_taken_is_said_so() -> None:

@@ -176,7 +176,8 @@ _NOTICES: dict[str, Any] = {
     "returned": ("plain", "You have returned the task. Others can do it now."),
     "late": (
         "bad",
-        "The time for that task had run out and somebody else took it over, so it could not be saved.",
+        "The time for that task had run out, and somebody else took it over or it has ended, so your answer could"
+        " not be saved.",
     ),
     "taken": ("plain", "That was the last one, somebody else was faster. Choose another."),
 }
