@@ -110,17 +110,28 @@ def _gap_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def shift(
     embeddings: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="FILE...",
             help="Embeddings: .npy (N, D), or .npz (embeddings, labels).",
             show_default=False,
         ),
-    ],
+    ] = None,
     overlap_: Annotated[
         Path | None,
         typer.Option(
-            "--overlap", metavar="FILE", help="Ids of test images that are in the training set, one a line."
+            "--overlap",
+            metavar="FILE|STUDY",
+            help="Test images that are in the training set: ids, one a line; the pairs of decontaminate-pool; "
+            "or a study, after dedup.",
+        ),
+    ] = None,
+    training: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REFERENCE",
+            help="The study's training set, with --overlap STUDY.",
+            show_default="its only other reference",
         ),
     ] = None,
     results: Annotated[
@@ -138,11 +149,14 @@ def shift(
     """
     from newtest.errors import UsageError
     from newtest.evaluation.embeddings import read_embeddings
+    from newtest.evaluation.overlapping import overlapping
     from newtest.evaluation.shift import cross_dataset, name_that_dataset, overlap, tell_apart
     from newtest.evaluation.tables import plain_rows
 
     found: dict[str, Any] = {"apart": [], "named": None, "across": None, "overlap": None}
-    sets = [read_embeddings(path) for path in embeddings]
+    if not embeddings and overlap_ is None:
+        raise UsageError("nothing to compare: give files of embeddings, or --overlap")
+    sets = [read_embeddings(path) for path in embeddings or ()]
     if len({one.name for one in sets}) < len(sets):
         raise UsageError("two files have the same name; rename one")
     for other in sets[1:]:
@@ -158,14 +172,16 @@ def shift(
         if results is None or set_ is None:
             raise UsageError("--overlap needs --results and --set")
         stored = load([results], None, "auto").set(set_)
-        ids = {line.strip() for line in overlap_.read_text(encoding="utf-8").splitlines() if line.strip()}
-        found["overlap"] = plain_rows(
-            overlap(stored.correct, stored.images["image_id"].astype(str).isin(ids).to_numpy())
-        )
+        shared = overlapping(stored, overlap_, training)
+        if shared.unknown:
+            note(f"{shared.unknown} names of {overlap_} are no images of {set_}")
+        if shared.waiting:
+            note(f"{shared.waiting} images of {set_} count as clean that nobody has judged: newtest review")
+        found["overlap"] = plain_rows(overlap(stored.correct, shared.mask))
     if json:
         print_json(found)
         return
-    _print_shift(found, sets[0].name)
+    _print_shift(found, sets[0].name if sets else "")
 
 
 def _print_shift(found: dict[str, Any], original: str) -> None:
