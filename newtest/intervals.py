@@ -23,7 +23,7 @@ def clopper_pearson(
     )
     if not 0 < level < 1:
         raise ValueError(f"level must lie in (0, 1), got {level}")
-    if np.any((k < 0) | (k > n)):
+    if not np.all((k >= 0) & (k <= n)):  # so written, NaN is refused too
         raise ValueError("successes must lie between 0 and the number of trials")
     tail = (1 - level) / 2
     lo, hi = np.zeros(k.shape), np.ones(k.shape)

@@ -39,7 +39,7 @@ class Line:
     over_models: dict[str, Interval]
     """Percentile bootstrap over models: name of the coefficient -> interval."""
     over_images: dict[str, Interval] | None
-    """Bootstrap over images, None where neither correctness an image nor k and n are known."""
+    """Basic bootstrap over images, None where neither correctness an image nor k and n are known."""
     images_paired: bool
     """True: images were resampled for all models at once; False: each k was redrawn from Binomial(n, k/n)."""
     models: pd.DataFrame = field(repr=False)
@@ -125,8 +125,8 @@ def fit_line(results: Results, options: LineOptions, correct: Sequence[pd.DataFr
         options,
         len(fitted),
         fit,
-        intervals(*draws, options),
-        None if images is None else intervals(*images, options),
+        intervals(draws, options),
+        None if images is None else intervals(images, options, (coefficients[0], float(r2[0]))),
         paired,
         wide.reset_index(),
         tuple(sorted(noted)),

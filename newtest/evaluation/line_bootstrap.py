@@ -66,15 +66,26 @@ def over_images(
     return (np.concatenate([c for c, _ in found]), np.concatenate([r for _, r in found])), paired
 
 
-def intervals(coefficients: Floats, r2: Floats, options: LineOptions) -> dict[str, Interval]:
-    """The percentile interval of each coefficient and of R2, at ``options.level``; NaN where no resample had one."""
+def intervals(
+    draws: tuple[Floats, Floats], options: LineOptions, around: tuple[Floats, float] | None = None
+) -> dict[str, Interval]:
+    """The interval of each coefficient and of R2, at ``options.level``; NaN where no resample had one.
+
+    Percentile, or, ``around`` the fitted coefficients and R2, basic: [2 e - q_hi, 2 e - q_lo] (Davison and Hinkley
+    1997, section 2.4), stretched to hold e. Over images only the latter will do: redrawing accuracies adds noise to x a second time, which
+    flattens every resampled line and lowers its R2, so that the percentile interval can miss the estimate itself.
+    """
     tail = (1 - options.level) / 2
     names = ["slope"] if len(options.x) == 1 else [f"slope:{name}" for name in options.x]
     names += (["bend"] if options.pivot is not None else []) + ["intercept", "r2"]
-    columns = np.column_stack([coefficients, r2])
+    columns = np.column_stack(draws)
+    centres = None if around is None else [*around[0], around[1]]
     found = {}
-    for name, column in zip(names, columns.T, strict=True):
+    for at, (name, column) in enumerate(zip(names, columns.T, strict=True)):
         sound = column[~np.isnan(column)]
         low, high = np.quantile(sound, [tail, 1 - tail]) if sound.size else (np.nan, np.nan)
+        if centres is not None:
+            low, high = min(2 * centres[at] - high, centres[at]), max(2 * centres[at] - low, centres[at])
+            high = min(high, 1.0) if name == "r2" else high
         found[name] = (float(low), float(high))
     return found

@@ -29,15 +29,17 @@ def mean_per_class(correct: npt.NDArray[np.bool_], labels: Ints) -> float:
 
 def average_precision_11(scores: Floats, labels: Ints) -> float:
     """Mean over classes of PASCAL VOC 2007's average precision, in [0, 1]: the mean over the recalls 0, .1,
-    ..., 1 of the best precision at that recall or above. Classes without an image do not count; equal scores
-    keep the set's order.
+    ..., 1 of the best precision at that recall or above. Classes without an image do not count. Equal scores are
+    one threshold, so the order of the set plays no part.
     """
     found = []
     for cls in np.unique(labels):
         order = np.argsort(-scores[:, cls], kind="stable")
-        hits = np.cumsum(labels[order] == cls)
+        ranked = scores[order, cls]
+        ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+        hits = np.cumsum(labels[order] == cls)[ends]
         recall = hits / hits[-1]
-        precision = hits / np.arange(1, len(hits) + 1)
+        precision = hits / (ends + 1)
         best = np.maximum.accumulate(precision[::-1])[::-1]
         # The first place whose recall reaches t; a hair of tolerance keeps 3/10 at 0.3.
         at = np.searchsorted(recall, np.arange(11) / 10 - 1e-12)

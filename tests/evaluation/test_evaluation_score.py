@@ -391,3 +391,12 @@ def test_a_model_that_could_not_answer_is_wrong_there_and_no_more() -> None:
         assert not [caution for caution in cautions if caution.fatal]
     _, [caution] = score(evaluated, [replace(one, gaps=False, values=np.minimum(ranking, 1))])
     assert caution.fatal and "class -1 is out of range" in caution.message
+
+
+def test_average_precision_does_not_depend_on_the_order_of_equal_scores() -> None:
+    labels = np.repeat([0, 1], 10)
+    constant = np.ones((20, 2))
+    assert average_precision_11(constant, labels) == pytest.approx(0.5)
+    order = np.random.default_rng(0).permutation(20)
+    coarse = np.round(np.random.default_rng(1).random((20, 2)), 1)
+    assert average_precision_11(coarse[order], labels[order]) == average_precision_11(coarse, labels)
