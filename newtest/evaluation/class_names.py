@@ -98,5 +98,5 @@ def _class_info(path: Path) -> dict[str, list[str]]:
             for entry in entries
             if entry["synset"]
         }
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}

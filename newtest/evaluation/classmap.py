@@ -7,7 +7,7 @@ through the same map.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,16 @@ class ClassMap:
     inputs: tuple[str, ...]
     """The set's classes."""
     target: npt.NDArray[np.int64]
+
+    @property
+    def looked_at(self) -> npt.NDArray[np.bool_]:
+        """Which outputs mean a class of the set, (outputs,)."""
+        return self.target >= 0
+
+    @property
+    def merges(self) -> bool:
+        """Whether some class of the set has several outputs."""
+        return int(self.looked_at.sum()) > len(self.inputs)
 
     def classes(self, outputs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Outputs, any shape, to the set's classes; an output that belongs to none is -1, and never right."""
@@ -90,11 +100,12 @@ def restrict(
     """The images of a set whose class, taken through ``names``, is one of ``kept``: the original on the new
     set's classes.
 
-    Raises EvaluationError when no image is left.
+    Predictions in the order of the whole set still fit it. Raises EvaluationError when no image is left.
     """
     classes = evaluated.images["class"].map(names) if names else evaluated.images["class"]
     inside = classes.isin(kept)
     frame = evaluated.images[inside].assign(**{"class": classes[inside]})
     if not evaluated.has_ids:
         frame = frame.drop(columns="image_id")
-    return make_set(frame, evaluated.name, source=evaluated.source, classes=kept)
+    part = make_set(frame, evaluated.name, source=evaluated.source, classes=kept, column="class")
+    return replace(part, taken=inside.to_numpy(dtype=bool))

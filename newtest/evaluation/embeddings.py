@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,5 +37,13 @@ def read_embeddings(path: Path) -> Embedded:
         raise EvaluationError(
             f"{path}: no array 'embeddings' in it; there are {', '.join(loaded.files)}"
         ) from None
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        MemoryError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise EvaluationError(f"{path}: cannot be read as embeddings, .npy or .npz ({error})") from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.cautions import Caution, unreadable
@@ -74,15 +76,14 @@ def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
             answers += read_predictions(path)
         except EvaluationError as error:
             cautions.append(Caution("unreadable", path.name, str(error), fatal=True))
-    outputs = mapping.outputs if mapping else evaluated.classes
     groups: dict[str, str] = {}
     for name in options.models:
         try:
             if name.startswith(_ZERO_SHOT):
-                found, wrong = _zero_shot(name, evaluated, outputs, options, advance)
+                found, wrong = _zero_shot(name, evaluated, mapping, options, advance)
                 groups[found.model] = ZeroShotOptions.group
             else:
-                found, wrong = _classifier(name, evaluated, options, advance)
+                found, wrong = _classifier(name, evaluated, mapping, options, advance)
         except EvaluationError as error:
             cautions.append(Caution("model", evaluated.name, str(error), name, fatal=True))
             continue
@@ -95,17 +96,22 @@ def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
 
 
 def _classifier(
-    name: str, evaluated: EvaluationSet, options: EvaluateOptions, advance: Advance
+    name: str, evaluated: EvaluationSet, mapping: ClassMap | None, options: EvaluateOptions, advance: Advance
 ) -> tuple[Predictions, list[Caution]]:
     folder = set_folder(options.root, evaluated)
-    found, broken = run_model(name, evaluated, options.model, folder, partial(advance, name, len(evaluated)))
+    told = partial(advance, name, len(evaluated))
+    found, broken = run_model(
+        name, evaluated, options.model, folder, told, None if mapping is None else mapping.looked_at
+    )
     return found, [unreadable(evaluated.name, broken, name)] if broken else []
 
 
 def _zero_shot(
-    name: str, evaluated: EvaluationSet, outputs: tuple[str, ...], options: EvaluateOptions, advance: Advance
+    name: str, evaluated: EvaluationSet, mapping: ClassMap | None, options: EvaluateOptions, advance: Advance
 ) -> tuple[Predictions, list[Caution]]:
     """``newtest zeroshot`` for a model named as ``evaluate`` names it: the same answers, and the same row."""
+    known = evaluated.classes if mapping is None else mapping.outputs
+    looked_at = np.arange(len(known)) if mapping is None else np.flatnonzero(mapping.looked_at)
     model, weights = name.removeprefix(_ZERO_SHOT), options.model.weights
     if weights is not None:
         model = f"{model.partition('/')[0]}@{weights}"
@@ -123,10 +129,11 @@ def _zero_shot(
         advance(f"{name}, {what}", total, done)
 
     try:
-        found = classify(evaluated, outputs, zero_shot, told)
+        found = classify(evaluated, [known[at] for at in looked_at], zero_shot, told)
     except UsageError as error:  # another model may be well
         raise EvaluationError(f"--model {name}: {error}; without a network give --weights FILE") from error
-    answers = found.answers
+    ranking = found.answers.values
+    answers = replace(found.answers, values=np.where(ranking < 0, -1, looked_at[ranking]))
     wrong = [Caution(one.kind, evaluated.name, one.message, answers.model) for one in found.findings]
     return answers, wrong + (
         [unreadable(evaluated.name, found.broken, answers.model)] if found.broken else []
@@ -140,9 +147,13 @@ def _mapped(which: str, options: EvaluateOptions) -> tuple[EvaluationSet, ClassM
         names = read_class_map(options.class_map)
         kept = tuple(sorted(set(names.values())))
         before = evaluated.classes
-        if not set(before) <= set(kept):
-            evaluated = restrict(evaluated, names, kept)
-        return evaluated, class_map(outputs or before, evaluated.classes, names)
+        # A set that lacks images of some class is still scored among all of them, as the other sets are.
+        evaluated = (
+            find_set(which, options.study, options.name, kept)
+            if set(before) <= set(kept)
+            else restrict(evaluated, names, kept)
+        )
+        return evaluated, class_map(outputs or before, kept, names)
     if outputs is None or outputs == evaluated.classes:
         return evaluated, None
     if set(outputs) == set(evaluated.classes):

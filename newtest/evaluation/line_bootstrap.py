@@ -72,8 +72,9 @@ def intervals(
     """The interval of each coefficient and of R2, at ``options.level``; NaN where no resample had one.
 
     Percentile, or, ``around`` the fitted coefficients and R2, basic: [2 e - q_hi, 2 e - q_lo] (Davison and Hinkley
-    1997, section 2.4), stretched to hold e. Over images only the latter will do: redrawing accuracies adds noise to x a second time, which
-    flattens every resampled line and lowers its R2, so that the percentile interval can miss the estimate itself.
+    1997, section 2.4), stretched to hold e. Over images only the latter will do: redrawing accuracies adds noise to x
+    a second time, which flattens every resampled line and lowers its R2, so that a percentile interval can miss the
+    estimate itself.
     """
     tail = (1 - options.level) / 2
     names = ["slope"] if len(options.x) == 1 else [f"slope:{name}" for name in options.x]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.results import Results, Unit, as_results, read_results, with_groups
-from newtest.evaluation.store import StoredSet, is_results, read_store
+from newtest.evaluation.results import Results, Unit, as_results, first_of_each, read_results, with_groups
+from newtest.evaluation.store import StoredSet, aligned, is_results, read_store
 
 __all__ = ["LoadOptions", "Loaded", "load"]
 
@@ -61,7 +61,7 @@ def load(paths: Sequence[Path], options: LoadOptions | None = None) -> Loaded:
                 raise EvaluationError(
                     f"{path}: another set of the name {one.name!r} was read before; name one of them anew"
                 )
-            stored[one.name] = one
+            stored[one.name] = _joined(stored[one.name], one) if one.name in stored else one
             frame = with_groups(one.results, options.groups) if options.groups else one.results
             parts.append(
                 as_results(_metric(frame, options.metric), source=f"{path}/{one.name}", unit="percent")
@@ -71,11 +71,19 @@ def load(paths: Sequence[Path], options: LoadOptions | None = None) -> Loaded:
         parts.append(read_results(files, groups=options.groups, unit=options.unit, metric=options.metric))
     if not parts:
         raise EvaluationError("no results were named; give a table, or a folder that newtest evaluate wrote")
-    table = pd.concat([part.table for part in parts], ignore_index=True).drop_duplicates(
-        ["model", "set"], ignore_index=True
+    table, repeated = first_of_each(
+        pd.concat([part.table for part in parts], ignore_index=True), ", ".join(str(path) for path in paths)
     )
-    cautions = tuple(caution for part in parts for caution in part.cautions)
+    cautions = (*(caution for part in parts for caution in part.cautions), *repeated)
     return Loaded(Results(table, cautions, tuple(model for part in parts for model in part.left_out)), stored)
+
+
+def _joined(first: StoredSet, other: StoredSet) -> StoredSet:
+    """The models of both for one set; a model that both have is the first's."""
+    more = ~other.results["model"].isin(first.results["model"])
+    results = pd.concat([first.results, other.results[more]], ignore_index=True)
+    correct = pd.concat([first.correct, aligned(other, first.images)[more.to_numpy()]])
+    return replace(first, results=results, correct=correct)
 
 
 def _metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:

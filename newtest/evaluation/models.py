@@ -25,6 +25,7 @@ from newtest.clip.timm_models import own_preprocessing
 from newtest.config import fingerprint
 from newtest.errors import EvaluationError, NewtestError, UsageError
 from newtest.evaluation.predictions import Predictions
+from newtest.evaluation.set_vectors import file_facts
 from newtest.evaluation.sets import EvaluationSet
 from newtest.files import sha256_of, write_atomic
 
@@ -60,36 +61,44 @@ class Built:
 
 
 def run_model(
-    name: str, evaluated: EvaluationSet, options: ModelOptions, folder: Path, advance: Callable[[int], None]
+    name: str,
+    evaluated: EvaluationSet,
+    options: ModelOptions,
+    folder: Path,
+    advance: Callable[[int], None],
+    looked_at: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Predictions, list[str]]:
     """The five best classes of every image, and the ids of images that could not be read (their answers are no class).
 
-    ``advance`` is told how many images are done, batch by batch. Raises UsageError for an unknown kind of model,
-    EvaluationError where a model or the set's files cannot be had, MissingExtra without torch.
+    ``looked_at`` (outputs,) leaves outputs out of the choice. ``advance`` is told how many images are done, batch by
+    batch. Pieces of an earlier run are taken over while their files have the same path, size and time of change. Raises
+    UsageError for an unknown kind of model, EvaluationError where a model or the set's files cannot be had or the model
+    has another number of outputs than ``looked_at``, MissingExtra without torch.
     """
     if options.precision not in ("float32", "bfloat16"):
         raise UsageError(f"--precision {options.precision}: known are float32 and bfloat16")
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
+    if options.weights is not None and not options.weights.is_file():
+        raise EvaluationError(f"{options.weights}: there are no such weights")
     paths = evaluated.images["path"].astype(str).tolist()
     key = fingerprint(
         name,
         sha256_of(options.weights) if options.weights else "",
-        evaluated.hash,
-        evaluated.images["image_id"].astype(str).tolist(),
+        [] if looked_at is None else np.flatnonzero(looked_at).tolist(),
         options.precision,
-        "1",
+        "2",
     )
     pieces = folder / "predictions" / key[:16]
     built: Built | None = None
     parts = []
     for start in range(0, len(paths), PIECE):
         chunk = paths[start : start + PIECE]
-        path = pieces / f"{start:09d}.npz"
+        path = pieces / f"{fingerprint([file_facts(path) for path in chunk])[:16]}.npz"
         part = _kept(path, len(chunk))
         if part is None:
             built = built or _build(name, options)
-            top5, readable = _predict(built, chunk, options, advance)
+            top5, readable = _predict(built, chunk, options, advance, looked_at)
             packed = io.BytesIO()
             np.savez_compressed(
                 packed, top5=top5, readable=readable, preprocessing=np.array(built.preprocessing)
@@ -117,7 +126,11 @@ def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 def _predict(
-    built: Built, paths: list[str], options: ModelOptions, advance: Callable[[int], None]
+    built: Built,
+    paths: list[str],
+    options: ModelOptions,
+    advance: Callable[[int], None],
+    looked_at: npt.NDArray[np.bool_] | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     torch = torch_runtime.torch()
     device = options.device or torch_runtime.best_device()
@@ -129,7 +142,13 @@ def _predict(
         batch = torch.stack(images).to(device=device, dtype=dtype, memory_format=torch.channels_last)
         with torch.inference_mode():
             logits = module(batch).float()
-        best = min(TOP, logits.shape[1])
+        if looked_at is not None:
+            if logits.shape[1] != len(looked_at):
+                raise EvaluationError(
+                    f"the model has {logits.shape[1]} outputs, and its class list {len(looked_at)} classes"
+                )
+            logits = logits.masked_fill(torch.from_numpy(~looked_at).to(logits.device), -torch.inf)
+        best = min(TOP, logits.shape[1] if looked_at is None else int(looked_at.sum()))
         top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
         readable[rows] = True
         advance(len(rows))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,18 +52,19 @@ def read_predictions(path: Path) -> list[Predictions]:
     suffixes = "".join(path.suffixes[-2:]).lower()
     if not path.exists():
         raise EvaluationError(f"{path}: no such file")
-    try:
-        if suffixes.endswith((".npy", ".npz")):
-            return _from_numpy(path)
-        if suffixes.endswith((".json", ".json.gz")):
-            return _from_json(path)
-        if suffixes.endswith((".csv", ".tsv", ".parquet")):
-            return _from_table(path)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    reader = next((read for endings, read in _READERS if suffixes.endswith(endings)), None)
+    if reader is None:
         raise EvaluationError(
-            f"{path}: cannot be read as predictions ({str(error).splitlines()[0]})"
-        ) from error
-    raise EvaluationError(f"{path}: predictions come as .npy, .npz, .json, .json.gz, .csv, .tsv or .parquet")
+            f"{path}: predictions come as .npy, .npz, .json, .json.gz, .csv, .tsv or .parquet"
+        )
+    try:
+        found = reader(path)
+    except _UNREADABLE as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EvaluationError(f"{path}: cannot be read as predictions ({reason})") from error
+    if not found:
+        raise EvaluationError(f"{path}: holds no predictions")
+    return found
 
 
 def _stem(path: Path) -> str:
@@ -73,7 +75,7 @@ def _make(model: str, path: Path, values: Any, ids: Iterable[object] | None = No
     array = np.asarray(values)
     if array.dtype == object:
         array = np.array([str(value) for value in array]) if array.ndim == 1 else array
-    if array.ndim == 1:
+    if array.ndim == 1 and array.dtype.kind in "biufUS":
         kind: Literal["labels", "ranking", "scores"] = "labels"
     elif array.ndim == 2 and array.dtype.kind in "iuU" and array.shape[1] <= _MOST_RANKED:
         kind = "ranking"
@@ -167,3 +169,15 @@ def _answers(
     raise EvaluationError(
         f"{path}: no column of answers; wanted is one of {', '.join(_LABEL_COLUMNS)}, or top1..top5, or p_0.. (scores)"
     )
+
+
+_READERS = (
+    ((".npy", ".npz"), _from_numpy),
+    ((".json", ".json.gz"), _from_json),
+    ((".csv", ".tsv", ".parquet"), _from_table),
+)
+# What a stranger's file makes NumPy, zipfile, gzip and json raise: damage, other forms, depth, sizes that are a lie.
+_UNREADABLE = (
+    OSError, ValueError, TypeError, AttributeError, EOFError, RecursionError, MemoryError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip

@@ -22,6 +22,7 @@ __all__ = [
     "Results",
     "Unit",
     "as_results",
+    "first_of_each",
     "pick",
     "read_frame",
     "read_results",
@@ -32,6 +33,7 @@ RESULT_COLUMNS = ("model", "set", "k", "n", "accuracy", "group", "base")
 Unit = Literal["auto", "percent", "fraction"]
 
 _TYPES_FILE = "model_types.csv"
+_NAMES = dict.fromkeys(("model", "set", "image_id", "id", "file", "filename", "image"), "str")
 # The testbed's own plots leave these two out of the line: both repeat the ordinary ResNet-50.
 _TESTBED_REPEATS = ("resnet50_aws_baseline", "resnet50_imagenet_100percent_batch64_original_images")
 
@@ -74,21 +76,24 @@ def read_results(
         raise EvaluationError(
             "no results table was named; give a CSV or Parquet file with model, set, and k and n"
         )
-    table = pd.concat(parts, ignore_index=True)
-    repeated = table[table.duplicated(["model", "set"])]
-    if len(repeated):
-        first = repeated.iloc[0]
-        cautions.append(
-            Caution(
-                "duplicate-model",
-                ", ".join(sorted(p.name for p in paths)),
-                f"{len(repeated)} rows repeat a (model, set), "
-                f"first {first['model']!r} on {first['set']!r}; the first row of each is used",
-                str(first["model"]),
-            )
-        )
-        table = table.drop_duplicates(["model", "set"], ignore_index=True)
-    return Results(table, tuple(cautions), tuple(dict.fromkeys(left_out)))
+    table, repeated = first_of_each(
+        pd.concat(parts, ignore_index=True), ", ".join(sorted(path.name for path in paths))
+    )
+    return Results(table, (*cautions, *repeated), tuple(dict.fromkeys(left_out)))
+
+
+def first_of_each(table: pd.DataFrame, source: str) -> tuple[pd.DataFrame, list[Caution]]:
+    """The first row of each (model, set), and a caution where there were more."""
+    again = table.duplicated(["model", "set"])
+    if not again.any():
+        return table, []
+    first = table[again].iloc[0]
+    message = (
+        f"{int(again.sum())} rows repeat a (model, set), "
+        f"first {first['model']!r} on {first['set']!r}; the first row of each is used"
+    )
+    kept = table[~again].reset_index(drop=True)
+    return kept, [Caution("duplicate-model", source, message, str(first["model"]))]
 
 
 def as_results(frame: pd.DataFrame, *, source: str = "table", unit: Unit = "auto") -> Results:
@@ -119,13 +124,20 @@ def as_results(frame: pd.DataFrame, *, source: str = "table", unit: Unit = "auto
     elif "accuracy" in frame.columns:
         table["k"] = table["n"] = pd.array([pd.NA] * len(frame), dtype="Int64")
         values = pd.to_numeric(frame["accuracy"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        if (lost := frame["accuracy"].notna().to_numpy() & np.isnan(values)).any():
+            message = (
+                f"{int(lost.sum())} accuracies are no numbers, first {str(frame['accuracy'][lost].iloc[0])!r}; "
+                "they are left out"
+            )
+            cautions.append(Caution("not-a-number", source, message))
         table["accuracy"], found = _percent(values, table["set"], source, unit)
         cautions += found
     else:
         raise EvaluationError(f"{source}: neither 'accuracy' nor 'k' and 'n' among its columns")
     for name in ("group", "base"):
         table[name] = frame[name].astype(object).fillna("").astype(str) if name in frame.columns else ""
-    return Results(table[list(RESULT_COLUMNS)], tuple(cautions))
+    table, repeated = first_of_each(table[list(RESULT_COLUMNS)], source)
+    return Results(table, (*cautions, *repeated))
 
 
 def pick(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -139,11 +151,13 @@ def pick(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file as it is; raises EvaluationError with the file's name."""
+    """A CSV, TSV or Parquet file as it is, names as text ("0042" is not 42); raises EvaluationError with the file's
+    name.
+    """
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", keep_default_na=True)
+        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=_NAMES)
     except FileNotFoundError:
         raise EvaluationError(f"{path}: no such file") from None
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parse errors are ValueErrors
@@ -194,9 +208,8 @@ def with_groups(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _counts(values: pd.Series, name: str, source: str) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce")
     try:
-        return numbers.astype("Int64")
+        return pd.to_numeric(values).astype("Int64")
     except (TypeError, ValueError):
         raise EvaluationError(f"{source}: column {name!r} must hold whole numbers") from None
 

@@ -140,13 +140,21 @@ def _score(
         ranking = ranking[:, ::-1] if one.model in options.reversed_models else ranking
         if message := stored_backwards(ranking, labels):
             warn("reversed", message)
-        five = ranking.shape[1] >= 5
+        # Five outputs may be fewer than five classes where a map merges some.
+        five = ranking.shape[1] >= 5 and not (options.mapping is not None and options.mapping.merges)
         hits = int((ranking[:, :5] == labels[:, None]).any(axis=1).sum())
         answers = _Answers(ranking[:, 0], hits if five else None)
     else:
         answers = _Answers(_numbers(evaluated, one, values, options))
     correct = answers.top1 == labels
     k = int(correct.sum())
+    outside = int((answers.top1 < 0).sum())
+    if outside and not one.gaps:
+        warn(
+            "other-classes",
+            f"{outside} answers are classes that the set has not, and count as wrong; scores in place of answers would "
+            "be compared among the set's classes alone",
+        )
     if message := permuted(np.maximum(answers.top1, 0), labels, num_classes):
         warn("permuted", message)
     elif message := at_chance(k, n, num_classes):
@@ -190,6 +198,8 @@ def _in_order(
     """The answers in the order of the set, by id where the file has ids."""
     n = len(evaluated)
     if one.ids is None:
+        if evaluated.taken is not None and len(one.values) == len(evaluated.taken) != n:
+            return one.values[evaluated.taken]
         if len(one.values) != n:
             raise _Unscorable(
                 "wrong-length", f"{len(one.values)} predictions for the {n} images of {evaluated.name}"

@@ -18,7 +18,7 @@ from newtest.errors import EvaluationError, ImageError
 from newtest.evaluation.sets import EvaluationSet
 from newtest.images import shown
 
-__all__ = ["SetVectors", "set_vectors"]
+__all__ = ["SetVectors", "file_facts", "set_vectors"]
 
 PIECE, BATCH = 256, 32
 """Images a file of the cache, and images a forward pass unless another number is asked for."""
@@ -58,7 +58,7 @@ def set_vectors(
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         for start in range(0, len(paths), PIECE):
             piece = paths[start : start + PIECE]
-            key = fingerprint("images", 1, encoder.name, [_known(path) for path in piece])
+            key = fingerprint("images", 1, encoder.name, [file_facts(path) for path in piece])
             file = root / key[:2] / f"{key}.npy"
             parts.append(
                 cached(
@@ -71,7 +71,8 @@ def set_vectors(
     return SetVectors(np.concatenate(parts), encoder.name)
 
 
-def _known(path: str) -> tuple[str, int, int]:
+def file_facts(path: str) -> tuple[str, int, int]:
+    """Path, size and time of change: what a piece of work on a file is known by; size -1 where it is not there."""
     try:
         about = Path(path).stat()
     except OSError:

@@ -36,6 +36,8 @@ class EvaluationSet:
     """``image_id``, ``class``, and every column of the manifest; ``path`` where the bytes are known ("" where not)."""
     has_ids: bool = True
     """False: the rows have no names, and predictions can only come in this order."""
+    taken: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
+    """Of a part of a set: which rows of the whole it took, for predictions in the order of the whole."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -91,17 +93,31 @@ def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | 
         frame = pd.DataFrame({"label": _labels(path)})
     else:
         frame = _with_paths(read_frame(path), path.parent)
-    return make_set(frame, title, source=str(path), classes=classes)
+    made = make_set(frame, title, source=str(path), classes=classes)
+    again = made.images.duplicated(["image_id", "class"])
+    if again.any():
+        first = made.images[again].iloc[0]
+        raise EvaluationError(
+            f"{path}: {int(again.sum())} rows repeat an image of a class, first {first['image_id']!r} of "
+            f"{first['class']!r}; it would count twice: remove the repetition"
+        )
+    return made
 
 
 def make_set(
-    frame: pd.DataFrame, name: str, *, source: str = "table", classes: tuple[str, ...] | None = None
+    frame: pd.DataFrame,
+    name: str,
+    *,
+    source: str = "table",
+    classes: tuple[str, ...] | None = None,
+    column: str | None = None,
 ) -> EvaluationSet:
     """A set from a DataFrame with a class column and, if the rows have names, an id column. Raises EvaluationError.
 
     Without ``classes`` their order is that of the sorted names (numbers by value), which is the rank of the wnid.
+    ``column`` names the class column; else it is the first of wnid, class, label and target.
     """
-    column = next((c for c in _CLASS_COLUMNS if c in frame.columns), None)
+    column = column or next((c for c in _CLASS_COLUMNS if c in frame.columns), None)
     if column is None:
         raise EvaluationError(f"{source}: no class column; one of {', '.join(_CLASS_COLUMNS)} is wanted")
     if frame.empty:
@@ -143,7 +159,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
             names = tuple(str(entry) for entry in entries)
         else:
             names = tuple(line.split()[0] for line in text.splitlines() if line.strip())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvaluationError(f"{path}: not a list of classes ({error})") from error
     if len(set(names)) < len(names) or not names:
         raise EvaluationError(f"{path}: {'a class is named twice' if names else 'no classes'}")
@@ -162,7 +178,7 @@ def read_names(path: Path) -> tuple[str, ...]:
         if entries and isinstance(entries[0], dict):
             entries = [entry["synset"][0] for entry in sorted(entries, key=lambda entry: entry["cid"])]
         return tuple(str(entry) for entry in entries)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvaluationError(f"{path}: not a list of class names ({error})") from error
 
 
@@ -182,7 +198,7 @@ def _dataset_json(path: Path) -> pd.DataFrame:
         return pd.DataFrame(
             [(str(image), str(wnid)) for image, wnid in members], columns=["image_id", "wnid"]
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvaluationError(
             f"{path}: not a dataset in ImageNetV2's JSON (image_filenames: pairs of id and wnid): {error}"
         ) from error

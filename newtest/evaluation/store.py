@@ -31,7 +31,7 @@ from newtest.evaluation.score import Score
 from newtest.evaluation.sets import EvaluationSet
 from newtest.files import atomic_path, write_atomic
 
-__all__ = ["StoredSet", "is_results", "read_store", "set_folder", "slug", "write_scores"]
+__all__ = ["StoredSet", "aligned", "is_results", "read_store", "set_folder", "slug", "write_scores"]
 
 
 _TYPES: dict[str, Literal["str", "Int64"]] = {
@@ -77,7 +77,8 @@ def write_scores(
         if before is not None:
             kept = ~before.results["model"].isin(fresh["model"])
             fresh = pd.concat([before.results[kept], fresh], ignore_index=True)
-            right = pd.concat([before.correct[~before.correct.index.isin(right.index)], right])
+            others = aligned(before, evaluated.images)
+            right = pd.concat([others[~others.index.isin(right.index)], right])
         fresh = fresh.sort_values("model", kind="stable")
         right = right.loc[fresh["model"]]
         about = {
@@ -99,6 +100,24 @@ def write_scores(
             folder / "results.csv", fresh.to_csv(index=False, lineterminator="\n")
         )  # last: it says the rest is there
     return folder
+
+
+def aligned(stored: StoredSet, images: pd.DataFrame) -> pd.DataFrame:
+    """``stored.correct`` with its columns in the order of ``images``: a set's hash knows no order of its members.
+
+    Raises EvaluationError where that order cannot be told (a member that stands twice).
+    """
+    theirs, ours = (
+        pd.MultiIndex.from_frame(frame[["image_id", "class"]].astype(str))
+        for frame in (stored.images, images)
+    )
+    if theirs.equals(ours):
+        return stored.correct
+    if theirs.has_duplicates or len(theirs) != len(ours) or (at := theirs.get_indexer(ours)).min() < 0:
+        raise EvaluationError(
+            f"{stored.name}: its images were listed in another order before; evaluate it anew"
+        )
+    return stored.correct.iloc[:, at].set_axis(range(len(at)), axis=1)
 
 
 def is_results(path: Path) -> bool:

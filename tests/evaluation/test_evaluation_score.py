@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.classmap import class_map, restrict
 from newtest.evaluation.evaluate import EvaluateOptions, evaluate
 from newtest.evaluation.guards import string_order
+from newtest.evaluation.loading import load
 from newtest.evaluation.metrics import average_precision_11, mean_per_class, rank_of_truth
 from newtest.evaluation.outliers import far_below
 from newtest.evaluation.predictions import Predictions, read_predictions
@@ -400,3 +403,121 @@ def test_average_precision_does_not_depend_on_the_order_of_equal_scores() -> Non
     order = np.random.default_rng(0).permutation(20)
     coarse = np.round(np.random.default_rng(1).random((20, 2)), 1)
     assert average_precision_11(coarse[order], labels[order]) == average_precision_11(coarse, labels)
+
+
+def test_a_class_map_takes_a_set_of_wnids_and_predictions_in_its_order(tmp_path: Path) -> None:
+    """The original, in the model's own classes, on the classes of a new set: the x axis of a line."""
+    members = [[f"i{at}", f"n{at % 4:08d}"] for at in range(40)]
+    (tmp_path / "val.json").write_text(json.dumps({"image_filenames": members}))
+    (tmp_path / "map.csv").write_text("from,to\nn00000000,low\nn00000001,low\nn00000003,high\n")
+    truth = np.array([at % 4 for at in range(40)])
+    given = truth.copy()
+    given[[1, 3, 4]] = 0, 1, 2  # right: the same superclass; wrong: the other; wrong: no class of the set
+    np.save(tmp_path / "m.npy", given)
+    np.save(tmp_path / "scores.npy", np.eye(4)[given] + 0.1 * np.eye(4)[truth])
+    options = EvaluateOptions(
+        (tmp_path / "m.npy", tmp_path / "scores.npy"), class_map=tmp_path / "map.csv", out=tmp_path / "out"
+    )
+    outcome = evaluate(str(tmp_path / "val.json"), options, lambda *_: None)
+    assert [(s.model, s.k, s.n) for s in outcome.scores] == [("m", 28, 30), ("scores", 29, 30)]
+    [caution] = outcome.cautions
+    assert (caution.kind, caution.model, caution.fatal) == ("other-classes", "m", False)
+
+
+def test_a_set_without_images_of_a_class_is_scored_among_all_of_the_map(tmp_path: Path) -> None:
+    pd.DataFrame({"image_id": ["a", "b"], "class": ["cat", "cat"]}).to_csv(tmp_path / "new.csv", index=False)
+    (tmp_path / "map.csv").write_text("from,to\ntabby,cat\nlion,cat\nbeagle,dog\n")
+    (tmp_path / "classes.txt").write_text("beagle\nlion\ntabby\n")
+    np.save(tmp_path / "m.npy", np.array([[0.9, 0.5, 0.1], [0.1, 0.2, 0.9]]))
+    options = EvaluateOptions(
+        (tmp_path / "m.npy",), classes=tmp_path / "classes.txt", class_map=tmp_path / "map.csv", out=tmp_path
+    )
+    assert evaluate(str(tmp_path / "new.csv"), options, lambda *_: None).scores[0].k == 1, (
+        "one is called a dog"
+    )
+
+
+def test_five_outputs_are_no_five_classes_where_a_map_merges_them() -> None:
+    evaluated = make_set(pd.DataFrame({"image_id": ["a"], "class": ["x"]}), "s", classes=tuple("xyzuvw"))
+    outputs = tuple(f"o{at}" for at in range(8))
+    mapping = class_map(outputs, evaluated.classes, dict(zip(outputs, "xyzuvwww", strict=True)))
+    given = Predictions("m", "f", "ranking", np.array([[7, 6, 5, 4, 0]]))
+    assert score(evaluated, [given], ScoreOptions(mapping=mapping))[0][0].top5_k is None
+
+
+def test_results_of_one_set_from_two_folders_are_joined(tmp_path: Path) -> None:
+    evaluated = a_set()
+    shuffled = make_set(evaluated.images.sample(frac=1, random_state=0).reset_index(drop=True), "s")
+    assert shuffled.hash == evaluated.hash
+    write_scores(tmp_path / "one", evaluated, [scored(evaluated, "a", 0.9), scored(evaluated, "both", 0.8)])
+    ids = evaluated.images["image_id"].to_numpy(dtype=str)
+    given = answers(evaluated, 0.7, model="b", ids=ids)
+    write_scores(tmp_path / "two", shuffled, score(shuffled, [given, replace(given, model="both")])[0])
+    loaded = load([tmp_path / "one", tmp_path / "two"])
+    stored = loaded.stored["s"]
+    assert stored.correct.index.tolist() == ["a", "both", "b"]
+    assert stored.correct.loc["b"].tolist() == score(evaluated, [given])[0][0].correct.tolist()
+    assert stored.correct.sum(axis=1).tolist() == loaded.results.table["k"].tolist()
+    assert [(caution.kind, caution.model) for caution in loaded.results.cautions] == [
+        ("duplicate-model", "both")
+    ]
+
+
+def test_a_set_listed_in_another_order_keeps_its_images_apart(tmp_path: Path) -> None:
+    evaluated = a_set()
+    shuffled = make_set(evaluated.images.sample(frac=1, random_state=0).reset_index(drop=True), "s")
+    given = answers(evaluated, 0.7, ids=evaluated.images["image_id"].to_numpy(dtype=str))
+    write_scores(tmp_path, evaluated, score(evaluated, [given])[0])
+    write_scores(tmp_path, shuffled, score(shuffled, [replace(given, model="again")])[0])
+    (kept,) = read_store(tmp_path)
+    assert (kept.correct.loc["m"] == kept.correct.loc["again"]).all(), (
+        "the same answers are right on the same images"
+    )
+
+
+def test_names_of_images_are_text_and_stand_once(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("image_id,class\n0001,a\n0002,b\n")
+    (tmp_path / "p.csv").write_text("image_id,prediction\n0002,b\n0001,a\n")
+    evaluated = read_set(tmp_path / "s.csv")
+    assert evaluated.images["image_id"].tolist() == ["0001", "0002"]
+    (given,) = read_predictions(tmp_path / "p.csv")
+    assert score(evaluated, [given])[0][0].k == 2
+    (tmp_path / "s.csv").write_text("image_id,class\n0001,a\n0002,b\n0001,a\n")
+    with pytest.raises(EvaluationError, match="1 rows repeat an image of a class, first '0001'"):
+        read_set(tmp_path / "s.csv")
+
+
+def test_cells_that_are_no_numbers_are_said() -> None:
+    frame = pd.DataFrame({"model": ["a", "b", "c"], "set": "s", "accuracy": ["76.1%", 50.0, None]})
+    [caution] = as_results(frame).cautions
+    assert (caution.kind, "first '76.1%'" in caution.message) == ("not-a-number", True)
+    with pytest.raises(EvaluationError, match="'k' must hold whole numbers"):
+        as_results(pd.DataFrame({"model": ["a"], "set": ["s"], "k": ["x"], "n": [3]}))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.json", b"[" * 100_000),
+        ("mixed.json", b'{"m": {"a": 1}, "n": [1, 2]}'),
+        ("times.npy", np.zeros(3, "M8[s]")),
+        ("pairs.npy", np.zeros(3, "u8,u8")),
+        ("vast.npz", (10**13,)),
+        ("empty.npz", None),
+    ],
+)
+def test_hostile_files_are_one_sentence(tmp_path: Path, name: str, content: object) -> None:
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content)
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            if content is not None:
+                header = io.BytesIO()
+                about = {"descr": "<f8", "fortran_order": False, "shape": content}
+                np.lib.format.write_array_header_1_0(header, about)
+                archive.writestr("top1.npy", header.getvalue() + bytes(100))
+    with pytest.raises(EvaluationError, match=name):
+        read_predictions(path)
