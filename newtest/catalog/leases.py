@@ -283,6 +283,8 @@ def workers(catalog: sqlite3.Connection) -> list[sqlite3.Row]:
             avg(a.submitted_at - a.accepted_at) AS seconds, max(a.submitted_at) AS last
         FROM worker_links l LEFT JOIN market_assignments a ON a.worker = l.worker
             AND a.state IN ('submitted', 'approved', 'rejected')
+        WHERE l.link_id = (SELECT link_id FROM worker_links o WHERE o.worker = l.worker
+            ORDER BY revoked_at IS NULL DESC, revoked_at DESC, link_id LIMIT 1)  -- a person has one link that counts
         GROUP BY l.link_id ORDER BY l.created_at, l.link_id
         """
     ).fetchall()

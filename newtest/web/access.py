@@ -78,7 +78,8 @@ class OwnerAccess:
     """ASGI middleware for an owner's pages: lets in who shows the token.
 
     ``?token=...`` once (it is turned into a cookie and taken out of the address), the cookie, or
-    ``Authorization: Bearer``. The cookie is HttpOnly and SameSite=Strict and holds for ``path`` alone.
+    ``Authorization: Bearer``. The cookie is HttpOnly and SameSite=Lax and holds for ``path`` alone: under Strict the
+    redirect of a link that was clicked in a mail would come without it; what changes anything is a POST with a token.
     """
 
     def __init__(self, app: ASGIApp, token: str, path: str) -> None:
@@ -108,7 +109,7 @@ class OwnerAccess:
             self._token,
             path=self._path,
             httponly=True,
-            samesite="strict",
+            samesite="lax",
             secure=request.url.scheme == "https",
         )
         return response

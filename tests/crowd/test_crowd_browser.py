@@ -195,6 +195,49 @@ def test_an_image_that_does_not_load_is_marked_unseen(browser: Browser, server: 
     assert "saved" in submit(page, frame)
 
 
+def test_a_reload_mends_images_that_did_not_load(browser: Browser, server: Crowd) -> None:
+    """What the page marked by itself is not kept; what the person marked is."""
+    page = browser.new_page()
+    page.route("**/picture/*", lambda route: route.abort())
+    frame = start(page, server.invite("ann"))
+    frame.locator(".cell.unseen").nth(11).wait_for()
+    frame.locator('.cell[data-n="4"] [name=unseen]').uncheck()
+    frame.locator('.cell[data-n="7"] [name=unseen]').uncheck()
+    tick(frame, 4)
+    page.unroute("**/picture/*")
+    page.reload()
+    frame.locator(".cell").nth(11).wait_for()
+    assert ticked(frame) == ["4"]
+    assert frame.locator("[name=unseen]:checked").count() == 0
+
+
+def test_what_has_the_focus_is_not_under_the_bar(browser: Browser, server: Crowd) -> None:
+    page = browser.new_page(viewport={"width": 700, "height": 560})
+    frame = start(page, server.invite("ann"))
+    frame.locator("[name=selected]").first.focus()
+    bar = frame.locator(".bar").evaluate("e => e.getBoundingClientRect().top")
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+        assert frame.locator(":focus").evaluate("e => e.getBoundingClientRect().bottom") <= bar
+
+
+def test_returning_asks_first(browser: Browser, server: Crowd) -> None:
+    page = browser.new_page()
+    heard: list[str] = []
+    start(page, server.invite("ann"))
+    for answer in (False, True):
+        page.once(
+            "dialog", lambda d, yes=answer: (heard.append(d.message), d.accept() if yes else d.dismiss())
+        )
+        page.get_by_role("button", name="Return").click()
+        states = server.study.catalog.execute("SELECT state FROM market_assignments").fetchone()[0]
+        if not answer:
+            assert states == "leased"
+    page.locator(".notice").wait_for()
+    assert "returned the task" in str(page.locator(".notice").text_content())
+    assert "not kept" in heard[0]
+
+
 def test_scripts_in_names_never_run(browser: Browser, study: Study) -> None:
     evil = "<script>top.document.title='owned'</script><img src=x onerror=\"top.document.title='owned'\">"
     study.catalog.execute("UPDATE classes SET lemmas = ?, gloss = ?", (json.dumps([evil]), evil))
@@ -242,6 +285,10 @@ def test_the_owners_page_fills_in_and_its_forms_work(browser: Browser, server: C
     page = browser.new_page(viewport={"width": 1180, "height": 800})
     page.goto(f"{server.url}/owner/?token={TOKEN}")
     assert "token" not in page.url
+    elsewhere = browser.new_page()  # the link in somebody's mail: another site leads here
+    elsewhere.goto(server.url.replace("127.0.0.1", "localhost"))
+    elsewhere.evaluate(f"location.href = '{server.url}/owner/?token={TOKEN}'")
+    elsewhere.get_by_role("heading", name="Progress").wait_for(timeout=5_000)
     page.locator("input[name=labels]").fill("ann, bea")
     page.get_by_role("button", name="Invite").click()
     link = page.get_by_label("Link of ann").input_value()

@@ -267,6 +267,31 @@ def test_signatures_are_verified_and_cannot_be_replayed(empty: Crowd) -> None:
     assert "SerializationException" in post(empty.url, dict(signed(empty.url, body).headers), body)[1]
 
 
+def test_what_is_done_is_what_was_signed(empty: Crowd) -> None:
+    """A header that comes twice: the signature must not hold for one while the other is obeyed."""
+    hit = create(client_of(empty.url), MaxAssignments=1)["HITId"]
+    body = f'{{"HITId": "{hit}", "ExpireAt": 0}}'.encode()
+    request = signed(empty.url, body, target="GetHIT")
+    empty.clock.now = time.time()
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(empty.url).netloc, timeout=10)
+    connection.putrequest("POST", "/", skip_host=True)
+    connection.putheader("X-Amz-Target", "MTurkRequesterServiceV20170117.UpdateExpirationForHIT")
+    for name, value in (*request.headers.items(), ("Content-Length", str(len(body)))):
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse().read().decode()
+    connection.close()
+    assert "InvalidSignatureException" in answer
+    assert client_of(empty.url).get_hit(HITId=hit)["HIT"]["HITStatus"] == "Assignable"
+
+
+def test_a_fault_of_the_servers_is_one_that_clients_try_again(empty: Crowd) -> None:
+    client = client_of(empty.url)
+    empty.study.catalog.execute("ALTER TABLE market_hits RENAME TO elsewhere")
+    with pytest.raises(client.exceptions.ServiceFault):
+        client.list_hits()
+
+
 def test_a_requesters_own_page_is_shown_in_a_sandbox_and_sent_to_us(empty: Crowd) -> None:
     client = client_of(empty.url)
     page = (

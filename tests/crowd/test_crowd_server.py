@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import http.client
+import json
 import re
 import urllib.parse
 from dataclasses import dataclass
@@ -315,6 +316,47 @@ def test_people_from_a_recruiting_site_come_and_leave_with_the_code(study: Study
         assert "5f00" not in stored
         study.catalog.execute("UPDATE worker_links SET revoked_at = 'now'")
         assert ask(arrival).status == 403
+
+
+def test_people_from_a_recruiting_site_leave_when_nothing_is_left(study: Study) -> None:
+    """Who has done what there was gets the code; who came too late is told, and is not left waiting for a code."""
+    with crowd(study, recruiting=Recruiting("study1", "CODE42", hits=9)) as server:
+        arrivals = [f"{server.url}/join?PROLIFIC_PID={n}&STUDY_ID=study1&SESSION_ID=s" for n in range(3)]
+        links = [server.url + ask(arrival).headers["location"] for arrival in arrivals]
+        for link in links[:2]:
+            for group in (GOLDFISH, GOLDFISH, TENCH, TENCH):
+                assert "CODE42" not in ask(link).text
+                send(str(begin(server, link, group)), 1)
+        assert "CODE42" in ask(links[0]).text
+        assert "there are no more for you" in ask(links[0]).text
+        assert "return your place" in ask(links[2]).text
+        assert "CODE42" not in ask(links[2]).text
+
+
+def test_who_holds_as_many_tasks_as_allowed_is_told_so(server: Crowd) -> None:
+    link = server.invite("ann")
+    csrf = hidden(ask(link).text, "csrf")
+    for group in (GOLDFISH, GOLDFISH, TENCH):
+        assert begin(server, link, group) is not None
+    reply = ask(link + "take", {"csrf": csrf, "group": TENCH})
+    assert "as many as one may" in ask(server.url + reply.headers["location"]).text
+
+
+def test_a_fault_of_ours_is_a_page_that_says_what_to_do(server: Crowd) -> None:
+    task = begin(server, server.invite("ann"))
+    server.study.catalog.execute("ALTER TABLE market_hit_types RENAME TO elsewhere")
+    reply = ask(str(task))
+    assert reply.status == 500
+    assert "not your fault" in reply.text
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+
+
+def test_a_worker_with_a_second_link_is_one_row(server: Crowd) -> None:
+    send(str(begin(server, server.invite("ann"))), 1)
+    server.study.catalog.execute("UPDATE worker_links SET revoked_at = '2026-01-01T00:00:00Z'")
+    server.invite("ann")
+    figures = json.loads(ask(server.url + "/owner/progress.json", authorization=f"Bearer {TOKEN}").text)
+    assert [(row["name"], row["done"], row["revoked"]) for row in figures["workers"]] == [("ann", 1, False)]
 
 
 def test_without_recruiting_nobody_joins(server: Crowd) -> None:

@@ -61,7 +61,7 @@ def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
             *WorkPages(shared).routes(),
             Mount("/owner", owner),
         ],
-        exception_handlers={HTTPException: _refusal},
+        exception_handlers={HTTPException: _refusal, Exception: _fault},
         lifespan=lifespan,
     )
     return guarded(app, hosts=config.public_hosts)
@@ -113,3 +113,12 @@ async def _refusal(request: Request, error: Exception) -> Response:
     response = page("message.html", status=error.status_code, title=title, text=error.detail)
     response.headers.update(error.headers or {})
     return response
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    """A defect, a full disk, a study that another process keeps busy: the error itself goes to the server's log."""
+    text = (
+        "This is not your fault, and what you have ticked is kept in your browser. Go back and try again in a minute; "
+        "if it stays like this, tell the person who gave you the link."
+    )
+    return page("message.html", status=500, title="Something went wrong here", text=text)

@@ -16,7 +16,7 @@ from newtest.catalog.leases import Lease, OpenGroup
 from newtest.catalog.market import HitType, MarketHit
 from newtest.crowd.answers import read_answer, to_xml
 
-__all__ = ["Work", "WorkList", "new_id", "overview", "submit_work", "take", "work_of"]
+__all__ = ["MAX_LEASES", "Taken", "Work", "WorkList", "new_id", "overview", "submit_work", "take", "work_of"]
 
 MAX_GROUPS = 60
 MAX_LEASES = 3
@@ -41,6 +41,15 @@ class WorkList:
     done: int
 
 
+@dataclass(frozen=True)
+class Taken:
+    """The assignment's id; or None, and why: "held" (the worker has begun as many as they may) or "taken" (there is
+    none any more)."""
+
+    assignment_id: str | None
+    why: Literal["", "held", "taken"] = ""
+
+
 def new_id() -> str:
     """An id of a HIT or an assignment as MTurk's look: 30 characters A-Z and 2-7, unguessable."""
     return "3" + base64.b32encode(secrets.token_bytes(18)).decode().rstrip("=")
@@ -54,22 +63,21 @@ def overview(catalog: sqlite3.Connection, worker: str, now: float) -> WorkList:
     return WorkList(held, groups, leases.num_submitted(catalog, worker))
 
 
-def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> str | None:
-    """Lease the next HIT of a group to a worker; gives the assignment's id, or None when there is none (any
-    more)."""
+def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> Taken:
+    """Lease the next HIT of a group to a worker, or say why not."""
     leases.sweep(catalog, now)
     if len(leases.lease_of(catalog, worker)) >= MAX_LEASES:
-        return None
+        return Taken(None, "held")
     market_hit_id = leases.next_open_hit(catalog, worker, group, now=now)
     if market_hit_id is None:
-        return None
+        return Taken(None, "taken")
     hit = market.find_hit(catalog, market_hit_id)
     assert hit is not None
     hit_type = market.find_hit_type(catalog, hit.hit_type_id)
     assert hit_type is not None
     lease = Lease(new_id(), market_hit_id, worker, "leased", now, now + hit_type.duration)
     leases.insert_lease(catalog, lease)
-    return lease.assignment_id
+    return Taken(lease.assignment_id)
 
 
 def work_of(catalog: sqlite3.Connection, worker: str, assignment_id: str, now: float) -> Work | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import Any
 
 from starlette.requests import Request
@@ -37,8 +38,8 @@ class Protocol:
         body = await request.body()
         now = self._shared.config.clock()
         try:
-            self._check(request, body, now)
-            operation = request.headers.get("x-amz-target", "").removeprefix(TARGET)
+            signed = self._check(request, body, now)
+            operation = signed.headers["x-amz-target"].removeprefix(TARGET)
             if operation not in market.OPERATIONS:
                 return _error("UnknownOperationException", f"There is no operation {operation[:80]!r} here.")
             values = json.loads(body or b"{}")
@@ -53,16 +54,20 @@ class Protocol:
             return _error("RequestError", f"{error} ({error.code})", TurkErrorCode=error.code)
         except (ValueError, RecursionError):
             return _error("SerializationException", "The body is not a JSON object.")
+        except sqlite3.OperationalError as error:  # clients try again, as of any fault on the other side
+            return _error("ServiceFault", f"The study cannot be written at the moment ({error}).", status=500)
         return _json(answer)
 
-    def _check(self, request: Request, body: bytes, now: float) -> None:
-        headers = {name.lower(): value for name, value in request.headers.items()}
+    def _check(self, request: Request, body: bytes, now: float) -> SignedRequest:
+        """The request, rightly signed: what is read of it must be what was signed. Raises BadSignature."""
+        headers = {name: ",".join(request.headers.getlist(name)) for name in request.headers}
         signed = SignedRequest(request.method, request.url.path, request.url.query, headers, body)
         self._replays.use(verify(signed, self._credentials, now), now)
+        return signed
 
 
-def _error(kind: str, message: str, **more: str) -> Response:
-    return _json({"__type": kind, "Message": message, **more}, status=400)
+def _error(kind: str, message: str, *, status: int = 400, **more: str) -> Response:
+    return _json({"__type": kind, "Message": message, **more}, status=status)
 
 
 def _json(value: dict[str, Any], status: int = 200) -> Response:

@@ -36,7 +36,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """A request as it came; header names in lower case."""
+    """A request as it came; header names in lower case, the values of one that came twice joined by commas."""
 
     method: str
     path: str
@@ -61,8 +61,9 @@ class ReplayGuard:
 
     def use(self, signature: str, now: float) -> None:
         """Note a signature. Raises BadSignature when it was first used more than ``GRACE_SECONDS`` ago."""
-        for old in [s for s, at in self._first_seen.items() if at < now - 2 * WINDOW_SECONDS]:
-            del self._first_seen[old]
+        before = now - 2 * WINDOW_SECONDS
+        while (oldest := next(iter(self._first_seen), None)) and self._first_seen[oldest] < before:
+            del self._first_seen[oldest]  # the oldest stands first: the others are not looked at
         if now - self._first_seen.setdefault(signature, now) > GRACE_SECONDS:
             raise BadSignature(
                 "InvalidSignatureException", "This signature was used before: sign each request anew."

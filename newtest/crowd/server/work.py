@@ -55,7 +55,8 @@ class WorkPages:
         now = self._shared.config.clock()
         listed = await self._shared.database.write(leases.overview, link.worker, now)
         recruiting = self._shared.config.recruiting if link.origin == "recruited" else None
-        if recruiting is not None and listed.done >= recruiting.hits and not listed.held:
+        over = not listed.held and (not listed.groups or (recruiting and listed.done >= recruiting.hits))
+        if recruiting is not None and over:
             return page("finished.html", recruiting=recruiting, done=listed.done)
         groups = [(g, json.loads(g.lemmas) if g.lemmas else None) for g in listed.groups]
         return page(
@@ -72,10 +73,11 @@ class WorkPages:
         """Lease the next HIT of a group and go to it."""
         link = await self._link(request)
         form = await self._form(request, "take")
-        assignment = await self._shared.database.write(
+        taken = await self._shared.database.write(
             leases.take, link.worker, form.one("group"), self._shared.config.clock()
         )
-        return RedirectResponse(self._base(request) + (assignment or "?notice=taken"), 303)
+        where = taken.assignment_id or f"?notice={taken.why}"
+        return RedirectResponse(self._base(request) + where, 303)
 
     async def frame(self, request: Request) -> Response:
         """The bar with the time that is left, and the HIT's page in a frame below it."""
@@ -178,6 +180,10 @@ _NOTICES: dict[str, Any] = {
         "bad",
         "The time for that task had run out, and somebody else took it over or it has ended, so your answer could"
         " not be saved.",
+    ),
+    "held": (
+        "plain",
+        f"You have begun {leases.MAX_LEASES} tasks, which is as many as one may at a time: finish or return one first.",
     ),
     "taken": ("plain", "That was the last one, somebody else was faster. Choose another."),
 }

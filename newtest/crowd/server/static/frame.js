@@ -1,6 +1,9 @@
 "use strict";
-// The time that is left for this task.
+// The time that is left for this task; and returning it is asked about, because what was ticked goes with it.
 (function () {
+  document.getElementById("return").addEventListener("submit", (event) => {
+    if (!confirm("Give this task back? What you have ticked is not kept.")) event.preventDefault();
+  });
   const left = document.getElementById("left");
   const ends = Date.now() + 1000 * Number(left.dataset.seconds);
   function show() {
