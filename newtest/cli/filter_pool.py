@@ -70,7 +70,8 @@ def filter_pool(
     """Choose the rows of a pool that rules keep: DataComp's baselines, or rules of your own.
 
     Writes a sorted "u8,u8" .npy of uids and a .json manifest with rules, cuts and counts. Without another option
-    --clip-score keeps the best 30 % by L/14 (or B/32, or the pool's one scores layer).
+    --clip-score keeps the best 30 % by L/14 (or B/32, or the pool's one scores layer). Languages that were found are
+    kept in the pool's layers, and the next run asks no detector about those captions again.
 
     Example: newtest filter-pool commonpool --clip-score --fraction 0.3 --arch l14
     """
@@ -84,11 +85,11 @@ def filter_pool(
         basic=basic,
         english=english, laion2b=laion2b, text_synsets=text_synsets, image_near=image_near,
         min_words=min_words, min_chars=min_chars,
-        min_size=min_size, max_aspect=max_aspect, combine=combine,
+        min_size=min_size, max_aspect=max_aspect, combine=combine, dry_run=dry_run,
     )  # fmt: skip
     opened = open_pool(pool, layers=layers)
     plan = plan_of(opened, recipe, engine_of(engine), workers, note)
-    chosen = carried_out(opened, plan, engine_of(engine), workers)
+    chosen = carried_out(opened, plan, engine_of(engine), workers, note)
     target = None if dry_run else out or Path(f"{recipe.name}.npy")
     if target is not None:
         subsets.write(chosen, target)

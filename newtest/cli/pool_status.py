@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from newtest.cli.options import JsonFlag, print_json, print_table
 from newtest.cli.pool_options import LayersDir, PoolAt
+
+if TYPE_CHECKING:
+    from newtest.pool.layers import LayerState
 
 __all__ = ["pool_status"]
 
@@ -39,11 +44,11 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
             [
                 (
                     s.folder,
-                    s.config.get("encoder", ""),
+                    s.config.get("encoder", "") or s.config.get("detector", ""),
                     s.shards,
                     s.rows,
                     s.failed,
-                    "complete" if s.complete else "not complete",
+                    _state(s),
                 )
                 for s in there
             ],
@@ -52,3 +57,9 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
             print(f"broken: {sentence}")
     if found.broken:
         raise typer.Exit(1)
+
+
+def _state(layer: LayerState) -> str:
+    if layer.complete:
+        return "complete"
+    return f"{layer.known:,} rows asked about so far" if layer.known < layer.rows else "not complete"

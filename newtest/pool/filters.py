@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from newtest.pool import uids as ids
-from newtest.pool.columns import PLACE, Places, Scores, numbers, places
+from newtest.pool.columns import PLACE, Places, Scores, flags, numbers, places
 from newtest.pool.cut import Cut
+from newtest.pool.languages import column_of
 
 __all__ = [
     "Filter",
@@ -139,22 +140,24 @@ class MaxAspect:
 
 @dataclass(frozen=True)
 class LanguageIs:
-    """The caption is in ``language`` (an ISO 639-1 code) by the detector ``fasttext`` or ``cld3``."""
+    """The caption is in ``language`` (an ISO 639-1 code) by the detector ``fasttext`` or ``cld3``.
+
+    The answers come as a column, from the layer of languages or from the model (``newtest.pool.languages``).
+    """
 
     detector: str
     language: str = "en"
-    columns: tuple[str, ...] = ("text",)
     reasons: tuple[str, ...] = ("other language", "no caption")
     cost: int = 2
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
-        from newtest.pool.language import detect
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("text", column_of(self.detector))
 
-        texts = table["text"].to_pylist()
-        absent = np.fromiter((text is None for text in texts), np.bool_, len(texts))
-        found = detect(self.detector, [text or "" for text in texts])
-        other = np.fromiter((language != self.language for language in found), np.bool_, len(texts))
-        return verdict(len(texts), [(absent, 1), (other, 0)])
+    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+        absent = flags(pc.is_null(table["text"]))
+        other = flags(pc.not_equal(table[column_of(self.detector)], self.language))
+        return verdict(len(table), [(absent, 1), (other, 0)])
 
 
 @dataclass(frozen=True)

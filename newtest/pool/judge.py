@@ -1,12 +1,14 @@
 """Judge rows by rules: which stay, which rules drop the others and why.
 
 Rules that cost a model or Python code a row are asked only about rows whose fate is still open (under "and": kept
-by everything cheaper), and the counts say how many rows each rule saw.
+by everything cheaper), and the counts say how many rows each rule saw. Languages are found, and kept, for those rows
+alone.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.pool.columns import Columns
+from newtest.pool.columns import Columns, read_batches
 from newtest.pool.filters import Mask, Rule
+from newtest.pool.languages import LANGUAGES, ShardLanguages, languages_of
+from newtest.pool.pool import Pool, Shard
 
-__all__ = ["Pattern", "Plan", "ShardCounts", "judge"]
+__all__ = ["Judged", "Pattern", "Plan", "ShardCounts", "judged"]
 
 Pattern = npt.NDArray[np.uint8] | npt.NDArray[np.int64]
 """For each row a bit for each rule that drops it."""
@@ -32,6 +36,8 @@ class Plan:
     layers: Columns = field(default_factory=dict)
     exhaustive: bool = False
     """Ask every rule about every row, for complete counts; costs more and changes no result."""
+    keeps_languages: bool = True
+    """Whether languages that were found become a layer of the pool; a dry run writes nothing."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -56,6 +62,10 @@ class ShardCounts:
     dropped: Counter[str] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     patterns: Counter[int] = field(default_factory=Counter)
+    languages: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """For each detector the captions that it was "asked" about and those that were "known"."""
+    not_kept: str | None = None
+    """Why languages that were found could not be kept."""
 
     def add(self, other: ShardCounts) -> None:
         """Sum, in place."""
@@ -63,17 +73,64 @@ class ShardCounts:
         self.kept += other.kept
         for mine, theirs in (
             (self.seen, other.seen), (self.dropped, other.dropped), (self.reasons, other.reasons),
-            (self.patterns, other.patterns),
+            (self.patterns, other.patterns), (self.languages, other.languages),
         ):  # fmt: skip
             mine.update(theirs)  # type: ignore[arg-type]
+        self.not_kept = self.not_kept or other.not_kept
 
 
-def judge(batch: pa.Table, plan: Plan, counts: ShardCounts) -> tuple[Pattern, Mask]:
-    """For each row the rules that drop it (bit k is rule k, as far as they were asked), and whether it stays.
+@dataclass(frozen=True)
+class Judged:
+    """A batch of a shard's rows, for each the rules that drop it (as far as they were asked), and whether it stays."""
 
-    Adds to the counts of rules, reasons and overlaps.
-    """
-    rows = len(batch)
+    table: pa.Table
+    pattern: Pattern
+    stays: Mask
+
+
+def judged(
+    pool: Pool, plan: Plan, shard: Shard, columns: Sequence[str], counts: ShardCounts
+) -> Iterator[Judged]:
+    """A shard's batches with these columns and the plan's, judged. Adds to the counts, keeps the languages found."""
+    names = dict.fromkeys([*columns, *plan.columns])
+    languages = languages_of(pool, shard, names)
+    start = 0
+    for table in read_batches(pool, shard, [name for name in names if name not in LANGUAGES], plan.layers):
+        pattern, stays = _judge(_Rows(table, start, languages), plan, counts)
+        counts.rows += len(table)
+        counts.kept += int(np.count_nonzero(stays))
+        start += len(table)
+        yield Judged(table, pattern, stays)
+    for each in languages.values():
+        counts.languages[each.detector, "asked"] += each.asked
+        counts.languages[each.detector, "known"] += each.known
+        if plan.keeps_languages:
+            counts.not_kept = each.keep() or counts.not_kept
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A batch of a shard's rows from row ``start`` on; languages are found for the rows that are asked about alone."""
+
+    table: pa.Table
+    start: int
+    languages: Mapping[str, ShardLanguages]
+
+    def part(self, columns: Sequence[str], rows: npt.NDArray[np.intp]) -> pa.Table:
+        table = self.table.select([name for name in columns if name not in self.languages])
+        if len(rows) < len(table):
+            table = table.take(pa.array(rows))
+        for name in columns:
+            if name in self.languages:
+                table = table.append_column(
+                    name, self.languages[name].column(self.start + rows, table["text"])
+                )
+        return table
+
+
+def _judge(batch: _Rows, plan: Plan, counts: ShardCounts) -> tuple[Pattern, Mask]:
+    """The pattern (bit k is rule k) and whether each row stays; adds to the counts of rules, reasons and overlaps."""
+    rows = len(batch.table)
     word = np.dtype(np.uint8 if len(plan.rules) <= 8 else np.int64)
     pattern: Pattern = np.zeros(rows, word)
     fate_open = np.ones(rows, np.bool_)
@@ -92,18 +149,17 @@ def judge(batch: pa.Table, plan: Plan, counts: ShardCounts) -> tuple[Pattern, Ma
     return pattern, stays
 
 
-def _ask(batch: pa.Table, rule: Rule, asked: Mask, counts: ShardCounts) -> Mask:
+def _ask(batch: _Rows, rule: Rule, asked: Mask, counts: ShardCounts) -> Mask:
     """The rows of ``asked`` that every filter of the rule keeps; each filter sees what the cheaper ones kept."""
     kept = asked.copy()
     for each in rule.filters:
-        if not kept.any():
+        rows = np.flatnonzero(kept)
+        if not len(rows):
             break
-        part = batch.select(list(each.columns))
-        if kept.all():
-            kept, reasons = each.keep(part)
+        mask, reasons = each.keep(batch.part(each.columns, rows))
+        if len(rows) == len(kept):
+            kept = mask
         else:
-            rows = np.flatnonzero(kept)
-            mask, reasons = each.keep(part.take(pa.array(rows)))
             kept[rows[~mask]] = False
         numbers = np.bincount(reasons + np.int8(1), minlength=len(each.reasons) + 1)[1:]
         for reason, number in zip(each.reasons, numbers.tolist(), strict=True):

@@ -26,7 +26,17 @@ from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError
 from newtest.pool.pool import Pool, Shard
 
-__all__ = ["Layer", "LayerState", "MakeShard", "build", "found", "manifest_of", "states"]
+__all__ = [
+    "Layer",
+    "LayerState",
+    "MakeShard",
+    "build",
+    "describe",
+    "found",
+    "manifest_of",
+    "settle",
+    "states",
+]
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,8 @@ class LayerState:
     complete: bool
     rows: int
     failed: int
+    known: int
+    """Rows that were asked about: all, but in a layer that is filled as it is needed (languages)."""
 
 
 def build(
@@ -112,10 +124,7 @@ def build(
     place = pool.layers
     files = {shard: layer.file(pool, shard) for shard in pool.shards}
     there = {entry.name for entry in place.entries()} if _is_there(place) else set()
-    with place.writing(f"{layer.folder}/layer.json") as path:
-        path.write_text(
-            canonical_json({"kind": layer.kind, "config": layer.config, "newtest": __version__}) + "\n"
-        )
+    describe(pool, layer)
     counts: dict[str, dict[str, int]] = {}
     todo = []
     for shard, name in files.items():
@@ -131,13 +140,31 @@ def build(
         else:
             yield outcome
     if len(counts) == len(files):
-        manifest = {
-            "kind": layer.kind,
-            "config": layer.config,
-            "shards": {name: counts[name] for name in sorted(counts)},
-        }
-        with place.writing(f"{layer.folder}/manifest.json") as path:
-            path.write_text(canonical_json(manifest) + "\n")
+        _write_manifest(pool, layer, counts)
+
+
+def describe(pool: Pool, layer: Layer) -> None:
+    """Write down what a layer is, before its first rows."""
+    with pool.layers.writing(f"{layer.folder}/layer.json") as path:
+        path.write_text(
+            canonical_json({"kind": layer.kind, "config": layer.config, "newtest": __version__}) + "\n"
+        )
+
+
+def settle(pool: Pool, layer: Layer) -> None:
+    """Write the manifest of a layer whose files were written one by one and may know only some of their rows."""
+    files = (layer.file(pool, shard) for shard in pool.shards)
+    _write_manifest(pool, layer, {name: _counted(pool, name) for name in files if pool.layers.exists(name)})
+
+
+def _write_manifest(pool: Pool, layer: Layer, counts: Mapping[str, dict[str, int]]) -> None:
+    manifest = {
+        "kind": layer.kind,
+        "config": layer.config,
+        "shards": {name: counts[name] for name in sorted(counts)},
+    }
+    with pool.layers.writing(f"{layer.folder}/manifest.json") as path:
+        path.write_text(canonical_json(manifest) + "\n")
 
 
 def manifest_of(pool: Pool, layer: Layer) -> dict[str, Any] | None:
@@ -171,13 +198,15 @@ def states(pool: Pool) -> list[LayerState]:
         layer = Layer(str(described.get("kind", "")), described.get("config", {}))
         manifest = manifest_of(pool, layer)
         rows = [] if manifest is None else list(manifest["shards"].values())
+        known = sum(row.get("known", row["rows"]) for row in rows)
         result.append(
             LayerState(
                 folder, layer.kind, layer.config,
                 shards=sum(name.endswith(".parquet") for name in names),
-                complete=manifest is not None,
+                complete=manifest is not None and known == sum(row["rows"] for row in rows),
                 rows=sum(row["rows"] for row in rows),
                 failed=sum(row["failed"] for row in rows),
+                known=known,
             )
         )  # fmt: skip
     return result
@@ -209,7 +238,10 @@ def _failed(table: pa.Table) -> int:
 def _counted(pool: Pool, name: str) -> dict[str, int]:
     with pool.layers.open(name) as handle, pq.ParquetFile(handle) as file:
         metadata = file.schema_arrow.metadata or {}
-        return {"rows": file.metadata.num_rows, "failed": int(metadata.get(b"newtest.failed", b"0"))}
+        counts = {"rows": file.metadata.num_rows, "failed": int(metadata.get(b"newtest.failed", b"0"))}
+        if b"newtest.known" in metadata:
+            counts["known"] = int(metadata[b"newtest.known"])
+        return counts
 
 
 def _manifest(pool: Pool, folder: str) -> dict[str, Any] | None:

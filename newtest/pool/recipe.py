@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +26,13 @@ from newtest.pool.judge import Plan
 from newtest.pool.pool import Pool
 from newtest.pool.pool_cut import cut_of
 from newtest.pool.score_columns import ARCHES, ScoreSource, score_source
-from newtest.pool.select import select
+from newtest.pool.select import Say, select
 from newtest.pool.subset import Subset
 
 __all__ = ["DEFAULT_FRACTION", "Recipe", "carried_out", "plan_of", "run"]
 
 DEFAULT_FRACTION = 0.3
 """DataComp's best cut by CLIP score at every scale (table 3 of the paper)."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,8 @@ class Recipe:
     min_size: int | None = None
     max_aspect: float | None = None
     combine: str = "and"
+    dry_run: bool = False
+    """Write nothing into the pool: no languages are kept, and what needs a new layer is refused."""
 
     def __post_init__(self) -> None:
         if self.fraction is not None and self.min_score is not None:
@@ -95,12 +94,12 @@ class Recipe:
 
 def run(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> Subset:
     """Carry a recipe out; ``say`` is told which scores and cuts are used. Raises PoolError, UsageError."""
-    return carried_out(pool, plan_of(pool, recipe, engine, workers, say), engine, workers)
+    return carried_out(pool, plan_of(pool, recipe, engine, workers, say), engine, workers, say)
 
 
-def carried_out(pool: Pool, plan: Plan, engine: Engine, workers: int) -> Subset:
+def carried_out(pool: Pool, plan: Plan, engine: Engine, workers: int, say: Say) -> Subset:
     """The plan's subset; rules that run Python or a model on each row get processes, others threads."""
-    return select(pool, plan, engine, Resources(workers, kind=plan.kind))
+    return select(pool, plan, engine, Resources(workers, kind=plan.kind), say)
 
 
 def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> Plan:
@@ -124,6 +123,8 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
     if recipe.image_near is not None:
         from newtest.pool.image_near import image_near
 
+        if recipe.dry_run:
+            raise UsageError("--image-near keeps its clusters in the pool, and a dry run writes nothing")
         rule, columns = image_near(pool, recipe.image_near, None if recipe.arch in ARCHES else recipe.arch)
         layers |= columns
         rules.append(rule)
@@ -131,7 +132,8 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         rules.append(Rule(name, (filter_,)))
     if recipe.clip_score:
         source = score_source(pool, recipe.arch)
-        if source is None and recipe.arch not in ARCHES and all(shard.tar for shard in pool.shards):
+        computable = recipe.arch not in ARCHES and all(shard.tar for shard in pool.shards)
+        if source is None and computable and not recipe.dry_run:
             source = _computed(pool, recipe, engine, workers, say)
         if source is None:
             raise PoolError(
@@ -149,7 +151,7 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         one = Recipe(scores=(column,), fraction=fraction, min_score=least)
         rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, say),)))
     combine = "and" if recipe.combine == "and" else "or"
-    return Plan(tuple(rules), combine, layers)  # type: ignore[arg-type]
+    return Plan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
 
 
 def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> ScoreSource | None:

@@ -22,13 +22,13 @@ from jinja2 import Environment
 from newtest.errors import ImageError
 from newtest.files import write_atomic
 from newtest.images import thumbnail
-from newtest.pool.columns import numbers, read_batches
+from newtest.pool.columns import numbers
 from newtest.pool.filters import Rule, ScoreAbove, ScoreCut
-from newtest.pool.judge import Plan, ShardCounts, judge
+from newtest.pool.judge import Plan, ShardCounts, judged
 from newtest.pool.pairing import paired
 from newtest.pool.place import LocalPlace
 from newtest.pool.pool import ALIASES, Pool, Shard
-from newtest.pool.select import manifest
+from newtest.pool.select import manifest, settled
 
 __all__ = ["write_report"]
 
@@ -71,6 +71,7 @@ def write_report(pool: Pool, plan: Plan, folder: Path, *, seed: int = 0) -> Path
     counts, drawn, scores = ShardCounts(), _drawn(plan), _Histograms(plan)
     for shard in pool.shards:
         _look(pool, plan, shard, counts, drawn, scores, seed)
+    settled(pool, plan, counts)
     pictures = _pictures(pool, [example for each in drawn.values() for example in each.examples()], folder)
     shown = {
         title: [{"uid": e.uid, "text": e.text, "picture": pictures.get(e.uid)} for e in each.examples()]
@@ -102,15 +103,10 @@ def _look(
 ) -> None:
     """Judge one shard's rows, and offer each as an example where it belongs."""
     has_text = any(alias in pool.schema(shard).names for alias in ALIASES["text"])
-    columns = [
-        "uid",
-        *(["text"] if has_text else []),
-        *(n for r in plan.rules for f in r.filters for n in f.columns),
-    ]
+    columns = ["uid", *(["text"] if has_text else [])]
     start = 0
-    for batch in read_batches(pool, shard, list(dict.fromkeys(columns)), plan.layers):
-        pattern, stays = judge(batch, plan, counts)
-        counts.rows, counts.kept = counts.rows + len(batch), counts.kept + int(stays.sum())
+    for each in judged(pool, plan, shard, columns, counts):
+        batch, pattern, stays = each.table, each.pattern, each.stays
         scores.add(batch)
         draws = _draws(batch["uid"].to_pylist(), seed)
         places = {"kept": np.flatnonzero(stays)}

@@ -10,24 +10,35 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool import uids as ids
-from newtest.pool.columns import read_batches
 from newtest.pool.filters import described
-from newtest.pool.judge import Plan, ShardCounts, judge
+from newtest.pool.judge import Plan, ShardCounts, judged
+from newtest.pool.languages import languages_layer
+from newtest.pool.layers import settle
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.subset import Subset
 from newtest.pool.uids import Uids
 
-__all__ = ["manifest", "mapped", "merged", "select", "select_shard"]
+__all__ = ["Say", "manifest", "mapped", "merged", "select", "select_shard", "settled"]
+
+Say = Callable[[str], None]
 
 
-def select(pool: Pool, plan: Plan, engine: Engine, resources: Resources | None = None) -> Subset:
-    """The subset that the plan keeps, with a manifest of rules and counts.
+def _silent(text: str) -> None:
+    """Nobody listens."""
+
+
+def select(
+    pool: Pool,
+    plan: Plan,
+    engine: Engine,
+    resources: Resources | None = None,
+    say: Say = _silent,
+) -> Subset:
+    """The subset that the plan keeps, with a manifest of rules and counts; ``say`` is told whose languages were found.
 
     Raises UsageError for a plan without rules and PoolError that names every shard that could not be read;
     then nothing is selected, for a subset that silently lacks a shard would be wrong.
@@ -39,6 +50,7 @@ def select(pool: Pool, plan: Plan, engine: Engine, resources: Resources | None =
     for uids, shard_counts in mapped(pool, work, engine, resources or Resources(kind=plan.kind)):
         parts.append(uids)
         counts.add(shard_counts)
+    settled(pool, plan, counts, say)
     return Subset(ids.ordered(parts), manifest(pool, plan, counts))
 
 
@@ -67,11 +79,9 @@ def merged(pool: Pool, make_worker: Any, engine: Engine, resources: Resources) -
 def select_shard(pool: Pool, plan: Plan, shard: Shard) -> tuple[Uids, ShardCounts]:
     """The ids that stay of one shard, in row order, and the counts."""
     counts, parts = ShardCounts(), []
-    for batch in read_batches(pool, shard, list(dict.fromkeys(["uid", *plan.columns])), plan.layers):
-        _, kept = judge(batch, plan, counts)
-        counts.rows += len(batch)
-        counts.kept += int(np.count_nonzero(kept))
-        parts.append(ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}", kept))
+    for batch in judged(pool, plan, shard, ["uid"], counts):
+        uids = batch.table["uid"].combine_chunks()
+        parts.append(ids.from_arrow(uids, f"shard {shard.name}", batch.stays))
     return ids.concatenated(parts), counts
 
 
@@ -103,6 +113,23 @@ def manifest(pool: Pool, plan: Plan, counts: ShardCounts) -> dict[str, Any]:
             for pattern, rows in sorted(counts.patterns.items())
         ],
     }
+
+
+def settled(pool: Pool, plan: Plan, counts: ShardCounts, say: Say = _silent) -> None:
+    """Write the manifests of the layers of languages that grew, and say what was asked and what was known."""
+    for detector in sorted({detector for detector, _ in counts.languages}):
+        asked, known = counts.languages[detector, "asked"], counts.languages[detector, "known"]
+        if counts.not_kept is not None:
+            said = (
+                f"they could not be kept: {counts.not_kept}; --layers names a folder that can be written to"
+            )
+        elif plan.keeps_languages:
+            layer = languages_layer(detector)
+            settle(pool, layer)
+            said = f"kept in {layer.folder}"
+        else:
+            said = "a dry run keeps none"
+        say(f"languages: {detector} was asked about {asked:,} captions, {known:,} were known ({said})")
 
 
 def _itself(work: Any) -> Any:

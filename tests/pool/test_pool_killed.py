@@ -36,6 +36,9 @@ CASES = {
     "filter-pool": Case(
         ("filter-pool", "pool", "--min-words", "5", "--min-size", "10", "--out", "s.npy", "--report", "r"), (1, 2)
     ),
+    "filter-pool by language": Case(
+        ("filter-pool", "pool", "--english", "--min-words", "5", "--workers", "1", "--out", "s.npy"), (1, 2, 3, 2)
+    ),
     "dedup-pool": Case(("dedup-pool", "pool", "--method", "hash"), (1, 3), shard_rows=4),
     "decontaminate-pool": Case(
         ("decontaminate-pool", "pool", "--against", "photos", "--method", "hash"), (1, 4), shard_rows=PHOTOS
