@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from newtest.errors import SamplingError
 
 __all__ = ["NEEDS_REFERENCE", "NEEDS_VOTES", "SamplingConfig", "StrategyName"]
 
 StrategyName = Literal["matched-frequency", "threshold", "top-images", "random", "matched-keywords", "all"]
+
+BiasCorrection = Literal["none", "mixture"]
 
 NEEDS_VOTES: frozenset[str] = frozenset({"matched-frequency", "threshold", "top-images"})
 """Strategies that look at frequencies: an image nobody voted on can never be drawn by them."""
@@ -44,13 +46,19 @@ class SamplingConfig:
     """Reference images with fewer votes do not count in the histogram; None means ``min_votes``."""
     min_reference_images: int = 20
     """A class whose reference has fewer images with enough votes has no histogram to match."""
-    bias_correction: Literal["none", "mixture"] = "none"
+    bias_correction: BiasCorrection = "none"
     """``none`` is the published rule; ``mixture`` corrects for the noise of few votes (Engstrom et al. 2020).
     """
     allow_incomplete: bool = False
     """Draw what is there where a class cannot be filled, instead of raising SamplingError."""
 
     def __post_init__(self) -> None:
+        for what, value, kind in (
+            ("strategy", self.strategy, StrategyName),
+            ("bias correction", self.bias_correction, BiasCorrection),
+        ):
+            if value not in get_args(kind):
+                raise SamplingError(f"there is no {what} {value!r}; known are {', '.join(get_args(kind))}")
         if self.per_class < 1:
             raise SamplingError(f"per_class must be at least 1, got {self.per_class}")
         least = 1 if self.strategy in NEEDS_VOTES else 0
@@ -60,6 +68,8 @@ class SamplingConfig:
             )
         if self.reference_votes < 1 and self.strategy == "matched-frequency":
             raise SamplingError(f"min_reference_votes must be at least 1, got {self.min_reference_votes}")
+        if self.min_reference_images < 1:
+            raise SamplingError(f"min_reference_images must be at least 1, got {self.min_reference_images}")
         edges = (0.0, *self.bins, 1.0)
         if not all(low < high for low, high in itertools.pairwise(edges)):
             raise SamplingError(

@@ -100,15 +100,13 @@ class Plan:
         classes, wnids = len(self.eligible.wnids), self.eligible.wnids
         target = np.bincount(self.cells.class_index, self.cells.target, minlength=classes)
         drawn = np.bincount(self.cells.class_index, self.take, minlength=classes)
-        problems = dict(self.lacking)
-        for index in np.flatnonzero(drawn < target):
-            cells = np.flatnonzero(self.cells.class_index == index)
-            short = [
-                f"{self.cells.label[cell]} has {self.available[cell]} of {self.cells.target[cell]}"
-                for cell in cells
-                if self.available[cell] < self.cells.target[cell]
-            ]
-            problems.setdefault(wnids[index], ", ".join(short))
+        short: dict[str, list[str]] = {}
+        for cell in np.flatnonzero(self.available < self.cells.target):
+            index = self.cells.class_index[cell]
+            if drawn[index] < target[index]:
+                lack = f"{self.cells.label[cell]} has {self.available[cell]} of {self.cells.target[cell]}"
+                short.setdefault(wnids[index], []).append(lack)
+        problems = {wnid: ", ".join(lacks) for wnid, lacks in short.items()} | dict(self.lacking)
         return dict(sorted(problems.items()))
 
 

@@ -127,13 +127,14 @@ def _explained(problems: Mapping[str, str], excluded: pd.DataFrame) -> dict[str,
     """Add to each class's problem how many of its candidates are excluded, and why."""
     if not problems:
         return {}
-    rows = excluded[excluded["wnid"].isin(list(problems))]
-    counts = Counter(zip(rows["wnid"], rows["reason"], strict=True))
-    result = {}
-    for wnid, problem in problems.items():
-        why = [f"{reason} {count}" for (owner, reason), count in sorted(counts.items()) if owner == wnid]
-        result[wnid] = f"{problem} (excluded: {', '.join(why)})" if why else problem
-    return result
+    counts = Counter(zip(excluded["wnid"], excluded["reason"], strict=True))
+    why: dict[str, list[str]] = {}
+    for (wnid, reason), count in sorted(counts.items()):
+        why.setdefault(wnid, []).append(f"{reason} {count}")
+    return {
+        wnid: f"{problem} (excluded: {', '.join(why[wnid])})" if wnid in why else problem
+        for wnid, problem in problems.items()
+    }
 
 
 def _complaint(problems: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sampling_frames import frame, random_frame, spread
 
 from newtest.errors import SamplingError
-from newtest.sampling import SamplingConfig, sample
+from newtest.sampling import SamplingConfig, prepare, sample
 from newtest.sampling.config import StrategyName
 
 COUNTS = st.integers(0, 14).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -186,11 +186,25 @@ def test_a_missing_column_and_a_pair_given_twice_are_named() -> None:
         ({"bins": (float("nan"),)}, "bins must rise strictly"),
         ({"threshold": 1.5}, "a threshold lies between 0 and 1"),
         ({"strategy": "random", "bias_correction": "mixture"}, "belongs to matched-frequency"),
+        (
+            {"strategy": "matched-frequencies"},
+            "no strategy 'matched-frequencies'; known are matched-frequency,",
+        ),
+        ({"bias_correction": "mixtures"}, "no bias correction 'mixtures'; known are none, mixture"),
+        ({"min_reference_images": 0}, "min_reference_images must be at least 1"),
     ],
 )
 def test_configurations_that_contradict_themselves_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(SamplingError, match=message):
         SamplingConfig(**values)
+
+
+def test_every_class_that_cannot_be_filled_is_named_with_its_own_exclusions() -> None:
+    pool = pd.concat(
+        [frame(wnid, [(5, 10)] * size, prefix=wnid) for wnid, size in (("a", 3), ("b", 4), ("c", 10))]
+    )
+    draft = prepare(pool.assign(blocked=pool["wnid"] == "b"), None, SamplingConfig(strategy="random"))
+    assert draft.problems == {"a": "all has 3 of 10", "b": "all has 0 of 10 (excluded: blocked 4)"}
 
 
 def test_matching_needs_a_reference() -> None:

@@ -204,7 +204,8 @@ def _warnings(
             "there are too few candidates; collect more"
         )
     if abs(found.mismatch.value) > NOTABLE:
-        advice = "" if config.bias_correction == "mixture" else "; --bias-correction mixture may remove it"
+        remedy = config.strategy == "matched-frequency" and config.bias_correction == "none"
+        advice = "; --bias-correction mixture may remove it" if remedy else ""
         harder = "harder" if found.mismatch.value > 0 else "easier"
         warnings.append(
             f"the drawn set is expected to be {harder} than the original by {100 * abs(found.mismatch.value):.1f} "
