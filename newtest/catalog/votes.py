@@ -20,6 +20,7 @@ from newtest.catalog.frames import read_frame
 __all__ = [
     "Batch",
     "Origin",
+    "counted",
     "drop_staged",
     "has_batch",
     "ids_by_source_id",
@@ -97,6 +98,19 @@ def repeated(catalog: sqlite3.Connection, batch_id: str) -> list[Place]:
     )
 
 
+def counted(catalog: sqlite3.Connection, batch_id: str) -> list[Place]:
+    """Staged (row, image_id, wnid) of new counts whose pair has other counts, or single real votes; by row."""
+    return _places(
+        catalog,
+        "SELECT row, image_id, wnid FROM temp.incoming i WHERE NOT EXISTS (SELECT 1 FROM vote_counts c"
+        " WHERE c.image_id = i.image_id AND c.wnid = i.wnid AND c.batch_id = ?)"
+        " AND (EXISTS (SELECT 1 FROM vote_counts c WHERE c.image_id = i.image_id AND c.wnid = i.wnid)"
+        " OR EXISTS (SELECT 1 FROM votes v JOIN vote_batches b USING (batch_id)"
+        " WHERE v.image_id = i.image_id AND v.wnid = i.wnid AND b.origin <> 'simulated')) ORDER BY row",
+        (batch_id,),
+    )
+
+
 def drop_staged(catalog: sqlite3.Connection, rows: Iterable[int]) -> None:
     """Take rows out of the stage."""
     catalog.executemany("DELETE FROM temp.incoming WHERE row = ?", ((row,) for row in rows))
@@ -132,16 +146,17 @@ def totals(catalog: sqlite3.Connection, *, filtered: bool = False) -> pd.DataFra
     """Votes and counts together: image_id, wnid, num_selected, num_shown, simulated; sorted by (image_id,
     wnid).
 
-    Simulated votes count only for pairs without real ones. Negative controls are left out: they test workers,
-    not images. ``filtered`` leaves out the votes of excluded workers (counts from elsewhere name no workers
-    and stay).
+    Simulated votes count only for pairs without real ones, those of excluded workers among them. Negative
+    controls are left out: they test workers, not images. ``filtered`` leaves out the votes of excluded workers
+    (counts from elsewhere name no workers and stay).
     """
     if catalog.execute("SELECT 1 FROM vote_batches WHERE origin = 'simulated'").fetchone() is None:
         return _sums(catalog, filtered=filtered).assign(simulated=False)
     real = _sums(catalog, filtered=filtered, origin="<> 'simulated'").assign(simulated=False)
     simulated = _sums(catalog, filtered=filtered, origin="= 'simulated'").assign(simulated=True)
-    both = pd.concat([real, simulated], ignore_index=True)
-    both = both[~both.duplicated(["image_id", "wnid"], keep="first")]
+    asked = _sums(catalog, filtered=False, origin="<> 'simulated'") if filtered else real
+    pairs, voted = (pd.MultiIndex.from_frame(frame[["image_id", "wnid"]]) for frame in (simulated, asked))
+    both = pd.concat([real, simulated[~pairs.isin(voted)]], ignore_index=True)
     return both.sort_values(["image_id", "wnid"], ignore_index=True)
 
 

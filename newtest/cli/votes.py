@@ -35,6 +35,9 @@ def import_(
     skip_unknown: Annotated[
         bool, typer.Option("--skip-unknown", help="Leave out rows about images the study does not know.")
     ] = False,
+    add_counts: Annotated[
+        bool, typer.Option("--add-counts", help="Counts are of other people than the votes that are there.")
+    ] = False,
     hits: Annotated[
         Path | None, typer.Option("--hits", metavar="FILE", help="JSON: which images each MTurk HIT showed.")
     ] = None,
@@ -53,7 +56,9 @@ def import_(
     from newtest.votes import ImportOptions, import_votes
 
     external = format_name is not None and format_name in FORMATS
-    options = ImportOptions(format_name=None if external else format_name, skip_unknown=skip_unknown)
+    options = ImportOptions(
+        format_name=None if external else format_name, skip_unknown=skip_unknown, add_counts=add_counts
+    )
     with Study(study) as opened:
         reports = []
         for file in files:

@@ -23,6 +23,8 @@ __all__ = ["COUNTS", "OPTIONAL", "VOTES", "checked", "form_of", "refuse_twice"]
 VOTES = ("image_id", "wnid", "worker_id", "selected")
 OPTIONAL = ("hit_id", "submitted_at", "control")
 COUNTS = ("image_id", "wnid", "num_selected", "num_shown")
+MOST_SHOWN = 1_000_000
+"""Votes an image, of counts: what follows from them stays exact in 64-bit integers."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -46,12 +48,13 @@ def form_of(table: VotesTable) -> Literal["votes", "counts"]:
 def checked(table: VotesTable) -> pd.DataFrame:
     """The table in its canonical form: text ids, integers 0 and 1 or counts, None where an optional is empty.
 
-    Raises VotesError naming the first row that cannot be: empty ids, selected other than 0 and 1, counts that
-    are no whole numbers or more selected than shown, a control or a date that is none.
+    Raises VotesError for a table without rows, or naming the first row that cannot be: empty ids, selected other
+    than 0 and 1, counts that are no whole numbers or more selected than shown, a control or a date that is none.
     """
-    if form_of(table) == "votes":
-        return _votes(table)
-    return _counts(table)
+    form = form_of(table)
+    if table.frame.empty:
+        raise VotesError(f"{table.name}: there are no rows in it; nothing was imported")
+    return _votes(table) if form == "votes" else _counts(table)
 
 
 def refuse_twice(table: VotesTable, frame: pd.DataFrame) -> None:
@@ -95,6 +98,12 @@ def _counts(table: VotesTable) -> pd.DataFrame:
         "num_shown",
         (shown < 1).to_numpy(),
         lambda value: f"num_shown is {value}; at least 1 is wanted",
+    )
+    _refuse(
+        table,
+        "num_shown",
+        (shown > MOST_SHOWN).to_numpy(),
+        lambda value: f"num_shown is {value}; at most {MOST_SHOWN:,} can be",
     )
     _refuse(
         table, "num_selected", (selected < 0).to_numpy(), lambda value: f"num_selected is {value}, below 0"

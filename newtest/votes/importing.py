@@ -27,12 +27,14 @@ class ImportOptions:
     """``format_name`` is a key of ``tables.READERS``, None to go by the file's suffix.
 
     With ``skip_unknown`` rows about images that the study does not know are left out and counted, instead of
-    being an error.
+    being an error. With ``add_counts`` counts are of other people than the votes that a pair has already, and are
+    added to them; without it they are an error, because nothing tells them from the same people counted again.
     """
 
     format_name: str | None = None
     origin: Origin = "imported"
     skip_unknown: bool = False
+    add_counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def import_votes(
     An image may be named by its id, or by what its source calls it where that is unambiguous. Worker ids are
     stored as a keyed hash. Importing the same rows again adds nothing. All rows are stored or none. Raises
     VotesError for a table that cannot be true (see ``checks``), for unknown images (unless ``skip_unknown``),
-    and for a worker who has voted on the same pair in an earlier import.
+    for a worker who has voted on the same pair in an earlier import, and for counts of a pair that has votes or
+    counts (unless ``add_counts``).
     """
     options = options or ImportOptions()
     if isinstance(source, pd.DataFrame):
@@ -92,6 +95,8 @@ def _store(
             raise VotesError(_unknown(table, strangers))
         catalog_votes.drop_staged(catalog, (row for row, _, _ in strangers))
         if not votes:
+            if not options.add_counts and (there := catalog_votes.counted(catalog, batch.batch_id)):
+                raise VotesError(_counted(table, there))
             return catalog_votes.store_counts(catalog, batch), len(strangers)
         if again := catalog_votes.repeated(catalog, batch.batch_id):
             raise VotesError(_repeated(table, again))
@@ -120,6 +125,15 @@ def _unknown(table: VotesTable, places: Places) -> str:
         f"{table.name}: {len(places)} of {len(table.frame)} rows are about pairs of image and class that the study "
         f"does not know, such as {first}; collect them or add their reference first, or leave them out with "
         "--skip-unknown; nothing was imported"
+    )
+
+
+def _counted(table: VotesTable, places: Places) -> str:
+    row, image_id, wnid = places[0]
+    return (
+        f"{table.name}, {table.place(row)}: image {image_id} has votes for class {wnid} from an earlier import "
+        f"({len(places)} such rows); leave out what is counted already, or add the counts of other people with "
+        "--add-counts; nothing was imported"
     )
 
 

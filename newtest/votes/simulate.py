@@ -134,17 +134,20 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
         raise VotesError(
             f"difficulty, row {int(wrong[0]) + 1}: probability is {value}, a number in [0, 1] is wanted"
         )
-    wnids = difficulty["wnid"] if "wnid" in difficulty.columns else [None] * len(difficulty)
-    return dict(
-        zip(zip(difficulty["image_id"].astype(str), wnids, strict=True), p.astype(float), strict=True)
-    )
+    wnids: list[str | None] = [None] * len(difficulty)  # no class: the probability holds for every one
+    if "wnid" in difficulty.columns:
+        wnids = [None if wnid is None or wnid != wnid else str(wnid) for wnid in difficulty["wnid"]]
+    pairs = zip(difficulty["image_id"].astype(str), wnids, strict=True)
+    return dict(zip(pairs, p.astype(float), strict=True))
 
 
 def read_difficulty(path: Path) -> pd.DataFrame:
     """A difficulty table from CSV or Parquet. Raises VotesError for a file that is none."""
     try:
         return (
-            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype={"image_id": str})
+            pd.read_parquet(path)
+            if path.suffix == ".parquet"
+            else pd.read_csv(path, dtype={"image_id": str, "wnid": str})
         )
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise VotesError(f"{path}: not a CSV or Parquet file that can be read: {error}") from error

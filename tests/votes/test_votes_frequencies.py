@@ -8,6 +8,7 @@ from votes_studies import make_study
 
 from newtest.errors import UsageError, VotesError
 from newtest.votes import Simulation, frequencies, import_votes, simulate_votes
+from newtest.votes.simulate import read_difficulty
 
 PAIRS = [(f"i{index:02d}", "n1") for index in range(40)]
 ORIGINALS = [(f"r{index:02d}", "n1") for index in range(40)]
@@ -89,6 +90,27 @@ def test_real_votes_outrank_simulated_ones(tmp_path: Path) -> None:
         table = frequencies(study)
     assert table["num_shown"].tolist() == [3, 10]
     assert table["simulated"].tolist() == [False, True]
+
+
+def test_leaving_out_every_real_voter_brings_no_simulated_votes_back(tmp_path: Path) -> None:
+    votes = pd.DataFrame({"image_id": ["i00"], "wnid": "n1", "worker_id": "w1", "selected": 1})
+    with make_study(tmp_path, PAIRS[:2]) as study:
+        simulate_votes(study)
+        import_votes(study, votes)
+        study.catalog.execute(
+            "INSERT INTO excluded_workers VALUES (?, 'random', 'now')", (study.worker_key("w1"),)
+        )
+        table = frequencies(study, filtered=True)
+    assert table["image_id"].tolist() == ["i01"]
+    assert table["simulated"].tolist() == [True]
+
+
+def test_a_difficulty_without_a_class_holds_for_every_class(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("image_id,probability,wnid\ni00,1,\ni01,0,n1\n")
+    sure = Simulation(sensitivity=(1, 1), specificity=(1, 1))
+    with make_study(tmp_path, PAIRS[:2]) as study:
+        simulate_votes(study, sure, read_difficulty(tmp_path / "d.csv"))
+        assert frequencies(study)["frequency"].tolist() == [1, 0]
 
 
 def test_the_model_is_the_one_that_is_written_down(tmp_path: Path) -> None:

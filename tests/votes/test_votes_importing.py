@@ -87,12 +87,28 @@ def test_counts_from_elsewhere_are_pooled_with_votes_and_with_each_other(
 ) -> None:
     import_votes(study, _csv(tmp_path, VOTES))
     counts = _csv(tmp_path, "image_id,wnid,num_selected,num_shown\na,n1,7,10\nb,n2,0,5\n", "counts.csv")
-    assert import_votes(study, counts).form == "counts"
+    others = ImportOptions(add_counts=True)
+    assert import_votes(study, counts, others).form == "counts"
     assert import_votes(study, counts).added == 0
-    import_votes(study, _csv(tmp_path, "image_id,wnid,num_selected,num_shown\nb,n2,5,5\n", "more.csv"))
+    more = _csv(tmp_path, "image_id,wnid,num_selected,num_shown\nb,n2,5,5\n", "more.csv")
+    import_votes(study, more, others)
     table = frequencies(study).set_index(["image_id", "wnid"])
     assert table.loc[("a", "n1"), ["num_selected", "num_shown"]].tolist() == [8, 12]
     assert table.loc[("b", "n2"), ["num_selected", "num_shown"]].tolist() == [5, 10]
+
+
+def test_people_are_not_counted_twice_unless_they_are_said_to_be_others(study: Study, tmp_path: Path) -> None:
+    """A longer export of the same counts, or the counts of votes that are there, must not look like more people."""
+    counts = "image_id,wnid,num_selected,num_shown\na,n1,7,10\n"
+    import_votes(study, _csv(tmp_path, counts))
+    with pytest.raises(
+        VotesError, match=r"line 2: image a has votes for class n1 .* \(1 such rows\).*--add-counts"
+    ):
+        import_votes(study, _csv(tmp_path, counts + "b,n2,0,5\n", "longer.csv"))
+    import_votes(study, _csv(tmp_path, "image_id,wnid,worker_id,selected\nb,n2,w1,1\n", "votes.csv"))
+    with pytest.raises(VotesError, match="image b has votes for class n2 from an earlier import"):
+        import_votes(study, _csv(tmp_path, "image_id,wnid,num_selected,num_shown\nb,n2,1,1\n", "sums.csv"))
+    assert frequencies(study)["num_shown"].tolist() == [10, 1]
 
 
 def test_images_may_be_named_as_their_source_names_them(study: Study, tmp_path: Path) -> None:
@@ -153,6 +169,11 @@ HEADER = "image_id,wnid,worker_id,selected,submitted_at,control\n"
             r"2 of 3 rows are about pairs.*x \(n1, line 3\), a \(n2, line 4\)",
         ),
         (HEADER + "a,n1,w1\n", "not a CSV file that can be read: .*Expected 6 columns, got 3"),
+        ("image_id,wnid,num_selected,num_shown\n", "votes.csv: there are no rows in it"),
+        (
+            "image_id,wnid,num_selected,num_shown\na,n1,5,1000000001\n",
+            "line 2: num_shown is 1000000001; at most 1,000,000 can be",
+        ),
         (
             "image_id,wnid,num_selected,num_shown\na,n1,5,4\n",
             "line 2: num_selected is 5, more than num_shown",
