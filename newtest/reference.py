@@ -13,20 +13,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from newtest.catalog.classes import put_classes, wnids
-from newtest.catalog.references import fingerprint_of, foreign_ids, put_reference
+from newtest.catalog.references import fingerprint_of, foreign_ids, known_places, put_reference, put_urls
 from newtest.classes import classes_of, is_wnid
 from newtest.config import fingerprint
 from newtest.errors import ClassError, UsageError
+from newtest.files import sha256_of
 from newtest.records import Class, Image
 from newtest.study import Study, now
 
-__all__ = ["Added", "Member", "add_reference", "members_of_folder", "members_of_table", "with_files_from"]
+__all__ = [
+    "Added",
+    "Member",
+    "add_reference",
+    "local_path",
+    "members_of_folder",
+    "members_of_table",
+    "with_files_from",
+]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_ID = re.compile(r"[^\x00-\x1f\x7f/\\]{1,128}")
+_ID = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,128}")
+_UNSTORABLE = re.compile(
+    r"[\x00-\x1f\x7f\ud800-\udfff]"
+)  # of file names: control characters, bytes that are no UTF-8
 _KNOWN = ("page_url", "title", "license", "owner")
 
 
@@ -67,6 +80,11 @@ def members_of_folder(folder: Path) -> list[Member]:
     ]
     if not files:
         raise UsageError(f"{folder}: no images; wanted are folders named by wnid with image files in them")
+    if odd := [file for file in files if _UNSTORABLE.search(f"{file.parent.name}{file.name}")]:
+        raise UsageError(
+            f"{folder}: {f'{odd[0].parent.name}/{odd[0].name}'!a} cannot be an image's id; rename it "
+            f"({len(odd)} such files)"
+        )
     unique = max(Counter(file.name for file in files).values()) == 1
     return [
         Member(
@@ -113,9 +131,11 @@ def with_files_from(members: Sequence[Member], folder: Path) -> list[Member]:
 
 
 def add_reference(study: Study, name: str, members: Sequence[Member], origin: str) -> Added:
-    """Register a reference set; the same set under the same name is no news. Fetching its bytes is the next step.
+    """Register a reference set; the same set under the same name may bring addresses that were not known before.
+    Fetching its bytes is the next step.
 
-    Raises UsageError: a name that cannot be one or stands for another set, a member twice, an id of the pool.
+    Raises UsageError: a name that cannot be one or stands for another set, a member twice, an id of the pool, an id
+    that names other bytes in this set or in an earlier one.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a reference: up to 64 letters, digits, '_', '.' and '-' can")
@@ -132,11 +152,46 @@ def add_reference(study: Study, name: str, members: Sequence[Member], origin: st
             raise UsageError(
                 f"{foreign[0]} and {len(foreign) - 1} more of {origin} are images of the pool already"
             )
+        _refuse_other_bytes(study, members, origin)
         unknown = _add_classes(study, sorted({member.wnid for member in members}))
         if known is None:
             rows = [(_image(name, member), member.wnid) for member in members]
             put_reference(study.catalog, name, origin, mark, now(), rows)
+        else:
+            put_urls(study.catalog, {member.image_id: member.url for member in members if member.url})
     return Added(name, len(ids), len({wnid for _, wnid in pairs}), ids, unknown)
+
+
+def _refuse_other_bytes(study: Study, members: Sequence[Member], origin: str) -> None:
+    """Raise UsageError where an id names a file whose bytes differ from what the id has named before.
+
+    Two folders may both hold ``0001.png``: stored under one id, votes about the one would count for the other.
+    """
+    named = known_places(study.catalog, sorted({member.image_id for member in members}))
+    for member in members:
+        url, sha256 = named.setdefault(member.image_id, (member.url, None))
+        if url is None or member.url is None or url == member.url:
+            continue
+        hashes = {sha256 or _hash_at(url), _hash_at(member.url)} - {None}
+        if len(hashes) > 1:
+            raise UsageError(
+                f"{origin}: {member.image_id} is the name of two images, at {url} and at {member.url}; "
+                "give them ids of their own in a table with image_id, wnid and path"
+            )
+
+
+def _hash_at(url: str) -> str | None:
+    """The sha256 of a local file; None for other addresses and for files that cannot be read: nothing is known then."""
+    place = local_path(url)
+    try:
+        return sha256_of(place) if place else None
+    except OSError:
+        return None
+
+
+def local_path(url: str | None) -> Path | None:
+    """The path of a ``file:`` address, None for others."""
+    return Path(unquote(urlsplit(url).path)) if url and url.startswith("file:") else None
 
 
 def _image(name: str, member: Member) -> Image:
@@ -196,7 +251,10 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _json_rows(document: Any, path: Path) -> list[dict[str, Any]]:
     if isinstance(document, dict) and isinstance(document.get("image_filenames"), list):
-        document = [{"image_id": pair[0], "wnid": pair[1]} for pair in document["image_filenames"]]
+        pairs = document["image_filenames"]
+        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+            raise UsageError(f"{path}: image_filenames must be a list of pairs of file name and wnid")
+        document = [{"image_id": name, "wnid": wnid} for name, wnid in pairs]
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
         raise UsageError(
             f"{path}: neither a list of rows nor one of ImageNetV2's dataset files (image_filenames)"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from servers.images import made_photo
 
-from newtest.catalog.files import file_of
+from newtest.catalog.files import file_of, take_down
 from newtest.catalog.references import references
 from newtest.errors import UsageError
 from newtest.reference import Member, add_reference, members_of_folder, members_of_table, with_files_from
@@ -95,6 +96,9 @@ def test_what_cannot_be_a_reference_is_said(tmp_path: Path, folder: Path) -> Non
     (tmp_path / "path.csv").write_text("image_id,wnid\n../../etc/passwd,n01443537\n")
     with pytest.raises(UsageError, match="row 1"):
         members_of_table(tmp_path / "path.csv")
+    (tmp_path / "torn.json").write_text('{"image_filenames": [["a"]]}')
+    with pytest.raises(UsageError, match=r"torn\.json: image_filenames must be a list of pairs"):
+        members_of_table(tmp_path / "torn.json")
     with Study(tmp_path / "s", create=True) as study:
         with pytest.raises(UsageError, match="twice"):
             add_reference(study, "r", [Member("a", "apple"), Member("a", "apple")], "here")
@@ -113,3 +117,38 @@ def test_a_second_reference_may_share_images_and_bring_their_bytes(tmp_path: Pat
         add_reference(study, "bytes", members_of_folder(folder), "folder")
         assert [row.images for row in references(study.catalog)] == [6, 6]
         assert study.catalog.execute("SELECT count(*) FROM images WHERE url IS NOT NULL").fetchone()[0] == 6
+
+
+def test_the_same_set_again_may_bring_the_bytes(tmp_path: Path, folder: Path) -> None:
+    names = [Member(member.image_id, member.wnid) for member in members_of_folder(folder)]
+    with Study(tmp_path / "s", create=True) as study:
+        add_reference(study, "val", names, "names")
+        take_down(study.catalog, [names[0].image_id], "asked", "me", "2026-01-01")
+        add_reference(study, "val", members_of_folder(folder), "folder")
+        there = "SELECT image_id FROM images WHERE url IS NOT NULL ORDER BY image_id"
+        assert [row[0] for row in study.catalog.execute(there)] == [name.image_id for name in names[1:]]
+
+
+def test_one_name_never_stands_for_two_images(tmp_path: Path, folder: Path) -> None:
+    """Two folders may both hold 0.png: votes about the one must not count for the other."""
+    for place, seed in (("a", 1), ("copy", 1), ("b", 2)):
+        (tmp_path / place / "apple").mkdir(parents=True)
+        (tmp_path / place / "apple" / "0.png").write_bytes(made_photo(seed))
+    with Study(tmp_path / "s", create=True) as study:
+        add_reference(study, "a", members_of_folder(tmp_path / "a"), "a")
+        add_reference(study, "copy", members_of_folder(tmp_path / "copy"), "copy")
+        with pytest.raises(UsageError, match=r"0\.png is the name of two images, at file://.*give them ids"):
+            add_reference(study, "b", members_of_folder(tmp_path / "b"), "b")
+        assert [row.name for row in references(study.catalog)] == ["a", "copy"]
+        twice = [
+            Member("x", wnid, (tmp_path / place / "apple/0.png").as_uri()) for wnid, place in ("ca", "db")
+        ]
+        with pytest.raises(UsageError, match="x is the name of two images"):
+            add_reference(study, "c", twice, "table")
+
+
+def test_a_file_name_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "val" / "apple").mkdir(parents=True)
+    (tmp_path / "val" / "apple" / os.fsdecode(b"\xff.png")).write_bytes(made_photo(1))
+    with pytest.raises(UsageError, match=r"'apple/\\udcff\.png' cannot be an image's id; rename it \(1 such"):
+        members_of_folder(tmp_path / "val")

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from newtest.catalog import transaction
 from newtest.config import canonical_json
 from newtest.records import Image
 
-__all__ = ["Reference", "fingerprint_of", "foreign_ids", "put_reference", "reference_ids", "references"]
+__all__ = [
+    "Reference",
+    "fingerprint_of",
+    "foreign_ids",
+    "known_places",
+    "put_reference",
+    "put_urls",
+    "reference_ids",
+    "references",
+]
 
 
 @dataclass(frozen=True)
@@ -47,14 +57,38 @@ def put_reference(
                 for image, _ in members
             ],
         )
-        catalog.executemany(  # an earlier reference may have known the image by its id alone
-            "UPDATE images SET url = ? WHERE image_id = ? AND url IS NULL AND source LIKE 'reference:%'",
-            [(image.url, image.image_id) for image, _ in members if image.url is not None],
-        )
         catalog.executemany(
             "INSERT INTO reference_members (reference, image_id, wnid) VALUES (?, ?, ?)",
             [(name, image.image_id, wnid) for image, wnid in members],
         )
+        # An earlier reference may have known the image by its id alone.
+        _add_urls(catalog, {image.image_id: image.url for image, _ in members if image.url is not None})
+
+
+def put_urls(catalog: sqlite3.Connection, urls: Mapping[str, str]) -> None:
+    """Give reference images that have no address theirs (image id -> URL), but those that were taken down."""
+    with transaction(catalog):
+        _add_urls(catalog, urls)
+
+
+def _add_urls(catalog: sqlite3.Connection, urls: Mapping[str, str]) -> None:
+    catalog.executemany(
+        "UPDATE images SET url = ? WHERE image_id = ? AND url IS NULL AND source LIKE 'reference:%'"
+        " AND NOT EXISTS (SELECT 1 FROM files f WHERE f.image_id = images.image_id AND f.kind = 'taken-down')",
+        [(url, image_id) for image_id, url in urls.items()],
+    )
+
+
+def known_places(
+    catalog: sqlite3.Connection, image_ids: Sequence[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Those of the ids that name images: their addresses, and the sha256 of the bytes that are there."""
+    rows = catalog.execute(
+        "SELECT image_id, url, sha256 FROM images LEFT JOIN files USING (image_id)"
+        " WHERE image_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(image_ids)),),
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def fingerprint_of(catalog: sqlite3.Connection, name: str) -> str | None:

@@ -12,7 +12,7 @@ from newtest.catalog.duplicates import latest_verdicts
 from newtest.catalog.references import reference_ids
 from newtest.catalog.revisions import blocked_pairs
 from newtest.errors import UsageError
-from newtest.reference import Member, members_of_folder, members_of_table
+from newtest.reference import Member, local_path, members_of_folder, members_of_table
 from newtest.study import Study
 
 __all__ = ["Evidence", "read_blocked", "read_near_duplicates", "read_reference", "study_evidence"]
@@ -36,6 +36,8 @@ def read_blocked(path: Path) -> dict[tuple[str, str | None], str]:
         document = _json(path)
         if isinstance(document, dict):
             return {(str(key), None): str(reason) for key, reason in document.items()}
+        if not isinstance(document, list):
+            raise UsageError(f"{path}: wanted is an object, id -> reason, or a list of ids")
         return {(str(key), None): "blocked" for key in document}
     if path.suffix.lower() == ".csv":
         return {
@@ -49,7 +51,9 @@ def read_near_duplicates(path: Path) -> Pairs:
     """JSON (id -> list of ids, as ImageNetV2's near_duplicates.json) or a CSV with image_a and image_b."""
     if path.suffix.lower() == ".json":
         document = _json(path)
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or not all(
+            isinstance(others, list) for others in document.values()
+        ):
             raise UsageError(f"{path}: wanted is an object, id -> list of ids")
         found = [(str(a), str(b)) for a, others in document.items() for b in others]
     else:
@@ -60,7 +64,7 @@ def read_near_duplicates(path: Path) -> Pairs:
 def read_reference(path: Path) -> dict[str, Path | None]:
     """The ids of an original set: an ImageFolder, a table, or one of ImageNetV2's dataset files."""
     members: list[Member] = members_of_folder(path) if path.is_dir() else members_of_table(path)
-    return {member.image_id: _local(member.url) for member in members}
+    return {member.image_id: local_path(member.url) for member in members}
 
 
 def study_evidence(study: Study) -> Evidence:
@@ -77,17 +81,13 @@ def study_evidence(study: Study) -> Evidence:
     )
 
 
-def _local(url: str | None) -> Path | None:
-    from urllib.parse import unquote, urlsplit
-
-    return Path(unquote(urlsplit(url).path)) if url and url.startswith("file:") else None
-
-
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text; save it as UTF-8") from error
 
 
 def _json(path: Path) -> Any:
