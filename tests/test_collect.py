@@ -21,6 +21,7 @@ from newtest.sources.flickr import Flickr, FlickrConfig
 from newtest.sources.patience import Patience
 from newtest.sources.table import Table
 from newtest.study import Study
+from newtest.takedown import takedown
 from tests.servers.flickr import FlickrServer, Photo, made_photos
 from tests.servers.images import serving
 from tests.servers.openverse import OpenverseServer
@@ -145,6 +146,20 @@ def test_two_tables_cannot_make_two_images_one(tmp_path: Path) -> None:
         image = image_of(study.catalog, "1")
         assert image is not None
         assert image.url == "https://x.org/a.jpg"
+
+
+def test_a_table_that_still_names_what_was_taken_down_is_read_on(tmp_path: Path) -> None:
+    lines = ["image_id,wnid,url", *(f"{n},{FISH.wnid},https://x.org/{n}.jpg" for n in (1, 2, 3))]
+    with Study(tmp_path / "s", create=True) as study:
+        (tmp_path / "t.csv").write_text("\n".join(lines[:3]))
+        collect(study, Table(tmp_path / "t.csv"), (FISH,))
+        takedown(study, "1", reason="asked", by="me")
+        (tmp_path / "t.csv").write_text("\n".join(lines))
+        (grown,) = collect(study, Table(tmp_path / "t.csv"), (FISH,))
+        assert (grown.new, grown.error) == (1, None)
+        image = image_of(study.catalog, "1")
+        assert image is not None
+        assert image.url is None
 
 
 def test_options_reach_the_queries(tmp_path: Path, server: FlickrServer) -> None:

@@ -33,12 +33,16 @@ def add_images(catalog: sqlite3.Connection, images: Iterable[Image]) -> None:
 
 
 def clashing(catalog: sqlite3.Connection, images: Iterable[Image]) -> list[str]:
-    """Ids that a table gave, but that name another image of this study already (another URL)."""
+    """Ids that a table gave, but that name another image of this study already (another URL).
+
+    The address of an image that was taken down is forgotten: it clashes with nothing, and stays down.
+    """
+    query = "SELECT url FROM images LEFT JOIN files USING (image_id) WHERE image_id = ? AND kind IS NOT 'taken-down'"
     return [
         image.image_id
         for image in images
         if image.source == "table"
-        for row in catalog.execute("SELECT url FROM images WHERE image_id = ?", (image.image_id,))
+        for row in catalog.execute(query, (image.image_id,))
         if row[0] != image.url
     ]
 

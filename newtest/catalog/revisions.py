@@ -77,7 +77,7 @@ def reference_keys(catalog: sqlite3.Connection, reference: str) -> pd.DataFrame:
     """The column search_key of a reference's table, where it has one: image_id, wnid, search_key; sorted."""
     return read_frame(
         catalog,
-        "SELECT m.image_id, m.wnid, json_extract(i.extra, '$.search_key') AS key FROM reference_members m"
+        "SELECT m.image_id, m.wnid, CAST(json_extract(i.extra, '$.search_key') AS TEXT) AS key FROM reference_members m"
         " JOIN images i USING (image_id) WHERE m.reference = ? AND key IS NOT NULL ORDER BY m.image_id, m.wnid",
         {"image_id": "text", "wnid": "text", "search_key": "text"},
         (reference,),

@@ -6,6 +6,7 @@ classes, and a folder may be moved.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from newtest.errors import SourceError
 from newtest.files import sha256_of
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.protocol import LOCAL_PAGE, Page, Plan, only, unfiltered
+from newtest.sources.values import text_or_none
 
 __all__ = ["SUFFIXES", "Folder"]
 
@@ -35,7 +37,9 @@ class Folder:
         notes = unfiltered("a folder", queries[0], knows=()) if queries else ()
         if not files:
             return Plan((), (*notes, f"{self._root / cls.wnid}: no such folder, or no images in it"))
-        listing = fingerprint([(file.name, file.stat().st_size) for file in files])[:12]
+        names = [os.fsencode(file.name).decode(errors="backslashreplace") for file in files]
+        sizes = [file.stat().st_size for file in files]
+        listing = fingerprint(list(zip(names, sizes, strict=True)))[:12]
         return Plan(tuple(only(query, f"{cls.wnid}/@{listing}") for query in queries[:1]), notes)
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
@@ -68,5 +72,5 @@ def _image(file: Path) -> Image | None:
         source="folder",
         source_id=sha256,
         url=file.as_uri(),
-        title=file.name,
+        title=text_or_none(file.name),
     )

@@ -16,7 +16,7 @@ from typing import Any
 from newtest.errors import SourceError
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.protocol import Page, Plan, matches, only, pages_of, unfiltered
-from newtest.sources.values import moment, number, text_or_none, web_url
+from newtest.sources.values import moment, number, storable, text_or_none, web_url
 
 __all__ = ["Recorded"]
 
@@ -46,7 +46,7 @@ class Recorded:
         if image is None or not isinstance(entry, dict):
             self._unread += 1
             return
-        key = (str(entry["wnid"]), str(entry.get("search_key") or ""))
+        key = (text_or_none(entry["wnid"]) or "", str(storable(str(entry.get("search_key") or ""))))
         self._found.setdefault(key, {}).setdefault(image.image_id, image)
 
     def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
@@ -89,9 +89,13 @@ def _image(entry: Mapping[str, Any]) -> Image | None:
     if source_id is None or wnid is None or not _ENGINE.fullmatch(engine):
         return None
     image_id = image_id_of(engine, source_id)
-    extra = {key: value for key, value in entry.items() if key not in _TAKEN_OVER and key != "id_ours"}
+    extra: dict[str, object] = {
+        str(storable(key)): storable(value)
+        for key, value in entry.items()
+        if key not in _TAKEN_OVER and key != "id_ours"
+    }
     if entry.get("id_ours") not in (None, image_id):
-        extra["published_id"] = entry["id_ours"]
+        extra["published_id"] = storable(entry["id_ours"])
     url = web_url(entry.get("url"))
     width, height = number(entry.get("width")), number(entry.get("height"))
     size = str(entry.get("url_type") or "url").removeprefix("url_")

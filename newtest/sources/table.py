@@ -16,7 +16,7 @@ from newtest.errors import SourceError
 from newtest.files import sha256_of
 from newtest.records import Class, Image, Query
 from newtest.sources.protocol import Page, Plan, matches, only, pages_of, unfiltered
-from newtest.sources.values import moment, number, text_or_none, web_url
+from newtest.sources.values import moment, number, storable, text_or_none, web_url
 
 __all__ = ["Table"]
 
@@ -111,6 +111,4 @@ def _image(row: Mapping[str, Any], table: Path, position: int) -> Image:
 
 def _plain(value: object) -> object:
     """A cell as a JSON value."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return value if isinstance(value, (str, int, float, bool, list)) and value == value else str(value or "")
+    return storable(value.tolist() if hasattr(value, "tolist") else value)

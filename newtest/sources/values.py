@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import math
 from urllib.parse import urlsplit
 
-__all__ = ["moment", "number", "text_or_none", "web_url"]
+__all__ = ["moment", "number", "storable", "text_or_none", "web_url"]
 
 _MAX_TEXT = 2000
 
@@ -16,6 +17,19 @@ def text_or_none(value: object) -> str | None:
         return None
     text = "".join(c if c.isprintable() else " " for c in str(value)).strip()[:_MAX_TEXT]
     return text or None
+
+
+def storable(value: object) -> object:
+    """A value of JSON or of a table as the catalog can keep it: valid Unicode, no NaN or infinity (None instead)."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()  # half of a surrogate pair is no text
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [storable(item) for item in value]
+    if isinstance(value, dict):
+        return {str(storable(str(key))): storable(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, int) else str(value)
 
 
 def number(value: object) -> int | None:
@@ -40,12 +54,12 @@ def web_url(value: object) -> str | None:
 
 
 def moment(value: object) -> str | None:
-    """A date or time as ISO 8601: from ``YYYY-MM-DD[ HH:MM:SS]``, or from seconds since 1970 in UTC."""
+    """A date or time as ISO 8601: from ``YYYY-MM-DD[ HH:MM:SS]``, ``YYYYMMDD``, or seconds since 1970 in UTC."""
     text = text_or_none(value)
     if text is None:
         return None
     try:
-        if text.isascii() and text.isdigit() and len(text) > 4:
+        if text.isascii() and text.isdigit() and len(text) > 8:
             return datetime.datetime.fromtimestamp(int(text), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return datetime.datetime.fromisoformat(text).isoformat().replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):

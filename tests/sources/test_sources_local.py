@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from newtest.collect import collect
 from newtest.errors import ConfigError, SourceError, SourceUnavailable, UsageError
 from newtest.records import Class, Image, Query
 from newtest.sources import checked_licenses, images_of, open_source
@@ -19,6 +21,7 @@ from newtest.sources.protocol import matches
 from newtest.sources.recorded import Recorded
 from newtest.sources.table import Table
 from newtest.sources.values import moment, number, text_or_none, web_url
+from newtest.study import Study
 
 FISH = Class("n01443537", ("goldfish",))
 QUERY = Query("n01443537", "goldfish")
@@ -106,6 +109,29 @@ def test_the_same_file_in_two_class_folders_is_one_image(tmp_path: Path) -> None
         Folder(tmp_path / "none")
 
 
+def test_what_a_catalog_cannot_hold_is_made_storable(tmp_path: Path) -> None:
+    """NaN, infinity, halves of surrogate pairs, file names that are no UTF-8 or hold a line break."""
+    record = (
+        '{"id_search_engine": "1", "wnid": "n01443537", "search_key": "g\\ud83d", "a": NaN, "b": ["\\ud83d"]}'
+    )
+    (tmp_path / "r.json").write_text(f"[{record}]")
+    pd.DataFrame({"image_id": ["t"], "wnid": ["n01443537"], "url": ["https://x.org/1.jpg"], "z": [float("inf")]}
+    ).to_parquet(tmp_path / "t.parquet")  # fmt: skip
+    names = (b"\xff.jpg", b"a\rb.jpg", "\u00e9.jpg".encode())
+    (tmp_path / "pool" / "n01443537").mkdir(parents=True)
+    for name in names:
+        (tmp_path / "pool" / "n01443537" / os.fsdecode(name)).write_bytes(name)
+    recorded, folder = Recorded(tmp_path / "r.json"), Folder(tmp_path / "pool")
+    table = Table(tmp_path / "t.parquet")
+    with Study(tmp_path / "s", create=True) as study:
+        for source, found in ((recorded, 1), (table, 1), (folder, 3)):
+            (entry,) = collect(study, source, [FISH])
+            assert (entry.found, entry.error) == (found, None)
+    (image,) = [one for page in recorded.search(Query("n01443537", "g?")) for one in page.images]
+    assert image.extra == {"a": None, "b": ["?"]}
+    assert sorted(str(image.title) for image in all_images(folder)) == [".jpg", "a b.jpg", "\u00e9.jpg"]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_table_keeps_its_ids_and_all_else(tmp_path: Path, suffix: str) -> None:
     frame = pd.DataFrame(
@@ -179,6 +205,8 @@ def test_single_values_are_made_ours_or_none() -> None:
     assert [moment(v) for v in ("1533040522", "2010-06-30 09:29:26", "2010-06-30", "soon", "9" * 30)] == [
         "2018-07-31T12:35:22Z", "2010-06-30T09:29:26", "2010-06-30T00:00:00", None, None,
     ]  # fmt: skip
+    assert moment("20120711") == "2012-07-11T00:00:00"  # a day, not August 1970
+    assert moment("20121301") is None
     assert text_or_none("a\x1b[31mb\n") == "a [31mb"
     assert retry_after("7") == 7.0
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
