@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from newtest.catalog.files import take_down
+from newtest.catalog.files import same_bytes, take_down
 from newtest.catalog.releases import release_paths, revisions_with
 from newtest.errors import UsageError
 from newtest.study import Study, now
@@ -29,13 +29,15 @@ def takedown(study: Study, image: str, *, reason: str, by: str) -> Takedown:
     numbers. Doing it twice does no harm. Raises UsageError when the study has no such image.
     """
     with study.exclusive("fetch"):
-        ids, hashes = take_down(study.catalog, image, reason, by, now())
+        ids, hashes = same_bytes(study.catalog, image)
         if not ids:
             raise UsageError(
                 f"{study.root} has no image {image!r}; wanted is an image_id or the sha256 of its bytes"
             )
+        # The bytes first: killed in between, the catalog still names what the next try has to delete.
         for sha256 in hashes:
             study.image_path(sha256).unlink(missing_ok=True)
             study.thumbnail_path(sha256).unlink(missing_ok=True)
+        take_down(study.catalog, ids, reason, by, now())
     revisions = revisions_with(study.catalog, ids)
     return Takedown(tuple(ids), len(hashes), tuple(revisions), tuple(release_paths(study.catalog, ids)))

@@ -15,7 +15,9 @@ __all__ = [
     "failures",
     "file_of",
     "record",
+    "same_bytes",
     "stored_files",
+    "take_down",
     "unstore",
     "wanted",
 ]
@@ -129,22 +131,26 @@ def unstore(
         return cursor.rowcount
 
 
-def take_down(
-    catalog: sqlite3.Connection, image: str, reason: str, by: str, at: str
-) -> tuple[list[str], list[str]]:
-    """Take an image (an id, or the sha256 of bytes) out of the study, and all images with the same bytes.
+def same_bytes(catalog: sqlite3.Connection, image: str) -> tuple[list[str], list[str]]:
+    """An image (an id, or the sha256 of bytes) and all with the same bytes: their ids, and the hashes of their bytes.
+
+    Both are empty when no image has this name.
+    """
+    rows = catalog.execute(
+        "SELECT i.image_id, f.sha256 FROM images i LEFT JOIN files f USING (image_id) WHERE i.image_id = ?1"
+        " OR f.sha256 = ?1 OR f.sha256 = (SELECT sha256 FROM files WHERE image_id = ?1) ORDER BY i.image_id",
+        (image,),
+    ).fetchall()
+    return [str(row[0]) for row in rows], sorted({str(row[1]) for row in rows if row[1] is not None})
+
+
+def take_down(catalog: sqlite3.Connection, ids: Sequence[str], reason: str, by: str, at: str) -> None:
+    """Take images out of the study.
 
     In one transaction they are blocked in every class with the reason, their files become ``gone``, and what their
-    source said of title, owner and addresses is forgotten. Gives the images' ids and the hashes to delete; both are
-    empty when no image has this name.
+    source said of title, owner and addresses is forgotten.
     """
     with transaction(catalog):
-        rows = catalog.execute(
-            "SELECT i.image_id, f.sha256 FROM images i LEFT JOIN files f USING (image_id) WHERE i.image_id = ?1"
-            " OR f.sha256 = ?1 OR f.sha256 = (SELECT sha256 FROM files WHERE image_id = ?1) ORDER BY i.image_id",
-            (image,),
-        ).fetchall()
-        ids = [str(row[0]) for row in rows]
         catalog.executemany(
             "INSERT INTO blocks (image_id, wnid, blocked, reason, reviewer, given_at) VALUES (?, NULL, 1, ?, ?, ?)",
             [(key, f"taken down: {reason}", by, at) for key in ids],
@@ -157,7 +163,7 @@ def take_down(
             [(key, reason, at) for key in ids],
         )
         catalog.executemany(
-            "UPDATE images SET url = NULL, title = NULL, owner = NULL, sizes = '{}', extra = '{}' WHERE image_id = ?",
+            "UPDATE images SET url = NULL, page_url = NULL, title = NULL, owner = NULL, sizes = '{}', extra = '{}'"
+            " WHERE image_id = ?",
             [(key,) for key in ids],
         )
-    return ids, sorted({str(row[1]) for row in rows if row[1] is not None})

@@ -46,6 +46,10 @@ def release(
         "have a licence that forbids passing them on; the release must not be published with them",
     )
     _warn(made.unlicensed, "have no licence that newtest knows; settle that before the release is published")
+    _warn(
+        made.blocked,
+        "were blocked after this revision was drawn; draw a new one with newtest sample --parent",
+    )
     if made.simulated:
         note("warning: this set was drawn from SIMULATED votes; its card says so")
     if json:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 from collections import Counter
@@ -22,7 +23,7 @@ from newtest.catalog.releases import (
     search_facts,
     vote_facts,
 )
-from newtest.catalog.revisions import Revision, exclusions_of, find, names
+from newtest.catalog.revisions import Revision, blocked_pairs, exclusions_of, find, names
 from newtest.errors import ReleaseError, UsageError
 from newtest.files import sha256_of
 from newtest.records import Class
@@ -39,7 +40,8 @@ __all__ = ["Release", "build_release"]
 
 @dataclass(frozen=True)
 class Release:
-    """A written release. ``forbidden``: ids whose licences forbid passing them on; ``unlicensed``: unknown licences."""
+    """A written release. ``forbidden``: ids whose licences forbid passing them on; ``unlicensed``: unknown licences;
+    ``blocked``: ids that were blocked after the revision was drawn."""
 
     path: Path
     images: int
@@ -49,6 +51,7 @@ class Release:
     simulated: bool
     forbidden: tuple[str, ...]
     unlicensed: tuple[str, ...]
+    blocked: tuple[str, ...]
 
 
 def build_release(
@@ -79,19 +82,22 @@ def build_release(
         if not members:
             raise ReleaseError(f"revision {revision} has no members")
         target.parent.mkdir(parents=True, exist_ok=True)
-        for left in target.parent.glob(f".{target.name}.*.part"):
+        leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{8}}\.part")
+        for left in filter(lambda path: leftover.fullmatch(path.name), list(target.parent.iterdir())):
             shutil.rmtree(left)  # of a killed run: we hold the stage
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             temporary.mkdir()
             sums_hash = _write(study, found, members, temporary, list(dict.fromkeys(formats)), advance)
             num_bytes = sum(file.stat().st_size for file in _files(temporary))
+            # Noted first: a release that takedown does not know of could never be withdrawn.
+            put_release(study.catalog, str(target), revision, sums_hash, now())
             temporary.rename(target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        put_release(study.catalog, str(target), revision, sums_hash, now())
     ids = {member.row.image_id: allows_redistribution(member.row.license) for member in members}
+    blocks = blocked_pairs(study.catalog)
     return Release(
         target,
         len(ids),
@@ -101,6 +107,15 @@ def build_release(
         found.simulated,
         tuple(sorted(key for key, allowed in ids.items() if allowed is False)),
         tuple(sorted(key for key, allowed in ids.items() if allowed is None)),
+        tuple(
+            sorted(
+                {
+                    member.row.image_id
+                    for member in members
+                    if blocks & {(member.row.image_id, None), (member.row.image_id, member.row.wnid)}
+                }
+            )
+        ),
     )
 
 
@@ -170,7 +185,9 @@ def _classes_csv(classes: Sequence[Class]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["label", "wnid", "name", "lemmas", "gloss"])
     for label, cls in enumerate(classes):
-        writer.writerow([label, cls.wnid, cls.name, "; ".join(cls.lemmas), cls.gloss])
+        # One line each: a lone carriage return is not quoted, and readers take it for the end of the row.
+        texts = (" ".join(text.split()) for text in (cls.name, "; ".join(cls.lemmas), cls.gloss))
+        writer.writerow([label, cls.wnid, *texts])
     return text.getvalue()
 
 

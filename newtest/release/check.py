@@ -55,9 +55,12 @@ def _warning(check: str, items: Iterable[str], message: str) -> Iterator[Finding
 
 
 def _balance(found: SetToCheck) -> Iterator[Finding]:
-    """Classes whose number of images is not the commonest one, empty folders among them."""
+    """Classes whose number of images is not the commonest (or the larger of equally common ones), empty folders too."""
+    if not found.members:
+        yield from _error("balance", [found.name], "the set holds no images")
+        return
     sizes = Counter(member.wnid for member in found.members)
-    usual = Counter(sizes.values()).most_common(1)[0][0]
+    usual, _ = max(Counter(sizes.values()).items(), key=lambda size: (size[1], size[0]))
     odd = [f"{wnid} ({sizes[wnid]})" for wnid in sorted({*sizes, *found.folders}) if sizes[wnid] != usual]
     yield from _error("balance", odd, f"classes that do not hold {usual} images like the others: {{n}}")
 
@@ -78,13 +81,19 @@ def _twice(found: SetToCheck) -> Iterator[Finding]:
 
 
 def _blocked(found: SetToCheck, evidence: Evidence) -> Iterator[Finding]:
-    blocked = [
-        f"{member.image_id} ({reason})"
-        for member in found.members
-        if (
-            reason := evidence.blocked.get((member.image_id, None))
-            or evidence.blocked.get((member.image_id, member.wnid))
+    reasons = (
+        (
+            member,
+            evidence.blocked.get(
+                (member.image_id, None), evidence.blocked.get((member.image_id, member.wnid))
+            ),
         )
+        for member in found.members
+    )
+    blocked = [
+        f"{member.image_id} ({reason or 'no reason given'})"
+        for member, reason in reasons
+        if reason is not None
     ]
     yield from _error("blocked", sorted(blocked), "blocked members: {n}")
 
@@ -95,10 +104,8 @@ def _near_duplicates(found: SetToCheck, evidence: Evidence) -> Iterator[Finding]
     pairs = sorted(evidence.pairs)
     inside = [f"{a} ~ {b}" for a, b in pairs if a in members and b in members]
     yield from _error("near-duplicates", inside, "known pairs of near-duplicates inside the set: {n}")
-    across = [
-        f"{a} ~ {b}" if a in members else f"{b} ~ {a}" for a, b in pairs if (a in members) != (b in members)
-    ]
-    touching = [pair for pair in across if pair.split(" ~ ")[1] in originals]
+    across = [(a, b) if a in members else (b, a) for a, b in pairs if (a in members) != (b in members)]
+    touching = [f"{a} ~ {b}" for a, b in across if b in originals]
     yield from _error("near-duplicates", touching, "known near-duplicates of reference images: {n}")
     same = sorted(members & evidence.reference.keys())
     yield from _error("near-duplicates", same, "members that are images of the reference set itself: {n}")
@@ -112,10 +119,12 @@ def _bytes(found: SetToCheck) -> Iterator[Finding]:
     changed = []
     for file, sha256 in sorted(expected.items()):
         try:
-            if sha256_of(file) != sha256:
+            if not file.is_file():  # a device or a pipe could be read for ever
+                changed.append(f"{file} (missing)")
+            elif sha256_of(file) != sha256:
                 changed.append(str(file))
-        except OSError:
-            changed.append(f"{file} (missing)")
+        except OSError as error:
+            changed.append(f"{file} ({error.strerror})")
     yield from _error("bytes", changed, "files that are not what their hashes say: {n}")
     unlisted = [member.image_id for member in found.members if member.file and member.file not in expected]
     if found.sums is not None:
@@ -135,6 +144,13 @@ def _folder_names(found: SetToCheck) -> Iterator[Finding]:
         misplaced = [a for a, b in zip(sorted(numbers), sorted(numbers, key=int), strict=True) if a != b]
         message = "class folders that loaders sort as text and not as numbers, which gives wrong labels: {n}"
         yield from _error("folder names", misplaced, message + "; pad with zeros, or name them by wnid")
+    same: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(found.folders)):
+        same[name.casefold()].append(name)
+    equal = [", ".join(names) for names in same.values() if len(names) > 1]
+    yield from _error(
+        "folder names", equal, "class folders that become one where names have no case (macOS, Windows): {n}"
+    )
 
 
 def _class_names(found: SetToCheck) -> Iterator[Finding]:

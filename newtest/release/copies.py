@@ -43,7 +43,8 @@ def check_copies(
     known = {f"{a} ~ {b}" for a, b in evidence.pairs} | {f"{b} ~ {a}" for a, b in evidence.pairs}
     for look, where in ((own, "inside the set"), (theirs, "between the set and the reference")):
         equal = [pair for pair in _equal(own, look) if pair not in known]
-        close = [pair for pair in _close(own, look) if pair not in known and pair not in equal]
+        told = known.union(equal)
+        close = [pair for pair in _close(own, look) if pair not in told]
         if equal:
             findings.append(
                 Finding("copies", "error", f"pairs of equal bytes {where}: {len(equal)}", tuple(equal))

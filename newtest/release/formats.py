@@ -47,12 +47,18 @@ def _imagefolder(members: Sequence[Member], read: Reader, out: Path) -> list[str
 
 def _webdataset(members: Sequence[Member], read: Reader, out: Path) -> list[str]:
     files = []
+    used: set[str] = set()
     (out / "shards").mkdir(parents=True)
     for number, start in enumerate(range(0, len(members), _SHARD)):
         shard = f"shards/{number:05}.tar"
-        with tarfile.open(out / shard, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(
+            out / shard, "w", format=tarfile.PAX_FORMAT
+        ) as tar:  # plain ustar but for long names
             for member in members[start : start + _SHARD]:
                 key = f"{member.row.wnid}/{member.stem}".replace(".", "_")  # a key ends at its first dot
+                while key in used:  # "a.b" and "a_b"
+                    key += "_"
+                used.add(key)
                 about = {"image_id": member.row.image_id, "wnid": member.row.wnid, "sha256": member.sha256}
                 _add(tar, f"{key}{member.suffix.lower()}", read(member))
                 _add(tar, f"{key}.cls", str(member.label).encode())

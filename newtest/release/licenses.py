@@ -23,7 +23,9 @@ def allows_redistribution(license_: str | None) -> bool | None:
         return None
     if _free(license_):
         return True
-    return False if "reserved" in license_.lower() else None
+    return (
+        False if "all-rights-reserved" in _joined(license_) else None
+    )  # "some rights reserved" is no refusal
 
 
 def license_url(license_: str | None) -> str | None:
@@ -43,5 +45,8 @@ def license_url(license_: str | None) -> str | None:
 
 def _free(license_: str) -> re.Match[str] | None:
     """``by-sa-2.0``, ``CC BY-SA 2.0`` and the licence's address are the same."""
-    name = _ADDRESS.sub("", license_.strip().lower())
-    return _FREE.fullmatch(re.sub(r"[ _/-]+", "-", name).strip("-"))
+    return _FREE.fullmatch(_joined(_ADDRESS.sub("", license_.strip().lower())))
+
+
+def _joined(license_: str) -> str:
+    return re.sub(r"[ _/-]+", "-", license_.lower()).strip("-")

@@ -55,7 +55,8 @@ def members_of(rows: Sequence[MemberRow], revision: str) -> list[Member]:
     if missing:
         raise ReleaseError(
             f"revision {revision}: {len(missing)} images have no bytes ({', '.join(missing[:5])}"
-            f"{', ...' if len(missing) > 5 else ''}); run newtest fetch, or sample anew without them"
+            f"{', ...' if len(missing) > 5 else ''}); run newtest fetch; what was taken down never comes back: "
+            "sample anew without it"
         )
     labels = {wnid: place for place, wnid in enumerate(sorted({row.wnid for row in rows}))}
     for wnid in labels:

@@ -53,23 +53,27 @@ def read_release(folder: Path) -> SetToCheck:
         manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
         classes = pd.read_csv(folder / "classes.csv", dtype=str, keep_default_na=False)
         lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-        pairs = list(zip(manifest["file"], manifest["num_shown"], strict=True))
+        columns = ("image_id", "wnid", "file", "sha256", "license", "num_shown")
+        members = [
+            SetMember(image_id, wnid, _inside(folder, file), sha256, license_ or None, int(shown))
+            for image_id, wnid, file, sha256, license_, shown in zip(
+                *(manifest[name] for name in columns), strict=True
+            )
+        ]
+        names = dict(zip(classes["wnid"], classes["name"], strict=True))
     except (OSError, ValueError, KeyError) as error:
         raise ReleaseError(f"{folder}: not a whole release of newtest ({error})") from error
-    sums = {folder / line[66:]: line[:64] for line in lines if len(line) > 66}
+    files = {line[66:]: line[:64] for line in lines if len(line) > 66}
+    if outside := [file for file in files if Path(file).is_absolute() or ".." in Path(file).parts]:
+        raise ReleaseError(f"{folder}: SHA256SUMS names {outside[0]!r}, which is not in the release")
+    sums = {folder / file: sha256 for file, sha256 in files.items()}
     present = {file for file in folder.rglob("*") if file.is_file()} - {folder / "SHA256SUMS"}
-    wnids = sorted(set(manifest["wnid"]))
     return SetToCheck(
         name=str(folder),
         kind="release",
-        members=[
-            SetMember(image_id, wnid, _inside(folder, file), sha256, license_ or None, int(shown))
-            for image_id, wnid, sha256, license_, (file, shown) in zip(
-                *(manifest[name] for name in ("image_id", "wnid", "sha256", "license")), pairs, strict=True
-            )
-        ],
-        folders=wnids,
-        names=dict(zip(classes["wnid"], classes["name"], strict=True)),
+        members=members,
+        folders=sorted(set(manifest["wnid"])),
+        names=names,
         sums=sums,
         extra_files=sorted(present - set(sums)),
         tells_licenses=True,
@@ -77,8 +81,8 @@ def read_release(folder: Path) -> SetToCheck:
 
 
 def read_folder(folder: Path) -> SetToCheck:
-    """An ImageFolder tree. An image's id is its file name (without suffix where that is 40 hex digits, as ImageNetV2's
-    are), or ``FOLDER/NAME`` where names occur in several folders."""
+    """An ImageFolder tree. An image's id is its file name: without suffix where that is 40 hex digits, as ImageNetV2's
+    are; else ``FOLDER/NAME`` where that very name occurs in several folders."""
     kinds = sorted(kind for kind in folder.iterdir() if kind.is_dir() and not kind.name.startswith("."))
     files = [
         file
@@ -88,9 +92,14 @@ def read_folder(folder: Path) -> SetToCheck:
     ]
     if not files:
         raise UsageError(f"{folder}: neither a release nor an ImageFolder: no images in its folders")
-    once = max(Counter(file.name for file in files).values()) == 1
+    times = Counter(file.name for file in files)
     members = [
-        SetMember(_published_id(file) if once else f"{file.parent.name}/{file.name}", file.parent.name, file)
+        SetMember(
+            _published_id(file)
+            or (file.name if times[file.name] == 1 else f"{file.parent.name}/{file.name}"),
+            file.parent.name,
+            file,
+        )
         for file in files
     ]
     folders = [kind.name for kind in kinds]
@@ -100,7 +109,8 @@ def read_folder(folder: Path) -> SetToCheck:
 def read_json(path: Path) -> SetToCheck:
     """One of ImageNetV2's dataset files: ids and wnids alone."""
     try:
-        pairs = [(str(name), str(wnid)) for name, wnid in json.loads(path.read_text())["image_filenames"]]
+        document = json.loads(path.read_text(encoding="utf-8"))
+        pairs = [(str(name), str(wnid)) for name, wnid in document["image_filenames"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{path}: not one of ImageNetV2's dataset files (image_filenames): {error}"
@@ -144,9 +154,9 @@ def _wordnet_names(wnids: Sequence[str]) -> dict[str, str]:
         return {}
 
 
-def _published_id(file: Path) -> str:
-    stem = file.stem
-    return stem if len(stem) == 40 and all(c in "0123456789abcdef" for c in stem) else file.name
+def _published_id(file: Path) -> str | None:
+    """The id that ImageNetV2 and newtest give to a photo, None for another name."""
+    return file.stem if len(file.stem) == 40 and all(c in "0123456789abcdef" for c in file.stem) else None
 
 
 def _inside(folder: Path, file: str) -> Path | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -20,10 +21,11 @@ from release_study import drawn_study
 from servers.images import made_photo
 
 from newtest.catalog.files import file_of
-from newtest.catalog.releases import MemberRow
+from newtest.catalog.releases import MemberRow, release_paths
 from newtest.errors import ReleaseError, UsageError
 from newtest.release import build_release
 from newtest.release.members import members_of
+from newtest.study import Study
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 ALL = ("imagefolder", "webdataset", "parquet")
@@ -135,14 +137,15 @@ def test_mlcroissant_validates_and_reads_the_records(tmp_path: Path) -> None:
 def test_the_command_warns_of_licences_and_a_killed_run_leaves_no_release(tmp_path: Path) -> None:
     drawn_study(tmp_path).close()
     out = tmp_path / "r" / "set"
-    (tmp_path / "r" / ".set.dead.part").mkdir(parents=True)
+    (tmp_path / "r" / ".set.deadbeef.part").mkdir(parents=True)
+    (tmp_path / "r" / ".set.b.deadbeef.part").mkdir()  # of another study's release: not ours to remove
     command = [*MAIN, "release", "a-0", "--out", str(out), "--study", str(tmp_path / "study")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "1 images have a licence that forbids passing them on" in done.stderr and "i002" in done.stderr
     assert "1 images have no licence that newtest knows" in done.stderr
     assert done.stdout.strip() == str(out)
-    assert [path.name for path in (tmp_path / "r").iterdir()] == ["set"]
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [".set.b.deadbeef.part", "set"]
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 1 and "is there already" in again.stderr
 
@@ -162,6 +165,8 @@ def test_killed_at_many_moments_it_leaves_a_whole_release_or_none(tmp_path: Path
                 time.sleep(0.002)
             running.kill()
         assert not out.exists() or contents(out) == contents(tmp_path / "calm")
+        with Study(tmp_path / "study") as study:  # takedown must know of every release that is there
+            assert not out.exists() or str(out) in release_paths(study.catalog, ["i000"])
     subprocess.run([*command, str(out)], capture_output=True)
     assert contents(out) == contents(tmp_path / "calm")
     assert [path.name for path in out.parent.iterdir()] == ["set"]
@@ -176,3 +181,41 @@ def test_no_id_becomes_a_path(image_id: str, form: str | None) -> None:
     assert place.parent == Path("images/apple") and ".." not in place.parts
     assert not member.name.startswith((".", "-")) and member.name.isascii() and member.name.isprintable()
     assert len(member.name) <= 140
+
+
+def test_what_was_blocked_after_the_draw_is_named(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        for image_id, wnid in (("i001", None), ("i004", "pear"), ("i005", "apple")):
+            study.catalog.execute(
+                "INSERT INTO blocks (image_id, wnid, blocked, reason, reviewer, given_at)"
+                " VALUES (?, ?, 1, 'a drawing', 'me', '2026-01-01')",
+                (image_id, wnid),
+            )
+        assert build_release(study, "a-0", tmp_path / "out").blocked == ("i001", "i004")
+
+
+def test_no_two_members_of_a_tar_share_a_key_and_long_ids_fit(tmp_path: Path) -> None:
+    """Loaders join what shares a key: one of the two images would be lost without a word."""
+    long = "x" * 120
+    with drawn_study(tmp_path) as study:
+        study.catalog.execute("PRAGMA foreign_keys = OFF")
+        for old, new in (("i000", "a.b"), ("i001", "a_b"), ("i002", long)):
+            for table in ("images", "candidates", "files", "votes", "revision_members", "search_results"):
+                study.catalog.execute(f"UPDATE {table} SET image_id = ? WHERE image_id = ?", (new, old))
+        build_release(study, "a-0", tmp_path / "out", formats=["webdataset"])
+    with tarfile.open(tmp_path / "out" / "shards" / "00000.tar") as tar:
+        names = tar.getnames()
+        keys = [name.removesuffix(".jpg") for name in names if name.endswith(".jpg")]
+        about = [json.load(tar.extractfile(f"{key}.json") or io.BytesIO()) for key in keys]
+    assert len(set(names)) == len(names) == 3 * 7
+    manifest = pd.read_csv(tmp_path / "out" / "manifest.csv", dtype=str)
+    assert [one["image_id"] for one in about] == manifest["image_id"].tolist()
+    assert {"a.b", "a_b", long} < set(manifest["image_id"])
+    assert [file.split("#")[1].removesuffix(".jpg") for file in manifest["file"]] == keys
+
+
+def test_a_class_with_line_breaks_stays_one_row(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        study.catalog.execute("UPDATE classes SET gloss = 'a\rfruit\n' WHERE wnid = 'apple'")
+        build_release(study, "a-0", tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out" / "classes.csv")["gloss"].tolist() == ["a fruit", "a fruit"]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from release_study import drawn_study
 from servers.images import made_photo
 
-from newtest.errors import UsageError
+from newtest.errors import ReleaseError, UsageError
 from newtest.release import build_release
 from newtest.release.check import Finding, check_set
 from newtest.release.copies import check_copies
@@ -23,7 +24,7 @@ from newtest.release.evidence import (
     read_reference,
     study_evidence,
 )
-from newtest.release.sets import read_folder, read_json, read_release, read_revision
+from newtest.release.sets import SetMember, SetToCheck, read_folder, read_json, read_release, read_revision
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
@@ -58,7 +59,7 @@ def test_a_release_of_ours_passes_but_for_its_licences_and_the_image_in_two_clas
     findings = check_set(found, Evidence())
     assert items(findings, "licences") == ["i002"]
     assert items(findings, "ids twice") == ["i000 in apple, pear"]
-    assert items(findings, "balance") == ["pear (4)"]
+    assert items(findings, "balance") == ["apple (3)"]
     assert {f.check for f in findings if f.severity == "error"} == {"licences", "ids twice", "balance"}
 
 
@@ -156,3 +157,95 @@ def test_the_command_says_which_and_fails(tmp_path: Path) -> None:
     assert [(f["check"], f["items"]) for f in report["findings"]] == [("balance", ["1 (0)", "10 (0)"])]
     wrong = subprocess.run([*MAIN, "check", str(tmp_path / "no-such")], capture_output=True, text=True)
     assert wrong.returncode == 2 and "no such file or folder" in wrong.stderr
+
+
+def test_a_photo_in_two_folders_keeps_its_id_and_is_found_blocked(tmp_path: Path) -> None:
+    """One name in two folders must not rename every image: known blocks and duplicates would all be missed."""
+    twice, once = "a" * 40, "b" * 40
+    for place in (
+        f"0/{twice}.jpeg",
+        f"1/{twice}.jpeg",
+        f"0/{once}.jpeg",
+        "1/001.jpg",
+        "0/001.jpg",
+        "1/002.jpg",
+    ):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(b"x")
+    found = read_folder(tmp_path)
+    assert sorted(m.image_id for m in found.members) == [
+        "0/001.jpg",
+        "002.jpg",
+        "1/001.jpg",
+        twice,
+        twice,
+        once,
+    ]
+    findings = check_set(found, Evidence(blocked={(once, None): ""}))
+    assert items(findings, "blocked") == [f"{once} (no reason given)"]
+    assert items(findings, "ids twice") == [f"{twice} in 0, 1"]
+
+
+def members(*pairs: tuple[str, str]) -> list[SetMember]:
+    return [SetMember(*pair) for pair in pairs]
+
+
+def test_an_empty_set_and_equally_common_sizes(tmp_path: Path) -> None:
+    (tmp_path / "empty.json").write_text('{"image_filenames": []}')
+    (finding,) = check_set(read_json(tmp_path / "empty.json"), Evidence())
+    assert (finding.check, finding.message) == ("balance", "the set holds no images")
+    for rows in (members(("1", "a"), ("2", "a"), ("3", "b")), members(("3", "b"), ("1", "a"), ("2", "a"))):
+        assert items(check_set(SetToCheck("s", "json", rows), Evidence()), "balance") == ["b (1)"]
+
+
+def test_ids_may_hold_what_separates_pairs() -> None:
+    found = SetToCheck("s", "json", members(("a ~ b", "x"), ("c", "x")))
+    evidence = Evidence(pairs=frozenset({("a ~ b", "original")}), reference={"original": None})
+    assert items(check_set(found, evidence), "near-duplicates") == ["a ~ b ~ original"]
+
+
+def test_folders_that_differ_in_case_alone_are_an_error() -> None:
+    found = SetToCheck("s", "folder", members(("1", "Cat"), ("2", "cat")), folders=["Cat", "cat"])
+    assert items(check_set(found, Evidence()), "folder names") == ["Cat, cat"]
+
+
+def test_a_strangers_release_neither_hangs_the_check_nor_leads_it_astray(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out")
+    out = tmp_path / "out"
+    for file in (out / "SHA256SUMS", out / "manifest.csv"):
+        file.chmod(0o644)
+    sums = (out / "SHA256SUMS").read_text()
+    for place in ("/dev/zero", "../study/study.key"):
+        (out / "SHA256SUMS").write_text(f"{sums}{'0' * 64}  {place}\n")
+        with pytest.raises(ReleaseError, match=f"SHA256SUMS names '{place}', which is not in the release"):
+            read_release(out)
+    (out / "SHA256SUMS").write_text(sums)
+    (out / "images/apple/i001.jpg").unlink()
+    os.mkfifo(out / "images/apple/i001.jpg")
+    found = check_set(read_release(out), Evidence())
+    assert items(found, "bytes") == [f"{out / 'images/apple/i001.jpg'} (missing)"]
+    (out / "manifest.csv").write_text("image_id,wnid,file,sha256,license,num_shown\n1,a,f,0,,many\n")
+    with pytest.raises(ReleaseError, match=r"not a whole release of newtest .*many"):
+        read_release(out)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("b.json", '"one"', "wanted is an object, id -> reason, or a list of ids"),
+        ("b.txt", b"\xff", "not UTF-8 text"),
+    ],
+)
+def test_a_list_of_blocked_that_is_none_is_said(
+    tmp_path: Path, name: str, text: str | bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    with pytest.raises(UsageError, match=message):
+        read_blocked(tmp_path / name)
+
+
+def test_one_duplicate_that_is_no_list_is_said(tmp_path: Path) -> None:
+    (tmp_path / "n.json").write_text('{"one": "two"}')
+    with pytest.raises(UsageError, match="id -> list of ids"):
+        read_near_duplicates(tmp_path / "n.json")

@@ -35,8 +35,8 @@ def test_an_image_leaves_the_study_for_good_and_the_reason_stays(tmp_path: Path)
         assert (done.revisions, done.releases) == (("a-0",), (str(tmp_path / "out"),))
         assert not study.image_path(file.sha256).exists() and not study.thumbnail_path(file.sha256).exists()
         assert {("i004", None), ("twin", None)} <= blocked_pairs(study.catalog)
-        row = study.catalog.execute("SELECT url, title, owner FROM images WHERE image_id = 'i004'").fetchone()
-        assert tuple(row) == (None, None, None)
+        row = study.catalog.execute("SELECT url, page_url, title, owner FROM images WHERE image_id = 'i004'")
+        assert tuple(row.fetchone()) == (None, None, None, None)
         reason = study.catalog.execute("SELECT reason FROM blocks WHERE image_id = 'i004'").fetchone()[0]
         assert reason == "taken down: the owner asked"
         assert wanted(study.catalog, 99) == [] and fetch_missing(study).fetched == 0, (
@@ -56,3 +56,20 @@ def test_the_command_names_the_releases_to_withdraw(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["releases"] == [str(tmp_path / "out")]
+
+
+def test_killed_between_files_and_catalog_the_next_try_deletes_the_rest(tmp_path: Path) -> None:
+    """What a killed takedown left: the thumbnail is gone, the bytes are there. Nothing may keep them for ever."""
+    with drawn_study(tmp_path) as study:
+        file = file_of(study.catalog, "i004")
+        assert file is not None and file.sha256 is not None
+        blocker = study.image_path(file.sha256)
+        blocker.unlink()
+        blocker.mkdir()  # stands for the moment of the kill: the bytes cannot be deleted yet
+        with pytest.raises(OSError):
+            takedown(study, "i004", reason="asked", by="me")
+        blocker.rmdir()
+        blocker.write_bytes(b"bytes")
+        assert takedown(study, "i004", reason="asked", by="me").files_removed == 1
+        assert not blocker.exists()
+        assert study.catalog.execute("SELECT count(*) FROM blocks").fetchone()[0] == 1
