@@ -21,8 +21,10 @@ __all__ = [
     "class_members",
     "close_pairs",
     "compared_radius",
+    "distances_of",
     "hash_values",
     "image_facts",
+    "is_reference",
     "latest_verdicts",
     "members_with_bytes",
     "not_compared",
@@ -152,6 +154,15 @@ def close_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
     return pd.DataFrame([tuple(row) for row in rows], columns=["image_a", "image_b", "metric", "distance"])
 
 
+def distances_of(catalog: sqlite3.Connection, image_a: str, image_b: str) -> dict[str, float]:
+    """metric -> distance of a pair (image_a < image_b), by each metric in which it was measured, by name."""
+    rows = catalog.execute(
+        "SELECT metric, distance FROM neighbours WHERE image_a = ? AND image_b = ? ORDER BY metric",
+        (image_a, image_b),
+    )
+    return {row[0]: float(row[1]) for row in rows}
+
+
 def add_verdicts(catalog: sqlite3.Connection, verdicts: Iterable[Verdict]) -> None:
     """Append verdicts; the latest one of a pair counts, the others stay on record."""
     catalog.executemany(
@@ -211,6 +222,12 @@ def sha256_of(catalog: sqlite3.Connection, image_id: str) -> str | None:
         "SELECT sha256 FROM files WHERE image_id = ? AND state = 'ok'", (image_id,)
     ).fetchone()
     return None if row is None else str(row[0])
+
+
+def is_reference(catalog: sqlite3.Connection, image_id: str) -> bool:
+    """Whether an image is of a reference set."""
+    row = catalog.execute("SELECT EXISTS (SELECT 1 FROM reference_members WHERE image_id = ?)", (image_id,))
+    return bool(row.fetchone()[0])
 
 
 def image_facts(catalog: sqlite3.Connection) -> pd.DataFrame:

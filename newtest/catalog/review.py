@@ -13,9 +13,11 @@ from newtest.config import fingerprint
 
 __all__ = [
     "Block",
+    "Standing",
     "add_blocks",
     "add_class_review",
     "block_of",
+    "class_after",
     "class_images",
     "classes",
     "members_hash",
@@ -36,6 +38,19 @@ class Block:
     given_at: str
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The latest row about something: its number (0: there is none), what it says, why, and who."""
+
+    row: int
+    value: bool | None
+    reason: str
+    reviewer: str
+
+
+NOTHING = Standing(0, None, "", "")
+
+
 def add_blocks(catalog: sqlite3.Connection, blocks: Iterable[Block]) -> None:
     """Append blocks; the latest one of an image and class counts."""
     catalog.executemany(
@@ -44,22 +59,26 @@ def add_blocks(catalog: sqlite3.Connection, blocks: Iterable[Block]) -> None:
     )
 
 
-def block_of(catalog: sqlite3.Connection, image_id: str, wnid: str) -> tuple[bool, str]:
-    """Whether an image is blocked for a class by the latest row, and that row's reason."""
+def block_of(catalog: sqlite3.Connection, image_id: str, wnid: str) -> Standing:
+    """What the latest row says of an image in a class: blocked (True), let in, or nothing (both None)."""
     row = catalog.execute(
-        "SELECT blocked, reason FROM blocks WHERE image_id = ? AND wnid = ? ORDER BY block_id DESC LIMIT 1",
+        "SELECT block_id, blocked, reason, reviewer FROM blocks WHERE image_id = ? AND wnid = ?"
+        " ORDER BY block_id DESC LIMIT 1",
         (image_id, wnid),
     ).fetchone()
-    return (False, "") if row is None else (bool(row[0]), str(row[1]))
+    return NOTHING if row is None else Standing(int(row[0]), bool(row[1]), str(row[2]), str(row[3]))
 
 
-def verdict_of(catalog: sqlite3.Connection, image_a: str, image_b: str) -> bool | None:
-    """What the latest row says of a pair (image_a < image_b)."""
+def verdict_of(catalog: sqlite3.Connection, image_a: str, image_b: str) -> Standing:
+    """What the latest row says of a pair (image_a < image_b): duplicate, different, or None where it was taken back."""
     row = catalog.execute(
-        "SELECT duplicate FROM verdicts WHERE image_a = ? AND image_b = ? ORDER BY verdict_id DESC LIMIT 1",
+        "SELECT verdict_id, duplicate, reviewer FROM verdicts WHERE image_a = ? AND image_b = ?"
+        " ORDER BY verdict_id DESC LIMIT 1",
         (image_a, image_b),
     ).fetchone()
-    return None if row is None or row[0] is None else bool(row[0])
+    if row is None:
+        return NOTHING
+    return Standing(int(row[0]), None if row[1] is None else bool(row[1]), "", str(row[2]))
 
 
 def classes(catalog: sqlite3.Connection) -> pd.DataFrame:
@@ -71,6 +90,17 @@ def classes(catalog: sqlite3.Connection) -> pd.DataFrame:
         " FROM candidates c JOIN classes k ON k.wnid = c.wnid GROUP BY c.wnid ORDER BY c.wnid",
         {"wnid": "text", "name": "text", "candidates": "integer", "blocked": "integer"},
     )
+
+
+def class_after(catalog: sqlite3.Connection, wnid: str) -> str | None:
+    """The next class with candidates by wnid, the first again after the last; None where there is no other."""
+    row = catalog.execute(
+        "SELECT coalesce((SELECT min(wnid) FROM candidates WHERE wnid > ?1),"
+        " (SELECT min(wnid) FROM candidates WHERE wnid < ?1))",
+        (wnid,),
+    )
+    found = row.fetchone()[0]
+    return None if found is None else str(found)
 
 
 def class_images(catalog: sqlite3.Connection, wnid: str) -> pd.DataFrame:

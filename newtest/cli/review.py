@@ -43,6 +43,14 @@ def review(
             show_default="a fresh one: links end with the server",
         ),
     ] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--name",
+            metavar="HOST",
+            help="A name or address by which others reach this machine; may be repeated.",
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Look over classes and close pairs in the browser, until Ctrl-C: block, judge, undo.
@@ -55,7 +63,7 @@ def review(
     from newtest.review import review_app, reviewer_link, revision_progress
     from newtest.review.agreement import read_agreement
     from newtest.study import Study
-    from newtest.web.access import check_host
+    from newtest.web.access import check_host, is_loopback
     from newtest.web.serving import listen, run
 
     token = check_host(host, access_token)
@@ -66,12 +74,14 @@ def review(
             left = sum(one.reviewer is None for one in progress)
             note(f"{revision}: {left} of {len(progress)} classes are to be looked over")
         paths = {name: reviewer_link(opened, token, name) for name in reviewers or ["reviewer"]}
-        app = review_app(opened, token, revision=revision, agreement=shares, hosts=(host,))
+        app = review_app(opened, token, revision=revision, agreement=shares, hosts=(host, *(names or ())))
         listener = listen(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     for name, path in paths.items():
         note(f"{name}  {url}{path}")
     if json:
         print_json({"url": url, "links": {name: url + path for name, path in paths.items()}})
+    if not is_loopback(host):
+        note(f"requests are answered under {', '.join([host, *(names or ())])}; add others with --name")
     note("Ctrl-C ends the server; nothing is lost")
     run(app, listener)

@@ -1,8 +1,9 @@
 """The server: one capability link a reviewer, an overview, a class at a time, pairs side by side.
 
 A reviewer's address holds a sealed token of the name: nobody without a link comes in, there are no cookies, and what
-other sites make a browser send cannot name the path. Answers to actions carry a sealed record of what held before,
-which is all that undoing needs, so several reviewers never undo each other by accident.
+other sites make a browser send cannot name the path. Answers to actions carry a sealed record of what held before and
+of the rows that the action added: undoing appends the former where the latter are still the latest word, so nobody
+takes back what another has said since.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from newtest.errors import UsageError
+from newtest.errors import NewtestError, UsageError
 from newtest.review import actions
+from newtest.review.handing_out import HandingOut
 from newtest.review.pictures import ReviewPictures
 from newtest.review.views import class_view, overview_view, pairs_view
 from newtest.study import Study
@@ -71,7 +73,7 @@ def review_app(
             Route("/static/{name}", _static),
             Mount("/r/{token}", routes=pages.routes()),
         ],
-        exception_handlers={HTTPException: _refusal},
+        exception_handlers={HTTPException: _refusal, NewtestError: _failure},
     )
     return guarded(app, hosts=hosts)
 
@@ -79,7 +81,7 @@ def review_app(
 class _Pages:
     def __init__(self, root: Path, keys: Keys, revision: str | None, agreement: Mapping[str, float]) -> None:
         self._root, self._keys, self._revision, self._agreement = root, keys, revision, agreement
-        self._pictures = ReviewPictures(root)
+        self._pictures, self._handing_out = ReviewPictures(root), HandingOut()
 
     def routes(self) -> list[Route]:
         return [
@@ -106,8 +108,10 @@ class _Pages:
         return await self._page(request, "pairs.html", lambda study: {})
 
     async def pairs_json(self, request: Request) -> Response:
-        self._reviewer(request)
-        return JSONResponse(await self._with_study(pairs_view))
+        reviewer = self._reviewer(request)
+        return JSONResponse(
+            await self._with_study(lambda study: pairs_view(study, reviewer, self._handing_out))
+        )
 
     async def picture(self, request: Request) -> Response:
         self._reviewer(request)
@@ -135,12 +139,20 @@ class _Pages:
                 if action == "unblock" else form.one("reason"), reviewer=reviewer,
             )  # fmt: skip
             return {"undo": self._sealed({"kind": "block", "wnid": wnid, "before": before})}
+        self._handing_out.renew(reviewer)
         if action in ("duplicate", "different"):
             before = actions.judge_pairs(study, images, duplicate=action == "duplicate", reviewer=reviewer)
-            return {"undo": self._sealed({"kind": "verdict", "before": before})}
-        if action == "done":
-            actions.finish_class(study, wnid, images, reviewer=reviewer)
+            others = [b for b in before if b["reviewer"] not in ("", reviewer) and b["duplicate"] is not None]
+            return {"undo": self._sealed({"kind": "verdict", "before": before}), "others": others}
+        if action == "later":
+            self._handing_out.put_off(reviewer, [(min(images), max(images))] if images else [])
             return {}
+        if action == "done":
+            if self._revision is None:
+                raise UsageError(
+                    "classes are looked over in the final review: newtest review --revision NAME"
+                )
+            return {"members": actions.finish_class(study, self._revision, wnid, reviewer=reviewer)}
         if action == "undo":
             return self._undo(study, form.one("undo"), reviewer)
         raise HTTPException(404, "There is no such action.")
@@ -151,10 +163,10 @@ class _Pages:
             raise UsageError("this cannot be undone any more: reload the page")
         found = json.loads(record)
         if found["kind"] == "block":
-            actions.restore_blocks(study, found["wnid"], found["before"], reviewer=reviewer)
+            undone = actions.restore_blocks(study, found["wnid"], found["before"], reviewer=reviewer)
         else:
-            actions.restore_verdicts(study, found["before"], reviewer=reviewer)
-        return {"before": found["before"]}
+            undone = actions.restore_verdicts(study, found["before"], reviewer=reviewer)
+        return {"before": undone, "kept": len(found["before"]) - len(undone)}
 
     def _sealed(self, record: dict[str, Any]) -> str:
         return self._keys.seal("undo", json.dumps(record))
@@ -197,10 +209,15 @@ async def _static(request: Request) -> Response:
 
 async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if "/do/" in request.url.path:
+    if "/do/" in request.url.path or request.url.path.endswith("/pairs.json"):
         return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
     html = _environment().get_template("message.html").render(text=error.detail)
     return HTMLResponse(html, error.status_code, headers=error.headers)
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    """What went wrong with the study, as a page or as JSON like any refusal."""
+    return await _refusal(request, HTTPException(500, str(error)))
 
 
 @cache

@@ -27,6 +27,8 @@ class ReviewPictures:
         if not _SHA256.fullmatch(sha256):
             return None
         small = self._root / "thumbnails" / sha256[:2] / f"{sha256}.jpg"
+        if not self._original(sha256).exists():  # taken down, perhaps while its picture was held here
+            return None
         try:
             return (
                 small.read_bytes()
@@ -37,4 +39,7 @@ class ReviewPictures:
             return None
 
     def _encoded(self, sha256: str, side: int) -> bytes:
-        return thumbnail((self._root / "images" / sha256[:2] / sha256).read_bytes(), side)
+        return thumbnail(self._original(sha256).read_bytes(), side)
+
+    def _original(self, sha256: str) -> Path:
+        return self._root / "images" / sha256[:2] / sha256

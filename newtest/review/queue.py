@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
-
 from newtest.catalog import review, revisions
 from newtest.duplicates import unreviewed_pairs
 from newtest.errors import UsageError
@@ -40,19 +38,15 @@ def revision_progress(study: Study, revision: str) -> list[Progress]:
     ]
 
 
-def pair_queue(study: Study, limit: int) -> pd.DataFrame:
-    """The first pairs to judge, and how they were found: image_a, image_b, distances (metric -> distance).
-
-    Those with the smallest share of their metric's span come first, so that the surest are done soonest.
+def pair_queue(study: Study) -> list[tuple[str, str]]:
+    """The close pairs that nobody has judged. Those with the smallest share of their metric's span come first: the
+    surest are done soonest.
     """
     pairs = unreviewed_pairs(study)
     if pairs.empty:
-        return pd.DataFrame({"image_a": [], "image_b": [], "distances": []})
+        return []
     span = pairs.groupby("metric")["distance"].transform("max").clip(lower=1e-12)
-    pairs = pairs.assign(share=pairs["distance"] / span)
-    rows = []
-    for (a, b), found in pairs.groupby(["image_a", "image_b"], sort=True):
-        distances = dict(zip(found["metric"], found["distance"], strict=True))
-        rows.append({"image_a": a, "image_b": b, "share": found["share"].min(), "distances": distances})
-    table = pd.DataFrame(rows).sort_values(["share", "image_a", "image_b"], kind="stable")
-    return table.head(limit)[["image_a", "image_b", "distances"]].reset_index(drop=True)
+    best = (
+        pairs.assign(share=pairs["distance"] / span).groupby(["image_a", "image_b"], sort=True)["share"].min()
+    )
+    return [(str(a), str(b)) for a, b in best.sort_values(kind="stable").index]

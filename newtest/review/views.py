@@ -9,22 +9,23 @@ import pandas as pd
 
 from newtest.catalog import duplicates, review, revisions
 from newtest.catalog.classes import class_of
-from newtest.duplicates import flags, unreviewed_pairs
+from newtest.duplicates import flags
 from newtest.errors import UsageError
 from newtest.review.actions import REASONS
+from newtest.review.handing_out import HandingOut
 from newtest.review.queue import pair_queue, revision_progress
 from newtest.study import Study
 
 __all__ = ["SORTS", "class_view", "overview_view", "pairs_view"]
 
 SORTS = ("frequency", "date", "agreement")
-PAIRS_AT_ONCE = 40
+PAIRS_AT_ONCE = 20
 
 
 def overview_view(study: Study, revision: str | None) -> dict[str, Any]:
     """Every class, or those of the revision with who looked them over; and how many pairs wait."""
     table = review.classes(study.catalog)
-    waiting = len(unreviewed_pairs(study)[["image_a", "image_b"]].drop_duplicates())
+    waiting = len(pair_queue(study))
     rows = _records(table)
     if revision is not None:
         known = {row["wnid"]: row for row in rows}
@@ -73,28 +74,39 @@ def class_view(
         "sorts": [s for s in SORTS if agreement or s != "agreement"],
         "reasons": REASONS,
         "revision": revision,
+        "following": _following(study, wnid, revision),
     }
 
 
-def pairs_view(study: Study) -> dict[str, Any]:
-    """The next pairs for the page's script: pictures, distances, facts of both sides; and how many are left."""
-    queue = pair_queue(study, PAIRS_AT_ONCE)
-    facts = duplicates.image_facts(study.catalog).set_index("image_id")
-    pairs = []
-    for a, b, distances in queue.itertuples(index=False):
-        sides = [
-            {
-                "image": image_id,
-                "sha256": duplicates.sha256_of(study.catalog, image_id),
-                "reference": bool(facts.loc[image_id, "reference"]),
-            }
-            for image_id in (a, b)
-        ]
-        pairs.append(
-            {"sides": sides, "distances": {metric: round(value, 4) for metric, value in distances.items()}}
-        )
-    left = len(unreviewed_pairs(study)[["image_a", "image_b"]].drop_duplicates())
-    return {"pairs": pairs, "left": left}
+def _following(study: Study, wnid: str, revision: str | None) -> str | None:
+    """The class to look at after this one, by wnid and from the start again: of a revision, one not looked over yet."""
+    if revision is None:
+        return review.class_after(study.catalog, wnid)
+    others = [
+        one.wnid for one in revision_progress(study, revision) if one.reviewer is None and one.wnid != wnid
+    ]
+    return min(others, key=lambda one: (one < wnid, one), default=None)
+
+
+def pairs_view(study: Study, reviewer: str, handing_out: HandingOut) -> dict[str, Any]:
+    """The reviewer's next pairs for the page's script: both sides' pictures, distances; and how many wait in all."""
+    queue = pair_queue(study)
+    pairs = [
+        {
+            "sides": [_side(study, image_id) for image_id in pair],
+            "distances": duplicates.distances_of(study.catalog, *pair),
+        }
+        for pair in handing_out.take(reviewer, queue, PAIRS_AT_ONCE)
+    ]
+    return {"pairs": pairs, "left": len(queue)}
+
+
+def _side(study: Study, image_id: str) -> dict[str, Any]:
+    return {
+        "image": image_id,
+        "sha256": duplicates.sha256_of(study.catalog, image_id),
+        "reference": duplicates.is_reference(study.catalog, image_id),
+    }
 
 
 def _tiles(images: pd.DataFrame) -> list[dict[str, Any]]:

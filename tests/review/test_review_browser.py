@@ -86,3 +86,60 @@ def test_pairs_by_keyboard(page: Page, pages: Pages) -> None:
     assert len(unreviewed_pairs(pages.study)) == 1
     page.keyboard.press("f")
     said(page, "No pair waits")
+
+
+def test_choosing_several_and_moving_by_keyboard(page: Page, pages: Pages) -> None:
+    page.goto(pages.link() + f"class/{WNID}")
+    tiles = page.locator(".tile")
+    assert page.locator(".tile[tabindex='0']").count() == 1  # Tab reaches the grid once, arrows go on
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    page.keyboard.press("End")
+    assert tiles.last.evaluate("tile => tile === document.activeElement")
+    page.keyboard.press("Home")
+    tiles.nth(2).click(modifiers=["Shift"])
+    assert page.locator(".tile[aria-selected=true]").count() == 3
+    page.keyboard.press("Escape")
+    assert page.locator(".tile[aria-selected=true]").count() == 0
+
+
+def test_pictures_come_before_they_are_scrolled_to(page: Page, pages: Pages) -> None:
+    for number in range(200):
+        pages.study.catalog.execute(
+            "INSERT INTO images (image_id, source, source_id) VALUES (?, 'folder', ?)",
+            (f"z{number}", f"z{number}"),
+        )
+        pages.study.catalog.execute(
+            "INSERT INTO files (image_id, state, sha256, attempts, fetched_at)"
+            " SELECT ?, 'ok', sha256, 1, '' FROM files WHERE image_id = ?",
+            (f"z{number}", f"p{number % 5}"),
+        )
+        pages.study.catalog.execute("INSERT INTO candidates VALUES (?, ?)", (f"z{number}", WNID))
+    page.goto(pages.link() + f"class/{WNID}")
+    last = page.locator(".tile img").last
+    assert last.evaluate("image => image.getBoundingClientRect().top") > 5000
+    last.evaluate("image => image.complete || new Promise(done => image.addEventListener('load', done))")
+    assert last.evaluate("image => image.naturalWidth") > 0 and page.evaluate("scrollY") == 0
+
+
+def test_a_held_key_judges_one_pair(page: Page, pages: Pages) -> None:
+    page.goto(pages.link() + "pairs")
+    said(page, "1 left")
+    for picture in page.locator("#pair img").all():
+        loaded(picture)
+    page.evaluate(
+        "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'd', repeat: true, bubbles: true}))"
+    )
+    page.keyboard.press("s")
+    said(page, "1 left")
+    assert len(unreviewed_pairs(pages.study)) == 1
+
+
+def test_the_second_reviewer_is_told_of_the_first(page: Page, pages: Pages) -> None:
+    page.goto(pages.link("bob") + "pairs")
+    said(page, "1 left")
+    for picture in page.locator("#pair img").all():
+        loaded(picture)
+    pages.do("duplicate", ("image", "p0"), ("image", "mirror"), name="ana")
+    page.keyboard.press("f")
+    said(page, "ana said duplicate before you: both are kept, yours counts. No pair waits.")

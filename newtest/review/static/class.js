@@ -6,53 +6,59 @@
   const say = document.getElementById("say"), reason = document.getElementById("reason");
   const undoButton = document.querySelector("[data-do=undo]");
   const history = [], AT_ONCE = 4;
-  let busy = false;
+  let busy = false, from = tiles[0];
 
-  const chosen = () => tiles.filter((tile) => tile.getAttribute("aria-selected") === "true");
-  const toggle = (tile) => tile.setAttribute("aria-selected", tile.getAttribute("aria-selected") !== "true");
+  const isChosen = (tile) => tile.getAttribute("aria-selected") === "true";
+  const choose = (tile, on) => tile.setAttribute("aria-selected", String(on));
+  const toggle = (tile) => { choose(tile, !isChosen(tile)); from = tile; };
   const tell = (text, bad) => { say.textContent = text; say.classList.toggle("bad", Boolean(bad)); };
+  const byId = (id) => tiles.find((one) => one.dataset.id === id);
+  const mark = (tile, text) => { const place = tile.querySelector(".mark"); place.textContent = place.title = text; };
 
   function show(tile, blocked, why) {
     tile.classList.toggle("blocked", blocked);
-    tile.querySelector(".mark").textContent = blocked ? "blocked: " + why : "";
+    mark(tile, blocked ? "blocked: " + why : "");
+  }
+
+  function chooseTo(tile) {
+    const [first, last] = [tiles.indexOf(from), tiles.indexOf(tile)].sort((a, b) => a - b);
+    for (const one of tiles.slice(first, last + 1)) choose(one, true);
   }
 
   async function post(action, fields) {
     const answer = await fetch(home + "do/" + action, { method: "POST", body: new URLSearchParams(fields) });
-    const found = await answer.json();
+    const found = await answer.json().catch(() => ({ error: `The server answers with ${answer.status}.` }));
     if (!answer.ok) throw new Error(found.error);
     return found;
   }
 
+  async function undo() {
+    const { before, kept } = await post("undo", { undo: history.at(-1) });
+    history.pop();
+    for (const state of before) {
+      if (state.image_id) { const tile = byId(state.image_id); if (tile) show(tile, state.blocked, state.reason); }
+      else for (const id of [state.image_a, state.image_b]) { const tile = byId(id); if (tile) mark(tile, ""); }
+    }
+    tell(kept ? `Undone but for ${kept}: somebody has said otherwise since.` : "Undone.", kept);
+  }
+
   async function act(action) {
     if (busy || (action === "undo" && !history.length)) return;
-    const picked = chosen();
-    const targets = action === "done" ? tiles.filter((tile) => !tile.classList.contains("original")) : picked;
-    if (action !== "undo" && !targets.length) return tell("Choose images first.", true);
+    const targets = tiles.filter(isChosen);
+    if (!["undo", "done"].includes(action) && !targets.length) return tell("Choose images first.", true);
     busy = true;
     try {
-      if (action === "undo") {
-        const { before } = await post("undo", { undo: history.at(-1) });
-        history.pop();
-        for (const state of before) {
-          const tile = tiles.find((one) => one.dataset.id === state.image_id);
-          if (tile) show(tile, state.blocked, state.reason);
-          for (const id of [state.image_a, state.image_b]) {
-            const of = tiles.find((one) => one.dataset.id === id);
-            if (of) of.querySelector(".mark").textContent = "";
-          }
-        }
-        tell("Undone.");
-      } else {
+      if (action === "undo") await undo();
+      else if (action === "done") tell(`Looked over: ${(await post("done", { wnid })).members}`);
+      else {
         const fields = [["wnid", wnid], ["reason", reason.value], ...targets.map((tile) => ["image", tile.dataset.id])];
-        const { undo } = await post(action, fields);
-        if (undo) history.push(undo);
+        history.push((await post(action, fields)).undo);
         for (const tile of targets) {
-          if (action === "block" || action === "unblock") show(tile, action === "block", reason.value);
-          if (action === "duplicate") tile.querySelector(".mark").textContent = "marked as the same photo";
-          tile.setAttribute("aria-selected", "false");
+          if (action === "duplicate") mark(tile, "marked as the same photo");
+          else show(tile, action === "block", reason.value);
+          choose(tile, false);
         }
-        tell({ block: "Blocked ", unblock: "Let in ", duplicate: "Marked as one photo: ", done: "Looked over: " }[action] + targets.length);
+        tell({ block: "Blocked ", unblock: "Let in ", duplicate: "Marked as one photo: " }[action] + targets.length);
       }
     } catch (error) {
       tell(error.message || "The server does not answer.", true);
@@ -61,10 +67,13 @@
     busy = false;
   }
 
-  function move(step) {
-    const at = tiles.indexOf(document.activeElement);
-    const next = tiles[Math.max(0, Math.min(tiles.length - 1, at + step))];
-    if (next) { next.focus({ preventScroll: true }); next.scrollIntoView({ block: "nearest" }); }
+  // One tile at a time can be reached by Tab; arrows go on from it.
+  let here = tiles[0];
+  function stand(tile) { here.tabIndex = -1; tile.tabIndex = 0; here = tile; }
+  if (here) stand(here);
+  function move(place) {
+    const next = tiles[Math.max(0, Math.min(tiles.length - 1, place))];
+    if (next) { stand(next); next.focus({ preventScroll: true }); next.scrollIntoView({ block: "nearest" }); }
   }
   const columns = () => getComputedStyle(document.getElementById("candidates")).gridTemplateColumns.split(" ").length;
 
@@ -83,16 +92,22 @@
 
   document.addEventListener("click", (event) => {
     const tile = event.target.closest(".tile"), button = event.target.closest("[data-do]");
-    if (tile) toggle(tile);
+    if (tile) { stand(tile); if (event.shiftKey) chooseTo(tile); else toggle(tile); }
     if (button) act(button.dataset.do);
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("select")) return;
+    const onTile = document.activeElement.classList.contains("tile"), at = onTile ? tiles.indexOf(document.activeElement) : -1;
     const actions = { b: "block", n: "unblock", d: "duplicate", u: "undo" };
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns(), ArrowUp: -columns() };
-    if (event.key in actions) act(actions[event.key]);
-    else if (event.key in steps) move(steps[event.key]);
-    else if (event.key === " " && document.activeElement.classList.contains("tile")) toggle(document.activeElement);
+    if (event.key in actions) { if (!event.repeat) act(actions[event.key]); }
+    else if (event.key === "l" && document.querySelector("[data-do=done]")) { if (!event.repeat) act("done"); }
+    else if (event.key === "c" && document.getElementById("following")) { if (!busy) document.getElementById("following").click(); }
+    else if (event.key in steps) move(at < 0 ? tiles.indexOf(here) : at + steps[event.key]);
+    else if (event.key === "Home" && onTile) move(0);
+    else if (event.key === "End" && onTile) move(tiles.length - 1);
+    else if (event.key === "Escape") tiles.forEach((tile) => choose(tile, false));
+    else if (event.key === " " && onTile) { if (event.shiftKey) chooseTo(here); else toggle(here); }
     else return;
     event.preventDefault();
   });

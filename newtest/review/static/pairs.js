@@ -5,10 +5,12 @@
   const figures = [...document.querySelectorAll("#pair figure")], say = document.getElementById("say");
   const distances = document.getElementById("distances"), buttons = [...document.querySelectorAll("[data-do]")];
   let queue = [], left = 0, busy = false;
-  const history = [], later = new Set(), kept = new Map();
+  const history = [], kept = new Map();
 
   const address = (side) => `${home}picture/${side.sha256}?large`;
-  const name = (pair) => pair.sides.map((side) => side.image).join(" ");
+  const images = (pair) => pair.sides.map((side) => ["image", side.image]);
+  // Nobody judges what is not to be seen yet: the pictures of the pair before would stand beside the new names.
+  const seen = () => figures.every((figure) => figure.querySelector("img").complete);
   const tell = (text, bad) => { say.textContent = text; say.classList.toggle("bad", Boolean(bad)); };
 
   function show() {
@@ -17,53 +19,66 @@
       const image = figure.querySelector("img"), caption = figure.querySelector("figcaption");
       if (!pair) { image.removeAttribute("src"); caption.textContent = ""; return; }
       const side = pair.sides[place];
-      image.src = address(side);
+      if (image.getAttribute("src") !== address(side)) image.src = address(side);
+      image.classList.toggle("coming", !image.complete);
       caption.textContent = side.image + (side.reference ? " (original set)" : "");
     });
-    distances.textContent = pair ? Object.entries(pair.distances).map(([metric, value]) => `${metric} ${value}`).join(" · ") : "";
+    distances.textContent = pair ? Object.entries(pair.distances).map(([metric, value]) => `${metric} ${Number(value.toPrecision(4))}`).join(" · ") : "";
     for (const button of buttons) button.disabled = button.dataset.do === "undo" ? !history.length : !pair;
     for (const next of queue.slice(1, 1 + AHEAD)) for (const side of next.sides) {
       if (!kept.has(side.sha256)) { const image = new Image(); image.src = address(side); kept.set(side.sha256, image); }
     }
-    if (kept.size > 40) kept.clear();
+    for (const old of kept.keys()) if (kept.size > 40) kept.delete(old);
+  }
+  for (const figure of figures) for (const end of ["load", "error"]) {
+    figure.querySelector("img").addEventListener(end, (event) => event.target.classList.remove("coming"));
   }
 
-  async function refill() {
-    const answer = await fetch(home + "pairs.json");
-    if (!answer.ok) throw new Error("The server does not let you in any more.");
-    const found = await answer.json();
-    left = found.left;
-    queue = found.pairs.filter((pair) => !later.has(name(pair)));
-    if (!queue.length && later.size && found.pairs.length) { later.clear(); queue = found.pairs; }
-  }
-
-  async function post(action, fields) {
-    const answer = await fetch(home + "do/" + action, { method: "POST", body: new URLSearchParams(fields) });
-    const found = await answer.json();
+  async function answered(answer) {
+    const found = await answer.json().catch(() => ({ error: `The server answers with ${answer.status}.` }));
     if (!answer.ok) throw new Error(found.error);
     return found;
+  }
+  const post = async (action, fields) =>
+    answered(await fetch(home + "do/" + action, { method: "POST", body: new URLSearchParams(fields) }));
+
+  async function refill() {
+    const found = await answered(await fetch(home + "pairs.json"));
+    left = found.left;
+    queue = found.pairs;
+  }
+
+  // What the action says for itself; "" where the number of pairs left says enough.
+  async function carryOut(action, pair) {
+    if (action === "undo") {
+      const last = history.at(-1), { kept: stays } = await post("undo", { undo: last.undo });
+      history.pop();
+      if (stays) return "Not undone: somebody has judged this pair since. ";
+      queue.unshift(last.pair);
+      left += last.counted;
+      return "";
+    }
+    if (action === "skip") {
+      await post("later", images(pair));
+      queue.shift();
+      return "";
+    }
+    const { undo, others } = await post(action, images(pair));
+    const counted = others.length ? 0 : 1;  // what another has judged waits for nobody, whatever is said of it now
+    history.push({ undo, pair: queue.shift(), counted });
+    left -= counted;
+    return others.map((other) => `${other.reviewer} said ${other.duplicate ? "duplicate" : "different"} before you: both are kept, yours counts. `).join("");
   }
 
   async function act(action) {
     const pair = queue[0];
     if (busy || (action === "undo" ? !history.length : !pair)) return;
+    if (action !== "undo" && action !== "skip" && !seen()) return tell("The pictures are still coming.");
     busy = true;
     try {
-      if (action === "undo") {
-        const last = history.at(-1);
-        await post("undo", { undo: last.undo });
-        history.pop();
-        queue.unshift(last.pair);
-        left += 1;
-      } else if (action === "skip") {
-        later.add(name(queue.shift()));
-      } else {
-        const { undo } = await post(action, pair.sides.map((side) => ["image", side.image]));
-        history.push({ undo, pair: queue.shift() });
-        left -= 1;
-      }
+      const word = await carryOut(action, pair);
       if (!queue.length) await refill();
-      tell(queue.length ? `${left} left` : "No pair waits. Thank you!");
+      tell(word + (queue.length ? `${left} left` : "No pair waits. Thank you!"), Boolean(word));
     } catch (error) {
       tell(error.message || "The server does not answer.", true);
     }
@@ -79,7 +94,7 @@
     const actions = { d: "duplicate", f: "different", s: "skip", u: "undo" };
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in actions)) return;
     event.preventDefault();
-    act(actions[event.key]);
+    if (!event.repeat) act(actions[event.key]);
   });
   refill().then(() => { tell(queue.length ? `${left} left` : "No pair waits."); show(); }, (error) => tell(error.message, true));
 })();
