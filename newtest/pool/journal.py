@@ -126,9 +126,11 @@ def alone(folder: Path) -> Iterator[None]:
             ) from error
         except OSError:
             pass  # a file system without locks
-        yield
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        try:
+            yield
+        finally:
+            if not any(folder.iterdir()):
+                folder.rmdir()
     finally:
         os.close(handle)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -58,18 +59,8 @@ class Layer:
     def table(self, pool: Pool, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
         """The layer's rows of one shard. Raises PoolError where they are missing or not as many as the shard's."""
         name = self.file(pool, shard)
-        try:
-            with pool.layers.open(name) as handle:
-                table = pq.read_table(handle, columns=list(columns) if columns else None)
-        except FileNotFoundError as error:
-            raise PoolError(
-                f"{pool.layers.url}: the layer {self.folder} has no rows for shard {shard.name}; run the "
-                "command that made it again"
-            ) from error
-        except (pa.ArrowInvalid, OSError) as error:
-            raise PoolError(
-                f"{pool.layers.url}: {name} cannot be read ({error}); remove it and run again"
-            ) from error
+        with self._readable(pool, shard), pool.layers.open(name) as handle:
+            table = pq.read_table(handle, columns=list(columns) if columns else None)
         if len(table) != pool.rows(shard):
             raise PoolError(
                 f"{pool.layers.url}: {name} has {len(table)} rows and its shard has {pool.rows(shard)}; "
@@ -78,9 +69,9 @@ class Layer:
         return table
 
     def has(self, pool: Pool, shard: Shard, column: str) -> bool:
-        """Whether the layer has this column."""
-        with pool.layers.open(self.file(pool, shard)) as handle, pq.ParquetFile(handle) as file:
-            return column in file.schema_arrow.names
+        """Whether the layer has this column. Raises PoolError."""
+        with self._readable(pool, shard), pool.layers.open(self.file(pool, shard)) as handle:
+            return column in pq.read_schema(handle).names
 
     def vectors(self, pool: Pool, shard: Shard, column: str) -> npt.NDArray[np.float32]:
         """A column of fixed-size lists as float32 rows, shape (n, d); rows that could not be computed are NaN."""
@@ -88,6 +79,21 @@ class Layer:
         width = column_data.type.list_size
         flat = column_data.flatten() if not column_data.null_count else column_data.values
         return np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(-1, width)
+
+    @contextmanager
+    def _readable(self, pool: Pool, shard: Shard) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise PoolError(
+                f"{pool.layers.url}: the layer {self.folder} has no rows for shard {shard.name}; run the "
+                "command that made it again"
+            ) from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise PoolError(
+                f"{pool.layers.url}: {self.file(pool, shard)} cannot be read ({error}); run the command that made "
+                "the layer again, which mends it"
+            ) from error
 
 
 class MakeShard(Protocol):
@@ -128,11 +134,12 @@ def build(
     counts: dict[str, dict[str, int]] = {}
     todo = []
     for shard, name in files.items():
-        if name in there:
-            counts[name] = _counted(pool, name)
-            yield Outcome(shard, {**counts[name], "computed": 0})
-        else:
+        known = _counted(pool, name) if name in there else None
+        if known is None:
             todo.append(shard)
+        else:
+            counts[name] = known
+            yield Outcome(shard, {**known, "computed": 0})
     for outcome in engine.map(partial(_Writer, pool, layer, make), todo, resources):
         if outcome.value is not None:
             counts[files[outcome.item]] = outcome.value
@@ -235,13 +242,17 @@ def _failed(table: pa.Table) -> int:
     return len(table) - table["reason"].null_count if "reason" in table.column_names else 0
 
 
-def _counted(pool: Pool, name: str) -> dict[str, int]:
-    with pool.layers.open(name) as handle, pq.ParquetFile(handle) as file:
-        metadata = file.schema_arrow.metadata or {}
-        counts = {"rows": file.metadata.num_rows, "failed": int(metadata.get(b"newtest.failed", b"0"))}
-        if b"newtest.known" in metadata:
-            counts["known"] = int(metadata[b"newtest.known"])
-        return counts
+def _counted(pool: Pool, name: str) -> dict[str, int] | None:
+    """What the file of a shard holds; None for a damaged one, which is as good as none."""
+    try:
+        with pool.layers.open(name) as handle, pq.ParquetFile(handle) as file:
+            metadata = file.schema_arrow.metadata or {}
+            counts = {"rows": file.metadata.num_rows, "failed": int(metadata.get(b"newtest.failed", b"0"))}
+    except (pa.ArrowInvalid, OSError):
+        return None
+    if b"newtest.known" in metadata:
+        counts["known"] = int(metadata[b"newtest.known"])
+    return counts
 
 
 def _manifest(pool: Pool, folder: str) -> dict[str, Any] | None:

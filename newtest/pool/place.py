@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,8 +80,9 @@ class LocalPlace:
             folders[:] = sorted(name for name in folders if _is_ours(name))
             for name in files:
                 path = Path(folder, name)
-                if _is_ours(name) and path.is_file():
-                    found.append(Entry(path.relative_to(self.root).as_posix(), path.stat().st_size))
+                size = _size(path) if _is_ours(name) else None
+                if size is not None:
+                    found.append(Entry(path.relative_to(self.root).as_posix(), size))
         return sorted(found)
 
     def exists(self, name: str) -> bool:
@@ -188,6 +190,15 @@ def _register_obstore(scheme: str) -> None:
     except ImportError as error:
         raise MissingExtra("obstore", "pool") from error
     register(scheme)
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a regular file, None for anything else; a file may be gone by the time it is asked for."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def _is_ours(name: str) -> bool:

@@ -37,6 +37,8 @@ ALIASES = {
 }
 """Canonical column -> the names it has in DataComp's, img2dataset's and LAION's tables, first found first."""
 
+_TEXTUAL = frozenset(alias for name in ("uid", "url", "text") for alias in ALIASES[name])
+_TEXT_TYPES = ("string", "string_view", "binary", "binary_view", "null")
 LAYERS = "layers"
 BATCH_ROWS = 1 << 16
 _END = 1 << 16
@@ -80,6 +82,10 @@ class Pool:
             ends.append(_end(self, shard.tar, whole=True))
         return fingerprint(shard.name, ends)
 
+    def table_fingerprint(self, shard: Shard) -> str:
+        """The same of the shard's table alone."""
+        return fingerprint(shard.name, [_end(self, shard.table, whole=False)])
+
     def schema(self, shard: Shard) -> pa.Schema:
         """The shard's own column names and types. Raises PoolError."""
         with self.parquet(shard) as file:
@@ -100,6 +106,7 @@ class Pool:
         with self.parquet(shard) as file, _explained(self, shard):
             found = {name: _source(self, shard, name, file.schema_arrow.names) for name in columns}
             wanted = sorted({name for sources in found.values() for name in sources})
+            _require_text(self, shard, [file.schema_arrow.field(name) for name in wanted])
             for batch in file.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
                 table = pa.Table.from_batches([batch])
                 yield pa.table({name: _column(table, name, found[name]) for name in columns})
@@ -166,6 +173,16 @@ def _source(pool: Pool, shard: Shard, name: str, present: Sequence[str]) -> list
         f"{pool.place.url}: shard {shard.name} has no column for {name!r} (looked for {looked}); it has "
         f"{', '.join(present)}"
     )
+
+
+def _require_text(pool: Pool, shard: Shard, fields: Sequence[pa.Field]) -> None:
+    for field in fields:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if field.name in _TEXTUAL and str(kind).removeprefix("large_") not in _TEXT_TYPES:
+            raise PoolError(
+                f"{pool.place.url}: the column {field.name!r} of shard {shard.name} holds {field.type} and not text; "
+                "write that table again with the column as text"
+            )
 
 
 def _column(table: pa.Table, name: str, sources: Sequence[str]) -> pa.ChunkedArray | pa.Array:

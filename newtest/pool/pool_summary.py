@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from newtest.errors import PoolError
+from newtest.pool.place import Entry
 from newtest.pool.pool import Pool
+from newtest.pool.tar_format import BLOCK
 
 __all__ = ["Summary", "summary"]
 
@@ -23,7 +25,7 @@ class Summary:
 
 
 def summary(pool: Pool) -> Summary:
-    """Read every shard's footer, and nothing else."""
+    """Read every shard's footer and the end of its tar, and nothing else."""
     found = Summary(
         shards=len(pool.shards),
         tars=sum(shard.tar is not None for shard in pool.shards),
@@ -37,6 +39,21 @@ def summary(pool: Pool) -> Summary:
         except PoolError as error:
             found.broken.append(str(error))
             continue
+        if shard.tar is not None and not _has_end(pool, shard.tar):
+            found.broken.append(
+                f"{pool.place.url}: {shard.tar.name} has no end mark, so it was cut short; fetch it again or move "
+                "it away"
+            )
         for name in names:
             found.columns[name] = found.columns.get(name, 0) + 1
     return found
+
+
+def _has_end(pool: Pool, tar: Entry) -> bool:
+    """Whether a tar ends in a block of zeros, as every whole one does."""
+    try:
+        with pool.place.open(tar.name) as handle:
+            handle.seek(-BLOCK, 2)
+            return not any(handle.read(BLOCK))
+    except (OSError, ValueError):  # gone, or shorter than a block
+        return False

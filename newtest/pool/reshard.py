@@ -2,8 +2,9 @@
 
 What goes where is settled from the tables alone, before a tar is opened: every output shard knows its rows.
 So each can be written anywhere and again, and one is done when its table is there, which is written after its
-tar. The new pool says what it was made of in ``reshard.json``; a run that finds another recipe there stops
-before it touches anything.
+tar and carries the fingerprint of the shards it was made of: where a tar was mended since, it is written anew.
+The new pool says by which tables and subset it was made in ``reshard.json``; a run that finds another recipe
+there stops before it touches anything.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from newtest.pool.tars import Sample
 __all__ = ["ReshardPlan", "plan_reshard", "reshard"]
 
 
+_INPUTS = b"newtest.inputs"
+
+
 @dataclass(frozen=True)
 class Piece:
     """Rows of one input shard, each as often as it stands here, in order."""
@@ -50,6 +54,8 @@ class Output:
     pieces: tuple[Piece, ...]
     first: int
     """The number of its first sample in the new pool; keys are numbered on from here."""
+    inputs: str
+    """The fingerprint of the shards that its pieces come from."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,11 @@ def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> Reshar
     pieces = [(shard, _rows_of(pool, shard, subset, taken)) for shard in pool.shards]
     absent = tuple(ids.to_hex(wanted[~taken]).to_pylist())
     recipe = fingerprint(
-        [pool.shard_fingerprint(shard) for shard in pool.shards],
+        [pool.table_fingerprint(shard) for shard in pool.shards],
         fingerprint(ids.to_hex(subset.uids).to_pylist()),
         shard_rows,
     )
-    outputs = tuple(_outputs(pieces, shard_rows))
+    outputs = tuple(_outputs(pool, pieces, shard_rows))
     return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe)
 
 
@@ -96,7 +102,7 @@ def reshard(
     done = {entry.name for entry in place.entries()}
     todo = []
     for output in plan.outputs:
-        if f"{output.name}.parquet" in done:
+        if f"{output.name}.parquet" in done and _made_of(place, output) == output.inputs:
             yield Outcome(
                 output,
                 {"written": sum(len(piece.rows) for piece in output.pieces), "missing": 0, "computed": 0},
@@ -122,7 +128,10 @@ def _rows_of(pool: Pool, shard: Shard, subset: Subset, taken: npt.NDArray[np.boo
     return np.concatenate(result) if result else np.empty(0, np.int64)
 
 
-def _outputs(pieces: Sequence[tuple[Shard, npt.NDArray[np.int64]]], shard_rows: int) -> Iterator[Output]:
+def _outputs(
+    pool: Pool, pieces: Sequence[tuple[Shard, npt.NDArray[np.int64]]], shard_rows: int
+) -> Iterator[Output]:
+    shards = {shard: pool.shard_fingerprint(shard) for shard, rows in pieces if len(rows)}
     total = sum(len(rows) for _, rows in pieces)
     starts = np.cumsum([0, *(len(rows) for _, rows in pieces)])
     for number, first in enumerate(range(0, total, shard_rows)):
@@ -132,7 +141,18 @@ def _outputs(pieces: Sequence[tuple[Shard, npt.NDArray[np.int64]]], shard_rows: 
             cut = rows[max(0, first - start) : max(0, last - start)]
             if len(cut):
                 parts.append(Piece(shard, tuple(cut.tolist())))
-        yield Output(f"{number:08d}", tuple(parts), first)
+        inputs = fingerprint([shards[part.shard] for part in parts])
+        yield Output(f"{number:08d}", tuple(parts), first, inputs)
+
+
+def _made_of(place: LocalPlace | RemotePlace, output: Output) -> str | None:
+    """What a shard that is there says it was made of; None for a damaged one."""
+    try:
+        with place.open(f"{output.name}.parquet") as handle:
+            metadata = pq.read_schema(handle).metadata or {}
+    except (pa.ArrowInvalid, OSError):
+        return None
+    return str(metadata.get(_INPUTS, b"").decode())
 
 
 def _claim(place: LocalPlace | RemotePlace, plan: ReshardPlan) -> None:
@@ -187,8 +207,20 @@ class _Writing:
                 number, missing = number + len(rows), missing + len(piece.rows) - len(rows)
             archive.write(END)
         with place.writing(f"{output.name}.parquet") as path:
-            pq.write_table(pa.concat_tables(tables, promote_options="default"), path)
+            pq.write_table(_joined(tables, output), path)
         return {"written": number - output.first, "missing": missing, "computed": 1}
+
+
+def _joined(tables: Sequence[pa.Table], output: Output) -> pa.Table:
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive")
+        return table.replace_schema_metadata({**(table.schema.metadata or {}), _INPUTS: output.inputs})
+    except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
+        names = ", ".join(piece.shard.name for piece in output.pieces)
+        raise PoolError(
+            f"the tables of the shards {names} have one column in types that do not go together ({error}); write them "
+            "again with one type"
+        ) from error
 
 
 def _copy(sample: Sample, key: str, archive: IO[bytes]) -> None:

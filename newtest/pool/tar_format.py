@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
-__all__ = ["TarDamage", "members", "packed"]
+__all__ = ["BLOCK", "END", "TarDamage", "members", "packed"]
 
 BLOCK = 512
 _NOTHING = bytes(BLOCK)

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,14 @@ from newtest.errors import PoolError
 from newtest.files import is_full_disk
 from newtest.pool import uids as ids
 from newtest.pool.layers import Layer, found
+from newtest.pool.place import Entry
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.uids import Uids
 
 __all__ = ["Gathered", "VectorSource", "gathered", "vector_source"]
 
 NPZ_KEYS = ("l14_img", "b32_img")
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,8 @@ class VectorSource:
                 np.load(handle, allow_pickle=False) as arrays,
             ):
                 rows = np.asarray(arrays[self.column], np.float32)
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise PoolError(
-                f"{pool.place.url}: {shard.embeddings.name} gives no {self.column} ({error})"
-            ) from error
+        except _UNREADABLE as error:
+            raise _unreadable(pool, shard.embeddings, self.column, error) from error
         if rows.ndim != 2 or len(rows) != pool.rows(shard):
             raise PoolError(
                 f"{pool.place.url}: {shard.embeddings.name} has {rows.shape} values, its table "
@@ -85,12 +86,21 @@ def vector_source(pool: Pool, encoder: str | None = None) -> VectorSource:
         and all(shard.embeddings for shard in pool.shards)
         and encoder in (None, "l14", "b32")
     ):
-        with pool.place.open(first.name) as handle, np.load(handle, allow_pickle=False) as arrays:
-            keys = [key for key in NPZ_KEYS if key in arrays.files and key.startswith(encoder or "")]
+        try:
+            with pool.place.open(first.name) as handle, np.load(handle, allow_pickle=False) as arrays:
+                keys = [key for key in NPZ_KEYS if key in arrays.files and key.startswith(encoder or "")]
+        except _UNREADABLE as error:
+            raise _unreadable(pool, first, " or ".join(NPZ_KEYS), error) from error
         if keys:
             return VectorSource(None, keys[0])
     raise PoolError(
         f"{pool.place.url}: there are no image embeddings; compute them with 'newtest embed-pool'"
+    )
+
+
+def _unreadable(pool: Pool, entry: Entry, what: str, error: Exception) -> PoolError:
+    return PoolError(
+        f"{pool.place.url}: {entry.name} gives no {what} ({error}); fetch it again or move it away"
     )
 
 

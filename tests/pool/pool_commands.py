@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["contents", "killed_at_rename", "killed_when", "left_over", "newtest"]
+__all__ = ["contents", "killed_at_rename", "killed_when", "left_over", "losing", "newtest"]
 
 COMMAND = "from newtest.cli import main; main()"
 # Every file appears by a rename, and Python tells audit hooks of a rename before it happens.
@@ -22,6 +22,15 @@ def count(event, arguments):
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
 sys.addaudithook(count)
+{COMMAND}
+"""
+LOSING = f"""
+import os, sys
+begun, gone = sys.argv.pop(1), sys.argv.pop(1)
+def lose(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(begun) and os.path.exists(gone):
+        os.unlink(gone)
+sys.addaudithook(lose)
 {COMMAND}
 """
 
@@ -45,6 +54,14 @@ def killed_at_rename(*arguments: str, cwd: Path, after: int) -> None:
     assert done.returncode == -9, (
         f"it was to die after {after} files and ended with {done.returncode}: {done.stderr}"
     )
+
+
+def losing(begun: str, gone: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``newtest``; a file is gone as soon as one whose name ends in ``begun`` is opened."""
+    return subprocess.run(
+        [sys.executable, "-c", LOSING, begun, str(gone), *arguments],
+        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
 
 
 def killed_when(ready: Callable[[], bool], *arguments: str, cwd: Path) -> None:
