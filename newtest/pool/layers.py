@@ -161,7 +161,8 @@ def describe(pool: Pool, layer: Layer) -> None:
 def settle(pool: Pool, layer: Layer) -> None:
     """Write the manifest of a layer whose files were written one by one and may know only some of their rows."""
     files = (layer.file(pool, shard) for shard in pool.shards)
-    _write_manifest(pool, layer, {name: _counted(pool, name) for name in files if pool.layers.exists(name)})
+    counts = {name: _counted(pool, name) for name in files if pool.layers.exists(name)}
+    _write_manifest(pool, layer, {name: known for name, known in counts.items() if known is not None})
 
 
 def _write_manifest(pool: Pool, layer: Layer, counts: Mapping[str, dict[str, int]]) -> None:
