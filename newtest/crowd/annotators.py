@@ -96,7 +96,11 @@ class CollectSummary:
 
 def publish(study: Study, annotator: Annotator, config: PublishConfig, hit_ids: Sequence[str]) -> int:
     """Publish HITs of the plan, and finish what an earlier run had begun; gives how many are published now
-    for the first time. Raises what the annotator raises; what was published before stays."""
+    for the first time. Raises what the annotator raises; what was published before stays.
+
+    HITs that another run has published since they were chosen, here or on another market, are left out: between the
+    choice and the call somebody types a total, and nothing may be paid for twice.
+    """
     done = 0
     with study.exclusive("annotate-publish"):
         tokens = {
@@ -104,9 +108,10 @@ def publish(study: Study, annotator: Annotator, config: PublishConfig, hit_ids: 
             for hit_id in hit_ids
         }
         with transaction(study.catalog):
+            free = {hit_id for hit_id, _ in publications.unpublished(study.catalog, annotator.market)}
             publications.intend(
                 study.catalog,
-                hit_ids,
+                [hit_id for hit_id in hit_ids if hit_id in free],
                 annotator.market,
                 tokens=tokens,
                 settings=canonical_json(config),

@@ -16,7 +16,7 @@ from newtest.classes.wordnet import is_wnid
 from newtest.config import canonical_json
 from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
 from newtest.draws import generator
-from newtest.errors import ConfigError
+from newtest.errors import ConfigError, UsageError
 from newtest.study import Study, now
 
 __all__ = ["Plan", "make_plan", "read_pages", "read_similar", "store_plan", "wordnet_similar"]
@@ -58,17 +58,19 @@ def make_plan(
     max_hits: int | None = None,
 ) -> Plan:
     """HITs for every image with fewer than ``votes`` votes (given or underway); ``votes`` is by default the
-    number of assignments. Nothing is written.
+    number of assignments. Nothing is written. Raises UsageError for a class that the study does not have.
 
     With ``max_hits`` the plan stops there; ``left`` counts the images that were left out.
     """
     known = classes.wnids(catalog)
+    if unknown := sorted(set(wnids or ()) - set(known)):
+        raise UsageError(f"{unknown[0]}: this study has no such class; newtest collect --wnid adds one")
     options = _Options(config, similar, votes or config.assignments)
     hits: list[Hit] = []
     examples: dict[str, Sequence[str]] = {}
     warnings: list[str] = []
     left = 0
-    for wnid in sorted(set(wnids) & set(known)) if wnids is not None else known:
+    for wnid in sorted(set(wnids)) if wnids is not None else known:
         images, examples[wnid] = _class_images(catalog, wnid, options)
         planned = plan_class(images, config)
         kept = planned[: max_hits - len(hits)] if max_hits is not None else planned
@@ -127,9 +129,9 @@ def read_pages(path: Path) -> dict[str, str]:
 def _read_table(path: Path) -> dict[str, list[str]]:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable JSON table ({error})") from error
-    if not isinstance(table, dict):
+    if not isinstance(table, dict) or not all(isinstance(value, (str, list)) for value in table.values()):
         raise ConfigError(f"{path}: a JSON object is wanted, wnid -> list")
     return {
         wnid: [value] if isinstance(value, str) else [str(v) for v in value] for wnid, value in table.items()

@@ -172,7 +172,10 @@ def test_a_lapsed_lease_goes_to_another_and_is_said_to_the_first(browser: Browse
 def test_the_page_fits_a_phone_and_works_by_touch(browser: Browser, server: Crowd) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 780}, has_touch=True, is_mobile=True)
     page = context.new_page()
-    frame = start(page, server.invite("ann"))
+    link = server.invite("ann")
+    page.goto(link)
+    assert page.get_by_role("button", name="Start").first.evaluate("e => e.offsetHeight") == 44  # one line
+    frame = start(page, link)
     frame.locator('.cell[data-n="1"] .pick').tap()
     assert ticked(frame) == ["1"]
     assert frame.locator("html").evaluate("e => e.scrollWidth") <= 390
@@ -212,13 +215,15 @@ def test_a_reload_mends_images_that_did_not_load(browser: Browser, server: Crowd
 
 
 def test_what_has_the_focus_is_not_under_the_bar(browser: Browser, server: Crowd) -> None:
-    page = browser.new_page(viewport={"width": 700, "height": 560})
+    page = browser.new_page()
     frame = start(page, server.invite("ann"))
-    frame.locator("[name=selected]").first.focus()
-    bar = frame.locator(".bar").evaluate("e => e.getBoundingClientRect().top")
-    for _ in range(3):
-        page.keyboard.press("ArrowDown")
-        assert frame.locator(":focus").evaluate("e => e.getBoundingClientRect().bottom") <= bar
+    for height in range(500, 1000, 50):
+        page.set_viewport_size({"width": 700, "height": height})
+        frame.locator("[name=selected]").first.focus()
+        bar = frame.locator(".bar").evaluate("e => e.getBoundingClientRect().top")
+        for _ in range(3):
+            page.keyboard.press("ArrowDown")
+            assert frame.locator(":focus").evaluate("e => e.getBoundingClientRect().bottom") <= bar
 
 
 def test_returning_asks_first(browser: Browser, server: Crowd) -> None:

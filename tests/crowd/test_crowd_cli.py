@@ -221,6 +221,14 @@ def test_plan_says_what_it_costs_and_a_dry_run_keeps_nothing(study: Study, tmp_p
     assert study.catalog.execute("SELECT count(*) FROM hits").fetchone()[0] == 0
 
 
+def test_plan_refuses_classes_and_tables_that_are_none(study: Study, tmp_path: Path) -> None:
+    assert "no such class" in refused("plan", "--study", study.root, "--class", "n00000001")
+    odd = tmp_path / "odd.json"
+    for text in ('{"n01443537": 7}', "[" * 100_000):
+        odd.write_text(text)
+        assert str(odd) in refused("plan", "--study", study.root, "--similar", odd)
+
+
 def test_preview_writes_a_page_that_holds_everything(study: Study, tmp_path: Path) -> None:
     plan(study)
     hit_id = study.catalog.execute("SELECT hit_id FROM hits LIMIT 1").fetchone()[0]

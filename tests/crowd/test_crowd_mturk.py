@@ -27,6 +27,7 @@ from newtest.catalog import transaction
 from newtest.catalog.crowd import hit_images
 from newtest.catalog.publications import unpublished
 from newtest.crowd.annotators import PublishConfig, collect, publish
+from newtest.crowd.local import LocalAnnotator
 from newtest.crowd.mturk import MTurkAnnotator, MTurkConfig
 from newtest.crowd.questions import from_question_xml, to_question_xml
 from newtest.crowd.templates import Page, load_template, render
@@ -354,6 +355,18 @@ def test_publishing_and_collecting_survive_a_proxy_that_loses_responses(study: S
         workers = asking.catalog.execute("SELECT count(DISTINCT worker), count(*) FROM votes").fetchone()
         assert tuple(workers) == (2, 96)
         assert collect(asking, annotator).assignments == 0
+
+
+def test_a_hit_that_went_elsewhere_while_the_total_was_typed_is_not_published_again(
+    study: Study, tmp_path: Path
+) -> None:
+    with two_studies(study, tmp_path) as (server, asking):
+        chosen = [hit_id for hit_id, _ in unpublished(asking.catalog, "test")]
+        here = LocalAnnotator(server.clock)
+        assert publish(asking, here, PublishConfig(), chosen[:3]) == 3  # in another terminal
+        assert publish(asking, here, PublishConfig(), chosen[:1]) == 0
+        assert publish(asking, annotator_to(server.url), PublishConfig(), chosen) == 1
+        assert study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 1
 
 
 def test_killed_after_the_call_and_before_the_id_is_written_nothing_is_created_twice(
