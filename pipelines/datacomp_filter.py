@@ -6,8 +6,7 @@ Method. Every sample has a CLIP score s, the cosine of its image and its caption
 
 1. s is among the best 30 % of the pool (exactly floor(0.3 n) rows; equal scores by uid), and
 2. the k-means centroid nearest to its image is also the nearest one of some image of the target set, and its
-caption is
-   English, of more than one word and more than five characters.
+   caption is English, of more than one word and more than five characters.
 
 The two subsets are found apart and intersected, so that each can be looked at, published and used again.
 """

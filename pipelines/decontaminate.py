@@ -1,14 +1,11 @@
 """Take every evaluation set's near-duplicates out of a training subset.
 
-    python pipelines/decontaminate.py POOL --subset best.npy --against releases/v1 --against imagenet/val --out
-    clean.npy
+    python pipelines/decontaminate.py POOL --subset best.npy --against releases/v1 --out clean.npy
 
-Method. The images of each evaluation set are embedded with the encoder that embedded the pool. A sample of the
-pool is
-contaminated when its cosine with any of them is at least the threshold; all such pairs are found exactly and
-written out, to
-be looked at. The clean samples are intersected with the training subset. Counts are given for each set, because a set
-that loses nothing may mean a clean pool, or a descriptor that does not see copies.
+Method. The images of each evaluation set are embedded with the encoder that embedded the pool. A sample of the pool
+is contaminated when its cosine with any of them is at least the threshold; all such pairs are found exactly and
+written out, to be looked at. The clean samples are intersected with the training subset. Counts are given for each
+set, because a set that loses nothing may mean a clean pool, or a descriptor that does not see copies.
 """
 
 from __future__ import annotations

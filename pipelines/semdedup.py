@@ -3,13 +3,11 @@
     python pipelines/semdedup.py POOL --threshold 0.95 --out dedup.npy
 
 Method. Images are unit vectors. A spherical k-means parts them into clusters of about a thousand; within each
-cluster all
-pairs with a cosine of at least the threshold are found exactly. Pairs are the edges of a graph; of each
-connected component
-one sample stays: the highest score, then the most pixels, then the lowest uid. The paper's own rule depends on
-the order of a
-cluster's members; this one does not. Pairs that straddle two clusters are lost: the recall says how many, counted
-against the exact join of 20,000 rows. Where the whole join is affordable, ``--exact`` makes it instead.
+cluster all pairs with a cosine of at least the threshold are found exactly. Pairs are the edges of a graph; of each
+connected component one sample stays: the highest score, then the most pixels, then the lowest uid. The paper's own
+rule depends on the order of a cluster's members; this one does not. Pairs that straddle two clusters are lost: the
+recall says how many, counted against the exact join of 20,000 rows. Where the whole join is affordable, ``--exact``
+makes it instead.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def wise(
     score = None
     if score_command is not None:
         score = command_outputs(score_command) if with_logits else command_score(score_command)
-    points = sweep(zeroshot, finetuned, steps, out, score=score)
+    points = sweep(zeroshot, finetuned, steps, out, score=score, scored_by=score_command or "")
     ensembles = []
     if with_logits:
         ensembles = compare_ensembles(
@@ -152,7 +152,8 @@ def greedy(
         Ingredient(path.name, path, known[path.name] if path.name in known else held_out(path))
         for path in checkpoints
     ]
-    steps = greedy_soup(ingredients, held_out, out, log=log or out.with_suffix(".log.jsonl"))
+    record = log or out.with_suffix(".log.jsonl")
+    steps = greedy_soup(ingredients, held_out, out, log=record, scored_by=score_command)
     if json:
         print_json({"out": str(out), "steps": [asdict(step) for step in steps]})
         return

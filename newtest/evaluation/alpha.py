@@ -26,7 +26,8 @@ def draw_alpha_curve(points: Curve, chosen: float, *, outputs: Curve = ()) -> Pi
     shifted = sorted({name for _, scores in points for name in scores} - {IN_DISTRIBUTION})
     with style():
         figure, axes = axes_of(4.2, 3.0)
-        for color, name in zip(COLORS, shifted or [IN_DISTRIBUTION], strict=False):
+        for at, name in enumerate(shifted or [IN_DISTRIBUTION]):
+            color = COLORS[at % len(COLORS)]
             alphas, x, y = _line(points, name)
             axes.plot(x, y, color=color, marker="o", markersize=3.5, linewidth=1.2, label=name)
             if outputs:

@@ -179,7 +179,7 @@ def draw_curves(
 
 
 def draw_matrix(values: npt.ArrayLike, names: Sequence[str], label: str, name: str) -> Picture:
-    """A square matrix as a heat map; row and column names as long as they stay legible (60 rows)."""
+    """A square matrix as a heat map; row and column names as long as they stay legible (80 rows)."""
     matrix = np.asarray(values, dtype=np.float64)
     size = min(7.2, max(3.4, 1.6 + 0.11 * len(names)))
     with style():

@@ -161,7 +161,8 @@ def _merged(table: pd.DataFrame) -> pd.DataFrame:
     merged = {}
     for column in table.columns:
         name = str(column)
-        if name.removesuffix(" lo").removesuffix(" hi") != name or name in ("lo", "hi"):
+        ends = name.removesuffix(" lo").removesuffix(" hi")
+        if (ends != name and ends in table.columns) or name in ("lo", "hi"):
             continue
         low, high = (f"{name} lo", f"{name} hi") if f"{name} lo" in table.columns else ("lo", "hi")
         if low in table.columns and (name == "accuracy" or low != "lo"):
@@ -193,4 +194,6 @@ def _pipe(cells: Sequence[object]) -> str:
 
 def _latex(text: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+    escaped = "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in " ".join(text.split()))
+    # After the \\ of the row before, a bracket or a star would be its argument.
+    return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped

@@ -62,7 +62,8 @@ def queries_from_captions(
     except OSError as error:
         raise PoolError(f"{nouns}: WordNet's index.noun cannot be read ({error.strerror})") from error
     lemmas = sorted(
-        {line.split()[0].replace("_", " ").lower() for line in text.splitlines() if not line.startswith(" ")}
+        {normal(line.split()[0].replace("_", " ")) for line in text.splitlines() if not line.startswith(" ")}
+        - {""}
     )
     counts = _counts(pool, lemmas, engine, workers)
     return [

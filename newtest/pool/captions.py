@@ -48,24 +48,25 @@ def join_captions(labels: pd.DataFrame, photos: pd.DataFrame, out: str | Path) -
     the counts.
 
     ``labels`` needs ``file``, ``wnid`` and ``photo_id``; ``photos`` needs ``photo_id`` and ``title``, and may have
-    ``description``, ``tags`` (a list, or words with spaces between) and ``url``. Raises PoolError for missing columns
-    and for a photo that stands twice with different text.
+    ``description``, ``tags`` (a list, or words with spaces between) and ``url``. A missing photo id meets nothing.
+    Raises PoolError for missing columns and for a photo that stands twice with different text.
     """
     _require(labels, ("file", "wnid", "photo_id"), "the labelled set")
     _require(photos, ("photo_id", "title"), "the photos")
     texts: dict[str, dict[str, Any]] = {}
     for photo in photos.to_dict("records"):
         known = {key: _plain(photo.get(key)) for key in ("title", "description", "tags", "url")}
-        name = str(photo["photo_id"])
-        if texts.setdefault(name, known) != known:
+        name = _id(photo["photo_id"])
+        if name and texts.setdefault(name, known) != known:
             raise PoolError(f"the photo {name} stands twice with different text; keep one of the two")
     rows, matched = [], 0
     for label in labels.sort_values(["file", "wnid"], kind="stable").to_dict("records"):
-        found = texts.get(str(label["photo_id"]))
+        name = _id(label["photo_id"])
+        found = texts.get(name)
         matched += found is not None
         caption = caption_of(found) if found else ""
         if found and caption:
-            row = {"file": str(label["file"]), "wnid": str(label["wnid"]), "photo_id": str(label["photo_id"])}
+            row = {"file": str(label["file"]), "wnid": str(label["wnid"]), "photo_id": name}
             rows.append({**row, "text": caption, **found})
     uids = ids.to_hex(ids.derived([row["file"] for row in rows], [row["text"] for row in rows])).to_pylist()
     table = pa.Table.from_pylist([{"uid": uid, **row} for uid, row in zip(uids, rows, strict=True)], SCHEMA)
@@ -99,6 +100,13 @@ SCHEMA = pa.schema(
         for name in ("uid", "url", "text", "title", "description", "tags", "file", "wnid", "photo_id")
     ]
 )
+
+
+def _id(value: Any) -> str:
+    """A photo's id as text, "" for none; a column with holes gives 123.0 for 123."""
+    if value is None or value is pd.NA or value != value:
+        return ""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
 def _plain(value: Any) -> str | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -89,11 +90,17 @@ class _Shard:
             result["key"] = f"{self.name}{index:05d}"
         open_rows = [index for index, result in enumerate(results) if not _settled(result)]
         asked = [index for index in open_rows if not self._known(rows[index])]
-        if open_rows or not before:
+        late = any(self._shows_faces(*pair) for pair in zip(rows, results, strict=True))
+        if open_rows or late or not before:
             asyncio.run(self._download({str(index): rows[index] for index in asked}, config))
             self._write(rows, results)
         self.journal.remove()
         return _told(self.name, results, len(asked))
+
+    def _shows_faces(self, row: dict[str, Any], result: dict[str, Any]) -> bool:
+        """Whether an earlier run, without ``--blur-faces``, kept faces that this one is to blur."""
+        kept = result.get("status") == "success" and not result.get("faces_blurred")
+        return self.blurs and kept and bool(row.get("face_bboxes"))
 
     def _known(self, row: dict[str, Any]) -> bool:
         """Whether a killed run left an answer in the journal that is worth no second question."""
@@ -126,6 +133,10 @@ class _Shard:
             data = old.image(result["uid"], result["sha256"])
             if data is None:
                 result.update(_failed("lost", final=False))
+            elif self._shows_faces(row, result):
+                data = _protected(data, row, result)
+                if data is not None:
+                    result["sha256"] = hashlib.sha256(data).hexdigest()
             return data
         record = self.journal.records.get((row["uid"], row["url"] or ""))
         if record is None:  # it failed for good in an earlier run
@@ -135,7 +146,9 @@ class _Shard:
         if data is None or result["status"] != "success":
             return None
         if self.blurs:
-            data = _blurred(data, row.get("face_bboxes"))
+            data = _protected(data, row, result)
+            if data is None:
+                return None
         result["sha256"] = hashlib.sha256(data).hexdigest()
         return data
 
@@ -209,15 +222,36 @@ def _pack(result: dict[str, Any], data: bytes, archive: IO[bytes]) -> None:
     archive.write(packed(f"{result['key']}.json", json.dumps(described, sort_keys=True).encode()))
 
 
-def _blurred(data: bytes, boxes: Any) -> bytes:
-    """The image with its faces blurred, as JPEG; ``boxes`` are [left, top, right, bottom] as shares of the sides."""
-    from PIL import ImageFilter
-
+def _protected(data: bytes, row: dict[str, Any], result: dict[str, Any]) -> bytes | None:
+    """The image with its faces blurred; None, and why in ``result``, where they cannot be: it is not kept then."""
+    boxes = row.get("face_bboxes")
     if not boxes:
         return data
+    try:
+        blurred = _blurred(data, boxes)
+    except ImageError as error:
+        result.update(_failed(error.kind, final=True))
+        return None
+    except (TypeError, ValueError):
+        result.update(_failed("face-boxes", final=True))
+        return None
+    result.update(format="JPEG", faces_blurred=len(boxes))
+    return blurred
+
+
+def _blurred(data: bytes, boxes: Any) -> bytes:
+    """The image with its faces blurred, as JPEG; ``boxes`` are [left, top, right, bottom] as shares of the sides.
+
+    Raises ImageError, and TypeError or ValueError for boxes that are none.
+    """
+    from PIL import ImageFilter
+
     image = shown(data)
     for box in boxes:
-        left, top, right, bottom = (max(0.0, min(1.0, float(edge))) for edge in box[:4])
+        edges = [max(0.0, min(1.0, float(edge))) for edge in box]
+        if len(edges) != 4 or any(math.isnan(edge) for edge in map(float, box)):
+            raise ValueError("a face is four numbers")
+        (left, right), (top, bottom) = sorted(edges[::2]), sorted(edges[1::2])
         area = (
             int(left * image.width), int(top * image.height),
             max(int(left * image.width) + 1, round(right * image.width)),
@@ -233,6 +267,7 @@ SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in _TEXTS),
         ("final", pa.bool_()),
+        ("faces_blurred", pa.int64()),
         ("original_width", pa.int64()),
         ("original_height", pa.int64()),
     ]

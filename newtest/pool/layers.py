@@ -265,7 +265,7 @@ def _json(pool: Pool, name: str) -> dict[str, Any] | None:
     try:
         with pool.layers.open(name) as handle:
             value = json.load(handle)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

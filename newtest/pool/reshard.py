@@ -103,13 +103,17 @@ def reshard(
     todo = []
     for output in plan.outputs:
         if f"{output.name}.parquet" in done and _made_of(place, output) == output.inputs:
-            yield Outcome(
-                output,
-                {"written": sum(len(piece.rows) for piece in output.pieces), "missing": 0, "computed": 0},
-            )
+            wanted, written = sum(len(piece.rows) for piece in output.pieces), _written(place, output)
+            yield Outcome(output, {"written": written, "missing": wanted - written, "computed": 0})
         else:
             todo.append(output)
     yield from engine.map(_Writing(pool, str(out)), todo, resources)
+
+
+def _written(place: LocalPlace | RemotePlace, output: Output) -> int:
+    """How many samples a shard that is done holds: fewer than its rows where the tars lacked some."""
+    with place.open(f"{output.name}.parquet") as handle, pq.ParquetFile(handle) as file:
+        return int(file.metadata.num_rows)
 
 
 def _rows_of(pool: Pool, shard: Shard, subset: Subset, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

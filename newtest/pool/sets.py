@@ -61,9 +61,13 @@ def vectors_of_set(
             vectors = np.load(address, allow_pickle=False)
         except (OSError, ValueError) as error:
             raise PoolError(f"{address}: cannot be read as an array of vectors ({error})") from error
-        if vectors.ndim != 2:
-            raise PoolError(f"{address}: vectors are (images, numbers), this array is {vectors.shape}")
-        return [str(row) for row in range(len(vectors))], unit_rows(vectors), 0
+        if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+            raise PoolError(
+                f"{address}: vectors are (images, numbers), this array is {vectors.shape} of {vectors.dtype}"
+            )
+        vectors = vectors.astype(np.float32)
+        there = np.flatnonzero(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+        return [str(row) for row in there], unit_rows(vectors[there]), len(vectors) - len(there)
     if source.layer is None:
         raise UsageError(
             f"the pool's vectors are {source.said}: give each set as an .npy of the same encoder's vectors"

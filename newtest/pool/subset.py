@@ -178,7 +178,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         return {}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PoolError(
             f"{path}: the subset's manifest cannot be read ({error}); remove it to read the ids alone"
         ) from error

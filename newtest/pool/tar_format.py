@@ -16,6 +16,8 @@ __all__ = ["BLOCK", "END", "TarDamage", "members", "packed"]
 BLOCK = 512
 _NOTHING = bytes(BLOCK)
 _LONGEST_NAME = 1 << 16
+_LARGEST = 1 << 50
+"""No file is a petabyte; a header may claim 2**88 bytes, which no file system can step over."""
 END = bytes(2 * BLOCK)
 """What a tar ends with."""
 
@@ -94,6 +96,8 @@ def _checked_size(header: bytes) -> int:
         raise TarDamage("a header that is none") from None
     if told != sum(header) - sum(header[148:156]) + 8 * 32 or size < 0:
         raise TarDamage("a header whose checksum is wrong")
+    if size > _LARGEST:
+        raise TarDamage(f"a member of {size} bytes")
     return size
 
 

@@ -1,7 +1,7 @@
-"""WebDataset tars: samples are runs of members that share a name up to the first dot of their base name.
+"""WebDataset tars: samples are runs of members that share a path up to the first dot of their base name.
 
 A tar is a stranger's file: it is read from front to back, never unpacked; links, folders and devices are passed over,
-and a member that is larger than allowed is left out with a reason.
+and a member that is larger than allowed, or makes its sample so, is left out with a reason.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = ["IMAGE_SUFFIXES", "Sample", "samples"]
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff")
 MAX_MEMBER = 64 * 2**20
+MAX_SAMPLE = 2 * MAX_MEMBER
 
 
 @dataclass
@@ -77,7 +78,7 @@ def _grouped(handle: IO[bytes], keys: Container[str] | None) -> Iterator[Sample]
             if current is not None:
                 yield current
             current = Sample(key)
-        if data is None:
+        if data is None or sum(map(len, current.members.values())) + len(data) > MAX_SAMPLE:
             current.too_big.append(suffix.lower())
         else:
             current.members[suffix.lower()] = data
@@ -86,6 +87,7 @@ def _grouped(handle: IO[bytes], keys: Container[str] | None) -> Iterator[Sample]
 
 
 def _parted(name: str) -> tuple[str, str]:
-    """Key and suffix of a member: its base name up to the first dot, and what comes after."""
-    key, _, suffix = name.rpartition("/")[2].partition(".")
-    return key, suffix
+    """Key and suffix of a member: its path up to the first dot of its base name, and what comes after."""
+    folder, slash, base = name.removeprefix("./").rpartition("/")
+    key, _, suffix = base.partition(".")
+    return folder + slash + key, suffix

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from newtest.clip.weights import (
     parse_alphas,
     uniform_soup,
 )
-from newtest.clip.weights.soups import by_score
+from newtest.clip.weights.soups import by_score, read_scores
+from newtest.clip.weights.sweep import command_score, sweep
 from newtest.errors import UsageError, WeightsError
 
 
@@ -224,3 +227,82 @@ def test_a_greedy_soup_goes_on_where_it_was_killed(
     assert log.read_text() == (tmp_path / "log2.jsonl").read_text()
     with pytest.raises(WeightsError, match="other ingredients"):
         greedy_soup(ingredients[1:], score, out, log=log)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"[" * 200_000,
+        b'{"\\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+        b'{"w":{"dtype":"F32","shape":[1000000000,1000000000],"data_offsets":[0,4]}}',
+    ],
+)
+def test_a_hostile_safetensors_header_is_one_sentence(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"0000")
+    with pytest.raises(WeightsError, match=r"header|does not lie"):
+        open_tensors(path)
+
+
+def test_tensors_that_claim_more_than_is_stored_are_refused(tmp_path: Path) -> None:
+    """One number with a stride of 0 is a tensor of any size: a few hundred bytes that ask for 40 TB."""
+    for name, tensor in (
+        ("vast", torch.zeros(1).expand(10**13)),
+        ("sparse", torch.eye(3).to_sparse()),
+        ("nowhere", torch.zeros(3, device="meta")),
+    ):
+        torch.save({name: tensor}, tmp_path / "x.pt")
+        with pytest.raises(WeightsError, match=name):
+            open_tensors(tmp_path / "x.pt")
+
+
+def test_damaged_and_strange_npz_are_one_sentence(tmp_path: Path) -> None:
+    path, out = tmp_path / "x.npz", tmp_path / "out.safetensors"
+    for compress in (np.savez, np.savez_compressed):
+        compress(path, w=np.arange(200_000.0))
+        damaged = bytearray(path.read_bytes())
+        damaged[1000:1010] = bytes(10)
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError, match="'w' is damaged"):
+            uniform_soup([path, path], out)
+    np.savez(path, w=np.arange(3.0))
+    encrypted = bytearray(path.read_bytes())
+    encrypted[6] |= 1
+    encrypted[encrypted.find(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(encrypted)
+    with pytest.raises(WeightsError, match="encrypted"):
+        open_tensors(path)
+    for member, shape, words in (("w", (1,), "w is no array"), ("w.npy", (-5,), "the shape")):
+        with zipfile.ZipFile(path, "w") as archive, archive.open(member, "w") as stream:
+            np.lib.format.write_array_header_1_0(
+                stream, {"descr": "<f8", "fortran_order": False, "shape": shape}
+            )
+        with pytest.raises(WeightsError, match=words):
+            open_tensors(path)
+    assert not out.exists()
+
+
+def test_scores_that_are_no_numbers_choose_nothing(tmp_path: Path, ends: tuple[Path, Path]) -> None:
+    (tmp_path / "scores.json").write_text('{"a": NaN}')
+    with pytest.raises(WeightsError, match="the score of a is nan"):
+        read_scores(tmp_path / "scores.json")
+    measure = command_score(f"{sys.executable} -c 'print(\"NaN\")' {{checkpoint}}")
+    with pytest.raises(WeightsError, match="finite"):
+        measure(ends[0])
+
+
+def test_scores_of_another_command_are_not_taken_over(tmp_path: Path, ends: tuple[Path, Path]) -> None:
+    def scored(value: float, command: str) -> list[float]:
+        points = sweep(
+            *ends, (0.0, 1.0), tmp_path / "s", score=lambda _: {"in_distribution": value}, scored_by=command
+        )
+        return [point.scores["in_distribution"] for point in points]
+
+    assert scored(1.0, "first") == [1.0, 1.0]
+    assert scored(2.0, "first") == [1.0, 1.0]
+    assert scored(3.0, "mended") == [3.0, 3.0]
+    some = [Ingredient(path.name, path, 1.0) for path in ends]
+    log, out = tmp_path / "log.jsonl", tmp_path / "soup.safetensors"
+    greedy_soup(some, lambda _: 1.0, out, log=log, scored_by="first")
+    with pytest.raises(WeightsError, match="other ingredients or scores"):
+        greedy_soup(some, lambda _: 1.0, out, log=log, scored_by="mended")

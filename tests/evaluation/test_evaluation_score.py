@@ -521,3 +521,11 @@ def test_hostile_files_are_one_sentence(tmp_path: Path, name: str, content: obje
                 archive.writestr("top1.npy", header.getvalue() + bytes(100))
     with pytest.raises(EvaluationError, match=name):
         read_predictions(path)
+
+
+def test_no_name_is_a_command_of_latex_or_an_interval() -> None:
+    frame = pd.DataFrame({"model": ["[b]", "*c\n\n"], "set": "ends lo", "k": [5, 4], "n": 10})
+    table = accuracy_table(as_results(frame).table)
+    latex = render(table, "latex")
+    assert "\n{[}b]" in latex and "\n{*}c &" in latex, "a row's end would take them for its argument"
+    assert "ends lo" in render(table, "markdown").splitlines()[0]

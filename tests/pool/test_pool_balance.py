@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,6 +117,18 @@ def test_labels_meet_their_photos_text(tmp_path: Path) -> None:
         join_captions(labels, pd.concat([photos, photos.assign(title="x")]), tmp_path / "pool")
     with pytest.raises(PoolError, match="no column 'photo_id'"):
         join_captions(labels.drop(columns="photo_id"), photos, tmp_path / "pool")
+
+
+def test_a_missing_photo_id_meets_nothing(tmp_path: Path) -> None:
+    """And an id that a hole in its column made a float meets the same id."""
+    labels = pd.DataFrame(
+        {"file": ["a.jpg", "b.jpg", "c.jpg"], "wnid": "n1", "photo_id": [17.0, np.nan, np.nan]}
+    )
+    photos = pd.DataFrame({"photo_id": ["17", "", None], "title": ["a fish", "of nobody", "of nobody else"]})
+    found = join_captions(labels, photos, tmp_path / "pool")
+    assert (found.matched, found.captioned) == (1, 1)
+    [row] = pq.read_table(tmp_path / "pool" / "00000000.parquet").to_pylist()
+    assert (row["file"], row["text"], row["photo_id"]) == ("a.jpg", "a fish", "17")
 
 
 def test_both_commands_run(pool: Pool, tmp_path: Path) -> None:

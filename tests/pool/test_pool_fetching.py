@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import subprocess
 import sys
@@ -87,6 +88,30 @@ def test_faces_are_blurred_where_the_table_names_them(server: ImageServer, tmp_p
     blurred = np.asarray(PIL.Image.open(io.BytesIO(images[0])).convert("RGB"), float)
     assert blurred[:, :48].std() < 20 < blurred[:, 52:].std()
     assert images[1] == buffer.getvalue()
+
+
+def test_faces_that_were_kept_are_blurred_later_and_boxes_that_are_none_keep_no_picture(
+    server: ImageServer, tmp_path: Path
+) -> None:
+    boxes: list[object] = [[[0.9, 0.9, 0.1, 0.1]], [[0.5]], *([None] * (len(PATHS) - 2))]
+    table, out = open_pool(table_of(server, tmp_path / "table", face_bboxes=boxes)), tmp_path / "out"
+    list(fetch_shards(table, str(out), CONFIG))
+    plain = pq.read_table(out / "00000000.parquet").to_pylist()
+    asked = server.asked["/1.jpg"]
+    list(fetch_shards(table, str(out), CONFIG, blur_faces=True))
+    rows = pq.read_table(out / "00000000.parquet").to_pylist()
+    assert server.asked["/1.jpg"] == asked > 0, "it was there"
+    assert (rows[0]["status"], rows[0]["faces_blurred"]) == ("success", 1)
+    assert rows[0]["sha256"] != plain[0]["sha256"]
+    assert (rows[1]["status"], rows[1]["error"], rows[1]["final"]) == ("failed", "face-boxes", True)
+    with tarfile.open(out / "00000000.tar") as archive:
+        names = [name for name in archive.getnames() if name.endswith(".jpg")]
+        first = archive.extractfile(names[0]).read()  # type: ignore[union-attr]
+    assert names == ["0000000000000.jpg", "0000000000002.jpg"]
+    assert hashlib.sha256(first).hexdigest() == rows[0]["sha256"]
+    before = (out / "00000000.parquet").read_bytes()
+    list(fetch_shards(table, str(out), CONFIG, blur_faces=True))
+    assert (out / "00000000.parquet").read_bytes() == before
 
 
 def test_the_command_refuses_private_addresses_unless_told(server: ImageServer, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from newtest.pool import image_near as module
 from newtest.pool.clusters import kmeans
 from newtest.pool.pool import open_pool
 from newtest.pool.recipe import Recipe, run
+from newtest.pool.sets import vectors_of_set
+from newtest.pool.vectors import VectorSource
 
 
 def test_samples_of_the_clusters_that_the_target_uses_stay(
@@ -46,3 +48,13 @@ def test_samples_of_the_clusters_that_the_target_uses_stay(
     again = run(open_pool(tmp_path), Recipe(image_near=target), LocalEngine(), 1, lambda text: None)
     assert again.uids.tobytes() == first.uids.tobytes()
     assert again.manifest == first.manifest
+
+
+def test_vectors_of_a_set_that_are_none_use_no_cluster(tmp_path: Path) -> None:
+    """A row of zeros or NaN is as near to the first centroid as to any other."""
+    rows = unit_rows(np.random.default_rng(0).normal(size=(4, 8)))
+    rows[1], rows[2] = 0, np.nan
+    np.save(tmp_path / "target.npy", rows)
+    names, vectors, unreadable = vectors_of_set(VectorSource(None, "l14_img"), str(tmp_path / "target.npy"))
+    assert (names, unreadable) == (["0", "3"], 2)
+    assert np.allclose(vectors, rows[[0, 3]])

@@ -161,3 +161,7 @@ def test_rows_without_files_are_counted(photo_pool: Path, tmp_path: Path) -> Non
     outcome = next(iter(reshard(pool, plan_reshard(pool, subset), tmp_path / "out", ENGINE, Resources(1))))
     assert outcome.value == {"written": 0, "missing": 4, "computed": 1}
     assert np.array_equal(open_pool(tmp_path / "out").rows(open_pool(tmp_path / "out").shards[0]), 0)
+    again = next(iter(reshard(pool, plan_reshard(pool, subset), tmp_path / "out", ENGINE, Resources(1))))
+    assert again.value == {"written": 0, "missing": 4, "computed": 0}, (
+        "a second run still says what is missing"
+    )

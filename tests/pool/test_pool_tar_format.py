@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from newtest.pool.place import Entry
+from newtest.pool.pool import Pool, Shard
 from newtest.pool.tar_format import END, TarDamage, members, packed
+from newtest.pool.tars import samples
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150).filter(
     lambda name: name.strip(". ") == name
@@ -77,3 +81,29 @@ def test_bytes_that_are_no_header_are_damage() -> None:
     wrong[0] ^= 1
     with pytest.raises(TarDamage, match="checksum"):
         list(members(io.BytesIO(bytes(wrong)), 1000))
+
+
+@pytest.mark.parametrize("kind", [b"0", b"5", b"L"])
+def test_sizes_that_no_file_has_are_damage(kind: bytes) -> None:
+    whole = bytearray(packed("a.jpg", b""))
+    whole[124:136] = b"\x80" + (2**80).to_bytes(11, "big")
+    whole[156:157] = kind
+    whole[148:156] = b" " * 8
+    whole[148:156] = b"%06o\0 " % sum(whole[:512])
+    with pytest.raises(TarDamage):
+        list(members(io.BytesIO(bytes(whole) + END), 100))
+
+
+def test_samples_are_known_by_their_path_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WebDataset's rule: cat/0 and dog/0 are two samples, and dog's picture never meets cat's caption."""
+    with open(tmp_path / "0.tar", "wb") as archive:
+        for name in ("./cat/0.jpg", "./cat/0.txt", "dog/0.jpg", "dog/0.a", "dog/0.b"):
+            archive.write(packed(name, name.encode()))
+        archive.write(END)
+    monkeypatch.setattr("newtest.pool.tars.MAX_SAMPLE", 20)
+    shard = Shard("0", Entry("0.parquet", 0), Entry("0.tar", 0))
+    one, two = samples(Pool(str(tmp_path), (), ""), shard)
+    assert (one.key, sorted(one.members), one.too_big) == ("cat/0", ["jpg"], ["txt"])
+    assert (two.key, sorted(two.members), two.too_big) == ("dog/0", ["a", "jpg"], ["b"])
+    (only,) = samples(Pool(str(tmp_path), (), ""), shard, {"dog/0"})
+    assert only.image == b"dog/0.jpg"

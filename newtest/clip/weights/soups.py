@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
 from newtest.files import sha256_of
 
-__all__ = ["GreedyStep", "Ingredient", "by_score", "greedy_soup", "read_scores", "uniform_soup"]
+__all__ = ["GreedyStep", "Ingredient", "by_score", "finite", "greedy_soup", "read_scores", "uniform_soup"]
 
 Score = Callable[[Path], float]
 """A checkpoint -> its score on held-out data; larger is better."""
@@ -65,9 +66,17 @@ def read_scores(path: Path) -> dict[str, float]:
     """Checkpoint file name -> held-out score, from a JSON object. Raises WeightsError."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): float(value) for name, value in rows.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        return finite({str(name): float(value) for name, value in rows.items()})
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path}: must be a JSON object of file names and scores ({error})") from error
+
+
+def finite(scores: dict[str, float]) -> dict[str, float]:
+    """The scores as they are. Raises ValueError for NaN and infinity, by which nothing can be sorted or chosen."""
+    for name, value in scores.items():
+        if not math.isfinite(value):
+            raise ValueError(f"the score of {name} is {value}")
+    return scores
 
 
 def by_score(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
@@ -75,18 +84,21 @@ def by_score(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
     return sorted(ingredients, key=lambda ingredient: -ingredient.score)
 
 
-def greedy_soup(ingredients: Sequence[Ingredient], score: Score, out: Path, *, log: Path) -> list[GreedyStep]:
+def greedy_soup(
+    ingredients: Sequence[Ingredient], score: Score, out: Path, *, log: Path, scored_by: str = ""
+) -> list[GreedyStep]:
     """The greedy soup: go through the models by falling held-out score, keep one if the soup's score does not fall.
 
     The first model is the first soup and scores what it scored alone. Every decision is a line of ``log`` (JSON),
     written once it is made; run again with the same ingredients, decisions that stand there are not computed again.
-    A log of other ingredients raises WeightsError. Returns the decisions; ``out`` is the soup.
+    A log of other ingredients, or of scores by another ``scored_by`` (the command), raises WeightsError. Returns the
+    decisions; ``out`` is the soup.
     """
     if not ingredients:
         raise UsageError("a soup needs at least one checkpoint")
     check_writable(out)
     ordered = by_score(ingredients)
-    identity = fingerprint([(i.name, i.score, sha256_of(i.path)) for i in ordered])
+    identity = fingerprint([(i.name, i.score, sha256_of(i.path)) for i in ordered], scored_by)
     steps = _decided(log, identity)
     trial = out.with_name(f".{out.stem}.trial{out.suffix}")
     for ingredient in ordered[len(steps) :]:

@@ -6,11 +6,12 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from newtest.clip.weights.ensemble import accuracies, read_outputs
 from newtest.clip.weights.interpolate import interpolate
+from newtest.clip.weights.soups import finite
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
 from newtest.files import sha256_of, write_atomic
@@ -36,18 +37,19 @@ def sweep(
     out: Path,
     *,
     score: Callable[[Path], Mapping[str, float]] | None = None,
+    scored_by: str = "",
 ) -> list[SweepPoint]:
     """Write ``out/alpha-X.safetensors`` for each alpha and score it; ``out/sweep.json`` holds what is done.
 
-    Run again after a kill it goes on behind the last finished alpha. Raises WeightsError, also when ``out`` holds the
-    sweep of other checkpoints.
+    Run again after a kill it goes on behind the last finished alpha; scores by another ``scored_by`` (the command) are
+    asked for again. Raises WeightsError, also when ``out`` holds the sweep of other checkpoints.
     """
     identity = fingerprint([sha256_of(zeroshot), sha256_of(finetuned)])
     record = out / "sweep.json"
-    done = _read(record, identity)
+    done = _read(record, identity, scored_by)
     for alpha in alphas:
         point = done.get(alpha)
-        name = f"alpha-{alpha:g}.safetensors"
+        name = f"alpha-{alpha:.12g}.safetensors"
         if point is None or not (out / name).exists():
             interpolate(zeroshot, finetuned, alpha, out / name)
             point = SweepPoint(alpha, name, {})
@@ -55,7 +57,9 @@ def sweep(
             point = SweepPoint(alpha, name, dict(score(out / name)))
         done[alpha] = point
         rows = [asdict(done[key]) for key in sorted(done)]
-        write_atomic(record, json.dumps({"inputs": identity, "points": rows}, indent=1) + "\n")
+        write_atomic(
+            record, json.dumps({"inputs": identity, "scored_by": scored_by, "points": rows}, indent=1) + "\n"
+        )
     return [done[alpha] for alpha in alphas]
 
 
@@ -84,11 +88,11 @@ def command_score(command: str) -> Callable[[Path], dict[str, float]]:
         try:
             value = json.loads(lines[-1])
             named = value if isinstance(value, dict) else {IN_DISTRIBUTION: value}
-            return {str(key): float(number) for key, number in named.items()}
+            return finite({str(key): float(number) for key, number in named.items()})
         except (IndexError, ValueError, TypeError) as error:
             raise WeightsError(
-                f"the score command must end with a number or a JSON object of numbers, it printed {lines[-1:]} "
-                f"for {path}"
+                "the score command must end with a number or a JSON object of numbers, all finite; it printed "
+                f"{lines[-1:]} for {path}"
             ) from error
 
     return score
@@ -138,12 +142,14 @@ def _run(words: Sequence[str], path: Path, filled: Mapping[str, str]) -> list[st
     return ended.stdout.strip().splitlines()
 
 
-def _read(record: Path, identity: str) -> dict[float, SweepPoint]:
+def _read(record: Path, identity: str, scored_by: str) -> dict[float, SweepPoint]:
     if not record.exists():
         return {}
     try:
         held = json.loads(record.read_text(encoding="utf-8"))
         points = [SweepPoint(**row) for row in held["points"]]
+        if held.get("scored_by") != scored_by:
+            points = [replace(point, scores={}) for point in points]
         same = held["inputs"] == identity
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{record}: is not a sweep of ours ({error}); give another --out") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ DTYPES: Mapping[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
 }  # fmt: skip
 """safetensors' names -> how the elements are held here (bfloat16 as its 16 bits)."""
+
+# Damage, and what a zip may hold that Python cannot read: encryption, other methods of compression (RuntimeError).
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,10 @@ class _Safetensors:
                 )
             try:
                 header = json.loads(handle.read(length))
-                entries = {name: _entry(value) for name, value in header.items() if name != "__metadata__"}
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                entries = {
+                    name: _entry(name, value) for name, value in header.items() if name != "__metadata__"
+                }
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise WeightsError(f"{path}: its safetensors header cannot be read ({error})") from error
         self.tensors: Mapping[str, TensorInfo] = {name: info for name, (info, _, _) in entries.items()}
         self._starts = {name: 8 + length + begin for name, (_, begin, _) in entries.items()}
@@ -128,7 +134,8 @@ class _Safetensors:
                 yield piece
 
 
-def _entry(value: Any) -> tuple[TensorInfo, int, int]:
+def _entry(name: str, value: Any) -> tuple[TensorInfo, int, int]:
+    name.encode()  # half a surrogate pair is a ValueError here, and no name that could be written
     dtype, shape, (begin, end) = value["dtype"], value["shape"], value["data_offsets"]
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype} is not one that can be merged")
@@ -145,8 +152,12 @@ class _Npz:
         try:
             with zipfile.ZipFile(path) as archive:
                 for member in archive.namelist():
+                    if not member.endswith(".npy"):
+                        raise ValueError(f"{member} is no array")
                     with archive.open(member) as stream:
                         shape, fortran, dtype = _npy_header(stream)
+                        if any(side < 0 for side in shape):
+                            raise ValueError(f"{member} has the shape {shape}")
                         if fortran and len(shape) > 1:
                             raise ValueError(
                                 f"{member} is stored column by column; save it with np.ascontiguousarray"
@@ -154,7 +165,7 @@ class _Npz:
                         if dtype not in names:
                             raise ValueError(f"{member} has dtype {dtype}, which cannot be merged")
                         tensors[member.removesuffix(".npy")] = TensorInfo(names[dtype], shape)
-        except (zipfile.BadZipFile, ValueError, OSError) as error:
+        except _BROKEN_ZIP as error:
             raise WeightsError(f"{path}: cannot be read as npz ({error})") from error
         self.tensors: Mapping[str, TensorInfo] = tensors
 
@@ -164,7 +175,10 @@ class _Npz:
             _npy_header(stream)
             for start in range(0, info.size, PIECE):
                 wanted = min(PIECE, info.size - start) * dtype.itemsize
-                data = stream.read(wanted)
+                try:
+                    data = stream.read(wanted)
+                except _BROKEN_ZIP as error:
+                    raise WeightsError(f"{self.path}: tensor {name!r} is damaged ({error})") from error
                 if len(data) != wanted:
                     raise WeightsError(f"{self.path}: ends in the middle of tensor {name!r}")
                 yield np.frombuffer(data, dtype)

@@ -40,7 +40,7 @@ class TorchFile:
                 f"{path}: refused: it holds more than tensors, and code in a checkpoint is never run "
                 f"({str(error).strip().splitlines()[0]}); convert it to safetensors where you trust it"
             ) from error
-        except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        except (RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
             raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint ({error})") from error
         names = {
             torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -53,6 +53,15 @@ class TorchFile:
             if tensor.dtype not in names:
                 raise WeightsError(
                     f"{path}: tensor {name!r} has dtype {tensor.dtype}, which cannot be merged"
+                )
+            if tensor.layout != torch.strided or tensor.device.type != "cpu":
+                raise WeightsError(
+                    f"{path}: tensor {name!r} is {tensor.layout} on {tensor.device}; only dense tensors can be merged"
+                )
+            # One stored number can claim to be 10^13 by a stride of 0; pieces() would then ask for 40 TB.
+            if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+                raise WeightsError(
+                    f"{path}: tensor {name!r} of shape {list(tensor.shape)} is larger than what is stored of it"
                 )
         self.tensors: Mapping[str, TensorInfo] = {
             name: TensorInfo(names[tensor.dtype], tuple(tensor.shape))
