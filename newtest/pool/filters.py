@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from newtest.pool import uids as ids
-from newtest.pool.columns import PLACE, Places, Scores, flags, numbers, places
+from newtest.pool.columns import PLACE, Places, Scores, coded, flags, numbers, places
 from newtest.pool.cut import Cut
 from newtest.pool.languages import column_of
 
@@ -156,8 +156,9 @@ class LanguageIs:
 
     def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
         absent = flags(pc.is_null(table["text"]))
-        other = flags(pc.not_equal(table[column_of(self.detector)], self.language))
-        return verdict(len(table), [(absent, 1), (other, 0)])
+        codes, names = coded(table[column_of(self.detector)])
+        wanted = names.index(self.language) if self.language in names else -1
+        return verdict(len(table), [(absent, 1), ((codes != wanted) | (wanted < 0), 0)])
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.pool.columns import Columns, read_batches
+from newtest.pool.columns import Columns, arrow, read_batches
 from newtest.pool.filters import Mask, Rule
 from newtest.pool.languages import LANGUAGES, ShardLanguages, languages_of
 from newtest.pool.pool import Pool, Shard
@@ -119,7 +119,7 @@ class _Rows:
     def part(self, columns: Sequence[str], rows: npt.NDArray[np.intp]) -> pa.Table:
         table = self.table.select([name for name in columns if name not in self.languages])
         if len(rows) < len(table):
-            table = table.take(pa.array(rows))
+            table = table.take(arrow(rows))
         for name in columns:
             if name in self.languages:
                 table = table.append_column(

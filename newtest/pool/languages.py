@@ -14,10 +14,11 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from newtest.errors import PoolError
 from newtest.pool import layers
+from newtest.pool.columns import arrow, arrow_strings, coded
 from newtest.pool.language import DETECTORS, detect, identity
 from newtest.pool.layers import Layer
 from newtest.pool.pool import Pool, Shard
@@ -59,11 +60,16 @@ class ShardLanguages:
         self._names: dict[str, int] = {}
         self._kept = pool.layers.exists(self._file)
         if self._kept:
-            column = self.layer.table(pool, shard, ["language"])["language"].combine_chunks()
-            encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-            indices = pc.fill_null(encoded.indices, -1)
-            self._codes[:] = np.asarray(indices.to_pylist(), np.int16)
-            self._names = {name: code for code, name in enumerate(encoded.dictionary.to_pylist())}
+            self._recall(shard)
+
+    def _recall(self, shard: Shard) -> None:
+        try:
+            codes, names = coded(self.layer.table(self.pool, shard, ["language"])["language"])
+        except PoolError:  # a damaged file is as good as none: what is needed is asked again, and replaces it
+            self._kept = False
+        else:
+            self._codes[:] = codes
+            self._names = {name: code for code, name in enumerate(names)}
 
     def column(self, rows: npt.NDArray[np.intp], texts: pa.ChunkedArray) -> pa.Array:
         """The languages of these rows of the shard, whose captions are ``texts``; what is not known is asked."""
@@ -71,11 +77,11 @@ class ShardLanguages:
         unknown = np.flatnonzero(codes < 0)
         before = self.asked
         if len(unknown):
-            codes[unknown] = self._ask(texts.take(pa.array(unknown)).to_pylist())
+            codes[unknown] = self._ask(texts.take(arrow(unknown)).to_pylist())
             self._codes[rows] = codes
             self._kept = False
         self.known += len(texts) - texts.null_count - (self.asked - before)
-        return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(self._names), pa.string()))
+        return pa.DictionaryArray.from_arrays(arrow(codes), arrow_strings(list(self._names)))
 
     def _ask(self, texts: list[str | None]) -> list[int]:
         """A code a text."""
@@ -112,9 +118,7 @@ class ShardLanguages:
         places = {name: place for place, name in enumerate(names)}
         renumbered = np.array([*(places[name] for name in self._names), -1], np.int16)
         codes = renumbered[self._codes]  # -1, not known, reads the last
-        language = pa.DictionaryArray.from_arrays(
-            pa.array(codes, mask=codes < 0), pa.array(names, pa.string())
-        )
+        language = pa.DictionaryArray.from_arrays(arrow(codes, codes >= 0), arrow_strings(names))
         known = str(np.count_nonzero(codes >= 0))
         return pa.table({"language": language}).replace_schema_metadata(
             {"newtest.failed": "0", "newtest.known": known}

@@ -59,8 +59,15 @@ class Layer:
     def table(self, pool: Pool, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
         """The layer's rows of one shard. Raises PoolError where they are missing or not as many as the shard's."""
         name = self.file(pool, shard)
-        with self._readable(pool, shard), pool.layers.open(name) as handle:
-            table = pq.read_table(handle, columns=list(columns) if columns else None)
+        with (
+            self._readable(pool, shard),
+            pool.layers.open(name) as handle,
+            pq.ParquetFile(handle) as file,  # not pq.read_table, which imports Arrow's data sets and pandas
+        ):
+            missing = sorted(set(columns or ()) - set(file.schema_arrow.names))
+            if missing:
+                raise pa.ArrowInvalid(f"no column {', '.join(missing)}")
+            table = file.read(columns=list(columns) if columns else None)
         if len(table) != pool.rows(shard):
             raise PoolError(
                 f"{pool.layers.url}: {name} has {len(table)} rows and its shard has {pool.rows(shard)}; "
