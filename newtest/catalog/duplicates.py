@@ -24,9 +24,11 @@ __all__ = [
     "distances_of",
     "hash_values",
     "image_facts",
+    "is_empty",
     "is_reference",
     "latest_verdicts",
     "members_with_bytes",
+    "never_compared",
     "not_compared",
     "scopes",
     "sha256_of",
@@ -66,16 +68,27 @@ def scopes(catalog: sqlite3.Connection) -> list[str]:
 
 def members_with_bytes(catalog: sqlite3.Connection, scope: str) -> list[tuple[str, str]]:
     """(image_id, sha256) of a scope's images whose bytes are in the study, by image_id."""
-    if scope == "pool":
-        members, values = "SELECT DISTINCT image_id FROM candidates", ()
-    else:
-        members = "SELECT DISTINCT image_id FROM reference_members WHERE reference = ?"
-        values = (scope.removeprefix("reference:"),)  # type: ignore[assignment]
+    members, values = _members(scope)
     rows = catalog.execute(
         f"SELECT image_id, sha256 FROM ({members}) JOIN files USING (image_id) WHERE state = 'ok' ORDER BY image_id",
         values,
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def is_empty(catalog: sqlite3.Connection, scope: str) -> bool:
+    """Whether no image of a scope has bytes in the study: there is nothing to compare with."""
+    members, values = _members(scope)
+    query = f"SELECT EXISTS (SELECT 1 FROM ({members}) JOIN files USING (image_id) WHERE state = 'ok')"
+    return not catalog.execute(query, values).fetchone()[0]
+
+
+def _members(scope: str) -> tuple[str, tuple[str, ...]]:
+    """A query for the image ids of a scope, and its values."""
+    if scope == "pool":
+        return "SELECT DISTINCT image_id FROM candidates", ()
+    name = scope.removeprefix("reference:")
+    return "SELECT DISTINCT image_id FROM reference_members WHERE reference = ?", (name,)
 
 
 def unhashed(catalog: sqlite3.Connection, kind: str) -> list[str]:
@@ -109,6 +122,16 @@ def compared_radius(catalog: sqlite3.Connection, metric: str, scope: str) -> dic
         "SELECT image_id, radius FROM compared WHERE metric = ? AND scope = ?", (metric, scope)
     )
     return {row[0]: row[1] for row in rows}
+
+
+def never_compared(catalog: sqlite3.Connection, metric: str, scope: str) -> list[str]:
+    """Candidates that were not compared with a scope by a metric, by image_id."""
+    rows = catalog.execute(
+        "SELECT DISTINCT image_id FROM candidates c WHERE NOT EXISTS (SELECT 1 FROM compared d"
+        " WHERE d.image_id = c.image_id AND d.metric = ? AND d.scope = ?) ORDER BY image_id",
+        (metric, scope),
+    )
+    return [row[0] for row in rows]
 
 
 def not_compared(

@@ -57,10 +57,13 @@ class TimmFeatures:
             if not self._checkpoint.is_file():
                 raise UsageError(f"{self._checkpoint}: there is no such checkpoint")
             return f"timm:{self._model}@sha256:{sha256_of(self._checkpoint)[:16]}"
-        published = timm.get_pretrained_cfg(self._model, allow_unregistered=False)
+        try:
+            published = timm.get_pretrained_cfg(self._model, allow_unregistered=False)
+        except RuntimeError:  # a tag that the model does not have
+            published = None
         if published is None or not published.has_weights:
             raise UsageError(
-                f"timm has no weights for {self._model}: give a file, timm:{self._model}@CHECKPOINT"
+                f"timm has no weights {self._model}; for others name a file, timm:{self._model}@CHECKPOINT"
             )
         return f"timm:{published.architecture}.{published.tag}" if published.tag else f"timm:{self._model}"
 

@@ -77,21 +77,21 @@ def _waiting(study: Study, verdicts: pd.DataFrame, thresholds: Mapping[str, floa
 def _not_compared(study: Study, images: pd.DataFrame) -> dict[str, str]:
     """Candidates that a metric which the study looks by has not yet compared with a set."""
     searches = pair_searches.chosen(study.catalog).values()
-    metrics = sorted(
-        {search.metric for search in searches} - {DSSIM}
-    )  # which is measured where others propose
+    # DSSIM covers nothing: it is measured where others propose.
+    metrics = sorted({search.metric for search in searches} - {DSSIM})
     if not metrics:
         return {}
-    scopes = [scope for scope in rows.scopes(study.catalog) if rows.members_with_bytes(study.catalog, scope)]
+    has_bytes = images.set_index("image_id")["has_bytes"]
     found: dict[str, str] = {}
-    candidates = images.loc[images["candidate"], ["image_id", "has_bytes"]]
     for metric in metrics:
-        for scope in scopes:
-            done = rows.compared_radius(study.catalog, metric, scope)
-            for image_id, has_bytes in candidates.itertuples(index=False):
-                if image_id not in done:
-                    lack = (
-                        f"not yet compared with {scope} by {metric}" if has_bytes else "no bytes to compare"
-                    )
-                    found.setdefault(image_id, lack)
+        for scope in rows.scopes(study.catalog):
+            if rows.is_empty(study.catalog, scope):
+                continue
+            for image_id in rows.never_compared(study.catalog, metric, scope):
+                lack = (
+                    f"not yet compared with {scope} by {metric}"
+                    if has_bytes[image_id]
+                    else "no bytes to compare"
+                )
+                found.setdefault(image_id, lack)
     return found

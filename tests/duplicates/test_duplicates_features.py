@@ -148,6 +148,7 @@ def test_what_cannot_be_loaded_says_so(tmp_path: Path) -> None:
     for name, message in {
         "nothing": "give efficientnet-lite0, timm:NAME",
         "timm:no_such_net": "timm has no model 'no_such_net'",
+        "timm:resnet18.no_such_tag": "timm has no weights resnet18.no_such_tag",
         "timm:resnet18@nowhere.pt": "no such checkpoint",
     }.items():
         with pytest.raises(UsageError, match=message):
