@@ -257,7 +257,7 @@ def image_facts(catalog: sqlite3.Connection) -> pd.DataFrame:
     """One row an image that is a candidate or of a reference: what the rules about components look at.
 
     Columns: image_id, candidate, reference, url, page_url, pixels, sampled (in any revision), blocked (for all
-    classes), has_bytes; sorted by image_id.
+    classes, or for each class that it is a candidate of), has_bytes; sorted by image_id.
     """
     return read_frame(
         catalog,
@@ -266,8 +266,12 @@ def image_facts(catalog: sqlite3.Connection) -> pd.DataFrame:
                EXISTS (SELECT 1 FROM reference_members m WHERE m.image_id = i.image_id) AS reference,
                i.url, i.page_url, coalesce(f.width * f.height, 0),
                i.image_id IN (SELECT image_id FROM revision_members),
-               coalesce((SELECT blocked FROM blocks b WHERE b.image_id = i.image_id AND b.wnid IS NULL
-                         ORDER BY block_id DESC LIMIT 1), 0),
+               i.image_id IN (SELECT image_id FROM blocks) AND
+               (coalesce((SELECT blocked FROM blocks b WHERE b.image_id = i.image_id AND b.wnid IS NULL
+                          ORDER BY block_id DESC LIMIT 1), 0)
+                OR NOT EXISTS (SELECT 1 FROM candidates c WHERE c.image_id = i.image_id AND NOT
+                               coalesce((SELECT blocked FROM blocks b WHERE b.image_id = i.image_id
+                                         AND b.wnid = c.wnid ORDER BY block_id DESC LIMIT 1), 0))),
                f.sha256 IS NOT NULL
         FROM images i LEFT JOIN files f ON f.image_id = i.image_id AND f.state = 'ok'
         WHERE candidate OR reference ORDER BY i.image_id

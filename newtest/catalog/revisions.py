@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class Revision:
     incomplete: bool
     summary: str
     created_at: str
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the votes of excluded workers were left out of the draw."""
+        return bool(json.loads(self.summary).get("filtered"))
 
 
 def candidate_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:

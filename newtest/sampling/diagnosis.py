@@ -62,8 +62,7 @@ def explain(study: Study, revision: str, results: Path) -> pd.DataFrame:
     row = revisions.find(study.catalog, revision)
     if row is None or row.reference is None:
         raise SamplingError(f"revision {revision!r} was drawn without a reference: nothing can be explained")
-    filtered = bool(json.loads(row.summary).get("filtered"))
-    counts = totals(study.catalog, filtered=filtered)
+    counts = totals(study.catalog, filtered=row.filtered)
     voted = revisions.reference_pairs(study.catalog, row.reference).merge(counts, on=["image_id", "wnid"])
     best: tuple[int, ScoredSet | None, list[str]] = (0, None, [])
     for stored in read_store(results):

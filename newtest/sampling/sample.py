@@ -74,7 +74,7 @@ class Draft:
     def draw(self) -> Sample:
         """Draw. Raises SamplingError for classes that cannot be filled, unless ``allow_incomplete``."""
         if self.problems and not self.config.allow_incomplete:
-            raise SamplingError(_complaint(self.problems))
+            raise SamplingError(_complaint(self.problems, self.config))
         eligible, rows = self.plan.eligible, self.rows
         labels = np.array(self.plan.cells.label, dtype=object)
         members = pd.DataFrame(
@@ -137,13 +137,14 @@ def _explained(problems: Mapping[str, str], excluded: pd.DataFrame) -> dict[str,
     }
 
 
-def _complaint(problems: Mapping[str, str]) -> str:
+def _complaint(problems: Mapping[str, str], config: SamplingConfig) -> str:
     first = "; ".join(f"{wnid}: {problem}" for wnid, problem in list(problems.items())[:3])
     more = f"; and {len(problems) - 3} more classes" if len(problems) > 3 else ""
+    binned = config.strategy == "matched-frequency" and config.bias_correction == "none"
+    fill = "use --fill-upward, " if binned and not config.fill_upward else ""
     return (
         f"{len(problems)} {'class' if len(problems) == 1 else 'classes'} cannot be filled: {first}{more}. "
-        "Collect or annotate more, lower --per-class, use --fill-upward, or draw what there is with "
-        "--allow-incomplete"
+        f"Collect or annotate more, lower --per-class, {fill}or draw what there is with --allow-incomplete"
     )
 
 

@@ -166,6 +166,25 @@ def test_verdicts_and_open_pairs_keep_images_out(study: Study) -> None:
     }
 
 
+def test_a_duplicate_may_be_drawn_when_the_one_that_stayed_is_blocked_in_its_class(study: Study) -> None:
+    """Reviewers block in a class; the twin of what they blocked must not be lost with it."""
+    study.catalog.execute(
+        "INSERT INTO verdicts (image_a, image_b, duplicate, reviewer, given_at) "
+        " VALUES ('cn1000', 'cn1001', 1, 'me', '')"
+    )
+
+    def excluded() -> dict[str, str]:
+        table = sample_study(study, SamplingConfig(strategy="all")).exclusions
+        return dict(zip(table["image_id"], table["reason"], strict=True))
+
+    assert excluded() == {"cn1001": "near_duplicate"}
+    _block(study, "cn1000", wnid="n2")  # not its class
+    assert excluded() == {"cn1001": "near_duplicate"}
+    _block(study, "cn1000", wnid="n1")
+    assert excluded()["cn1000"] == "blocked"
+    assert "cn1001" not in excluded()
+
+
 def test_names_that_are_not_there_are_usage_errors(study: Study, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no reference 'x'; the study has original"):
         sample_study(study, CONFIG, origin=Origin(reference="x"))
