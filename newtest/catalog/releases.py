@@ -47,7 +47,7 @@ class MemberRow:
 
 @dataclass(frozen=True)
 class VoteFacts:
-    """Votes about the members of a revision: single ones a batch's origin, distinct workers, batches of counts."""
+    """Votes that count for the members of a revision: single ones an origin, distinct workers, those of counts."""
 
     votes: dict[str, int]
     workers: int
@@ -77,15 +77,21 @@ def search_facts(catalog: sqlite3.Connection, revision: str) -> list[dict[str, A
     return [{"source": row[0], "query": json.loads(row[1]), "members": row[2]} for row in rows]
 
 
-def vote_facts(catalog: sqlite3.Connection, revision: str) -> VoteFacts:
-    """Who said what about the members, in numbers."""
+def vote_facts(catalog: sqlite3.Connection, revision: str, *, filtered: bool) -> VoteFacts:
+    """Who said what about the members, in numbers, counted as ``newtest.catalog.votes.totals`` does."""
     join = " JOIN revision_members m USING (image_id, wnid) JOIN vote_batches b USING (batch_id) WHERE m.revision = ?"
-    votes = catalog.execute(
-        f"SELECT b.origin, count(*) FROM votes v{join} GROUP BY b.origin ORDER BY b.origin", (revision,)
+    counted = (
+        f"{join} AND v.control IS NOT 'negative'"
+        + (" AND v.worker NOT IN (SELECT worker FROM excluded_workers)" if filtered else "")
+        + " AND (b.origin <> 'simulated' OR NOT EXISTS (SELECT 1 FROM votes r JOIN vote_batches o USING (batch_id)"
+        " WHERE r.image_id = v.image_id AND r.wnid = v.wnid AND o.origin <> 'simulated')"
+        " AND NOT EXISTS (SELECT 1 FROM vote_counts r WHERE r.image_id = v.image_id AND r.wnid = v.wnid))"
     )
-    workers = catalog.execute(f"SELECT count(DISTINCT v.worker) FROM votes v{join}", (revision,)).fetchone()[
-        0
-    ]
+    votes = catalog.execute(
+        f"SELECT b.origin, count(*) FROM votes v{counted} GROUP BY b.origin ORDER BY b.origin", (revision,)
+    )
+    found = catalog.execute(f"SELECT count(DISTINCT v.worker) FROM votes v{counted}", (revision,))
+    workers = int(found.fetchone()[0])
     counts = catalog.execute(
         f"SELECT b.origin, sum(v.num_shown) FROM vote_counts v{join} GROUP BY b.origin ORDER BY b.origin",
         (revision,),

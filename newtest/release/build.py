@@ -146,7 +146,7 @@ def _write(
         members=members,
         classes=classes,
         searches=search_facts(study.catalog, revision.name),
-        votes=vote_facts(study.catalog, revision.name),
+        votes=vote_facts(study.catalog, revision.name, filtered=revision.filtered),
         exclusions={str(reason): int(number) for reason, number in excluded.items()},
         compared=closeness(study.catalog),
         rewards=rewards(study.catalog, revision.name),

@@ -21,7 +21,8 @@ from release_study import drawn_study
 from servers.images import made_photo
 
 from newtest.catalog.files import file_of
-from newtest.catalog.releases import MemberRow, release_paths
+from newtest.catalog.releases import MemberRow, member_rows, release_paths, vote_facts
+from newtest.catalog.votes import totals
 from newtest.errors import ReleaseError, UsageError
 from newtest.release import build_release
 from newtest.release.members import members_of
@@ -219,3 +220,26 @@ def test_a_class_with_line_breaks_stays_one_row(tmp_path: Path) -> None:
         study.catalog.execute("UPDATE classes SET gloss = 'a\rfruit\n' WHERE wnid = 'apple'")
         build_release(study, "a-0", tmp_path / "out")
     assert pd.read_csv(tmp_path / "out" / "classes.csv")["gloss"].tolist() == ["a fruit", "a fruit"]
+
+
+def test_the_card_counts_the_votes_that_the_frequencies_count(tmp_path: Path) -> None:
+    """Simulated votes beside real ones, negative controls, and workers left out of a filtered draw do not count."""
+    with drawn_study(tmp_path) as study:
+        study.catalog.execute("INSERT INTO vote_batches VALUES ('sim', 'simulated', 'test', '2026-01-01')")
+        for worker, control, batch in (("s", None, "sim"), ("n", "negative", "b"), ("bad", None, "b")):
+            study.catalog.execute(
+                "INSERT INTO votes VALUES ('i000', 'apple', ?, 1, NULL, NULL, ?, ?)", (worker, control, batch)
+            )
+        study.catalog.execute("INSERT INTO votes VALUES ('i001', 'apple', 's', 1, NULL, NULL, NULL, 'sim')")
+        study.catalog.execute("INSERT INTO excluded_workers VALUES ('bad', 'ticks at random', 'now')")
+        for filtered in (False, True):
+            study.catalog.execute("UPDATE revisions SET summary = ?", (json.dumps({"filtered": filtered}),))
+            facts = vote_facts(study.catalog, "a-0", filtered=filtered)
+            assert facts.votes == {"imported": 1 if filtered else 2, "simulated": 1}
+            members = member_rows(study.catalog, "a-0")
+            counted = totals(study.catalog, filtered=filtered).set_index(["image_id", "wnid"])["num_shown"]
+            shown = sum(int(counted.get((row.image_id, row.wnid), 0)) for row in members)
+            assert sum(facts.votes.values()) == shown
+            build_release(study, "a-0", tmp_path / f"out-{filtered}")
+            card = (tmp_path / f"out-{filtered}" / "README.md").read_text()
+            assert ("the votes of excluded workers were left out" in card) is filtered
