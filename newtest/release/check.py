@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from newtest.files import sha256_of
+from newtest.release.archives import contents_of
 from newtest.release.evidence import Evidence
 from newtest.release.licenses import allows_redistribution
 from newtest.release.sets import SetToCheck
@@ -36,6 +37,7 @@ def check_set(found: SetToCheck, evidence: Evidence, *, min_votes: int = 10) -> 
         lambda: _blocked(found, evidence),
         lambda: _near_duplicates(found, evidence),
         lambda: _bytes(found),
+        lambda: _archives(found),
         lambda: _folder_names(found),
         lambda: _class_names(found),
         lambda: _licenses(found),
@@ -135,6 +137,22 @@ def _bytes(found: SetToCheck) -> Iterator[Finding]:
     if found.kind == "revision":
         absent = [member.image_id for member in found.members if member.sha256 is None]
         yield from _error("bytes", absent, "members without bytes (run newtest fetch): {n}")
+
+
+def _archives(found: SetToCheck) -> Iterator[Finding]:
+    """Each image inside tars and Parquet files against the manifest: the hash of an archive says nothing of what
+    was packed into it.
+    """
+    if not found.archives:
+        return
+    expected = {(member.image_id, member.wnid): member.sha256 or "" for member in found.members}
+    contents = contents_of(found.archives, expected)
+    yield from _error("bytes", contents.unreadable, "archives that cannot be read to their end: {n}")
+    yield from _error(
+        "bytes", contents.changed, "images in archives that are not what the manifest says: {n}"
+    )
+    yield from _error("bytes", contents.missing, "members that the archives do not hold: {n}")
+    yield from _error("bytes", contents.strange, "images in archives that are no members: {n}")
 
 
 def _folder_names(found: SetToCheck) -> Iterator[Finding]:

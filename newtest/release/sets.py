@@ -33,7 +33,9 @@ class SetMember:
 
 @dataclass(frozen=True)
 class SetToCheck:
-    """``folders``: class folders in the set's own naming; ``names``: wnid -> class name; ``sums``: path -> sha256."""
+    """``folders``: class folders in the set's own naming; ``names``: wnid -> class name; ``sums``: path -> sha256;
+    ``archives``: tars and Parquet files that hold the images.
+    """
 
     name: str
     kind: str
@@ -42,6 +44,7 @@ class SetToCheck:
     names: Mapping[str, str] = field(default_factory=dict)
     sums: Mapping[Path, str] | None = None
     extra_files: Sequence[Path] = ()
+    archives: Sequence[Path] = ()
     tells_licenses: bool = False
 
 
@@ -76,6 +79,7 @@ def read_release(folder: Path) -> SetToCheck:
         names=names,
         sums=sums,
         extra_files=sorted(present - set(sums)),
+        archives=[*sorted(folder.glob("shards/*.tar")), *sorted(folder.glob("parquet/*.parquet"))],
         tells_licenses=True,
     )
 

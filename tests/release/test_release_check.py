@@ -6,14 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from release_study import drawn_study
 from servers.images import made_photo
 
 from newtest.errors import ReleaseError, UsageError
+from newtest.files import sha256_of
 from newtest.release import build_release
 from newtest.release.check import Finding, check_set
 from newtest.release.copies import check_copies
@@ -77,6 +81,55 @@ def test_changed_missing_and_added_files_of_a_release_are_found(tmp_path: Path) 
         f"{images / 'pear' / 'i004.jpg'} (missing)",
     ]
     assert items(findings, "bytes", "warning") == [str(images / "pear" / "more.jpg")]
+
+
+def summed(folder: Path) -> None:
+    """Write SHA256SUMS anew, as somebody does who packs the archives once more."""
+    sums = folder / "SHA256SUMS"
+    files = [line[66:] for line in sums.read_text().splitlines()]
+    sums.chmod(0o644)
+    sums.write_text("".join(f"{sha256_of(folder / file)}  {file}\n" for file in files))
+
+
+def repacked(tar: Path, other: bytes, *, drop: str, change: str) -> None:
+    """The same tar with one sample left out and the bytes of another image replaced."""
+    with tarfile.open(tar) as old:
+        kept = [(info, old.extractfile(info).read()) for info in old]  # type: ignore[union-attr]
+    tar.chmod(0o644)
+    with tarfile.open(tar, "w") as new:
+        for info, data in kept:
+            if drop not in info.name:
+                changed = other if change in info.name and info.name.endswith(".jpg") else data
+                info.size = len(changed)
+                new.addfile(info, io.BytesIO(changed))
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_each_image_inside_an_archive_is_held_against_the_manifest(tmp_path: Path, form: str) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out", formats=(form,))
+    assert items(check_set(read_release(tmp_path / "out"), Evidence()), "bytes") == []
+    if form == "webdataset":
+        archive = tmp_path / "out" / "shards" / "00000.tar"
+        repacked(archive, made_photo(77), drop="pear/i004", change="apple/i001")
+        changed = f"{archive}#apple/i001.jpg"
+    else:
+        [archive] = (tmp_path / "out" / "parquet").glob("*.parquet")
+        table = pq.read_table(archive)
+        rows = table.to_pylist()
+        rows[1]["image"]["bytes"] = made_photo(77)
+        assert rows[1]["image_id"] == "i001"
+        rows = [row for row in rows if row["image_id"] != "i004"]
+        archive.chmod(0o644)
+        pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), archive)
+        changed = f"{archive}#row 1"
+    assert items(check_set(read_release(tmp_path / "out"), Evidence()), "bytes")[0] == str(archive)
+    summed(tmp_path / "out")
+    missing = f"i004 in pear ({archive.suffix[1:]})"
+    assert items(check_set(read_release(tmp_path / "out"), Evidence()), "bytes") == [changed, missing]
+    archive.write_bytes(archive.read_bytes()[:-1500] if form == "parquet" else archive.read_bytes()[:2000])
+    summed(tmp_path / "out")
+    assert items(check_set(read_release(tmp_path / "out"), Evidence()), "bytes")[0].startswith(f"{archive} (")
 
 
 def test_a_revision_is_checked_against_what_its_study_knows(tmp_path: Path) -> None:

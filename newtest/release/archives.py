@@ -1,0 +1,119 @@
+"""The images inside a release's tars and Parquet files, against the manifest: streamed, one image at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+__all__ = ["Contents", "contents_of"]
+
+_CHUNK = 1 << 20
+_MOST_JSON = 1 << 20
+_ROWS = 16
+"""Images of a Parquet file that are held at a time."""
+_SIDECARS = ("cls", "json")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What differs, by name: ``changed`` images have other bytes than the manifest says, ``strange`` ones are no
+    members, ``missing`` are members that none of the archives of a form holds, ``unreadable`` are archives.
+    """
+
+    changed: tuple[str, ...]
+    strange: tuple[str, ...]
+    missing: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """An image in an archive: its name there, whose it says to be, and the hash of its bytes."""
+
+    name: str
+    image_id: str
+    wnid: str
+    sha256: str
+
+
+def contents_of(archives: Sequence[Path], expected: Mapping[tuple[str, str], str]) -> Contents:
+    """Hash every image of ``archives`` (tars and Parquet files); ``expected``: (image_id, wnid) -> sha256."""
+    changed: list[str] = []
+    strange: list[str] = []
+    unreadable: list[str] = []
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for archive in archives:
+        found = seen.setdefault(archive.suffix, set())
+        try:
+            for image in (_of_tar if archive.suffix == ".tar" else _of_parquet)(archive):
+                key = image.image_id, image.wnid
+                place = f"{archive}#{image.name}"
+                if key not in expected:
+                    strange.append(place)
+                elif image.sha256 != expected[key]:
+                    changed.append(place)
+                found.add(key)
+        except (OSError, tarfile.TarError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            unreadable.append(f"{archive} ({reason})")
+    missing = [
+        f"{image_id} in {wnid} ({suffix.lstrip('.')})"
+        for suffix, keys in sorted(seen.items())
+        for image_id, wnid in sorted(expected.keys() - keys)
+    ]
+    return Contents(tuple(changed), tuple(strange), tuple(missing), tuple(unreadable))
+
+
+def _of_tar(path: Path) -> Iterator[_Inside]:
+    """A sample is the run of members of one key (WebDataset): the image, and the ``.json`` that says whose it is."""
+    with tarfile.open(path, "r|") as tar:
+        sample = ""
+        image: tuple[str, str] | None = None
+        about: dict[str, Any] = {}
+        for info in tar:
+            if not info.isfile():
+                continue
+            folder, slash, base = info.name.rpartition("/")
+            stem, _, suffix = base.partition(".")
+            key = f"{folder}{slash}{stem}"
+            if key != sample:
+                yield from _sample(image, about)
+                sample, image, about = key, None, {}
+            content = tar.extractfile(info)
+            if content is None:
+                continue
+            if suffix == "json":
+                about = json.loads(content.read(_MOST_JSON))
+            elif suffix not in _SIDECARS:
+                image = info.name, _digest(content)
+        yield from _sample(image, about)
+
+
+def _sample(image: tuple[str, str] | None, about: Mapping[str, Any]) -> Iterator[_Inside]:
+    if image is not None:
+        yield _Inside(image[0], str(about.get("image_id")), str(about.get("wnid")), image[1])
+
+
+def _of_parquet(path: Path) -> Iterator[_Inside]:
+    with pq.ParquetFile(path) as file:
+        row = 0
+        for batch in file.iter_batches(_ROWS, columns=["image", "image_id", "wnid"]):
+            for entry in batch.to_pylist():
+                digest = hashlib.sha256(entry["image"]["bytes"]).hexdigest()
+                yield _Inside(f"row {row}", str(entry["image_id"]), str(entry["wnid"]), digest)
+                row += 1
+
+
+def _digest(content: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while chunk := content.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
