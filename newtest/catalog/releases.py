@@ -99,16 +99,20 @@ def vote_facts(catalog: sqlite3.Connection, revision: str, *, filtered: bool) ->
     return VoteFacts(dict(votes.fetchall()), workers, dict(counts.fetchall()))
 
 
-def rewards(catalog: sqlite3.Connection, revision: str) -> list[tuple[str, int, float]]:
-    """What was paid for assignments that showed members: (market, assignments not rejected, dollars without fees)."""
+def rewards(catalog: sqlite3.Connection, revision: str) -> list[tuple[str, str, int, int]]:
+    """Assignments that showed members and were not rejected: (market, dollars an assignment, assignments that the HIT
+    asked for, number). A sandbox pays nobody.
+    """
     rows = catalog.execute(
-        "SELECT a.market, count(*), sum(CAST(json_extract(p.settings, '$.reward') AS REAL))"
-        " FROM assignments a JOIN publications p USING (hit_id, market) WHERE a.status <> 'rejected' AND a.hit_id IN"
+        "SELECT a.market, json_extract(p.settings, '$.reward') AS reward, h.assignments, count(*)"
+        " FROM assignments a JOIN publications p USING (hit_id, market) JOIN hits h USING (hit_id)"
+        " WHERE a.status <> 'rejected' AND a.market <> 'sandbox' AND a.hit_id IN"
         " (SELECT h.hit_id FROM hits h JOIN hit_images i USING (hit_id) JOIN revision_members m"
-        " ON m.image_id = i.image_id AND m.wnid = h.wnid WHERE m.revision = ?) GROUP BY a.market ORDER BY a.market",
+        " ON m.image_id = i.image_id AND m.wnid = h.wnid WHERE m.revision = ?)"
+        " GROUP BY a.market, reward, h.assignments ORDER BY a.market, reward, h.assignments",
         (revision,),
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], str(row[1]), row[2], row[3]) for row in rows]
 
 
 def closeness(catalog: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from newtest.crowd.hits import Hit
 
-__all__ = ["Cost", "CostConfig", "fee_rate", "hit_cost", "plan_cost", "split_saving"]
+__all__ = ["Cost", "CostConfig", "Paid", "fee_rate", "hit_cost", "paid", "plan_cost", "split_saving"]
 
 CENT = Decimal("0.01")
 
@@ -84,3 +84,29 @@ def plan_cost(hits: Sequence[Hit], config: CostConfig) -> Cost:
         fees=sum((fee for _, fee in costs), Decimal(0)).quantize(CENT, ROUND_HALF_UP),
         hourly=(reward / Decimal(str(hours)) if hours else Decimal(0)).quantize(CENT, ROUND_HALF_UP),
     )
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What assignments of one market came to. ``fees`` is None where the market's are not known to us."""
+
+    market: str
+    assignments: int
+    reward: Decimal
+    fees: Decimal | None
+
+
+def paid(rows: Iterable[tuple[str, str, int, int]]) -> list[Paid]:
+    """(market, dollars an assignment, assignments that the HIT asked for, number done) -> a sum a market, by name.
+
+    MTurk (``live``) takes what ``fee_rate`` says, our own server nothing; other endpoints' fees are not known.
+    """
+    sums: dict[str, Paid] = {}
+    kinds: dict[str, Literal["local", "mturk"]] = {"live": "mturk", "local": "local"}
+    for market, reward, asked, done in rows:
+        before = sums.get(market, Paid(market, 0, Decimal(0), Decimal(0)))
+        fees = None
+        if market in kinds and before.fees is not None:
+            fees = before.fees + hit_cost(asked, CostConfig(Decimal(reward), kinds[market]))[1] / asked * done
+        sums[market] = Paid(market, before.assignments + done, before.reward + Decimal(reward) * done, fees)
+    return [sums[market] for market in sorted(sums)]

@@ -24,6 +24,7 @@ from newtest.catalog.releases import (
     vote_facts,
 )
 from newtest.catalog.revisions import Revision, blocked_pairs, exclusions_of, find, names
+from newtest.crowd.costs import paid
 from newtest.errors import ReleaseError, UsageError
 from newtest.files import sha256_of
 from newtest.records import Class
@@ -149,7 +150,7 @@ def _write(
         votes=vote_facts(study.catalog, revision.name, filtered=revision.filtered),
         exclusions={str(reason): int(number) for reason, number in excluded.items()},
         compared=closeness(study.catalog),
-        rewards=rewards(study.catalog, revision.name),
+        paid=paid(rewards(study.catalog, revision.name)),
         formats=formats,
     )
     manifest_hash = sha256_of(out / "manifest.csv")
@@ -158,7 +159,7 @@ def _write(
         "ATTRIBUTION.md": attributions(members),
         "classes.csv": _classes_csv(classes),
         "revision.json": _revision_json(revision),
-        "croissant.json": croissant(revision.name, members, manifest_hash, revision.created_at),
+        "croissant.json": croissant(revision.name, members, manifest_hash, revision.created_at, formats),
     }
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8", newline="")

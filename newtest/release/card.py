@@ -15,6 +15,7 @@ import jinja2
 
 from newtest.catalog.releases import VoteFacts
 from newtest.catalog.revisions import Revision
+from newtest.crowd.costs import Paid
 from newtest.records import Class
 from newtest.release.licenses import allows_redistribution, license_url
 from newtest.release.members import Member
@@ -36,7 +37,7 @@ class Facts:
     votes: VoteFacts
     exclusions: dict[str, int]
     compared: Sequence[tuple[str, str]]
-    rewards: Sequence[tuple[str, int, float]]
+    paid: Sequence[Paid]
     formats: Sequence[str]
 
 
@@ -66,7 +67,7 @@ def dataset_card(facts: Facts) -> str:
         exclusions=sorted(facts.exclusions.items(), key=lambda item: (-item[1], item[0])),
         licenses=_licenses(facts.members),
         compared=facts.compared,
-        rewards=facts.rewards,
+        paid=facts.paid,
         formats=facts.formats,
     )
 

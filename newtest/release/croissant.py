@@ -53,8 +53,22 @@ _NUMBERS = {"num_selected": "sc:Integer", "num_shown": "sc:Integer", "frequency"
 _TEXTS = ("image_id", "wnid", "file", "sha256", "source", "page_url", "title", "license", "owner")
 
 
-def croissant(name: str, members: Sequence[Member], manifest_sha256: str, created_at: str) -> str:
-    """``croissant.json``: the manifest as a file and a record set, the images by name where they lie as files."""
+_MEDIA = {
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".bmp": "image/bmp",
+    ".tiff": "image/tiff",
+}
+
+
+def croissant(
+    name: str, members: Sequence[Member], manifest_sha256: str, created_at: str, formats: Sequence[str]
+) -> str:
+    """``croissant.json``: the manifest as a file and the record set ``images``; where the images lie as files, these as
+    a file set and the record set ``pictures``, whose ``file`` is the manifest's.
+    """
+    pictures = formats[0] == "imagefolder"  # the manifest speaks of the first format
     licenses = sorted({url for member in members if (url := license_url(member.row.license))})
     document = {
         "@context": _CONTEXT,
@@ -74,7 +88,8 @@ def croissant(name: str, members: Sequence[Member], manifest_sha256: str, create
                 "contentUrl": "manifest.csv",
                 "encodingFormat": "text/csv",
                 "sha256": manifest_sha256,
-            }
+            },
+            *([_file_set(members)] if pictures else []),
         ],
         "recordSet": [
             {
@@ -84,7 +99,8 @@ def croissant(name: str, members: Sequence[Member], manifest_sha256: str, create
                 "description": "One record an image and class.",
                 "key": [{"@id": "images/image_id"}, {"@id": "images/wnid"}],
                 "field": [_field(column) for column in (*_TEXTS, *_NUMBERS)],
-            }
+            },
+            *([_PICTURES] if pictures else []),
         ],
     }
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
@@ -98,3 +114,35 @@ def _field(column: str) -> dict[str, Any]:
         "dataType": _NUMBERS.get(column, "sc:Text"),
         "source": {"fileObject": {"@id": "manifest.csv"}, "extract": {"column": column}},
     }
+
+
+def _file_set(members: Sequence[Member]) -> dict[str, Any]:
+    kinds = sorted({_MEDIA.get(member.suffix.lower(), "image/jpeg") for member in members})
+    return {
+        "@type": "cr:FileSet",
+        "@id": "image-files",
+        "name": "image-files",
+        "description": "The images as they were downloaded.",
+        "encodingFormat": kinds[0] if len(kinds) == 1 else kinds,
+        "includes": "images/*/*",
+    }
+
+
+def _of_file(name: str, kind: str, file_property: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:Field",
+        "@id": f"pictures/{name}",
+        "name": f"pictures/{name}",
+        "dataType": kind,
+        "source": {"fileSet": {"@id": "image-files"}, "extract": {"fileProperty": file_property}},
+    }
+
+
+_PICTURES: dict[str, Any] = {
+    "@type": "cr:RecordSet",
+    "@id": "pictures",
+    "name": "pictures",
+    "description": "One record an image file; its file is the column of that name in the manifest.",
+    "key": {"@id": "pictures/file"},
+    "field": [_of_file("file", "sc:Text", "fullpath"), _of_file("image", "sc:ImageObject", "content")],
+}

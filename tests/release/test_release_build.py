@@ -104,6 +104,38 @@ def test_the_card_says_how_and_warns_and_strangers_words_stay_words(tmp_path: Pa
     assert "https://creativecommons.org/licenses/by-nc-sa/2.0/" in thanks
 
 
+def test_the_card_says_what_was_paid_and_what_the_market_took(tmp_path: Path) -> None:
+    """MTurk takes 40 % from ten assignments a HIT up, 20 % below and at least a cent; our own server nothing."""
+    hits = [("h10", 10, "live", "0.10", 8), ("h9", 9, "live", "0.03", 2), ("h5", 5, "local", "0.10", 5)]
+    hits += [("hs", 5, "sandbox", "9.00", 5), ("hu", 5, "https://crowd.example", "0.10", 1)]
+    with drawn_study(tmp_path) as study:
+        for hit, asked, market, reward, done in hits:
+            run = study.catalog.execute
+            run("INSERT INTO hits VALUES (?, 'apple', ?, '{}', '2026-01-01')", (hit, asked))
+            run("INSERT INTO hit_images VALUES (?, 1, 'i001', 'candidate')", (hit,))
+            run(
+                "INSERT INTO publications (hit_id, market, request_token, settings, intended_at)"
+                " VALUES (?, ?, ?, ?, '2026-01-01')",
+                (hit, market, hit, json.dumps({"reward": reward})),
+            )
+            for number in range(done + 1):
+                state = "rejected" if number == done else "approved"
+                run(
+                    "INSERT INTO assignments VALUES (?, ?, ?, ?, ?, NULL, NULL, 1, '2026-01-01')",
+                    (f"{hit}-{number}", hit, market, f"w{number}", state),
+                )
+        build_release(study, "a-0", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    said = [line for line in card.splitlines() if "showed members" in line]
+    assert said == [
+        "- 1 assignment on the market *https://crowd.example* showed members; they were paid 0.10 US dollars, "
+        "without the market's fees, which are not known",
+        "- 10 assignments on the market *live* showed members; they were paid 0.86 US dollars, "
+        "and the market took 0.34 in fees",
+        "- 5 assignments on the market *local* showed members; they were paid 0.50 US dollars, without fees",
+    ]
+
+
 def test_webdataset_and_parquet_carry_the_same_bytes(tmp_path: Path) -> None:
     with drawn_study(tmp_path) as study:
         build_release(study, "a-0", tmp_path / "out", formats=("webdataset", "parquet"))
@@ -133,6 +165,23 @@ def test_mlcroissant_validates_and_reads_the_records(tmp_path: Path) -> None:
     records = list(dataset.records("images"))
     assert len(records) == 7
     assert records[0]["images/wnid"] == b"apple" and records[0]["images/num_shown"] == 10
+    pictures = {record["pictures/file"]: record["pictures/image"] for record in dataset.records("pictures")}
+    assert set(pictures) == {record["images/file"] for record in records}
+    assert all(picture.size == (160, 120) for picture in pictures.values())
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of rdflib's own
+def test_where_no_image_lies_as_a_file_croissant_names_none(tmp_path: Path) -> None:
+    try:
+        import mlcroissant
+    except ImportError:
+        missing('no mlcroissant: pip install "newtest[croissant]"')
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out", formats=("parquet",))
+    dataset = mlcroissant.Dataset(jsonld=tmp_path / "out" / "croissant.json")
+    assert not dataset.metadata.ctx.issues.errors
+    assert [one.name for one in dataset.metadata.record_sets] == ["images"]
+    assert len(list(dataset.records("images"))) == 7
 
 
 def test_the_command_warns_of_licences_and_a_killed_run_leaves_no_release(tmp_path: Path) -> None:
