@@ -22,6 +22,7 @@ from newtest.clip.weights import (
     interpolate,
     open_tensors,
     parse_alphas,
+    torch_files,
     uniform_soup,
 )
 from newtest.clip.weights.soups import by_score, read_scores
@@ -102,6 +103,24 @@ def test_torch_state_dicts_and_npz_hold_the_same_tensors(tmp_path: Path, ends: t
         uniform_soup([tmp_path / other], tmp_path / "copy.safetensors")
         copied = load_file(tmp_path / "copy.safetensors")
         assert all(copied[name].tobytes() == value.tobytes() for name, value in tensors.items())
+
+
+def test_a_torch_file_is_mapped_anew_so_that_memory_does_not_grow_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = torch.Generator().manual_seed(0)
+    tensors = {f"w{n}": torch.randn(1000, generator=random).to(torch.bfloat16) for n in range(3)}
+    tensors["across"] = torch.randn(40, 30, generator=random).T
+    torch.save(tensors, tmp_path / "a.pt")
+    monkeypatch.setattr(torch_files, "MAPPED", 500)
+    monkeypatch.setattr(torch_files, "PIECE", 100)
+    mapped: list[Path] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **how: mapped.append(path) or load(path, **how))
+    uniform_soup([tmp_path / "a.pt"], tmp_path / "copy.safetensors")
+    found = load_torch(tmp_path / "copy.safetensors")
+    assert all(torch.equal(found[name], value) for name, value in tensors.items())
+    assert 14 <= len(mapped) <= 18, "after three of 30 pieces of bfloat16, after two of 12 of float32"
 
 
 def test_a_checkpoint_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""PyTorch checkpoints, tensors only: the one file of this room that imports torch."""
+"""PyTorch checkpoints, tensors only: the one file of this room that needs torch."""
 
 from __future__ import annotations
 
@@ -11,50 +11,36 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newtest.clip.torch_runtime import torch
 from newtest.clip.weights.tensors import PIECE, TensorInfo
-from newtest.errors import MissingExtra, WeightsError
+from newtest.errors import WeightsError
 
 __all__ = ["TorchFile"]
+
+MAPPED = 128 << 20
+"""Bytes that are read through one mapping of a file. What was read of a mapping stays in memory as long as it lives."""
 
 NESTS = ("state_dict", "model_state_dict", "model")
 """Where training scripts keep the state dict within a checkpoint."""
 
 
 class TorchFile:
-    """A zip-format PyTorch checkpoint, memory-mapped, unpickled with ``weights_only``: code in it is never run."""
+    """A zip-format PyTorch checkpoint, memory-mapped, unpickled with ``weights_only``: code in it is never run.
+
+    It is mapped anew after every ``MAPPED`` bytes, so that memory does not grow with the file.
+    """
 
     def __init__(self, path: Path) -> None:
-        try:
-            import torch
-        except ImportError as error:
-            raise MissingExtra("torch", "clip") from error
-        if not zipfile.is_zipfile(path):
-            raise WeightsError(
-                f"{path}: not a PyTorch checkpoint of version 1.6 or later; load and torch.save it once more with a "
-                "PyTorch that you trust it with, or convert it to safetensors"
-            )
-        try:
-            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except pickle.UnpicklingError as error:
-            raise WeightsError(
-                f"{path}: refused: it holds more than tensors, and code in a checkpoint is never run "
-                f"({str(error).strip().splitlines()[0]}); convert it to safetensors where you trust it"
-            ) from error
-        except (RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-            raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint ({error})") from error
-        names = {
-            torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
-            torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8",
-            torch.uint8: "U8", torch.bool: "BOOL",
-        }  # fmt: skip
         self.path = path
-        self._tensors = _state_dict(loaded, torch.Tensor, path)
+        self._tensors = self._mapped()
+        self._read = 0
+        names = _dtype_names()
         for name, tensor in self._tensors.items():
             if tensor.dtype not in names:
                 raise WeightsError(
                     f"{path}: tensor {name!r} has dtype {tensor.dtype}, which cannot be merged"
                 )
-            if tensor.layout != torch.strided or tensor.device.type != "cpu":
+            if tensor.layout != torch().strided or tensor.device.type != "cpu":
                 raise WeightsError(
                     f"{path}: tensor {name!r} is {tensor.layout} on {tensor.device}; only dense tensors can be merged"
                 )
@@ -67,15 +53,50 @@ class TorchFile:
             name: TensorInfo(names[tensor.dtype], tuple(tensor.shape))
             for name, tensor in self._tensors.items()
         }
-        self._bits = torch.int16
 
     def pieces(self, name: str) -> Iterator[npt.NDArray[Any]]:
-        flat = self._tensors[name].detach().contiguous().reshape(-1)
-        if self.tensors[name].dtype == "BF16":
-            flat = flat.view(self._bits)
-        for start in range(0, flat.numel(), PIECE):
+        info = self.tensors[name]
+        flat = self._flat(name)
+        for start in range(0, info.size, PIECE):
+            if self._read >= MAPPED:
+                self._read, flat = 0, None
+                self._tensors = self._mapped()
+            flat = self._flat(name) if flat is None else flat
             piece: npt.NDArray[Any] = flat[start : start + PIECE].numpy()
-            yield piece.view(np.uint16) if self.tensors[name].dtype == "BF16" else piece
+            self._read += piece.nbytes
+            yield piece.view(np.uint16) if info.dtype == "BF16" else piece
+
+    def _flat(self, name: str) -> Any:
+        flat = self._tensors[name].detach().contiguous().reshape(-1)
+        return flat.view(torch().int16) if self.tensors[name].dtype == "BF16" else flat
+
+    def _mapped(self) -> dict[str, Any]:
+        """The state dict over a new mapping of the file; nothing is read but names and shapes."""
+        path = self.path
+        if not zipfile.is_zipfile(path):
+            raise WeightsError(
+                f"{path}: not a PyTorch checkpoint of version 1.6 or later; load and torch.save it once more with a "
+                "PyTorch that you trust it with, or convert it to safetensors"
+            )
+        try:
+            loaded = torch().load(path, map_location="cpu", weights_only=True, mmap=True)
+        except pickle.UnpicklingError as error:
+            raise WeightsError(
+                f"{path}: refused: it holds more than tensors, and code in a checkpoint is never run "
+                f"({str(error).strip().splitlines()[0]}); convert it to safetensors where you trust it"
+            ) from error
+        except (RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+            raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint ({error})") from error
+        return _state_dict(loaded, torch().Tensor, path)
+
+
+def _dtype_names() -> dict[Any, str]:
+    lib = torch()
+    return {
+        lib.float64: "F64", lib.float32: "F32", lib.float16: "F16", lib.bfloat16: "BF16",
+        lib.int64: "I64", lib.int32: "I32", lib.int16: "I16", lib.int8: "I8",
+        lib.uint8: "U8", lib.bool: "BOOL",
+    }  # fmt: skip
 
 
 def _state_dict(loaded: Any, tensor: type, path: Path) -> dict[str, Any]:
