@@ -19,6 +19,17 @@ _CHUNK = 1 << 20
 _MOST_JSON = 1 << 20
 _ROWS = 16
 """Images of a Parquet file that are held at a time."""
+_DAMAGED = (
+    OSError,
+    tarfile.TarError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RecursionError,
+    pa.ArrowException,
+)
+"""What strangers' archives raise."""
 _SIDECARS = ("cls", "json")
 
 
@@ -61,7 +72,7 @@ def contents_of(archives: Sequence[Path], expected: Mapping[tuple[str, str], str
                 elif image.sha256 != expected[key]:
                     changed.append(place)
                 found.add(key)
-        except (OSError, tarfile.TarError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        except _DAMAGED as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
             unreadable.append(f"{archive} ({reason})")
     missing = [
@@ -91,7 +102,8 @@ def _of_tar(path: Path) -> Iterator[_Inside]:
             if content is None:
                 continue
             if suffix == "json":
-                about = json.loads(content.read(_MOST_JSON))
+                told = json.loads(content.read(_MOST_JSON))
+                about = told if isinstance(told, dict) else {}
             elif suffix not in _SIDECARS:
                 image = info.name, _digest(content)
         yield from _sample(image, about)
