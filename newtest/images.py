@@ -25,6 +25,7 @@ warnings.filterwarnings("ignore", message="(Possibly corrupt|Corrupt) EXIF data"
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MOST_PIXELS = 89_478_485  # Pillow's own MAX_IMAGE_PIXELS: a quarter gibibyte of RGB
+_MOST_READS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,26 @@ def encode_jpeg(image: PIL.Image.Image, quality: int = 85) -> bytes:
     return buffer.getvalue()
 
 
+class _Counted(io.BytesIO):
+    """Bytes that Pillow may read a million pieces of: it takes a few a marker of a JPEG, a chunk of a PNG, a block of a
+    GIF, and keeps most of them, so that a file of millions of empty ones would cost minutes and gigabytes."""
+
+    _left = _MOST_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise ImageError("undecodable", f"it is made of more than {_MOST_READS:,} pieces")
+        return super().read(size)
+
+
 def _open(data: bytes, limits: ImageLimits) -> PIL.Image.Image:
     if not data:
         raise ImageError("empty", "the file is empty")
     if len(data) > limits.max_bytes:
         raise ImageError("too-many-bytes", f"{len(data)} bytes are more than the {limits.max_bytes} allowed")
     try:
-        image = PIL.Image.open(io.BytesIO(data), formats=limits.formats)
+        image = PIL.Image.open(_Counted(data), formats=limits.formats)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:
         raise ImageError(
             "too-many-pixels", f"the header announces more pixels than allowed ({error})"

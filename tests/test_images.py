@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import PIL.Image
@@ -51,6 +53,25 @@ def test_what_is_refused_has_a_kind() -> None:
 def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
     """Below, between and above the sizes at which Pillow itself warns and refuses."""
     assert kind_of(bomb_png(side)) == "too-many-pixels"
+
+
+def test_an_image_of_endless_empty_pieces_is_refused_before_it_costs_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Markers, fill bytes, chunks, comments: a million pieces are allowed, here ten thousand."""
+    monkeypatch.setattr("newtest.images._Counted._left", 10_000)
+    jpeg, picture = made_photo(1), PIL.Image.new("P", (8, 8))
+    png, gif = encoded(picture, "PNG"), encoded(picture, "GIF")
+    chunk = struct.pack(">I4sI", 0, b"xxXx", zlib.crc32(b"xxXx"))
+    start = gif.index(b",")
+    for image, place, piece in (
+        *((jpeg, 2, piece) for piece in (b"\xff\xe1\x00\x02", b"\xff\xfe\x00\x02", b"\xff", b"\xff\xd0")),
+        (png, 33, chunk),
+        (gif, start, b"!\xfe\x01a\x00"),
+    ):
+        assert check(image[:place] + piece * 300 + image[place:]) == check(image)
+        with pytest.raises(ImageError, match="pieces"):
+            check(image[:place] + piece * 20_000 + image[place:])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
