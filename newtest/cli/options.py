@@ -49,15 +49,18 @@ def print_table(
     from rich.text import Text
 
     rows = [list(row) for row in rows]
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
         values = [row[position] for row in rows if row[position] not in (None, "")]
         numeric = bool(values) and all(isinstance(value, (int, float)) for value in values)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     width = None if sys.stdout.isatty() else 160
-    Console(width=width, highlight=False, soft_wrap=False).print(table)
+    console = Console(width=width, highlight=False, soft_wrap=False)
+    if title:  # a title of the table would be wrapped to the width of its columns, within words
+        console.print(Text(_cell(title), style="italic"), soft_wrap=True)
+    console.print(table)
 
 
 def progress() -> Progress:

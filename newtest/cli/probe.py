@@ -68,6 +68,11 @@ def probe(
     for side in sides:
         if side.unreadable:
             note(f"warning: {side.name}: {side.unreadable} images could not be read and are left out")
+    if found.shared:
+        note(
+            f"warning: {found.shared} images of {found.test} are also in {found.train} (equal embeddings): "
+            "the accuracies are too high; leave them out"
+        )
     for one in sorted(
         {s for s in config.shots if s} - {point.shots for point in found.points if point.shots}
     ):
@@ -96,5 +101,10 @@ def probe(
         title=f"{found.test}, trained on {found.train}",
     )
     if zeroshot is not None:
-        matched = "no number of shots tried" if found.match is None else f"{found.match:.1f} labels a class"
+        enough = next((p.labels for p in found.points if p.shots is None and p.mean >= zeroshot), None)
+        matched = "no number of labels tried"
+        if found.match is not None:
+            matched = f"{found.match:.1f} labels a class"
+        elif enough is not None:
+            matched = f"all {enough:.3g} labels a class, and by none of the fewer tried"
         typer.echo(f"zero-shot {zeroshot:g} % is matched by {matched}")

@@ -80,9 +80,11 @@ def compare(
         wanted = "no number of images would do" if size is None else f"{size} images"
         typer.echo(f"for {float(share):.0%} of the pairs, one by one with power 80 %: {wanted}")
     if found["ranks"]:
-        typer.echo(
-            f"ranks against {against}: Spearman {found['ranks']['spearman']}, Kendall {found['ranks']['kendall']}"
+        spearman, kendall = (
+            "-" if found["ranks"][name] is None else f"{found['ranks'][name]:.4f}"
+            for name in ("spearman", "kendall")
         )
+        typer.echo(f"ranks against {against}: Spearman {spearman}, Kendall {kendall}")
 
 
 def similarity(

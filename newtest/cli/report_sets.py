@@ -163,6 +163,11 @@ def shift(
         found["apart"].append(
             {"set": other.name, **tell_apart(sets[0].vectors, other.vectors, seed=seed).to_json()}
         )
+        if shared := found["apart"][-1]["shared"]:
+            note(
+                f"warning: {shared} images of {other.name} are also in {sets[0].name} (equal embeddings), "
+                "which pulls the AUC below 0.5"
+            )
     if len(sets) > 2:
         found["named"] = name_that_dataset({one.name: one.vectors for one in sets}, seed=seed).to_json()
     labelled = {one.name: (one.vectors, one.labels) for one in sets if one.labels is not None}

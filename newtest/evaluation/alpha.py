@@ -11,6 +11,8 @@ from newtest.files import write_atomic
 __all__ = ["draw_alpha_curve", "write_alpha_curve"]
 
 IN_DISTRIBUTION = "in_distribution"
+_SHAPES = ("o", "^", "D", "v", "X", "P")
+"""Of the curves; squares and stars have a meaning of their own."""
 
 
 Curve = Sequence[tuple[float, Mapping[str, float]]]
@@ -22,14 +24,15 @@ def draw_alpha_curve(points: Curve, chosen: float, *, outputs: Curve = ()) -> Pi
 
     With a shifted set, x is the in-distribution score and y the shifted one (Wortsman et al. 2022, figure 1); without
     one, x is alpha. ``outputs`` are the scores of output-space ensembles: a thin dashed line in the same colour.
+    Squares are the two ends and a star is the chosen alpha, on every curve; the first one's are labelled.
     """
     shifted = sorted({name for _, scores in points for name in scores} - {IN_DISTRIBUTION})
     with style():
         figure, axes = axes_of(4.2, 3.0)
         for at, name in enumerate(shifted or [IN_DISTRIBUTION]):
-            color = COLORS[at % len(COLORS)]
+            color, marker = COLORS[at % len(COLORS)], _SHAPES[at % len(_SHAPES)]
             alphas, x, y = _line(points, name)
-            axes.plot(x, y, color=color, marker="o", markersize=3.5, linewidth=1.2, label=name)
+            axes.plot(x, y, color=color, marker=marker, markersize=3.5, linewidth=1.2, label=name)
             if outputs:
                 _, *mixed = _line(outputs, name)
                 axes.plot(
@@ -43,9 +46,8 @@ def draw_alpha_curve(points: Curve, chosen: float, *, outputs: Curve = ()) -> Pi
                         else {"marker": "s", "markersize": 5}
                     )
                     axes.plot([left], [up], color=color, linestyle="", zorder=3, **star)  # type: ignore[arg-type]
-                    axes.annotate(
-                        f"α = {alpha:g}", (left, up), xytext=(5, 5), textcoords="offset points", fontsize=7.5
-                    )
+                    label = f"α = {alpha:g}" if at == 0 else ""
+                    axes.annotate(label, (left, up), xytext=(5, 5), textcoords="offset points", fontsize=7.5)
         axes.set_xlabel("in-distribution score" if shifted else "α (0: zero-shot, 1: fine-tuned)")
         axes.set_ylabel("shifted score" if shifted else "in-distribution score")
         axes.margins(0.12)

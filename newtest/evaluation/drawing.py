@@ -49,7 +49,10 @@ _STYLE: dict[str, object] = {
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "axes.axisbelow": True,
-    "legend.frameon": False,
+    "legend.frameon": True,  # a grid line through a word makes it look struck out
+    "legend.facecolor": "white",
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
     "svg.fonttype": "none",
     "svg.hashsalt": "newtest",
     "path.simplify": False,

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from newtest.clip.encoder import encoder
 from newtest.clip.probe import ProbeConfig, ProbeResult, probe, shots_to_match
 from newtest.errors import EvaluationError
-from newtest.evaluation.embeddings import read_embeddings
+from newtest.evaluation.embeddings import read_embeddings, shared_rows
 from newtest.evaluation.set_vectors import set_vectors
 from newtest.evaluation.sets import find_set
 
@@ -71,7 +71,9 @@ class Efficiency:
     zero_shot: float | None
     """Percent."""
     match: float | None
-    """Labels a class with which the mean probe equals ``zero_shot``; None where it never does."""
+    """Labels a class with which the mean probe of so many equals ``zero_shot``; None where none tried does."""
+    shared: int = 0
+    """Test images whose embedding is also one of the training data: what was learned, not what was understood."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: each point with its probes, without their predictions."""
@@ -93,6 +95,7 @@ class Efficiency:
             "test": self.test,
             "zero_shot": self.zero_shot,
             "shots_to_match": self.match,
+            "test_images_in_training": self.shared,
             "points": points,
         }
 
@@ -133,7 +136,8 @@ def label_efficiency(
     results = probe(train.vectors, labels, test.vectors, truth, config)
     match = None if zero_shot is None else shots_to_match(results, zero_shot)
     points = _points(results, len(labels) / len(classes))
-    return Efficiency(train.name, test.name, points, zero_shot, match)
+    shared = shared_rows(train.vectors, test.vectors)
+    return Efficiency(train.name, test.name, points, zero_shot, match, shared)
 
 
 def _points(results: Sequence[ProbeResult], everything: float) -> tuple[ProbePoint, ...]:

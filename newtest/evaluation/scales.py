@@ -49,7 +49,8 @@ def ticks(low: float, high: float, scale: Scale) -> Floats:
     if scale == "linear":
         steps = [step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 25) if (high - low) / step <= _MOST_TICKS]
         step = steps[0] if steps else 25.0
-        return np.round(np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step, 2)
+        marks = np.arange(np.ceil(low / step - 1e-9), np.floor(high / step + 1e-9) + 1) * step
+        return np.round(marks, 2) + 0.0  # no "-0"
     span = from_percent(high, scale) - from_percent(low, scale)
     for candidates in (np.arange(0, 100.5, 0.5)[1:-1], np.arange(1.0, 100), np.arange(2.0, 100, 2), _ROUND):
         inside = candidates[(candidates >= low) & (candidates <= high)]

@@ -20,6 +20,7 @@ from scipy.stats import binomtest, rankdata
 
 from newtest.draws import generator
 from newtest.errors import EvaluationError
+from newtest.evaluation.embeddings import shared_rows
 from newtest.intervals import clopper_pearson
 
 __all__ = ["Named", "Telling", "cross_dataset", "fit_softmax", "name_that_dataset", "overlap", "tell_apart"]
@@ -44,6 +45,8 @@ class Telling:
     auc: float
     lo: float
     hi: float
+    shared: int
+    """Images of the new set whose embedding is also one of the original: the same pictures pull the AUC below 0.5."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,7 +93,8 @@ def tell_apart(original: Floats, new: Floats, *, seed: int = 0, resamples: int =
     # (2003) widen the variance by 1 + K n_test / n_train, which is 1 + K / (K - 1).
     half = 1.96 * float(np.std(drawn, ddof=1)) * float(np.sqrt(1 + FOLDS / (FOLDS - 1)))
     auc = _auc(score, y)
-    return Telling(len(original), len(new), auc, max(0.0, auc - half), min(1.0, auc + half))
+    shared = shared_rows(original, new)
+    return Telling(len(original), len(new), auc, max(0.0, auc - half), min(1.0, auc + half), shared)
 
 
 def name_that_dataset(sets: Mapping[str, Floats], *, seed: int = 0) -> Named:

@@ -10,6 +10,7 @@ import typer.main
 
 from newtest.cli.app import app
 from newtest.cli.commands import COMMANDS, attach
+from newtest.cli.options import print_table
 
 ROOT = Path(__file__).resolve().parents[2]
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
@@ -91,3 +92,10 @@ def test_wrong_usage_is_exit_code_2_and_a_failure_1(tmp_path: Path) -> None:
     assert code("sample", "--no-such-option")[0] == 2
     exit_code, said = code("status", "--study", str(tmp_path))
     assert exit_code == 1 and "there is no study here" in said and "Traceback" not in said
+
+
+def test_titles_and_columns_are_text_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    """A set may be called anything; rich would take brackets for markup and wrap a title within a word."""
+    title = "[/b] imagenetv2-matched-frequency-format-val against [red]val"
+    print_table(["[/x]", "n"], [("[/y]", 1)], title=title)
+    assert capsys.readouterr().out.splitlines()[0] == title

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from newtest.evaluation.alpha import draw_alpha_curve
+
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 # The "model" is one weight; in distribution 0.7 is best, shifted 0.3.
 SCORER = """
@@ -125,3 +127,12 @@ def test_uniform_and_greedy_from_the_command_line(shop: Path) -> None:
         ("zs.safetensors", True),
     ]
     assert run("merge", "uniform", shop / "zs.safetensors", "--out", shop / "u.pt").returncode == 1
+
+
+def test_every_shifted_set_has_a_curve() -> None:
+    points = [
+        (alpha, {"in_distribution": 70 + alpha, **{f"set{at}": 50.0 + at - alpha for at in range(9)}})
+        for alpha in (0.0, 0.5, 1.0)
+    ]
+    svg = draw_alpha_curve(points, 0.5).svg.decode()
+    assert all(f"set{at}" in svg for at in range(9))

@@ -194,3 +194,11 @@ def test_the_false_gap_of_the_closed_form_vanishes_with_the_pool(tmp_path: Path)
     bins = by_frequency(original).to_json()["bins"]
     assert isinstance(bins, list)
     assert [row["images"] for row in bins] == np.bincount(np.minimum(k // 2, 4), minlength=5).tolist()
+
+
+def test_pictures_that_both_sets_hold_are_counted() -> None:
+    """The same set twice comes out far below 0.5, which says nothing of a shift."""
+    one = np.random.default_rng(0).normal(size=(100, 8))
+    same = tell_apart(one, one.astype(np.float32))
+    assert (same.shared, same.hi < 0.5) == (100, True)
+    assert tell_apart(one, np.random.default_rng(1).normal(size=(100, 8))).shared == 0

@@ -239,3 +239,7 @@ def test_the_interval_over_images_covers_what_more_images_would_show() -> None:
             covered[name] += low <= truth <= high
             assert low <= {"slope": line.slope, "r2": line.fit.r2}[name] <= high
     assert min(covered.values()) >= 34, covered
+
+
+def test_no_tick_is_minus_zero() -> None:
+    assert not np.signbit(ticks(0.0, 88.0, "linear")).any()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +145,24 @@ def test_shots() -> None:
     for wrong in ("", "0", "a", "1,,2", "-1"):
         with pytest.raises(UsageError):
             parse_shots(wrong)
+
+
+def test_test_images_that_were_learned_from_are_said(files: tuple[Path, Path], tmp_path: Path) -> None:
+    with np.load(files[0]) as train, np.load(files[1]) as test:
+        leaked = np.concatenate([test["embeddings"], train["embeddings"][:7]])
+        np.savez(
+            tmp_path / "leaked.npz",
+            embeddings=leaked,
+            labels=np.concatenate([test["labels"], train["labels"][:7]]),
+            classes=NAMES,
+        )
+    arguments = ["--shots", "1,all", "--zeroshot", "80"]
+    for name, said in ((files[1], False), (tmp_path / "leaked.npz", True)):
+        command = [sys.executable, "-c", "from newtest.cli import main; main()", "probe"]
+        done = subprocess.run(
+            [*command, "--train", str(files[0]), "--test", str(name), *arguments],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert ("7 images of leaked are also in" in done.stderr) is said
+        assert "matched by all 120 labels a class, and by none of the fewer tried" in done.stdout
