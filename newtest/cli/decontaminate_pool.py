@@ -17,7 +17,9 @@ def decontaminate_pool(
     pool: PoolAt = ".",
     against: Annotated[
         list[str] | None,
-        typer.Option(metavar="SET", help="Folder of images or tars, a release, or .npy; repeatable."),
+        typer.Option(
+            metavar="SET", help="A release, or any folder of images, tars or Parquet; or .npy; repeatable."
+        ),
     ] = None,
     method: Annotated[str, typer.Option(help="exact (embeddings) or hash.")] = "exact",
     threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine.")] = 0.9,

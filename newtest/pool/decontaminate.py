@@ -1,8 +1,9 @@
 """Leave out of a pool what is a near-duplicate of a test set's images.
 
-A set is a folder of images (a release of newtest among them), a folder of tars, a pool, or an ``.npy`` of
-unit rows that the pool's own encoder made. Sets and pool are compared by embeddings (descriptors where there
-are any) or by perceptual hashes (which miss mirrored copies). Every pair is kept to be looked at.
+A set is a folder of images, of tars or of Parquet tables with images inside (a release of newtest in any of
+its formats, a pool), or an ``.npy`` of unit rows that the pool's own encoder made. Sets and pool are compared
+by embeddings (descriptors where there are any) or by perceptual hashes (which miss mirrored copies). Every
+pair is kept to be looked at.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Which sample of a tar belongs to which row of its table."""
+"""Which sample of a tar belongs to which row of its table; or the image inside the row itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 
 from newtest.errors import PoolError
+from newtest.pool.inside import image_column, images_inside
 from newtest.pool.pool import ALIASES, Pool, Shard
-from newtest.pool.tars import Sample, samples
+from newtest.pool.tars import MAX_MEMBER, Sample, samples
 
 __all__ = ["paired"]
 
@@ -16,9 +17,13 @@ def paired(pool: Pool, shard: Shard, rows: Container[int] | None = None) -> Iter
 
     With ``rows`` those alone; where rows are known by their key, the bytes of others are not read.
 
-    They meet by the table's ``key`` column (img2dataset's name of a sample), else by the ``uid`` in each sample's
-    ``.json`` (DataComp). Raises PoolError where neither is there.
+    A table without a tar may hold the images itself. Otherwise they meet by the table's ``key`` column
+    (img2dataset's name of a sample), else by the ``uid`` in each sample's ``.json`` (DataComp). Raises PoolError
+    where neither is there.
     """
+    if shard.tar is None and (column := image_column(pool.schema(shard))) is not None:
+        yield from _inside(pool, shard, column, rows)
+        return
     row_of, name_of = _names(pool, shard)
     if rows is not None:
         row_of = {name: row for name, row in row_of.items() if row in rows}
@@ -28,6 +33,15 @@ def paired(pool: Pool, shard: Shard, rows: Container[int] | None = None) -> Iter
         if row is not None and row not in seen:
             seen.add(row)
             yield row, sample
+
+
+def _inside(
+    pool: Pool, shard: Shard, column: str, rows: Container[int] | None
+) -> Iterator[tuple[int, Sample]]:
+    for row, (name, data) in enumerate(images_inside(pool, shard, column)):
+        if data is not None and (rows is None or row in rows):
+            fits = len(data) <= MAX_MEMBER
+            yield row, Sample(name, {"jpg": data} if fits else {}, [] if fits else ["jpg"])
 
 
 def _names(pool: Pool, shard: Shard) -> tuple[dict[str, int], Callable[[Sample], str | None]]:

@@ -164,7 +164,9 @@ def _source(pool: Pool, shard: Shard, name: str, present: Sequence[str]) -> list
         if alias in present:
             return [alias]
     if name == "uid":
-        parts = [alias for wanted in ("url", "key") for alias in ALIASES[wanted] if alias in present][:1]
+        parts = [
+            alias for wanted in ("url", "key", "sha256") for alias in ALIASES[wanted] if alias in present
+        ][:1]
         text = [alias for alias in ALIASES["text"] if alias in present][:1]
         if parts or text:
             return parts + text

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from newtest.clip.encoder import Encoder, encoder, unit_rows
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.images import shown
-from newtest.pool.place import Entry, place_of
+from newtest.pool.inside import image_column, images_inside
+from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.tars import IMAGE_SUFFIXES, MAX_MEMBER, samples
 from newtest.pool.vectors import VectorSource
@@ -23,29 +24,47 @@ BATCH = 64
 
 
 def set_images(address: str) -> Iterator[tuple[str, bytes]]:
-    """(name, bytes) of a set's images in the order of their names: loose files, and the samples of tars.
+    """(name, bytes) of a set's images in the order of their names: loose files, the samples of tars, and images
+    inside Parquet tables; so releases in every format. ``address`` may also be one tar or table.
+
     Raises PoolError.
     """
-    place = place_of(address)
-    entries = place.entries()
+    place, entries = _files(address)
+    pool = Pool(place.url, (), place.url)
     found = False
     for entry in entries:
-        suffix = PurePosixPath(entry.name).suffix[1:].lower()
-        if suffix in IMAGE_SUFFIXES and entry.size <= MAX_MEMBER:
+        for name, data in _images(pool, entry):
             found = True
-            with place.open(entry.name) as handle:
-                yield entry.name, handle.read()
-        elif suffix == "tar":
-            shard = Shard(entry.name.removesuffix(".tar"), Entry(entry.name, 0), entry)
-            for sample in samples(Pool(address, (), address), shard):
-                if sample.image is not None:
-                    found = True
-                    yield f"{entry.name}:{sample.key}", sample.image
+            yield name, data
     if not found:
         raise PoolError(
-            f"{address}: no images here, neither loose nor in tars; a set is a folder of images, or an "
-            ".npy of vectors"
+            f"{address}: no images here, neither loose nor in tars or Parquet tables; a set is a folder of images, a "
+            "release, or an .npy of vectors"
         )
+
+
+def _files(address: str) -> tuple[LocalPlace | RemotePlace, list[Entry]]:
+    place = place_of(address)
+    if isinstance(place, LocalPlace) and place.root.is_file():
+        return LocalPlace(place.root.parent), [Entry(place.root.name, place.root.stat().st_size)]
+    return place, place.entries()
+
+
+def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes]]:
+    """The images that a file is or holds. A row or sample without any is passed over."""
+    suffix = PurePosixPath(entry.name).suffix[1:].lower()
+    shard = Shard(entry.name.rpartition(".")[0], entry, entry)
+    if suffix in IMAGE_SUFFIXES and entry.size <= MAX_MEMBER:
+        with pool.place.open(entry.name) as handle:
+            yield entry.name, handle.read()
+    elif suffix == "tar":
+        for sample in samples(pool, shard):
+            if sample.image is not None:
+                yield f"{entry.name}:{sample.key}", sample.image
+    elif suffix == "parquet" and (column := image_column(pool.schema(shard))) is not None:
+        for name, data in images_inside(pool, shard, column):
+            if data is not None:
+                yield f"{entry.name}:{name}", data
 
 
 def vectors_of_set(
