@@ -33,6 +33,7 @@ __all__ = [
     "store_votes",
     "totals",
     "unknown",
+    "workers_there",
 ]
 
 Origin = Literal["imported", "simulated", "local", "mturk"]
@@ -178,6 +179,12 @@ def images_there(catalog: sqlite3.Connection, image_ids: Iterable[str]) -> set[s
     """Those of the ids that the catalog knows."""
     query = "SELECT 1 FROM images WHERE image_id = ?"
     return {image_id for image_id in image_ids if catalog.execute(query, (image_id,)).fetchone() is not None}
+
+
+def workers_there(catalog: sqlite3.Connection, workers: Iterable[str]) -> set[str]:
+    """Those of the keys under which votes are stored."""
+    query = "SELECT 1 FROM votes WHERE worker = ? LIMIT 1"
+    return {worker for worker in workers if catalog.execute(query, (worker,)).fetchone() is not None}
 
 
 def ids_by_source_id(catalog: sqlite3.Connection) -> dict[str, list[str]]:

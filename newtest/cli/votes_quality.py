@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,8 @@ def quality(
             alpha: float | None = agreement_of(opened) if len(table) else None
         except VotesError:
             alpha = None
+        if alpha is not None and math.isnan(alpha):
+            alpha = None
     if out is not None:
         with atomic_path(out) as temporary:
             table.to_csv(temporary, index=False)
@@ -71,7 +74,7 @@ def quality(
     if out is None and len(table):
         print_table([*SHOWN, *COUNTS], table[[*SHOWN, *COUNTS]].itertuples(index=False))
     note(
-        "no two votes on any image: no agreement to measure"
+        "no two votes on any image, or all votes alike: no agreement to measure"
         if alpha is None
         else f"Krippendorff's alpha {alpha:.3f}"
     )

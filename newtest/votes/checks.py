@@ -2,7 +2,7 @@
 stored.
 
 Votes: image_id, wnid, worker_id, selected; optional hit_id, submitted_at, control. Counts: image_id, wnid,
-num_selected, num_shown. Other columns are left alone.
+num_selected, num_shown. Of other columns only those are looked at by which our own tables mark simulated votes.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def checked(table: VotesTable) -> pd.DataFrame:
     form = form_of(table)
     if table.frame.empty:
         raise VotesError(f"{table.name}: there are no rows in it; nothing was imported")
+    _refuse_simulated(table)
     return _votes(table) if form == "votes" else _counts(table)
 
 
@@ -70,6 +71,19 @@ def refuse_twice(table: VotesTable, frame: pd.DataFrame) -> None:
             f"{table.name}, {table.place(first)}: {what} image {frame['image_id'].iloc[first]}, class "
             f"{frame['wnid'].iloc[first]}{_others(rows.size)}; keep one row, nothing was imported"
         )
+
+
+def _refuse_simulated(table: VotesTable) -> None:
+    """Votes that were simulated in one study must not be people's in another."""
+    for column, mark in (("origin", "simulated"), ("simulated", "true")):
+        if column in table.frame.columns:
+            wrong = (table.frame[column].astype(str).str.lower() == mark).to_numpy()
+            _refuse(
+                table,
+                column,
+                wrong,
+                lambda _: "the votes are SIMULATED, no person gave them; leave such rows out",
+            )
 
 
 def _votes(table: VotesTable) -> pd.DataFrame:

@@ -58,10 +58,10 @@ def import_votes(
     num_shown).
 
     An image may be named by its id, or by what its source calls it where that is unambiguous. Worker ids are
-    stored as a keyed hash. Importing the same rows again adds nothing. All rows are stored or none. Raises
-    VotesError for a table that cannot be true (see ``checks``), for unknown images (unless ``skip_unknown``),
-    for a worker who has voted on the same pair in an earlier import, and for counts of a pair that has votes or
-    counts (unless ``add_counts``).
+    stored as a keyed hash; one that is a key of this study stays. Importing the same rows again adds nothing. All
+    rows are stored or none. Raises VotesError for a table that cannot be true (see ``checks``), for unknown images
+    (unless ``skip_unknown``), for a worker who has voted on the same pair in an earlier import, and for counts of
+    a pair that has votes or counts (unless ``add_counts``).
     """
     options = options or ImportOptions()
     if isinstance(source, pd.DataFrame):
@@ -73,7 +73,9 @@ def import_votes(
     frame["image_id"] = _resolved(study, table, frame["image_id"])
     refuse_twice(table, frame)
     if form == "votes":
-        keys = {worker: study.worker_key(worker) for worker in frame["worker_id"].unique()}
+        named = frame["worker_id"].unique().tolist()
+        ours = catalog_votes.workers_there(study.catalog, named)  # newtest votes export wrote the key itself
+        keys = {worker: worker if worker in ours else study.worker_key(worker) for worker in named}
         frame["worker_id"] = frame["worker_id"].map(keys)
     # Rows in another order are the same votes: the fingerprint sorts them.
     batch_id = frame_digest(frame.sort_values(list(frame.columns[:3])))

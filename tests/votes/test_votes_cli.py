@@ -28,3 +28,35 @@ def test_a_bad_file_is_one_sentence_and_exit_code_1_and_leaves_the_good_one_alon
     assert [(row["image_id"], row["num_selected"], row["num_shown"]) for row in rows] == [("a", 1, 1)]
     wrong = _newtest("frequencies", "--out", str(tmp_path / "f.txt"), "--study", str(tmp_path / "s"))
     assert (wrong.returncode, "are written as .csv or .parquet" in wrong.stderr) == (2, True)
+
+
+def test_votes_that_are_all_alike_have_no_agreement_and_valid_json(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", [("a", "n1")]).close()
+    (tmp_path / "v.csv").write_text("image_id,wnid,worker_id,selected\na,n1,w1,1\na,n1,w2,1\n")
+    assert (
+        _newtest("votes", "import", str(tmp_path / "v.csv"), "--study", str(tmp_path / "s")).returncode == 0
+    )
+    shown = _newtest("votes", "quality", "--json", "--study", str(tmp_path / "s"))
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["alpha"] is None
+    assert "nan" not in shown.stdout.lower()
+
+
+def test_counts_of_other_people_are_added_when_said_so(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", [("a", "n1")]).close()
+    (tmp_path / "one.csv").write_text("image_id,wnid,num_selected,num_shown\na,n1,1,4\n")
+    (tmp_path / "two.csv").write_text("image_id,wnid,num_selected,num_shown\na,n1,2,4\n")
+    command = [
+        "votes",
+        "import",
+        str(tmp_path / "one.csv"),
+        str(tmp_path / "two.csv"),
+        "--study",
+        str(tmp_path / "s"),
+    ]
+    refused = _newtest(*command)
+    assert refused.returncode == 1
+    assert "two.csv, line 2: image a has votes for class n1" in refused.stderr
+    assert _newtest(*command, "--add-counts").returncode == 0
+    (row,) = json.loads(_newtest("frequencies", "--json", "--study", str(tmp_path / "s")).stdout)
+    assert (row["num_selected"], row["num_shown"]) == (3, 8)

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 from votes_studies import make_study
 
+from newtest.catalog.quality import vote_table
 from newtest.errors import UsageError, VotesError
 from newtest.study import Study
-from newtest.votes import ImportOptions, frequencies, import_votes
+from newtest.votes import ImportOptions, frequencies, import_votes, simulate_votes
 
 
 @pytest.fixture
@@ -247,6 +248,30 @@ def test_a_worker_votes_once_on_a_pair_over_all_imports(study: Study, tmp_path: 
     ):
         import_votes(study, _csv(tmp_path, other, "other.csv"))
     assert len(_rows(study)) == 4
+
+
+def test_what_was_exported_comes_back_as_the_same_people(study: Study, tmp_path: Path) -> None:
+    """An export holds keyed hashes: hashed once more they would be other people, and every vote would count twice."""
+    import_votes(study, _csv(tmp_path, "image_id,wnid,worker_id,selected,hit_id\na,n1,w1,1,h\na,n1,w2,0,h\n"))
+    table = vote_table(study.catalog)
+    assert import_votes(study, table).added == 0
+    more = pd.concat([table, table.assign(image_id="b").head(1)])
+    assert import_votes(study, more).added == 1
+    assert frequencies(study)["num_shown"].tolist() == [2, 1]
+
+
+def test_simulated_votes_never_become_peoples(study: Study, tmp_path: Path) -> None:
+    simulate_votes(study)
+    frequencies(study).to_csv(tmp_path / "frequencies.csv", index=False)
+    vote_table(study.catalog).to_csv(tmp_path / "votes.csv", index=False)
+    with make_study(tmp_path / "other", [("a", "n1"), ("b", "n1"), ("b", "n2")], [("r", "n1")]) as other:
+        for into in (study, other):
+            for name in ("frequencies", "votes"):
+                with pytest.raises(
+                    VotesError, match=rf"{name}\.csv, line 2: the votes are SIMULATED, no person"
+                ):
+                    import_votes(into, tmp_path / f"{name}.csv")
+        assert frequencies(other).empty
 
 
 def test_a_longer_export_of_the_same_hits_adds_what_is_new(study: Study, tmp_path: Path) -> None:
