@@ -9,7 +9,7 @@ key).
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -25,10 +25,9 @@ __all__ = [
     "num_submitted",
     "open_groups",
     "planned_answers",
-    "progress",
+    "renew_lapsed",
     "submit",
     "sweep",
-    "workers",
 ]
 
 
@@ -140,6 +139,27 @@ def insert_lease(catalog: sqlite3.Connection, lease: Lease) -> None:
     )
 
 
+def renew_lapsed(
+    catalog: sqlite3.Connection, worker: str, market_hit_id: str, *, now: float, lease_ends: float
+) -> str | None:
+    """Lease a HIT again to a worker whose lease of it lapsed; gives that assignment's id, None where there is none.
+
+    It stays the same assignment: what they had ticked is kept in their browser under its id.
+    """
+    row = catalog.execute(
+        "SELECT assignment_id FROM market_assignments WHERE worker = ? AND market_hit_id = ? AND state = 'lapsed'"
+        " ORDER BY accepted_at DESC LIMIT 1",
+        (worker, market_hit_id),
+    ).fetchone()
+    if row is None:
+        return None
+    catalog.execute(
+        "UPDATE market_assignments SET state = 'leased', accepted_at = ?, lease_ends = ? WHERE assignment_id = ?",
+        (now, lease_ends, row[0]),
+    )
+    return str(row[0])
+
+
 def find_lease(catalog: sqlite3.Connection, assignment_id: str) -> Lease | None:
     """An assignment by its id, whatever became of it."""
     row = catalog.execute(
@@ -247,44 +267,3 @@ def planned_answers(catalog: sqlite3.Connection, *, after: tuple[float, str]) ->
         after,
     )
     return [(row[0], Lease(*tuple(row)[1:])) for row in rows]
-
-
-def progress(catalog: sqlite3.Connection, *, now: float) -> Mapping[str, float]:
-    """Sums for the owner's page: HITs, assignments wanted and in each state, submitted in the last hour,
-    dollars."""
-    row = catalog.execute(
-        """
-        SELECT (SELECT count(*) FROM market_hits WHERE deleted = 0) AS hits,
-            (SELECT coalesce(sum(max_assignments), 0) FROM market_hits WHERE deleted = 0) AS wanted,
-            (SELECT count(*) FROM market_hits WHERE deleted = 0 AND taken < max_assignments AND expires_at >
-            :now)
-                AS open,
-            count(*) FILTER (WHERE a.state = 'leased') AS leased,
-            count(*) FILTER (WHERE a.state = 'submitted') AS submitted,
-            count(*) FILTER (WHERE a.state = 'approved') AS approved,
-            count(*) FILTER (WHERE a.state = 'rejected') AS rejected,
-            count(*) FILTER (WHERE a.state IN ('returned', 'lapsed')) AS returned,
-            count(*) FILTER (WHERE a.submitted_at > :now - 3600) AS last_hour,
-            coalesce(sum(iif(a.state IN ('submitted', 'approved'), CAST(t.reward AS REAL), 0)), 0) AS owed
-        FROM market_assignments a JOIN market_hits h USING (market_hit_id) JOIN market_hit_types t USING
-        (hit_type_id)
-        """,
-        {"now": now},
-    ).fetchone()
-    return dict(row)
-
-
-def workers(catalog: sqlite3.Connection) -> list[sqlite3.Row]:
-    """A row a worker for the owner's page: key, label, link, HITs done, seconds a HIT (median is the
-    caller's)."""
-    return catalog.execute(
-        """
-        SELECT l.worker, l.label, l.origin, l.link_id, l.revoked_at, count(a.assignment_id) AS done,
-            avg(a.submitted_at - a.accepted_at) AS seconds, max(a.submitted_at) AS last
-        FROM worker_links l LEFT JOIN market_assignments a ON a.worker = l.worker
-            AND a.state IN ('submitted', 'approved', 'rejected')
-        WHERE l.link_id = (SELECT link_id FROM worker_links o WHERE o.worker = l.worker
-            ORDER BY revoked_at IS NULL DESC, revoked_at DESC, link_id LIMIT 1)  -- a person has one link that counts
-        GROUP BY l.link_id ORDER BY l.created_at, l.link_id
-        """
-    ).fetchall()

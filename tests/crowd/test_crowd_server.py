@@ -170,6 +170,19 @@ def test_a_lease_that_ends_comes_back_and_a_late_answer_is_kept_only_while_the_p
     assert "run out" in late.text
 
 
+def test_who_takes_up_a_task_again_after_the_lease_ended_finds_it_as_it_was(server: Crowd) -> None:
+    """It is the same assignment, so its ticks are in the browser, and an old tab's answer is no late one."""
+    server.study.catalog.execute("UPDATE market_hits SET max_assignments = 1")
+    link = server.invite("ann")
+    task = begin(server, link, TENCH)
+    server.clock.now += 1801
+    taken = [begin(server, link, TENCH), begin(server, link, TENCH)]
+    assert task in taken
+    assert states(server.study) == [("leased", 2)]
+    assert send(str(task), 1).headers["location"].endswith("done")
+    assert states(server.study) == [("leased", 1), ("submitted", 1)]
+
+
 def test_a_returned_hit_can_be_taken_again_by_anybody(server: Crowd) -> None:
     link = server.invite("ann")
     task = begin(server, link)

@@ -75,7 +75,10 @@ def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> Ta
     assert hit is not None
     hit_type = market.find_hit_type(catalog, hit.hit_type_id)
     assert hit_type is not None
-    lease = Lease(new_id(), market_hit_id, worker, "leased", now, now + hit_type.duration)
+    ends = now + hit_type.duration
+    if again := leases.renew_lapsed(catalog, worker, market_hit_id, now=now, lease_ends=ends):
+        return Taken(again)
+    lease = Lease(new_id(), market_hit_id, worker, "leased", now, ends)
     leases.insert_lease(catalog, lease)
     return Taken(lease.assignment_id)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from newtest.catalog import leases, market
+from newtest.catalog import figures, leases, market
 from newtest.catalog.leases import Lease
 from newtest.catalog.market import HitType, MarketHit
 from newtest.config import fingerprint
@@ -51,7 +51,7 @@ class Operation:
         self.catalog, self.given, self.now, self.balance = catalog, given, now, balance
 
     def get_account_balance(self) -> dict[str, Any]:
-        owed = Decimal(str(round(leases.progress(self.catalog, now=self.now)["owed"], 2)))
+        owed = Decimal(str(round(figures.progress(self.catalog, now=self.now)["owed"], 2)))
         return {"AvailableBalance": f"{max(Decimal(0), self.balance - owed):.2f}"}
 
     def create_hit_type(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from newtest.catalog import leases, workers
+from newtest.catalog import figures, leases, workers
 from newtest.crowd.links import PURPOSE, invite
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.settings import Shared
@@ -52,8 +52,8 @@ class OwnerPages:
     async def progress(self, request: Request) -> Response:
         """The figures as JSON."""
         clock = self._shared.config.clock()
-        figures = await self._shared.database.write(self._figures, clock)
-        return JSONResponse(figures)
+        sums = await self._shared.database.write(self._figures, clock)
+        return JSONResponse(sums)
 
     async def invite(self, request: Request) -> Response:
         """Make a link for each name that was given, one a line or separated by commas."""
@@ -77,7 +77,7 @@ class OwnerPages:
         leases.sweep(catalog, clock)
         counts = self._tally.update(catalog)
         people = []
-        for row in leases.workers(catalog):
+        for row in figures.workers(catalog):
             found = assess(counts[row["worker"]]) if row["worker"] in counts else None
             people.append(
                 {
@@ -91,7 +91,7 @@ class OwnerPages:
                     "flagged": bool(found and found.flagged),
                 }
             )
-        return {**leases.progress(catalog, now=clock), "workers": people}
+        return {**figures.progress(catalog, now=clock), "workers": people}
 
     async def _form(self, request: Request) -> Form:
         form = await read_form(request)
