@@ -1,18 +1,23 @@
 """Copies of real photos, found or not: our hash next to imagededup's pHash, on the same files in one run.
 
-    python benchmarks/duplicates.py [--photos ../shared/data/images] [--repeat 3] [--radius 22]
+    python benchmarks/duplicates.py [--photos ../shared/data/images] [--repeat 3] [--radius 22] [--parts join,studies]
 
 Every photo gets one file of each kind of change. Recall of a kind: the share of its copies that come out as a pair with
 their original. Precision: the share of all reported pairs that are of one photo. imagededup runs in a virtual
 environment of its own (made once, in ~/.cache/newtest-bench), with its defaults: threshold 10, as many encoding
-processes as there are cores. Times run from files on disk to the list of pairs, without imports. Then the Hamming join
-alone, against references of growing size.
+processes as there are cores. Times run from files on disk to the list of pairs, without imports.
+
+Then the join of hashes alone, 10,000 pool images against references of growing size, both ways round and mirrored, as
+``newtest dedup`` does it; and ``newtest dedup`` itself on studies whose catalogs hold as many references. There the
+hashes are random bits, with near-duplicates planted at known distances; each measurement is a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -28,6 +33,10 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps  # noqa: E402
 
+from newtest import hashes as perceptual  # noqa: E402
+from newtest.hashes import Words  # noqa: E402
+
+POOL, PLANTED, NOW = 10_000, 1_000, "2026-11-21T00:00:00Z"
 NAMED = ("resized to 70 %", "JPEG quality 40", "cropped by 5 %", "mirrored", "10 % brighter")
 
 PEER = """
@@ -87,7 +96,6 @@ def write_files(photos: Path, folder: Path) -> dict[str, tuple[str, str]]:
 def ours(folder: Path, radius: int) -> tuple[float, set[tuple[str, str]]]:
     from concurrent.futures import ThreadPoolExecutor
 
-    from newtest import hashes as perceptual
     from newtest.duplicates.join import close_hashes
 
     files = sorted(folder.iterdir())
@@ -135,55 +143,166 @@ def report(name: str, pairs: set[tuple[str, str]], names: dict[str, tuple[str, s
     return result
 
 
-def scale(sizes: list[int], radius: int) -> None:
-    """10,000 pool images (both orientations) against every framing of references of growing size."""
-    from newtest import hashes as perceptual
-    from newtest.neighbors import hamming_pairs
+def random_hashes(images: int, seed: int) -> Words:
+    """(images, framings, words): framings of one picture differ in about 18 bits of 144."""
+    rng = np.random.default_rng(seed)
+    whole = rng.integers(0, 2**64, (images, 1, perceptual.WORDS), dtype=np.uint64)
+    words = np.repeat(whole, len(perceptual.FRAMINGS), axis=1)
+    for framing in range(1, words.shape[1]):
+        words[:, framing] ^= noise(images, rng)
+    words[:, :, -1] &= np.uint64(0xFFFF)
+    return words
 
-    rng = np.random.default_rng(0)
-    framings = len(perceptual.FRAMINGS)
-    queries = rng.integers(0, 2**63, (20_000, 3), dtype=np.uint64)
-    queries[:, 2] &= np.uint64(0xFFFF)
+
+def noise(rows: int, rng: np.random.Generator) -> Words:
+    """About an eighth of the bits."""
+    flips = np.full((rows, perceptual.WORDS), 2**64 - 1, np.uint64)
+    for _ in range(3):
+        flips &= rng.integers(0, 2**64, flips.shape, dtype=np.uint64)
+    return flips
+
+
+def plant(pool: Words, reference: Words, copies: int, radius: int) -> None:
+    """Make the first reference images copies of pool images, every second one mirrored, at most ``radius`` bits off."""
+    rng = np.random.default_rng(1)
+    reference[:copies] = pool[:copies]
+    reference[:copies:2] = perceptual.oriented(pool[:copies:2], perceptual.MIRROR[1])
+    for copy in range(copies):
+        for bit in rng.choice(perceptual.BITS, copy % (radius + 1), replace=False).tolist():
+            reference[copy, :, bit // 64] ^= np.uint64(1 << bit % 64)
+
+
+def measured(function: str, *arguments: object) -> dict[str, float]:
+    """What a function of this file prints as JSON, from a process of its own."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import duplicates; duplicates.{function}"
+    text = ", ".join(map(repr, arguments))
+    done = subprocess.run([sys.executable, "-c", f"{code}({text})"], stdout=subprocess.PIPE, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def join_once(size: int, radius: int) -> None:
+    from newtest.duplicates.join import close_hashes
+
+    pool, reference = random_hashes(POOL, 2), random_hashes(size, 3)
+    plant(pool, reference, PLANTED, radius)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, cpu = time.perf_counter(), time.process_time()
+    i, j, near = close_hashes(pool, reference, radius)
+    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+    found = {(a, b) for a, b in zip(i.tolist(), j.tolist(), strict=True)}
+    planted = sum((place, place) in found for place in range(PLANTED))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"wall": wall, "cpu": cpu, "planted": planted, "others": len(found) - planted,
+                      "input": (pool.nbytes + reference.nbytes) / 2**20, "mib": peak / 1024,
+                      "more": (peak - before) / 1024, "farthest": int(near.max(initial=0))}))  # fmt: skip
+
+
+def join(sizes: list[int], radius: int, repeat: int) -> None:
+    """The join of ``newtest dedup`` against every framing of references of growing size."""
     print(
-        "\n| reference images | hashes | wall s | CPU s | pairs counted one by one would be |\n|---|---|---|---|---|"
+        f"\n{POOL} pool images, {PLANTED} of them with a copy in the reference, within {radius} bits, mirrored too\n\n"
+        "| reference images | hashes | wall s | CPU s | MiB of hashes | MiB beside them | planted found | other pairs |"
+        "\n|---|---|---|---|---|---|---|---|"
     )
     for size in sizes:
-        base = rng.integers(0, 2**63, (size * framings, 3), dtype=np.uint64)
-        base[:, 2] &= np.uint64(0xFFFF)
-        start, cpu = time.perf_counter(), time.process_time()
-        hamming_pairs(queries, base, radius, bits=perceptual.BITS)
-        wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+        runs = [measured("join_once", size, radius) for _ in range(repeat)]
+        wall, cpu, more = ([run[key] for run in runs] for key in ("wall", "cpu", "more"))
         print(
-            f"| {size} | {len(base)} | {wall:.1f} | {cpu:.1f} | {len(queries) * len(base):.1e} |", flush=True
+            f"| {size} | {size * len(perceptual.FRAMINGS)} | {spread(wall)} | {spread(cpu)} | {runs[0]['input']:.0f} | "
+            f"{max(more):.0f} | {runs[0]['planted']:.0f} | {runs[0]['others']:.0f} |",
+            flush=True,
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+def make_study(folder: Path, size: int, radius: int) -> None:
+    """A study of 10,000 candidates and a reference of ``size`` images, with hashes as if they had been looked at."""
+    from newtest.catalog import duplicates as rows
+    from newtest.catalog import transaction
+    from newtest.catalog.classes import put_classes
+    from newtest.catalog.files import FileRow, record
+    from newtest.catalog.images import add_candidates, add_images
+    from newtest.catalog.references import put_reference
+    from newtest.duplicates.scan import HASH
+    from newtest.records import Class, Image
+    from newtest.study import Study
+
+    pool, reference = random_hashes(POOL, 2), random_hashes(size, 3)
+    plant(pool, reference, PLANTED, radius)
+    candidates = [Image(f"c{place:07d}", "folder", f"c{place:07d}", None) for place in range(POOL)]
+    members = [Image(f"r{place:07d}", "reference:train", f"r{place:07d}", None) for place in range(size)]
+    with Study(folder, create=True) as study:
+        put_classes(study.catalog, [Class("n01443537", ("goldfish",), origin="table")])
+        put_reference(study.catalog, "train", "made", "f", NOW, [(image, "n01443537") for image in members])
+        with transaction(study.catalog):
+            add_images(study.catalog, candidates)
+            add_candidates(study.catalog, "n01443537", [image.image_id for image in candidates])
+        for images, words in ((candidates, pool), (members, reference)):
+            sums = [hashlib.sha256(image.image_id.encode()).hexdigest() for image in images]
+            record(study.catalog, [FileRow(image.image_id, "ok", NOW, sum_, 1, "JPEG", 500, 400)
+                                   for image, sum_ in zip(images, sums, strict=True)])  # fmt: skip
+            with transaction(study.catalog):
+                values = (hashes.astype("<u8").tobytes() for hashes in words)
+                rows.add_hashes(study.catalog, HASH, zip(sums, values, strict=True))
+
+
+def dedup_once(folder: str) -> None:
+    start = time.perf_counter()
+    command = [
+        sys.executable,
+        "-c",
+        "from newtest.cli import main; main()",
+        "dedup",
+        "--study",
+        folder,
+        "--json",
+    ]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=ROOT)
+    wall, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = json.loads(done.stdout)
+    print(json.dumps({"wall": wall, "cpu": used.ru_utime + used.ru_stime, "mib": used.ru_maxrss / 1024,
+                      "pairs": said["new_pairs"]["dct144-1"]}))  # fmt: skip
+
+
+def studies(sizes: list[int], radius: int) -> None:
+    """``newtest dedup`` from start to end, the first time and once more with nothing new."""
+    print(
+        "\n| reference images | catalog MiB | run | wall s | CPU s | peak MiB | new pairs |"
+        "\n|---|---|---|---|---|---|---|"
     )
-    parser.add_argument("--photos", type=Path, default=ROOT.parent / "shared" / "data" / "images")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--radius", type=int, default=22)
-    parser.add_argument("--references", default="10000,100000,1000000")
-    options = parser.parse_args()
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as scratch:
+            make_study(Path(scratch), size, radius)
+            for name in ("first", "again"):
+                run = measured("dedup_once", scratch)
+                catalog = sum(file.stat().st_size for file in Path(scratch).glob("study.sqlite*")) / 2**20
+                print(
+                    f"| {size} | {catalog:.0f} | {name} | {run['wall']:.1f} | {run['cpu']:.1f} | {run['mib']:.0f} | "
+                    f"{run['pairs']:.0f} |",
+                    flush=True,
+                )
+
+
+def spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+
+
+def photos(folder: Path, radius: int, repeat: int) -> None:
+    """Kinds of change found, and images a second, next to imagededup."""
     python = peer_python()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "files"
-        folder.mkdir()
-        names = write_files(options.photos, folder)
+        files = Path(scratch) / "files"
+        files.mkdir()
+        names = write_files(folder, files)
         mine, theirs, rates = set(), set(), []
-        for _ in range(options.repeat):
-            seconds, mine = ours(folder, options.radius)
-            peer_seconds, theirs = peer(folder, python)
+        for _ in range(repeat):
+            seconds, mine = ours(files, radius)
+            peer_seconds, theirs = peer(files, python)
             rates.append((len(names) / seconds, len(names) / peer_seconds))
     results = {
         "newtest": report("newtest", mine, names),
         "imagededup pHash": report("imagededup", theirs, names),
     }
-    print(
-        f"{len(names)} files of {len(names) // (len(CHANGES) + 1)} photos, radius {options.radius} of 144 bits\n"
-    )
+    print(f"{len(names)} files of {len(names) // (len(CHANGES) + 1)} photos, radius {radius} of 144 bits\n")
     print("| | newtest | imagededup pHash |\n|---|---|---|")
     for kind in results["newtest"]:
         print(f"| {kind} | {results['newtest'][kind]:.4f} | {results['imagededup pHash'][kind]:.4f} |")
@@ -196,7 +315,25 @@ def main() -> None:
     print(
         f"| rate, ours over theirs | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | |"
     )
-    scale([int(size) for size in options.references.split(",") if size], options.radius)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--photos", type=Path, default=ROOT.parent / "shared" / "data" / "images")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--radius", type=int, default=22)
+    parser.add_argument("--references", default="10000,100000,1000000")
+    parser.add_argument("--parts", default="photos,join,studies", help="which of the three to run")
+    options = parser.parse_args()
+    sizes, parts = [int(size) for size in options.references.split(",") if size], options.parts.split(",")
+    if "photos" in parts:
+        photos(options.photos, options.radius, options.repeat)
+    if "join" in parts:
+        join(sizes, options.radius, options.repeat)
+    if "studies" in parts:
+        studies(sizes, options.radius)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from newtest.errors import UsageError
 from newtest.neighbors import pairs_above, top_k
-from newtest.neighbors.engines import NumpyEngine
+from newtest.neighbors.engines import HeadTile, NumpyEngine
 from newtest.neighbors.rows import Rows
 from newtest.neighbors.torch_engine import TorchEngine
 
@@ -66,6 +66,42 @@ def test_the_tile_never_shows(tile: tuple[int, int], backend: str) -> None:
         assert np.array_equal(x, y)
     for x, y in zip(top_k(a, b, 7), top_k(a, b, 7, backend=backend, tile=tile), strict=True):
         assert np.array_equal(x, y)
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    seed=st.integers(0, 1000),
+    alike=st.sampled_from([0.0, 0.5, 0.95]),
+    length=st.sampled_from([1e-3, 1.0, 300.0]),
+    tile=st.integers(20, 200),
+)
+def test_looking_at_some_columns_first_loses_no_pair(
+    seed: int, alike: float, length: float, tile: int
+) -> None:
+    """Rows wide enough for it, from all different to nearly all alike (where whole tiles are multiplied)."""
+    a = rows(seed, 150, 160)
+    a = alike * a[:1] + (1 - alike) * a * np.linspace(
+        0.01, 2, 160, dtype=np.float32
+    )  # columns differ in spread
+    a = (length * a / np.linalg.norm(a, axis=1, keepdims=True)).astype(np.float32)
+    products = plain(a, a)
+    threshold = 0.9 * length**2
+    i, j, values = pairs_above(a, threshold=threshold, backend="numpy", tile=(tile, tile))
+    assert np.array_equal(np.stack([i, j], axis=1), np.argwhere(np.triu(products >= threshold, k=1)))
+    assert np.array_equal(values, products[i, j].astype(np.float32))
+
+
+def test_heads_rule_out_strangers_and_are_given_up_where_all_are_alike() -> None:
+    strangers, alike = rows(8, 500, 256, copies=0), np.ones((500, 256), np.float32) / 16
+    for values, crowded in ((strangers, False), (alike, True)):
+        held = Rows.open(values)
+        engine = NumpyEngine.for_pairs(held, held)
+        tile = engine.load(held.block(0, 500), held)
+        assert isinstance(tile, HeadTile) and tile.head.shape == (500, 64)
+        for _ in range(20):
+            i, j = engine.above(tile, tile, np.full(500, 0.9))
+        assert (len(i) == 250_000) if crowded else np.array_equal(i, j)
+        assert engine.gave_up is crowded
 
 
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
