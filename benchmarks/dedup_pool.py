@@ -5,10 +5,10 @@
 A pool is Parquet tables with DataComp's ``.npz`` of float16 vectors (512 numbers) beside them. Its rows are made: about
 two hundred images a topic, at cosines near .5 to each other, and every twenty-fifth row a copy of another: half of the
 copies at cosines from .90 to .94, half from .96 to .99. Both contenders start from the files and end with the uids that
-stay: newtest as the command does it (its import of torch counted), the peer by ``IndexFlatIP.range_search`` of all rows,
-SciPy's components and the same keep rule. Every run is a process of its own; clocks start after the other imports. CPU
-seconds stand beside wall seconds, because a shared machine stretches only the latter. SemDeDup's recall is given twice:
-as dedup-pool states it, from a sample, and against all exact pairs.
+stay: newtest as the command does it (its import of torch counted), the peer by ``IndexFlatIP.range_search`` of all
+rows, SciPy's components and the same keep rule. Every run is a process of its own; clocks start after the other
+imports. CPU seconds stand beside wall seconds, because a shared machine stretches only the latter. SemDeDup's recall is
+given twice: as dedup-pool states it, from a sample, and against all exact pairs.
 """
 
 from __future__ import annotations
@@ -183,7 +183,8 @@ def semantic(sizes: list[int]) -> None:
         stated = "none" if run["recall"] is None else f"{run['recall']:.3f}"
         print(
             f"| {rows} | {run['clusters']} | {run['wall']:.1f} | {run['cpu']:.1f} | {exact['cpu']:.1f} | "
-            f"{run['mib']:.0f} | {run['pairs']} | {stated} ({run['recall_pairs']}) | {run['pairs'] / exact['pairs']:.3f} |",
+            f"{run['mib']:.0f} | {run['pairs']} | {stated} ({run['recall_pairs']}) | "
+            f"{run['pairs'] / exact['pairs']:.3f} |",
             flush=True,
         )
 

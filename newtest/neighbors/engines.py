@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -38,6 +38,10 @@ class Tile:
     def __len__(self) -> int:
         return len(self.values)
 
+    def part(self, start: int, stop: int) -> Tile:
+        """Some of the rows; the error of all holds for them."""
+        return replace(self, values=self.values[start:stop])
+
 
 class Engine(Protocol):
     """Inner products of tiles in some precision."""
@@ -69,6 +73,9 @@ class HeadTile(Tile):
     """``head`` (n, k + 1): k of a row's columns, and the length of what they leave out."""
 
     head: Array
+
+    def part(self, start: int, stop: int) -> HeadTile:
+        return replace(self, values=self.values[start:stop], head=self.head[start:stop])
 
 
 class NumpyEngine:

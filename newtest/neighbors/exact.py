@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -102,9 +103,15 @@ def _tiles(search: Search, *, within: bool) -> Iterator[tuple[int, Tile, Iterato
         return tile
 
     for start in range(0, len(search.a), rows):
-        left = search.engine.load(search.a.block(start, start + rows), search.a)
         first = start // columns * columns if within else 0
-        yield start, left, ((offset, loaded(offset)) for offset in range(first, len(search.b), columns))
+        corner: list[tuple[int, Tile]] = []
+        if within and start + rows <= first + columns:  # the rows are among the columns of the first tile
+            corner = [(first, loaded(first))]
+            left = corner[0][1].part(start - first, start - first + rows)
+        else:
+            left = search.engine.load(search.a.block(start, start + rows), search.a)
+        others = range(first + columns * len(corner), len(search.b), columns)
+        yield start, left, chain(corner, ((offset, loaded(offset)) for offset in others))
 
 
 def _best_of(found: Found, k: int) -> Found:

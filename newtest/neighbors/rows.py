@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,8 @@ __all__ = ["Array", "Rows", "Source", "similarities"]
 
 Array = npt.NDArray[np.float32]
 Source = npt.NDArray[np.floating[Any]] | str | Path
-PIECE = 1 << 24
-"""Numbers read at a time where rows are only looked through: 64 MB of float32."""
+PIECE = 1 << 22
+"""Numbers read at a time where rows are only looked through: 16 MB of float32."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,24 @@ class Rows:
             raise UsageError(
                 f"rows to search must be a (n, d) array of floats, got {values.dtype} {values.shape}"
             )
-        longest, largest, step = 0.0, 0.0, max(PIECE // max(values.shape[1], 1), 1)
-        for start in range(0, len(values), step):
-            piece = values[start : start + step].astype(np.float32)
-            longest = max(longest, float(np.sqrt(np.einsum("nd,nd->n", piece, piece).max(initial=0.0))))
-            largest = max(largest, float(np.abs(piece).max(initial=0.0)))
-            if not np.isfinite(longest + piece.sum()):
+        step = max(PIECE // max(values.shape[1], 1), 1)
+
+        def extent(start: int) -> tuple[float, float]:
+            """The longest row's squared length and the largest entry's size; what is not finite shows in the first."""
+            piece = np.asarray(values[start : start + step], dtype=np.float32)
+            squares = np.einsum("nd,nd->n", piece, piece)
+            longest = squares.max(initial=0.0) if np.isfinite(squares).all() else np.inf
+            return float(longest), float(max(piece.max(initial=0.0), -piece.min(initial=0.0)))
+
+        starts = range(0, len(values), step)
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:  # the reading of a file, above all
+            extents = [(0.0, 0.0), *pool.map(extent, starts)]
+        for start, (square, _) in zip(starts, extents[1:], strict=True):
+            if not np.isfinite(square):
                 raise UsageError(
                     f"rows to search must be finite; there is a NaN or infinity in rows {start} and on"
                 )
+        longest, largest = math.sqrt(max(s for s, _ in extents)), max(size for _, size in extents)
         return cls(values, longest, largest)
 
     def __len__(self) -> int:
@@ -66,7 +78,7 @@ def similarities(
     Each is computed from its two rows alone and in one order, so it does not depend on how the search was tiled.
     """
     out = np.empty(len(i), dtype=np.float64)
-    step = max(PIECE // max(a.width, 1) // 4, 1)
+    step = max(PIECE // max(a.width, 1), 1)
     for start in range(0, len(i), step):
         part = slice(start, start + step)
         left, right = a.values[i[part]].astype(np.float64), b.values[j[part]].astype(np.float64)

@@ -6,6 +6,8 @@ The only file here that imports torch. The CUDA path is the same code with anoth
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,11 @@ __all__ = ["TorchEngine"]
 Ints = npt.NDArray[np.int64]
 LOOSEST = 0.04
 """8-bit integers are taken while their margin stays below this share of a similarity: else too much is rescored."""
+LARGEST = 32768
+"""Rows and columns of a tile on a GPU with room for it: 3 ms of work there, beside which starting it and asking for its
+hits take little, and fewer than the 2^31 products that torch can look through at once."""
+SEARCHED = 1 << 26
+"""Products looked through at a time where a tile has hits: bounds what their places take."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,11 @@ class TorchEngine:
         if device.startswith("cuda"):
             if not cuda:
                 raise UsageError("there is no CUDA device that torch can use: take device cpu or auto")
-            resident = torch.cuda.mem_get_info(torch.device(device))[0] // 2
-            return cls(torch, device, torch.float16, 2.0**-11 + summing, (16384, 32768), resident)
+            free, side = torch.cuda.mem_get_info(torch.device(device))[0], LARGEST
+            while side > 2048 and 8 * side * side > free:
+                side //= 2
+            resident = max(free - 8 * side * side, 0) // 2
+            return cls(torch, device, torch.float16, 2.0**-11 + summing, (side, side), resident)
         if not fine and torch.cpu._is_vnni_supported() and _margin(a) + _margin(b) <= LOOSEST:
             return cls(torch, device, torch.int8, summing, (4096, 4096), 2**29)
         if not fine and torch.cpu._is_avx512_bf16_supported():
@@ -59,7 +69,7 @@ class TorchEngine:
 
     def load(self, block: Array, rows: Rows) -> Tile:
         """Integers share one scale, so products need none; floats are scaled by a power of two to stay in range."""
-        given = self.torch.from_numpy(block).to(self.device)
+        given = self._given(block)
         if self.dtype == self.torch.int8:
             scale = max(rows.largest, 1e-30) / 127
             values = (given / scale).round().to(self.dtype)
@@ -73,15 +83,16 @@ class TorchEngine:
         products = self._multiply(left, right)
         floor = self._floor(limits / (left.scale * right.scale))
         hit = (products.amax(dim=1) >= floor).nonzero().squeeze(1)
-        if not len(hit):
-            nothing = np.empty(0, dtype=np.int64)
-            return nothing, nothing
-        if 2 * len(hit) > len(products):  # as on the diagonal, where each row meets itself
-            i, j = (products >= floor[:, None]).nonzero(as_tuple=True)
-        else:
-            i, j = (products[hit] >= floor[hit, None]).nonzero(as_tuple=True)
-            i = hit[i]
-        return i.cpu().numpy(), j.cpu().numpy()
+        found = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))]
+        step = max(SEARCHED // products.shape[1], 1)
+        for start in range(0, len(hit), step):
+            rows = hit[start : start + step]
+            every = len(hit) == len(products)  # as on the diagonal, where each row meets itself
+            block = products[start : start + step] if every else products[rows]
+            i, j = (block >= floor[rows, None]).nonzero(as_tuple=True)
+            found.append((rows[i].cpu().numpy(), j.cpu().numpy()))
+        left_rows, right_rows = (np.concatenate(side) for side in zip(*found, strict=True))
+        return left_rows, right_rows
 
     def kth(self, left: Tile, right: Tile, k: int) -> npt.NDArray[np.float64]:
         values = self.torch.topk(self._multiply(left, right), k, dim=1, sorted=True).values[:, -1]
@@ -96,7 +107,29 @@ class TorchEngine:
             kind = self.torch.int32 if integers else self.dtype
             self.buffers.clear()
             self.buffers[shape] = self.torch.empty(shape, dtype=kind, device=self.device)
-        return multiply(left.values, right.values.T, out=self.buffers[shape])
+        with self._exact_sums():
+            return multiply(left.values, right.values.T, out=self.buffers[shape])
+
+    def _given(self, block: Array) -> Any:
+        """A block as float32 on the device; by way of pinned memory, which a GPU reads several times as fast."""
+        cuda = self.device.startswith("cuda")
+        staging = self.torch.empty(block.shape, dtype=self.torch.float32, pin_memory=cuda)
+        np.copyto(staging.numpy(), block)
+        return staging.to(self.device, non_blocking=True)
+
+    @contextmanager
+    def _exact_sums(self) -> Iterator[None]:
+        """cuBLAS may by default round partial sums to 16 bits, which ``roundoff`` does not cover; not in here."""
+        settings = self.torch.backends.cuda.matmul
+        names = ("allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
+        before = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
+        for name in before:
+            setattr(settings, name, False)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(settings, name, value)
 
     def _floor(self, limits: npt.NDArray[np.float64]) -> Any:
         """Limits in the products' own type, rounded so that nothing at or above them is lost."""

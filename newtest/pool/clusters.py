@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from newtest.clip.encoder import unit_rows
 from newtest.draws import generator
@@ -39,10 +40,11 @@ def kmeans(vectors: npt.NDArray[Any], clusters: int, seed: int, rounds: int = 12
     size = min(len(vectors), clusters * TRAIN_PER_CLUSTER)
     sample = np.asarray(vectors[np.sort(draw.choice(len(vectors), size, replace=False))], np.float32)
     centroids = sample[np.sort(draw.choice(size, clusters, replace=False))]
+    ones = np.ones(size, np.float32)
     for _ in range(rounds):
         labels, closeness = assigned(sample, centroids)
-        sums = np.zeros_like(centroids)
-        np.add.at(sums, labels, sample)
+        members = csr_array((ones, (labels, np.arange(size))), shape=(clusters, size))
+        sums = np.asarray(members @ sample)
         empty = np.flatnonzero(np.bincount(labels, minlength=clusters) == 0)
         sums[empty] = sample[np.argsort(closeness, kind="stable")[: len(empty)]]
         updated = unit_rows(sums)

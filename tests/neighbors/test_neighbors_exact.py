@@ -154,6 +154,38 @@ def test_files_are_mapped_and_give_the_same(tmp_path: Path) -> None:
     assert isinstance(Rows.open(tmp_path / "a.npy").values, np.memmap)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_file_that_cannot_be_written_needs_no_copy_of_its_own(backend: str, tmp_path: Path) -> None:
+    """torch warns of arrays that it could write to and must not; warnings are errors here."""
+    a = rows(9, 300, 20)
+    np.save(tmp_path / "a.npy", a)
+    expected = pairs_above(a, threshold=0.8)
+    for x, y in zip(expected, pairs_above(tmp_path / "a.npy", threshold=0.8, backend=backend), strict=True):
+        assert np.array_equal(x, y)
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.2, 0.9])
+def test_crowded_tiles_are_looked_through_in_parts(threshold: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("newtest.neighbors.torch_engine.SEARCHED", 1000)
+    a = rows(10, 200, 24)
+    expected = np.argwhere(np.triu(plain(a, a) >= threshold, k=1))
+    for tile in (
+        (64, 64),
+        (64, 128),
+        (100, 70),
+    ):  # rows that are among the first columns loaded, and that are not
+        i, j, _ = pairs_above(a, threshold=threshold, backend="torch", tile=tile)
+        assert np.array_equal(np.stack([i, j], axis=1), expected)
+
+
+def test_lengths_and_numbers_too_large_to_square() -> None:
+    values = np.array([[3e18, 0], [0, -4e18], [1, 1]], np.float32)
+    held = Rows.open(values)
+    assert held.longest == pytest.approx(4e18) and held.largest == pytest.approx(4e18)
+    with pytest.raises(UsageError, match="finite"):
+        Rows.open(np.array([[1, np.inf]], np.float32))
+
+
 def test_memory_is_bounded_whatever_n_is(tmp_path: Path) -> None:
     """A 256 MB file, whose dense products would take 40 GB, is searched in little more than the tiles."""
     rng = np.random.default_rng(0)
@@ -201,17 +233,21 @@ def test_no_rows_give_no_pairs() -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_the_same_pairs() -> None:
+@pytest.mark.parametrize("threshold", [0.1, 0.8])
+@pytest.mark.parametrize("tile", [None, (999, 1001), (512, 2048)])
+def test_a_gpu_gives_the_same_pairs(threshold: float, tile: tuple[int, int] | None, tmp_path: Path) -> None:
     import torch
 
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    a = rows(8, 5000, 256)
-    for backend_result in (
-        pairs_above(a, threshold=0.8, device="cuda"),
-        pairs_above(a, threshold=0.8, device="cuda", tile=(999, 1001)),
-    ):
-        for x, y in zip(pairs_above(a, threshold=0.8, backend="numpy"), backend_result, strict=True):
+    a, b = rows(8, 5000, 256), rows(9, 700, 256) * 40
+    np.save(tmp_path / "a.npy", a)
+    settings_before = torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction
+    for source, other, limit in ((tmp_path / "a.npy", None, threshold), (a, b, 40 * threshold)):
+        expected = pairs_above(source, other, threshold=limit, backend="numpy")
+        found = pairs_above(source, other, threshold=limit, device="cuda", tile=tile)
+        for x, y in zip(expected, found, strict=True):
             assert np.array_equal(x, y)
-    for x, y in zip(top_k(a[:100], a, 9, backend="numpy"), top_k(a[:100], a, 9, device="cuda"), strict=True):
+    for x, y in zip(top_k(b, a, 9, backend="numpy"), top_k(b, a, 9, device="cuda", tile=tile), strict=True):
         assert np.array_equal(x, y)
+    assert torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction == settings_before
