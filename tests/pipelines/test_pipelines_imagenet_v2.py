@@ -85,7 +85,7 @@ def test_the_recipe_and_the_whole_loop(recipe: Recipe) -> None:
             assert not marks.loc[members["image_id"], ["near_duplicate", "unreviewed"]].any(axis=None)
 
         first = sample_study(study, SamplingConfig(fill_upward=True), name="a-0")
-        finish_class(study, GOLDFISH, first.members["image_id"].tolist(), reviewer="ana")
+        finish_class(study, "a-0", GOLDFISH, reviewer="ana")
         out = sorted(first.members["image_id"])[:3]
         block(study, GOLDFISH, out, blocked=True, reason="not a photograph", reviewer="ana")
         second = sample_study(
