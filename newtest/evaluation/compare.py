@@ -131,7 +131,8 @@ def power(found: pd.DataFrame, images: int, *, alpha: float = 0.05, wanted: floa
     """How many of the ``pairs`` are told apart, and how large the set would have to be for half, most, nearly all.
 
     For a pair with discordance d and difference e (shares), images = (z_{1-a/2} sqrt(d) + z_w sqrt(d - e^2))^2 / e^2
-    (Connor 1987, paired proportions), each pair by itself at level ``alpha``.
+    (Connor 1987, paired proportions), each pair by itself at level ``alpha``; and so many that enough images differ for
+    an exact test to be below ``alpha`` at all (6 for 0.05).
     """
     discordance = (found["only_better"] + found["only_worse"]).to_numpy(dtype=np.float64) / images
     difference = (found["only_better"] - found["only_worse"]).to_numpy(dtype=np.float64) / images
@@ -139,6 +140,7 @@ def power(found: pd.DataFrame, images: int, *, alpha: float = 0.05, wanted: floa
     some = difference > 0
     d, e = discordance[some], difference[some]
     needed[some] = (ndtri(1 - alpha / 2) * np.sqrt(d) + ndtri(wanted) * np.sqrt(d - e**2)) ** 2 / e**2
+    needed[some] = np.maximum(needed[some], np.ceil(np.log2(2 / alpha)) / d)
     sizes: dict[str, int | None] = {}
     for share in (0.5, 0.8, 0.95):
         size = np.sort(needed)[max(0, int(np.ceil(share * len(needed))) - 1)]
@@ -147,8 +149,13 @@ def power(found: pd.DataFrame, images: int, *, alpha: float = 0.05, wanted: floa
 
 
 def rank_correlations(one: npt.ArrayLike, two: npt.ArrayLike) -> dict[str, float | None]:
-    """Spearman's rho and Kendall's tau-b of two sets' accuracies over the same models; None where all are equal."""
+    """Spearman's rho and Kendall's tau-b of two sets' accuracies over the same models; None where all are equal.
+
+    Models without one of the accuracies (NaN) do not count.
+    """
     a, b = np.asarray(one, dtype=np.float64), np.asarray(two, dtype=np.float64)
+    known = ~np.isnan(a) & ~np.isnan(b)
+    a, b = a[known], b[known]
     if len(a) < 2 or len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
         return {"spearman": None, "kendall": None}
     return {"spearman": float(spearmanr(a, b).statistic), "kendall": float(kendalltau(a, b).statistic)}

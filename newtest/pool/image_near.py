@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from newtest.config import fingerprint
 from newtest.engines import LocalEngine, Resources
+from newtest.errors import PoolError
 from newtest.pool.clusters import assigned, kmeans
 from newtest.pool.columns import Columns
 from newtest.pool.embedding import complete
@@ -59,6 +60,10 @@ def image_near(pool: Pool, target: str, encoder: str | None = None, seed: int = 
     source = vector_source(pool, encoder)
     _, wanted, _ = vectors_of_set(source, target, encoder)
     vectors = gathered(pool, source).vectors
+    if wanted.shape[1] != vectors.shape[1]:
+        raise PoolError(
+            f"{target}: vectors of {wanted.shape[1]} numbers cannot be compared with the pool's {vectors.shape[1]}"
+        )
     count = max(1, min(MOST_CLUSTERS, len(vectors) // ROWS_PER_CLUSTER))
     centroids = kmeans(vectors, count, seed)
     # The pool itself is part of the layer's name: other shards give other centroids.

@@ -73,8 +73,19 @@ def vectors_of_set(
     """Names, unit rows of the kind that ``source`` has for the pool, and how many images could not be read.
 
     ``model`` is the encoder as ``embed-pool --model`` was given it, where the layer's name is not enough (a
-    checkpoint). Raises PoolError, UsageError.
+    checkpoint). Raises PoolError, also where not one image can be read, and UsageError.
     """
+    names, vectors, unreadable = _vectors_of(source, address, model)
+    if not names:
+        raise PoolError(
+            f"{address}: none of its {unreadable} images could be read, so nothing can be compared with it"
+        )
+    return names, vectors, unreadable
+
+
+def _vectors_of(
+    source: VectorSource, address: str, model: str | None
+) -> tuple[list[str], npt.NDArray[Any], int]:
     if address.endswith(".npy"):
         try:
             vectors = np.load(address, allow_pickle=False)

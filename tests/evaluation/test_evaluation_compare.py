@@ -202,3 +202,15 @@ def test_pictures_that_both_sets_hold_are_counted() -> None:
     same = tell_apart(one, one.astype(np.float32))
     assert (same.shared, same.hi < 0.5) == (100, True)
     assert tell_apart(one, np.random.default_rng(1).normal(size=(100, 8))).shared == 0
+
+
+def test_rank_correlations_pass_over_holes_and_share_ties() -> None:
+    found = rank_correlations([1, 1, 2, np.nan, 5], [1, 2, 2, 9, np.nan])
+    assert found == {"spearman": pytest.approx(0.5), "kendall": pytest.approx(0.5)}
+
+
+def test_fewer_than_six_images_that_differ_tell_nothing_apart() -> None:
+    """Connor's formula says 4; the exact test of 5 images that one model alone gets right is at 0.0625."""
+    found = pairs(pd.DataFrame([[True] * 5, [False] * 5], index=["a", "b"]), resamples=20)
+    assert found["p"].tolist() == [0.0625]
+    assert power(found, 5).images_for == {"0.5": 6, "0.8": 6, "0.95": 6}

@@ -11,6 +11,7 @@ import pytest
 
 from newtest.clip.encoder import unit_rows
 from newtest.engines import LocalEngine
+from newtest.errors import PoolError
 from newtest.pool import image_near as module
 from newtest.pool.clusters import kmeans
 from newtest.pool.pool import open_pool
@@ -58,3 +59,14 @@ def test_vectors_of_a_set_that_are_none_use_no_cluster(tmp_path: Path) -> None:
     names, vectors, unreadable = vectors_of_set(VectorSource(None, "l14_img"), str(tmp_path / "target.npy"))
     assert (names, unreadable) == (["0", "3"], 2)
     assert np.allclose(vectors, rows[[0, 3]])
+
+
+def test_a_set_of_another_encoder_or_of_no_picture_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"uid": [f"{row:032x}" for row in range(4)]}), tmp_path / "0.parquet")
+    np.savez(tmp_path / "0.npz", l14_img=np.eye(4, 8, dtype=np.float16))
+    np.save(tmp_path / "other.npy", np.ones((2, 7)))
+    with pytest.raises(PoolError, match="vectors of 7 numbers cannot be compared with the pool's 8"):
+        module.image_near(open_pool(tmp_path), str(tmp_path / "other.npy"))
+    np.save(tmp_path / "none.npy", np.zeros((2, 8)))
+    with pytest.raises(PoolError, match="none of its 2 images could be read"):
+        module.image_near(open_pool(tmp_path), str(tmp_path / "none.npy"))
