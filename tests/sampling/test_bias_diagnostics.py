@@ -16,7 +16,7 @@ from test_bias_strategy import frames, true_gap
 from newtest.catalog import transaction
 from newtest.catalog.revisions import find, reference_pairs
 from newtest.catalog.votes import totals
-from newtest.config import to_mapping
+from newtest.config import canonical_json, to_mapping
 from newtest.draws import generator
 from newtest.errors import SamplingError, UsageError
 from newtest.evaluation.score import Score
@@ -120,6 +120,16 @@ def test_votes_that_all_agree(share):
     assert found.drawn.value == pytest.approx(share, abs=0.01)
     assert found.held_out.gap == 0
     assert found.original.value == share
+
+
+def test_hundreds_of_votes_an_image_and_one_that_is_unlike_all_others():
+    """A resample without the odd one has no frequency left at which it could be: 0 / 0 must not become the answer."""
+    rows = [(f"{kind}{i}", "a", 1000 if i else 0, 1000) for kind in "co" for i in range(30)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    pool, original = (table[table["image_id"].str.startswith(kind)] for kind in "co")
+    found = diagnose_draft(drafted(pool, original, per_class=30, bias_correction="none"))
+    assert found.drawn.value == pytest.approx(29 / 30, abs=0.01)
+    assert json.loads(canonical_json(to_mapping(found)))["drawn"]["low"] < 29 / 30
 
 
 def test_one_image_with_one_vote():

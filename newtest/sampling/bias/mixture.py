@@ -31,6 +31,7 @@ POOLED_ITERATIONS = 150
 CLASS_ITERATIONS = 15
 """From the pooled weights; 150 instead of 15 change no drawn mean by more than the draw itself does."""
 RESAMPLE_ITERATIONS = 40
+TRACE = 1e-6
 TOLERANCE = 1e-7
 """EM stops when an iteration raises the log-likelihood by less than this an image."""
 MOST_SHRUNK = 1e6
@@ -184,14 +185,18 @@ def fit_classes(
 
 
 def resample_weights(counts: VoteCounts, random: np.random.Generator, replicates: int) -> Floats:
-    """Weights (replicates, G) of the population fitted to bootstrap resamples of its images, from the fit to all."""
+    """Weights (replicates, G) of the population fitted to bootstrap resamples of its images, from the fit to all.
+
+    A trace of that fit stays in each: with hundreds of votes an image that a resample lacks would be impossible there.
+    """
     found = tally(counts)
     images = random.multinomial(len(counts), found.images / len(counts), size=replicates).astype(np.float64)
     table = likelihood(found)
-    weights = np.tile(fit(counts).weights, (replicates, 1))
+    pooled = fit(counts).weights
+    weights = np.tile(pooled, (replicates, 1))
     for _ in range(RESAMPLE_ITERATIONS):
         weights *= _responsibilities(images, table, weights) / len(counts)
-    return weights
+    return (1 - TRACE) * weights + TRACE * pooled
 
 
 def _shrunk_weights(images: Floats, table: Floats, prior: Floats) -> tuple[Floats, Floats]:
