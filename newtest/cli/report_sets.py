@@ -147,8 +147,10 @@ def shift(
 
     The first file is the original. Example: newtest report shift val.npz matched-0.npz
     """
+    from itertools import combinations
+
     from newtest.errors import UsageError
-    from newtest.evaluation.embeddings import read_embeddings
+    from newtest.evaluation.embeddings import read_embeddings, shared_rows
     from newtest.evaluation.overlapping import overlapping
     from newtest.evaluation.shift import cross_dataset, name_that_dataset, overlap, tell_apart
     from newtest.evaluation.tables import plain_rows
@@ -173,6 +175,12 @@ def shift(
     labelled = {one.name: (one.vectors, one.labels) for one in sets if one.labels is not None}
     if len(sets) > 1 and len(labelled) == len(sets):
         found["across"] = plain_rows(cross_dataset(labelled, seed=seed).reset_index())
+        for one, other in combinations(sets[1:], 2):
+            if shared := shared_rows(one.vectors, other.vectors):
+                note(
+                    f"warning: {shared} images of {other.name} are also in {one.name} (equal embeddings): "
+                    "trained on in one and tested on in the other"
+                )
     if overlap_ is not None:
         if results is None or set_ is None:
             raise UsageError("--overlap needs --results and --set")

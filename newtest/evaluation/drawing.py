@@ -21,7 +21,7 @@ __all__ = ["COLORS", "GRID", "INK", "MARKERS", "Look", "Picture", "axes_of", "lo
 
 # Okabe and Ito 2008, without the yellow that vanishes on white.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
-MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*")
+MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*", "<", ">")
 INK, GRID = "#1f2328", "#e3e6ea"
 PNG_DPI = 300
 """Dots an inch: what journals ask of a figure at column width."""

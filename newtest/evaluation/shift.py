@@ -126,6 +126,8 @@ def cross_dataset(sets: Mapping[str, tuple[Floats, Ints]], *, seed: int = 0) -> 
     for name, (x, labels) in sets.items():
         if len(x) != len(labels):
             raise EvaluationError(f"{name}: {len(x)} embeddings but {len(labels)} classes")
+        if labels.min() < 0:
+            raise EvaluationError(f"{name}: a class is negative")
         order = generator(seed, "cross-dataset", name).permutation(len(x))
         halves[name] = (order[: len(x) // 2], order[len(x) // 2 :])
     found = pd.DataFrame(index=pd.Index(names, name="trained on"), columns=names, dtype=np.float64)

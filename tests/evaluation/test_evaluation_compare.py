@@ -214,3 +214,9 @@ def test_fewer_than_six_images_that_differ_tell_nothing_apart() -> None:
     found = pairs(pd.DataFrame([[True] * 5, [False] * 5], index=["a", "b"]), resamples=20)
     assert found["p"].tolist() == [0.0625]
     assert power(found, 5).images_for == {"0.5": 6, "0.8": 6, "0.95": 6}
+
+
+def test_a_negative_class_is_not_the_last_one() -> None:
+    one = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(EvaluationError, match="b: a class is negative"):
+        cross_dataset({"a": (one, np.arange(20) % 3), "b": (one, np.arange(20) % 3 - 1)})
