@@ -30,7 +30,7 @@ Columns = dict[str, tuple[Layer, str]]
 Places = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
-PLACE = "place"
+PLACE = "newtest.place"
 """The column that no file holds: a row's number in the pool, in the order of shards and rows. It tells copies apart."""
 
 _SHARD_ROWS = 1 << 40

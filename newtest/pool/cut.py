@@ -24,7 +24,7 @@ from newtest.errors import UsageError
 from newtest.pool.columns import Places, Scores
 from newtest.pool.uids import Uids, concatenated
 
-__all__ = ["Cut", "Stream", "Tied", "bins", "exact_cut"]
+__all__ = ["Cut", "Stream", "Tied", "bins", "comparable", "exact_cut"]
 
 _BINS = 1 << 16
 _HELD_TIES = 1 << 20
@@ -55,7 +55,7 @@ class Cut:
 
         ``identified(rows)`` gives the uids and places of those rows; it is asked only where ties are cut.
         """
-        limit = np.float64(self.score)  # a Python float would be rounded to the scores' own precision
+        limit = comparable(self.score, scores)
         if self.last is None:
             everything: npt.NDArray[np.bool_] = scores >= limit
             return everything
@@ -108,6 +108,16 @@ def bins(scores: Scores) -> npt.NDArray[np.uint16]:
         bits = (scores.astype(np.float32, copy=False) + np.float32(0)).view(np.int32)
     turned = (bits >> 31) | np.int32(-(1 << 31))
     return ((bits ^ turned).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+
+
+def comparable(score: float, scores: Scores) -> np.float32 | np.float64:
+    """A score to compare others with: in their own precision, which is faster, where nothing is lost by it.
+
+    A Python float would always be rounded to theirs.
+    """
+    with np.errstate(over="ignore"):
+        rounded = np.float32(score)
+    return rounded if scores.dtype == np.float32 and rounded == np.float64(score) else np.float64(score)
 
 
 def _floor(fraction: float, rows: int) -> int:

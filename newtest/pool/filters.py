@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from newtest.pool import uids as ids
 from newtest.pool.columns import PLACE, Places, Scores, coded, flags, numbers, places
-from newtest.pool.cut import Cut
+from newtest.pool.cut import Cut, comparable
 from newtest.pool.languages import column_of
 
 __all__ = [
@@ -176,7 +176,7 @@ class ScoreAbove:
 
     def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
         scores = numbers(table[self.column])
-        return verdict(len(scores), [(np.isnan(scores), 1), (scores < np.float64(self.least), 0)])
+        return verdict(len(scores), [(np.isnan(scores), 1), (scores < comparable(self.least, scores), 0)])
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class ScoreCut:
     def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
         scores = numbers(table[self.column])
         kept = self.cut.keep(scores, lambda rows: _identified(table, rows))
-        equal = scores == np.float64(self.cut.score)
+        equal = scores == comparable(self.cut.score, scores)
         return verdict(len(scores), [(np.isnan(scores), 1), (~kept & equal, 2), (~kept, 0)])
 
 

@@ -116,15 +116,15 @@ class _Rows:
     start: int
     languages: Mapping[str, ShardLanguages]
 
-    def part(self, columns: Sequence[str], rows: npt.NDArray[np.intp]) -> pa.Table:
+    def part(self, columns: Sequence[str], rows: npt.NDArray[np.intp] | None) -> pa.Table:
+        """These columns of some rows, None for all."""
         table = self.table.select([name for name in columns if name not in self.languages])
-        if len(rows) < len(table):
+        if rows is not None:
             table = table.take(arrow(rows))
         for name in columns:
             if name in self.languages:
-                table = table.append_column(
-                    name, self.languages[name].column(self.start + rows, table["text"])
-                )
+                places = self.start + (np.arange(len(table)) if rows is None else rows)
+                table = table.append_column(name, self.languages[name].column(places, table["text"]))
         return table
 
 
@@ -153,11 +153,11 @@ def _ask(batch: _Rows, rule: Rule, asked: Mask, counts: ShardCounts) -> Mask:
     """The rows of ``asked`` that every filter of the rule keeps; each filter sees what the cheaper ones kept."""
     kept = asked.copy()
     for each in rule.filters:
-        rows = np.flatnonzero(kept)
-        if not len(rows):
+        if not kept.any():
             break
+        rows = None if kept.all() else np.flatnonzero(kept)
         mask, reasons = each.keep(batch.part(each.columns, rows))
-        if len(rows) == len(kept):
+        if rows is None:
             kept = mask
         else:
             kept[rows[~mask]] = False

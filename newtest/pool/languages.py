@@ -31,7 +31,7 @@ RULE = 1
 
 def column_of(detector: str) -> str:
     """The name under which filters read a detector's languages; no file of the pool holds it."""
-    return f"language_{detector}"
+    return f"newtest.language_{detector}"
 
 
 LANGUAGES = {column_of(detector): detector for detector in DETECTORS}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from newtest.engines import Engine, Resources
 from newtest.pool import uids as ids
 from newtest.pool.columns import PLACE, Columns, Places, Scores, numbers, places, read_batches
-from newtest.pool.cut import Cut, exact_cut
+from newtest.pool.cut import Cut, comparable, exact_cut
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.select import mapped
 from newtest.pool.uids import Uids
@@ -94,4 +94,4 @@ def _tied(pool: Pool, column: str, layers: Columns, score: float, shard: Shard) 
 
 def _equal(pieces: Iterable[Scores], score: float) -> list[npt.NDArray[np.intp]]:
     """The rows of each piece that have just this score, in whatever precision the piece is."""
-    return [np.flatnonzero(scores == np.float64(score)) for scores in pieces]
+    return [np.flatnonzero(scores == comparable(score, scores)) for scores in pieces]
