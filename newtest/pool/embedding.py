@@ -1,7 +1,9 @@
 """Embed a pool: the images and captions of each shard as vectors, and their cosine as CLIP scores, kept as layers.
 
-Images are decoded by threads (Pillow holds no lock while it decodes) several batches ahead of the model, so a
-slow image delays nothing but its own batch, and only once the look-ahead is used up. Batches follow the tar's
+A thread reads the tar ahead of the model. Images are decoded by threads (Pillow holds no lock while it
+decodes): where the model runs on a GPU several batches ahead of it, so that a slow image delays nothing but
+its own batch, and only once the look-ahead is used up; where it runs on the CPU between its batches, because
+threads that fight with the model's for the same cores make it wait for each other. Batches follow the tar's
 order: the same pool gives the same bytes. An image that cannot be decoded is a row with a reason, never a
 dead run.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,10 +22,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from newtest.clip.torch_runtime import gpus
 from newtest.engines import Engine, Outcome, Resources
 from newtest.engines.base import cores
 from newtest.errors import ImageError, PoolError
 from newtest.images import ImageLimits, shown
+from newtest.pool.ahead import read_ahead
 from newtest.pool.layers import Layer, build
 from newtest.pool.pairing import paired
 from newtest.pool.pool import Pool, Shard
@@ -49,7 +54,7 @@ class EmbedConfig:
     decoders: int = 0
     """Threads that decode in each worker; 0 is one a core."""
     ahead: int = 4
-    """Batches that are decoded ahead of the model."""
+    """Batches that are read ahead of the model, and decoded where it runs on a GPU."""
     max_pixels: int = 80_000_000
 
 
@@ -109,8 +114,10 @@ class _EmbedShard:
     def _images(self, pool: Pool, shard: Shard, rows: int) -> tuple[dict[str, Halves], npt.NDArray[Any]]:
         columns = {"image": np.full((rows, self.encoder.dimension), np.nan, np.float16)}
         reasons = np.full(rows, "no image", object)
-        with ThreadPoolExecutor(self.config.decoders or cores()) as decoders:
-            for batch in _ahead(paired(pool, shard), self._decode, decoders, self.config):
+        ahead = self.config.ahead if gpus() else 0
+        read = read_ahead(paired(pool, shard), self.config.batch * (self.config.ahead + 1))
+        with closing(read), ThreadPoolExecutor(self.config.decoders or cores()) as decoders:
+            for batch in _ahead(read, self._decode, decoders, self.config.batch, ahead):
                 whole = [(row, pixels) for row, pixels in batch if not isinstance(pixels, str)]
                 for row, pixels in batch:
                     reasons[row] = pixels if isinstance(pixels, str) else None
@@ -167,16 +174,16 @@ class _ScoreShard:
 
 
 def _ahead(
-    pairs: Iterator[tuple[int, Sample]], decode: Any, decoders: ThreadPoolExecutor, config: EmbedConfig
+    pairs: Iterator[tuple[int, Sample]], decode: Any, decoders: ThreadPoolExecutor, batch: int, ahead: int
 ) -> Iterator[list[tuple[int, Any]]]:
-    """Batches of (row, decoded or reason) in order, with ``config.ahead`` batches under way."""
+    """Batches of (row, decoded or reason) in order, with ``ahead`` more of them under way."""
     waiting: deque[tuple[int, Future[Any]]] = deque()
     for row, sample in pairs:
         waiting.append((row, decoders.submit(decode, sample)))
-        if len(waiting) >= config.batch * (config.ahead + 1):
-            yield [_done(waiting.popleft()) for _ in range(config.batch)]
+        if len(waiting) >= batch * (ahead + 1):
+            yield [_done(waiting.popleft()) for _ in range(batch)]
     while waiting:
-        yield [_done(waiting.popleft()) for _ in range(min(config.batch, len(waiting)))]
+        yield [_done(waiting.popleft()) for _ in range(min(batch, len(waiting)))]
 
 
 def _done(entry: tuple[int, Future[Any]]) -> tuple[int, Any]:

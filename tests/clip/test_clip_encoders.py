@@ -12,6 +12,7 @@ import PIL.Image
 import pytest
 from shared_encoders import conse_once
 
+from newtest.clip import efficientnet
 from newtest.clip.encoder import Encoder, encoder, squeezed, unit_rows
 from newtest.clip.open_clip import OpenClip
 from newtest.errors import UsageError
@@ -116,6 +117,19 @@ def test_conse_names_what_it_sees(photos: list[PIL.Image.Image]) -> None:
     assert probabilities.shape == (4, 1000)
     assert np.allclose(probabilities.sum(1), 1, atol=1e-4)
     assert probabilities.argmax(1).tolist() == [1, 6, 11, 16]  # goldfish, stingray, goldfinch, bulbul
+
+
+def test_folding_changes_the_network_by_rounding_alone(
+    photos: list[PIL.Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(efficientnet, "_folded", lambda model: model)
+    packaged = efficientnet.EfficientNetLite0(device="cpu")
+    pixels = np.stack([packaged.prepare(photo) for photo in photos])
+    expected, features = packaged.classified(pixels)
+    monkeypatch.undo()
+    folded = efficientnet.EfficientNetLite0(device="cpu").classified(pixels)
+    assert np.abs(folded[0] - expected).max() < 1e-4
+    assert np.abs(folded[1] - features).max() < 1e-4 * np.abs(features).max()
 
 
 class _Evil:
