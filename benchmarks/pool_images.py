@@ -111,10 +111,14 @@ def table(title: str, contenders: dict[str, Callable[[], int]], repeat: int) -> 
         cpu = median(count / seconds for _, seconds, count in results)
         base, base_cpu = base or median(rates), base_cpu or cpu
         print(
-            f"| {name} | {median(rates):,.0f} | {rates[0]:,.0f} to {rates[-1]:,.0f} | "
+            f"| {name} | {_rate(median(rates))} | {_rate(rates[0])} to {_rate(rates[-1])} | "
             f"{median(rates) / base:.2f} | {cpu / base_cpu:.2f} |",
             flush=True,
         )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def main() -> None:
