@@ -84,8 +84,10 @@ def _locked(temporary: Path) -> int | None:
     handle = os.open(temporary, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         os.close(handle)
+        if not isinstance(error, BlockingIOError):  # nothing can be locked here, so this name serves nobody
+            temporary.unlink(missing_ok=True)
         return None
     return handle
 
