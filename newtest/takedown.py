@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from newtest.catalog.files import same_bytes, take_down
+from newtest.catalog.files import Removal, same_bytes, take_down
 from newtest.catalog.releases import release_paths, revisions_with
 from newtest.errors import UsageError
 from newtest.study import Study, now
@@ -25,8 +25,8 @@ class Takedown:
 def takedown(study: Study, image: str, *, reason: str, by: str) -> Takedown:
     """Remove an image (by image_id, or the sha256 of its bytes) and all with the same bytes from a study.
 
-    Its bytes and thumbnail are deleted, it is blocked in every class and never fetched again; votes about it stay, as
-    numbers. Doing it twice does no harm. Raises UsageError when the study has no such image.
+    Its bytes and thumbnail are deleted, it is blocked in every class and never fetched again, nor are the same bytes under
+    another id; votes about it stay, as numbers. Doing it twice does no harm. Raises UsageError when the study has no such image.
     """
     with study.exclusive("fetch"):
         ids, hashes = same_bytes(study.catalog, image)
@@ -38,6 +38,6 @@ def takedown(study: Study, image: str, *, reason: str, by: str) -> Takedown:
         for sha256 in hashes:
             study.image_path(sha256).unlink(missing_ok=True)
             study.thumbnail_path(sha256).unlink(missing_ok=True)
-        take_down(study.catalog, ids, reason, by, now())
+        take_down(study.catalog, ids, hashes, Removal(reason, by, now()))
     revisions = revisions_with(study.catalog, ids)
     return Takedown(tuple(ids), len(hashes), tuple(revisions), tuple(release_paths(study.catalog, ids)))

@@ -10,11 +10,13 @@ from newtest.catalog import transaction
 
 __all__ = [
     "FileRow",
+    "Removal",
     "StoredFile",
     "Wanted",
     "failures",
     "file_of",
     "record",
+    "refused_bytes",
     "same_bytes",
     "stored_files",
     "take_down",
@@ -144,13 +146,34 @@ def same_bytes(catalog: sqlite3.Connection, image: str) -> tuple[list[str], list
     return [str(row[0]) for row in rows], sorted({str(row[1]) for row in rows if row[1] is not None})
 
 
-def take_down(catalog: sqlite3.Connection, ids: Sequence[str], reason: str, by: str, at: str) -> None:
+def refused_bytes(catalog: sqlite3.Connection) -> dict[str, str]:
+    """sha256 of bytes that were taken down -> the reason."""
+    return dict(catalog.execute("SELECT sha256, reason FROM refused_bytes").fetchall())
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Who asked, or acted, and why."""
+
+    reason: str
+    by: str
+    at: str
+
+
+def take_down(
+    catalog: sqlite3.Connection, ids: Sequence[str], hashes: Sequence[str], removal: Removal
+) -> None:
     """Take images out of the study.
 
-    In one transaction they are blocked in every class with the reason, their files become ``gone``, and what their
-    source said of title, owner and addresses is forgotten.
+    In one transaction they are blocked in every class with the reason, their files become ``gone``, what their
+    source said of title, owner and addresses is forgotten, and the hashes of their bytes are refused from now on.
     """
+    reason, by, at = removal.reason, removal.by, removal.at
     with transaction(catalog):
+        catalog.executemany(
+            "INSERT OR IGNORE INTO refused_bytes VALUES (?, ?, ?)",
+            [(sha256, reason, at) for sha256 in hashes],
+        )
         catalog.executemany(
             "INSERT INTO blocks (image_id, wnid, blocked, reason, reviewer, given_at) VALUES (?, NULL, 1, ?, ?, ?)",
             [(key, f"taken down: {reason}", by, at) for key in ids],

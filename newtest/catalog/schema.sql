@@ -87,6 +87,13 @@ CREATE TABLE files (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX files_sha256 ON files (sha256);
 
+-- Bytes that somebody asked to be removed: under another id they do not come in again.
+CREATE TABLE refused_bytes (
+    sha256   TEXT PRIMARY KEY,
+    reason   TEXT NOT NULL,
+    given_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Reference sets: the originals ------------------------------------------------------------------------------------
 
 CREATE TABLE references_ (

@@ -239,5 +239,7 @@ def _keep(outcome: Outcome, store: Store, config: FetchConfig) -> FileRow:
         info = check(outcome.data, config.limits)
     except ImageError as error:
         return FileRow(outcome.key, "failed", now(), kind=error.kind, reason=str(error))
+    if (reason := store.refusal(outcome.data)) is not None:
+        return FileRow(outcome.key, "gone", now(), kind="taken-down", reason=reason)
     sha256 = store.put_image(outcome.data)
     return FileRow(outcome.key, "ok", now(), sha256, len(outcome.data), info.format, info.width, info.height)

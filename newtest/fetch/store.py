@@ -7,6 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from newtest.catalog.files import refused_bytes
 from newtest.files import full_disk_at
 from newtest.study import Study
 
@@ -26,6 +27,11 @@ class Store:
         self._incoming = study.root / "incoming" / stage
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
+        self._refused = refused_bytes(study.catalog)
+
+    def refusal(self, data: bytes) -> str | None:
+        """Why these bytes may not come in again (somebody had them taken down); None where they may."""
+        return self._refused.get(hashlib.sha256(data).hexdigest()) if self._refused else None
 
     def put_image(self, data: bytes) -> str:
         """Store the bytes as they are; returns their sha256, 64 hex digits. Raises OSError (a full disk)."""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from release_study import drawn_study
 
 from newtest.catalog.files import file_of, wanted
@@ -47,6 +48,25 @@ def test_an_image_leaves_the_study_for_good_and_the_reason_stays(tmp_path: Path)
             build_release(study, "a-0", tmp_path / "second")
         with pytest.raises(UsageError, match="no image 'nobody'"):
             takedown(study, "nobody", reason="", by="me")
+
+
+def test_the_same_bytes_under_another_id_do_not_come_in_again(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        file = file_of(study.catalog, "i004")
+        assert file is not None and file.sha256 is not None
+        copy, other = tmp_path / "copy.png", tmp_path / "other.png"
+        copy.write_bytes(study.image_path(file.sha256).read_bytes())
+        Image.new("RGB", (40, 30), "teal").save(other)
+        takedown(study, "i004", reason="the owner asked", by="me")
+        study.catalog.executemany(
+            "INSERT INTO images (image_id, source, source_id, url) VALUES (?, 'folder', ?, ?)",
+            [("later", "copy", copy.as_uri()), ("other", "other", other.as_uri())],
+        )
+        assert fetch_missing(study).kinds == {"taken-down": 1}
+        found = file_of(study.catalog, "later")
+        assert found is not None and (found.state, found.reason) == ("gone", "the owner asked")
+        assert not study.image_path(file.sha256).exists()
+        assert getattr(file_of(study.catalog, "other"), "state", None) == "ok"
 
 
 def test_the_command_names_the_releases_to_withdraw(tmp_path: Path) -> None:
