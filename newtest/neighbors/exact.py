@@ -8,7 +8,9 @@ nor the engine, nor the device shows in the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
@@ -111,7 +113,20 @@ def _tiles(search: Search, *, within: bool) -> Iterator[tuple[int, Tile, Iterato
         else:
             left = search.engine.load(search.a.block(start, start + rows), search.a)
         others = range(first + columns * len(corner), len(search.b), columns)
-        yield start, left, chain(corner, ((offset, loaded(offset)) for offset in others))
+        yield start, left, chain(corner, _ahead(others, loaded))
+
+
+def _ahead(offsets: range, loaded: Callable[[int], Tile]) -> Iterator[tuple[int, Tile]]:
+    """(first row, tile) in order; each is read and copied to the device while the one before it is multiplied."""
+    with ThreadPoolExecutor(1) as pool:
+        coming: deque[tuple[int, Future[Tile]]] = deque()
+        for offset in offsets:
+            coming.append((offset, pool.submit(loaded, offset)))
+            if len(coming) > 1:
+                ready, tile = coming.popleft()
+                yield ready, tile.result()
+        for ready, tile in coming:
+            yield ready, tile.result()
 
 
 def _best_of(found: Found, k: int) -> Found:
