@@ -25,8 +25,9 @@ class Takedown:
 def takedown(study: Study, image: str, *, reason: str, by: str) -> Takedown:
     """Remove an image (by image_id, or the sha256 of its bytes) and all with the same bytes from a study.
 
-    Its bytes and thumbnail are deleted, it is blocked in every class and never fetched again, nor are the same bytes under
-    another id; votes about it stay, as numbers. Doing it twice does no harm. Raises UsageError when the study has no such image.
+    Its bytes and thumbnail are deleted, it is blocked in every class and never fetched again, nor are the same bytes
+    under another id; votes about it stay, as numbers. Doing it twice does no harm. Raises UsageError when the study
+    has no such image.
     """
     with study.exclusive("fetch"):
         ids, hashes = same_bytes(study.catalog, image)
