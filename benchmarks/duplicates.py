@@ -96,7 +96,7 @@ def write_files(photos: Path, folder: Path) -> dict[str, tuple[str, str]]:
 def ours(folder: Path, radius: int) -> tuple[float, set[tuple[str, str]]]:
     from concurrent.futures import ThreadPoolExecutor
 
-    from newtest.duplicates.join import close_hashes
+    from newtest.neighbors import close_hashes
 
     files = sorted(folder.iterdir())
     start = time.perf_counter()
@@ -181,7 +181,7 @@ def measured(function: str, *arguments: object) -> dict[str, float]:
 
 
 def join_once(size: int, radius: int) -> None:
-    from newtest.duplicates.join import close_hashes
+    from newtest.neighbors import close_hashes
 
     pool, reference = random_hashes(POOL, 2), random_hashes(size, 3)
     plant(pool, reference, PLANTED, radius)

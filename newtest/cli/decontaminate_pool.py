@@ -23,7 +23,7 @@ def decontaminate_pool(
     ] = None,
     method: Annotated[str, typer.Option(help="exact (embeddings) or hash.")] = "exact",
     threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine.")] = 0.9,
-    radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 12,
+    radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 22,
     model: Annotated[str | None, typer.Option(help="The encoder, as embed-pool was given it.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[Path, typer.Option(help="The subset; the pairs go beside it.")] = Path("clean.npy"),

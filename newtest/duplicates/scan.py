@@ -17,8 +17,9 @@ from newtest import hashes as perceptual
 from newtest.catalog import duplicates as rows
 from newtest.catalog import pair_searches, transaction
 from newtest.catalog.pair_searches import PairSearch
-from newtest.duplicates.join import close_hashes, equal_bytes
+from newtest.duplicates.join import equal_bytes
 from newtest.errors import ImageError, UsageError
+from newtest.neighbors import close_hashes
 from newtest.study import Study, now
 
 __all__ = ["BYTES", "HASH", "ScanConfig", "ScanReport", "scan", "scan_config"]

@@ -1,7 +1,8 @@
 """Exact neighbours: who is close to whom, without an index that may miss some.
 
 ``pairs_above`` and ``top_k`` search rows by inner product (cosine, if the rows have length 1), ``hamming_pairs`` joins
-binary hashes within a radius. Memory is bounded by the tile and by what is found; inputs may be ``.npy`` files.
+binary hashes within a radius, ``close_hashes`` pictures by theirs. Memory is bounded by the tile and by what is found;
+inputs may be ``.npy`` files.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from newtest.errors import UsageError
 from newtest.neighbors.engines import Engine, choose
 from newtest.neighbors.exact import Search, pairs, top
 from newtest.neighbors.hamming import hamming, hamming_pairs
+from newtest.neighbors.pictures import close_hashes
 from newtest.neighbors.rows import Rows, Source
 
-__all__ = ["hamming", "hamming_pairs", "pairs_above", "top_k"]
+__all__ = ["close_hashes", "hamming", "hamming_pairs", "pairs_above", "top_k"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

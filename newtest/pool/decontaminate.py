@@ -2,8 +2,8 @@
 
 A set is a folder of images, of tars or of Parquet tables with images inside (a release of newtest in any of
 its formats, a pool), or an ``.npy`` of unit rows that the pool's own encoder made. Sets and pool are compared
-by embeddings (descriptors where there are any) or by perceptual hashes (which miss mirrored copies). Every
-pair is kept to be looked at.
+by embeddings (descriptors where there are any) or by perceptual hashes (framings and mirrored
+copies included). Every pair is kept to be looked at.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from newtest.config import fingerprint
 from newtest.errors import ImageError, PoolError, UsageError
-from newtest.hashes import BITS, FRAMINGS, hash_of
-from newtest.neighbors import hamming_pairs, pairs_above
+from newtest.hashes import hash_of
+from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool import uids as ids
 from newtest.pool.hashing import framed_hashes
 from newtest.pool.pool import Pool
-from newtest.pool.sets import set_images, vectors_of_set
+from newtest.pool.sets import set_images, something_read, vectors_of_set
 from newtest.pool.subset import Subset
 from newtest.pool.vectors import gathered, vector_source
 
@@ -36,7 +36,9 @@ class DecontaminateConfig:
 
     method: Literal["exact", "hash"] = "exact"
     threshold: float = 0.9
-    radius: int = 12
+    radius: int = 22
+    """As wide as ``newtest dedup`` looks, wider than ``dedup-pool``: a copy that stays voids the test set, a stranger
+    that goes costs the pool one row."""
     encoder: str | None = None
     """As ``embed-pool --model`` was given it; None takes the name that the pool's layer carries."""
     device: str = "auto"
@@ -143,21 +145,9 @@ class _ByHashes:
             else:
                 names.append(name)
                 hashed.append(words)
-        closest: dict[tuple[int, int], int] = {}
-        theirs = np.stack(hashed) if hashed else np.empty((0, len(FRAMINGS), self.words.shape[2]), np.uint64)
-        for framing in range(len(FRAMINGS)):
-            for a, b in ((0, framing), (framing, 0)):
-                found = hamming_pairs(
-                    np.ascontiguousarray(self.words[:, a]),
-                    np.ascontiguousarray(theirs[:, b]),
-                    self.config.radius,
-                    bits=BITS,
-                )
-                for row, item, distance in zip(*(column.tolist() for column in found), strict=True):
-                    closest[row, item] = min(distance, closest.get((row, item), distance))
-        pairs = np.array(sorted(closest), np.int64).reshape(-1, 2)
-        distances = np.array([closest[row, item] for row, item in pairs.tolist()], np.float32)
-        return names, _Near(self.rows[pairs[:, 0]], pairs[:, 1], distances), unreadable
+        something_read(address, len(names), unreadable)
+        rows, items, distances = close_hashes(self.words, np.stack(hashed), self.config.radius)
+        return names, _Near(self.rows[rows], items, distances.astype(np.float32)), unreadable
 
 
 def _pairs(uids: ids.Uids, address: str, names: list[str], closeness: npt.NDArray[np.float32]) -> pa.Table:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import ImageError
-from newtest.hashes import BITS, FRAMINGS, KIND, WORDS, hash_of
+from newtest.hashes import FRAMINGS, KIND, WORDS, hash_of
 from newtest.images import check
-from newtest.neighbors import hamming_pairs
+from newtest.neighbors import close_hashes
 from newtest.pool.embedding import complete
 from newtest.pool.layers import Layer, build
 from newtest.pool.pairing import paired
@@ -55,24 +55,14 @@ def framed_hashes(pool: Pool) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.in
 
 
 def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
-    """Pairs of rows whose pictures differ in at most ``radius`` of 144 bits, in any of the framings; smaller
-    is closer.
+    """Pairs of rows whose pictures differ in at most ``radius`` of 144 bits, in any framing, mirrored or not.
 
     Second: how many rows have a hash (a flat picture has none).
     """
     words, places = framed_hashes(pool)
-    whole = np.ascontiguousarray(words[:, 0])
-    closest: dict[tuple[int, int], int] = {}
-    for framing in range(len(FRAMINGS)):
-        framings = np.ascontiguousarray(words[:, framing])
-        i, j, distances = hamming_pairs(whole, framings, radius, bits=BITS)
-        for a, b, distance in zip(i.tolist(), j.tolist(), distances.tolist(), strict=True):
-            pair = (min(a, b), max(a, b))
-            if a != b and distance < closest.get(pair, radius + 1):
-                closest[pair] = distance
-    pairs = np.array(sorted(closest), np.int64).reshape(-1, 2)
-    distances_of = np.array([closest[a, b] for a, b in pairs.tolist()], np.float32)
-    return Pairs(places[pairs[:, 0]], places[pairs[:, 1]], distances_of), len(places)
+    i, j, distances = close_hashes(words, words, radius)
+    once = i < j
+    return Pairs(places[i[once]], places[j[once]], distances[once].astype(np.float32)), len(places)
 
 
 def _computed(pool: Pool) -> None:

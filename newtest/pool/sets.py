@@ -18,7 +18,7 @@ from newtest.pool.pool import Pool, Shard
 from newtest.pool.tars import IMAGE_SUFFIXES, MAX_MEMBER, samples
 from newtest.pool.vectors import VectorSource
 
-__all__ = ["set_images", "vectors_of_set"]
+__all__ = ["set_images", "something_read", "vectors_of_set"]
 
 BATCH = 64
 
@@ -76,11 +76,16 @@ def vectors_of_set(
     checkpoint). Raises PoolError, also where not one image can be read, and UsageError.
     """
     names, vectors, unreadable = _vectors_of(source, address, model)
-    if not names:
+    something_read(address, len(names), unreadable)
+    return names, vectors, unreadable
+
+
+def something_read(address: str, read: int, unreadable: int) -> None:
+    """Raises PoolError where not one image of a set can be compared: a pool must not pass for clean by that."""
+    if not read:
         raise PoolError(
             f"{address}: none of its {unreadable} images could be read, so nothing can be compared with it"
         )
-    return names, vectors, unreadable
 
 
 def _vectors_of(

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from newtest import hashes as perceptual
-from newtest.duplicates.join import close_hashes, equal_bytes
+from newtest.duplicates.join import equal_bytes
 from newtest.duplicates.scan import DEFAULT_RADIUS
 from newtest.errors import ImageError
 from newtest.files import sha256_of
+from newtest.neighbors import close_hashes
 from newtest.release.check import Finding
 from newtest.release.evidence import Evidence
 from newtest.release.sets import SetToCheck

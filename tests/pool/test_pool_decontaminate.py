@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -60,6 +61,33 @@ def test_what_is_in_a_test_set_goes_and_its_pairs_are_kept(
     key_of = {row["uid"]: int(row["key"]) for row in _rows(pool)}
     pairs = {(key_of[row["uid"]], row["image"]) for row in found.pairs.to_pylist()}
     assert pairs == {(5, "5.jpg"), (15, "15.jpg"), (25, "25.jpg")}
+
+
+def test_hashes_find_mirrored_and_cropped_copies(captioned: Path, tmp_path: Path) -> None:
+    photos, copies = sorted(captioned.glob("*.JPEG"))[:6], tmp_path / "copies"
+    (tmp_path / "source").mkdir()
+    copies.mkdir()
+    for path in photos:
+        (tmp_path / "source" / path.name).write_bytes(path.read_bytes())
+    mirrored, cropped = (PIL.Image.open(path).convert("RGB") for path in photos[:2])
+    PIL.ImageOps.mirror(mirrored).save(copies / "mirrored.png")
+    width, height = cropped.size
+    cropped = cropped.crop((width // 40, height // 40, width - width // 40, height - height // 40))
+    cropped.save(copies / "cropped.jpg", quality=80)
+    list(import_folder(tmp_path / "source", tmp_path / "pool"))
+    found = decontaminate(open_pool(tmp_path / "pool"), [str(copies)], DecontaminateConfig("hash"))
+    assert {Path(row["image"]).name for row in found.pairs.to_pylist()} == {"mirrored.png", "cropped.jpg"}
+    assert len(found.subset.uids) == 4
+
+
+def test_a_set_of_which_nothing_can_be_read_makes_no_pool_clean(captioned: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "a.jpg").write_bytes(min(captioned.glob("*.JPEG")).read_bytes())
+    list(import_folder(tmp_path / "source", tmp_path / "pool"))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "x.jpg").write_bytes(b"?")
+    with pytest.raises(PoolError, match="none of its 1 images could be read"):
+        decontaminate(open_pool(tmp_path / "pool"), [str(tmp_path / "broken")], DecontaminateConfig("hash"))
 
 
 def test_sets_of_vectors_need_no_encoder(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -93,6 +94,17 @@ def test_one_of_each_group_stays_the_largest(copies: Pool, config: DedupConfig, 
     pairs = found.pairs.to_pylist()
     assert all(row["uid_a"] != row["uid_b"] for row in pairs)
     assert {row["kept"] for row in pairs} - {None} <= set(hexes(found.subset.uids))
+
+
+def test_a_mirrored_copy_is_a_copy_by_its_hash(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    photos = sorted((data / "images").glob("*.JPEG"))[:4]
+    for path in photos:
+        (tmp_path / "source" / path.name).write_bytes(path.read_bytes())
+    PIL.ImageOps.mirror(PIL.Image.open(photos[2]).convert("RGB")).save(tmp_path / "source" / "mirrored.png")
+    list(import_folder(tmp_path / "source", tmp_path / "pool"))
+    found = dedup(open_pool(tmp_path / "pool"), DedupConfig("hash"))
+    assert (len(found.pairs), len(found.subset)) == (1, 4)
 
 
 def test_semantic_says_its_recall(copies: Pool) -> None:
