@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from servers.images import made_photo
 
-from newtest.catalog.files import file_of, take_down
+from newtest.catalog.files import Removal, file_of, take_down
 from newtest.catalog.references import references
 from newtest.errors import UsageError
 from newtest.reference import Member, add_reference, members_of_folder, members_of_table, with_files_from
@@ -123,7 +123,7 @@ def test_the_same_set_again_may_bring_the_bytes(tmp_path: Path, folder: Path) ->
     names = [Member(member.image_id, member.wnid) for member in members_of_folder(folder)]
     with Study(tmp_path / "s", create=True) as study:
         add_reference(study, "val", names, "names")
-        take_down(study.catalog, [names[0].image_id], "asked", "me", "2026-01-01")
+        take_down(study.catalog, [names[0].image_id], [], Removal("asked", "me", "2026-01-01"))
         add_reference(study, "val", members_of_folder(folder), "folder")
         there = "SELECT image_id FROM images WHERE url IS NOT NULL ORDER BY image_id"
         assert [row[0] for row in study.catalog.execute(there)] == [name.image_id for name in names[1:]]
