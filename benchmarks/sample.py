@@ -12,6 +12,7 @@ with intervals (A); the votes once more, a matched-frequency sample, stored as a
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import resource
@@ -141,22 +142,29 @@ def plain_pandas(candidates: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFr
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--measure"]:
-        print(json.dumps(measure(Path(sys.argv[2]))))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("classes", type=int, nargs="*", default=[100, 1_000, 4_000])
+    parser.add_argument("--counts", action="store_true", help="store votes as counts")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure is not None:
+        print(json.dumps(measure(options.measure)))
         return
-    as_counts = "--counts" in sys.argv
-    sizes = [int(text) for text in sys.argv[1:] if text != "--counts"] or [100, 1_000, 4_000]
-    print("seconds: median of 3 runs (lowest to highest)\n")
+    print(f"seconds: median of {options.repeat} runs (lowest to highest)\n")
     print(
         "| classes | votes | A frequencies | B sample, store | A + B | CPU | peak MiB | C pure | D pandas | D / C |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for classes in sizes:
+    for classes in options.classes:
         with tempfile.TemporaryDirectory() as folder:
-            build(Path(folder), classes, as_counts=as_counts)
+            build(Path(folder), classes, as_counts=options.counts)
             command = [sys.executable, __file__, "--measure", folder]
             runs = [
-                json.loads(subprocess.run(command, check=True, capture_output=True).stdout) for _ in range(3)
+                json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+                for _ in range(options.repeat)
             ]
         for run in runs:
             run["A + B"], run["D / C"] = run["A"] + run["B"], run["D"] / run["C"]
