@@ -8,6 +8,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -77,11 +78,11 @@ def _in_threads(
             yield outcome
     finally:
         stopped.set()
-        while any(thread.is_alive() for thread in threads):
-            try:
-                done.get(timeout=0.02)
-            except queue.Empty:
-                continue
+        for thread in threads:
+            while thread.is_alive():
+                with suppress(queue.Empty):  # of a run that was abandoned: the thread may wait for room
+                    done.get_nowait()
+                thread.join(0.02)  # over as soon as the thread is
 
 
 @dataclass
