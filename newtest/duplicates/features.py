@@ -19,7 +19,7 @@ from newtest.catalog import duplicates as rows
 from newtest.catalog import pair_searches, transaction
 from newtest.catalog.pair_searches import PairSearch
 from newtest.clip.describer import Describer
-from newtest.clip.encoder import Vectors
+from newtest.duplicates.scopes import Members, compare_scopes
 from newtest.errors import ImageError, UsageError
 from newtest.images import shown
 from newtest.neighbors import pairs_above
@@ -51,25 +51,16 @@ def measure_features(
     """
     if not 0 <= limit <= 1:
         raise UsageError(f"a distance of features to keep lies in 0..1, got {limit}")
-    metric, new = feature_metric(model), {}
+    metric = feature_metric(model)
     with study.exclusive("dedup"):
         _describe_missing(study, model, metric, advance or (lambda count: None))
         # Not before the pictures are described: weights that cannot be had shall leave nothing behind.
         with transaction(study.catalog):
             pair_searches.choose(study.catalog, PairSearch(model.source, metric, {"limit": limit}), at=now())
         known = {sha256: value for sha256, value in rows.hash_values(study.catalog, metric) if value}
-        pool = _members(study, "pool", known)
-        for scope in rows.scopes(study.catalog):
-            others = pool if scope == "pool" else _members(study, scope, known)
-            covered = sorted({*pool[0], *others[0]})
-            new[scope] = 0
-            if not rows.not_compared(study.catalog, covered, metric=metric, scope=scope, radius=limit):
-                continue
-            pairs = _close(pool, others, metric, limit)
-            with transaction(study.catalog):
-                new[scope] = rows.add_neighbours(study.catalog, pairs)
-                rows.add_compared(study.catalog, covered, metric=metric, scope=scope, radius=limit)
-    return new
+        return compare_scopes(
+            study, metric, limit, known, lambda pool, others: _close(pool, others, metric, limit)
+        )
 
 
 def _describe_missing(study: Study, model: Describer, metric: str, advance: Callable[[int], None]) -> None:
@@ -95,22 +86,10 @@ def _pictures(study: Study, model: Describer, hashes: list[str]) -> Iterator[tup
         yield sha256, model.prepare(picture)
 
 
-_Members = tuple[list[str], Vectors]
-"""Image ids, and one unit row each."""
-
-
-def _members(study: Study, scope: str, known: dict[str, bytes]) -> _Members:
-    members = [m for m in rows.members_with_bytes(study.catalog, scope) if m[1] in known]
-    values = np.frombuffer(b"".join(known[sha256] for _, sha256 in members), dtype="<f4").astype(np.float32)
-    return [image_id for image_id, _ in members], values.reshape(len(members), -1 if members else 1)
-
-
-def _close(left: _Members, right: _Members, metric: str, limit: float) -> list[rows.Neighbour]:
-    if not left[0] or not right[0]:
-        return []
-    i, j, cosine = pairs_above(left[1], None if left is right else right[1], threshold=1 - limit)
+def _close(left: Members, right: Members, metric: str, limit: float) -> list[rows.Neighbour]:
+    i, j, cosine = pairs_above(left.values, None if left is right else right.values, threshold=1 - limit)
     nearest: dict[tuple[str, str], float] = {}
     for a, b, value in zip(i.tolist(), j.tolist(), cosine.tolist(), strict=True):
-        one, other = left[0][a], right[0][b]
+        one, other = left.ids[a], right.ids[b]
         nearest[(min(one, other), max(one, other))] = max(0.0, 1 - value)
     return [rows.Neighbour(a, b, metric, value) for (a, b), value in sorted(nearest.items()) if a != b]

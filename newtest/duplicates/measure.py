@@ -6,11 +6,8 @@ is measured on the pairs that are close by another metric, and on all pairs insi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
-
-import numpy as np
-import numpy.typing as npt
 
 from newtest.catalog import duplicates as rows
 from newtest.catalog import pair_searches, transaction
@@ -26,6 +23,7 @@ from newtest.duplicates.metrics import (
     picture,
     squared_l2,
 )
+from newtest.duplicates.scopes import Members, compare_scopes
 from newtest.errors import ImageError
 from newtest.study import Study, now
 
@@ -44,24 +42,14 @@ def measure_l2(
     Decodes every image that has bytes once, so it takes minutes where the hash takes seconds. Images that cannot be
     decoded are not called compared. The study looks by this from now on.
     """
-    new: dict[str, int] = {}
     with study.exclusive("dedup"):
         with transaction(study.catalog):
             pair_searches.choose(study.catalog, PairSearch("l2", L2, {"limit": limit}), at=now())
         _summarise_missing(study, advance or (lambda count: None))
         known = dict(rows.hash_values(study.catalog, CELLS))
-        pool = _summaries(study, "pool", known)
-        for scope in rows.scopes(study.catalog):
-            others = pool if scope == "pool" else _summaries(study, scope, known)
-            covered = sorted({*pool[0], *others[0]})
-            new[scope] = 0
-            if not rows.not_compared(study.catalog, covered, metric=L2, scope=scope, radius=limit):
-                continue
-            found = _within(study, pool, others, limit)
-            with transaction(study.catalog):
-                new[scope] = rows.add_neighbours(study.catalog, found)
-                rows.add_compared(study.catalog, covered, metric=L2, scope=scope, radius=limit)
-    return new
+        return compare_scopes(
+            study, L2, limit, known, lambda pool, others: _within(study, pool, others, limit)
+        )
 
 
 def measure_dssim(
@@ -97,10 +85,6 @@ def measure_dssim(
     return {"measured": len(todo), "close": close}
 
 
-_Summaries = tuple[list[str], list[str], npt.NDArray[np.float32]]
-"""image ids, their sha256, and the (n, 768) cells."""
-
-
 def _summarise_missing(study: Study, advance: Callable[[int], None]) -> None:
     todo = rows.unhashed(study.catalog, CELLS)
     for start in range(0, len(todo), BATCH):
@@ -115,21 +99,15 @@ def _summarise_missing(study: Study, advance: Callable[[int], None]) -> None:
         advance(min(BATCH, len(todo) - start))
 
 
-def _summaries(study: Study, scope: str, known: Mapping[str, bytes]) -> _Summaries:
-    members = [member for member in rows.members_with_bytes(study.catalog, scope) if member[1] in known]
-    values = np.frombuffer(b"".join(known[sha256] for _, sha256 in members), dtype="<f4").astype(np.float32)
-    return [image_id for image_id, _ in members], [sha256 for _, sha256 in members], values.reshape(-1, 768)
-
-
-def _within(study: Study, left: _Summaries, right: _Summaries, limit: float) -> Sequence[rows.Neighbour]:
+def _within(study: Study, left: Members, right: Members, limit: float) -> Sequence[rows.Neighbour]:
     found: dict[tuple[str, str], float] = {}
-    i, j = l2_proposals(left[2], right[2], limit)
+    i, j = l2_proposals(left.values, right.values, limit)
     for a, b in zip(i.tolist(), j.tolist(), strict=True):
-        one, other = left[0][a], right[0][b]
+        one, other = left.ids[a], right.ids[b]
         pair = (min(one, other), max(one, other))
         if one != other and pair not in found:
             found[pair] = squared_l2(
-                picture(study.image_path(left[1][a])), picture(study.image_path(right[1][b]))
+                picture(study.image_path(left.hashes[a])), picture(study.image_path(right.hashes[b]))
             )
     return [rows.Neighbour(a, b, L2, value) for (a, b), value in sorted(found.items()) if value <= limit]
 

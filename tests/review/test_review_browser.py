@@ -143,3 +143,7 @@ def test_the_second_reviewer_is_told_of_the_first(page: Page, pages: Pages) -> N
     pages.do("duplicate", ("image", "p0"), ("image", "mirror"), name="ana")
     page.keyboard.press("f")
     said(page, "ana said duplicate before you: both are kept, yours counts. No pair waits.")
+    kept = pages.study.catalog.execute(
+        "SELECT reviewer, duplicate FROM verdicts ORDER BY verdict_id"
+    ).fetchall()
+    assert [tuple(row) for row in kept] == [("ana", 1), ("bob", 0)]
