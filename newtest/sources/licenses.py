@@ -2,8 +2,9 @@
 
 ``by``, ``by-sa``, ``by-nd``, ``by-nc``, ``by-nc-sa``, ``by-nc-nd`` (a version may follow: ``by-sa-2.0``), ``cc0``,
 ``pdm`` (public domain mark), ``no-known-copyright``, ``us-government``, ``all-rights-reserved``.
-Flickr's numbers are those of flickr.photos.licenses.getInfo; a number added since is kept as
-``flickr-license-N``.
+Flickr's numbers are those of flickr.photos.licenses.getInfo; 11 to 16 came with Creative Commons 4.0 on 18 June 2025
+(blog.flickr.net/en/2025/06/18/creative-commons-4-0-has-arrived-on-flickr). A number added since is kept as
+``unknown-flickr-license-N``: no source with ``--license`` asks for it, and no release takes it for a licence.
 """
 
 from __future__ import annotations
@@ -31,6 +32,12 @@ FLICKR = {
     8: "us-government",
     9: "cc0-1.0",
     10: "pdm-1.0",
+    11: "by-4.0",
+    12: "by-sa-4.0",
+    13: "by-nd-4.0",
+    14: "by-nc-4.0",
+    15: "by-nc-sa-4.0",
+    16: "by-nc-nd-4.0",
 }
 
 
@@ -49,7 +56,7 @@ def flickr_license(number: object) -> str | None:
         value = int(str(number))
     except ValueError:
         return None
-    return FLICKR.get(value, f"flickr-license-{value}")
+    return FLICKR.get(value, f"unknown-flickr-license-{value}")
 
 
 def flickr_numbers(names: Sequence[str]) -> str:

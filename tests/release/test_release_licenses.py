@@ -23,7 +23,7 @@ from newtest.release.licenses import allows_redistribution, license_url
         ("(c) 2012 A. Owner, all rights reserved.", False, None),
         ("Some rights reserved", None, None),
         ("No rights reserved", None, None),
-        ("flickr-license-13", None, None),
+        ("unknown-flickr-license-17", None, None),
         ("by the owner's leave", None, None),
         ("", None, None),
         (None, None, None),

@@ -14,7 +14,7 @@ from newtest.sources import checked_licenses, images_of, open_source
 from newtest.sources.allowance import Allowance
 from newtest.sources.flickr import Flickr
 from newtest.sources.folder import Folder
-from newtest.sources.licenses import flickr_numbers, is_licensed
+from newtest.sources.licenses import NAMES, flickr_license, flickr_numbers, is_licensed
 from newtest.sources.openverse import Openverse
 from newtest.sources.patience import retry_after
 from newtest.sources.protocol import matches
@@ -184,11 +184,22 @@ def test_what_is_unknown_is_not_filtered() -> None:
 
 def test_licences_have_one_spelling() -> None:
     assert checked_licenses(["BY", "by", "cc0"]) == ("by", "cc0")
-    assert flickr_numbers(("by", "cc0")) == "4,9"
+    assert flickr_numbers(("by", "cc0")) == "4,9,11"
     assert is_licensed("by-nc-sa-2.0", ("by-nc-sa",))
     assert not is_licensed("by-nc-sa-2.0", ("by-nc",))
     with pytest.raises(UsageError, match=r"gpl.*known are by, by-sa"):
         checked_licenses(["gpl"])
+
+
+def test_flickrs_numbers_are_creative_commons_2_and_4_and_the_rest_stay_unknown() -> None:
+    kinds = ("by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd")
+    assert [flickr_license(number) for number in range(11, 17)] == [f"{kind}-4.0" for kind in kinds]
+    for kind in kinds:
+        older, newer = flickr_numbers((kind,)).split(",")
+        assert (flickr_license(older), flickr_license(newer)) == (f"{kind}-2.0", f"{kind}-4.0")
+    assert flickr_license("17") == "unknown-flickr-license-17"
+    assert not is_licensed("unknown-flickr-license-17", NAMES)
+    assert flickr_license("public") is None
 
 
 @pytest.mark.parametrize(
