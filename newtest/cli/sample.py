@@ -23,8 +23,19 @@ SHOWN_CLASSES = 100
 SIDE_BY_SIDE = 8
 """So many bins fit into a line."""
 
+BELONGS_TO = {
+    "per_class": "every --strategy but all",
+    "threshold": "--strategy threshold",
+    "class_thresholds": "--strategy threshold",
+    "bins": "--strategy matched-frequency without --bias-correction",
+    "fill_upward": "--strategy matched-frequency without --bias-correction",
+    "min_reference_images": "--strategy matched-frequency",
+}
+"""The draw that reads an option, by the name of its setting."""
+
 
 def sample(
+    context: typer.Context,
     study: StudyDir = Path(),
     strategy: Annotated[
         str, typer.Option(help="matched-frequency, threshold, top-images, random, matched-keywords or all.")
@@ -44,14 +55,14 @@ def sample(
     ] = None,
     min_votes: Annotated[int, typer.Option(help="Votes that an image needs.")] = 10,
     bins: Annotated[
-        str, typer.Option(metavar="E,E,...", help="Inner edges of the frequency histogram.")
+        str, typer.Option(metavar="E,E,...", help="Inner edges of the frequency histogram to match.")
     ] = "0.2,0.4,0.6,0.8",
     threshold: Annotated[float, typer.Option(help="Smallest frequency of --strategy threshold.")] = 0.7,
     class_threshold: Annotated[
-        list[str] | None, typer.Option(metavar="WNID=F", help="A class's own threshold; may be repeated.")
+        list[str] | None, typer.Option(metavar="WNID=F", help="A class's own --threshold; may be repeated.")
     ] = None,
     fill_upward: Annotated[
-        bool, typer.Option("--fill-upward", help="Fill a bin from the next higher ones.")
+        bool, typer.Option("--fill-upward", help="Fill a bin of the histogram from the next higher ones.")
     ] = False,
     min_reference_votes: Annotated[
         int | None, typer.Option(help="Votes that an original needs.", show_default="as --min-votes")
@@ -74,7 +85,7 @@ def sample(
     revision.
 
     First it prints what is feasible: for each class and bin how many are wanted, of how many eligible
-    candidates.
+    candidates. An option that the strategy does not read is refused.
 
     Example: newtest sample --strategy matched-frequency --per-class 10 --seed 0 --name a-0 --study goldfish
     """
@@ -97,6 +108,7 @@ def sample(
         "allow_incomplete": allow_incomplete,
     }
     config = _usage(lambda: from_mapping(SamplingConfig, values, where="newtest sample"))
+    _refuse_unread(context, config)
     origin = Origin(reference=reference, parent=parent, filtered=filtered)
     with Study(study) as opened:
         drawn = sample_study(
@@ -259,6 +271,23 @@ def _class_threshold(text: str) -> tuple[str, float]:
         raise UsageError(
             f"--class-threshold: WNID=NUMBER is wanted, such as n01443537=0.5; got {text!r}"
         ) from None
+
+
+def _refuse_unread(context: typer.Context, config: SamplingConfig) -> None:
+    """Raise UsageError for an option that this draw would not read: whoever gave it would believe that it had."""
+    from newtest.errors import UsageError
+
+    for setting in config.unread:
+        name = setting.removesuffix("s") if setting == "class_thresholds" else setting
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            corrected = (
+                "" if config.bias_correction == "none" else f" --bias-correction {config.bias_correction}"
+            )
+            raise UsageError(
+                f"--{name.replace('_', '-')} has no effect with --strategy {config.strategy}{corrected}; "
+                f"leave it out: it belongs to {BELONGS_TO[setting]}"
+            )
 
 
 def _usage(make: Callable[[], SamplingConfig]) -> SamplingConfig:

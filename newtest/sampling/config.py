@@ -75,6 +75,9 @@ class SamplingConfig:
             raise SamplingError(
                 f"bins must rise strictly between 0 and 1, got {', '.join(map(str, self.bins))}"
             )
+        own = [wnid for wnid, _ in self.class_thresholds]
+        if again := sorted({wnid for wnid in own if own.count(wnid) > 1}):
+            raise SamplingError(f"the class {again[0]!r} is given two thresholds of its own; keep one")
         for wnid, threshold in (("threshold", self.threshold), *self.class_thresholds):
             if not 0 <= threshold <= 1:
                 raise SamplingError(f"{wnid}: a threshold lies between 0 and 1, got {threshold}")
@@ -85,3 +88,14 @@ class SamplingConfig:
     def reference_votes(self) -> int:
         """Votes that a reference image needs to count in a histogram."""
         return self.min_votes if self.min_reference_votes is None else self.min_reference_votes
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The settings that a draw by this strategy does not look at, whatever they are."""
+        matched = self.strategy == "matched-frequency"
+        return (
+            *(("per_class",) if self.strategy == "all" else ()),
+            *(("threshold", "class_thresholds") if self.strategy != "threshold" else ()),
+            *(("bins", "fill_upward") if not matched or self.bias_correction != "none" else ()),
+            *(("min_reference_images",) if not matched else ()),
+        )

@@ -68,12 +68,13 @@ def sample_study(
     Without ``name`` it is called after its strategy and its inputs (``matched-frequency-3fa9c1d2``). The same inputs
     under the same name are drawn again to the same members and store nothing; other inputs under a name that is taken
     are an error. ``before_draw`` sees what is feasible. Raises UsageError: an unusable name, an unknown reference or
-    parent; SamplingError: see ``sample``.
+    parent, a threshold of its own for a class that the study does not have; SamplingError: see ``sample``.
     """
     if name is not None and not _NAME.fullmatch(name):
         raise UsageError(f"a revision's name has letters, digits, '.', '_' and '-', at most 64; got {name!r}")
     with study.exclusive("sample"):
         inputs = gather(study, config, origin or Origin())
+        _check_classes(config, inputs)
         draft = prepare(inputs.candidates, inputs.reference, config)
         if before_draw:
             before_draw(draft)
@@ -133,6 +134,19 @@ def _reference_name(study: Study, config: SamplingConfig, name: str | None) -> s
             f"{config.strategy} imitates an original set, and the study has none; add it with newtest reference add"
         )
     return name or (known[0] if known else None)
+
+
+def _check_classes(config: SamplingConfig, inputs: Inputs) -> None:
+    """Raise UsageError for a class's own threshold that no class would ask for: a misspelt wnid, most likely."""
+    if not config.class_thresholds:
+        return
+    frames = (inputs.candidates, inputs.reference)
+    known = {wnid for frame in frames if frame is not None for wnid in frame["wnid"].unique()}
+    for wnid, _ in config.class_thresholds:
+        if wnid not in known:
+            raise UsageError(
+                f"--class-threshold: the study has no class {wnid!r}; newtest classes lists those that it has"
+            )
 
 
 def _with_counts(pairs: pd.DataFrame, counts: pd.DataFrame) -> pd.DataFrame:

@@ -362,6 +362,62 @@ def test_the_command_line_says_what_fails(study: Study) -> None:
         assert err.startswith("newtest: "), options
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--strategy", "threshold", "--class-threshold", "n9=0.5"],
+            "--class-threshold: the study has no class 'n9'; newtest classes lists",
+        ),
+        (
+            ["--class-threshold", "n1=0.5"],
+            "--class-threshold has no effect with --strategy matched-frequency; leave",
+        ),
+        (["--threshold", "0.7"], "it belongs to --strategy threshold"),
+        (
+            ["--strategy", "random", "--fill-upward"],
+            "--fill-upward has no effect with --strategy random; leave it",
+        ),
+        (
+            ["--bias-correction", "mixture", "--fill-upward"],
+            "with --strategy matched-frequency --bias-correction mixture; leave it out",
+        ),
+        (["--strategy", "top-images", "--bins", "0.5"], "--bins has no effect with --strategy top-images"),
+        (["--strategy", "all", "--per-class", "5"], "it belongs to every --strategy but all"),
+        (["--strategy", "random", "--min-reference-images", "3"], "--min-reference-images has no effect"),
+        (
+            ["--strategy", "threshold", "--class-threshold", "n1=0.5", "--class-threshold", "n1=0.6"],
+            "the class 'n1' is given two thresholds of its own; keep one",
+        ),
+    ],
+)
+def test_an_option_that_would_have_no_part_in_the_draw_is_refused(
+    study: Study, options: list[str], said: str
+) -> None:
+    [(code, out, err)] = _newtest(study, ["sample", *options])
+    assert (code, out) == (2, ""), err
+    assert said in err
+    assert study.catalog.execute("SELECT count(*) FROM revisions").fetchone()[0] == 0
+
+
+def test_a_class_may_have_a_threshold_of_its_own(study: Study) -> None:
+    options = [
+        "--strategy",
+        "threshold",
+        "--threshold",
+        "0.9",
+        "--class-threshold",
+        "n1=0.1",
+        "--allow-incomplete",
+    ]
+    [(code, out, err)] = _newtest(study, ["sample", *options, "--json"])
+    assert code == 0, err
+    lowest = {"n1": 1.0, "n2": 1.0, "n3": 1.0}
+    for row in json.loads(out)["members"]:
+        lowest[row["wnid"]] = min(lowest[row["wnid"]], row["num_selected"] / row["num_shown"])
+    assert lowest["n1"] < 0.9 <= min(lowest["n2"], lowest["n3"])
+
+
 def test_simulated_votes_are_said_to_be_simulated(study: Study, tmp_path: Path) -> None:
     study.catalog.execute("DELETE FROM vote_counts")
     calls = [["votes", "simulate", "--seed", "3"], ["frequencies"], ["sample", "--allow-incomplete"]]
