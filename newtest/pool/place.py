@@ -21,6 +21,7 @@ from urllib.request import url2pathname
 
 from newtest.errors import MissingExtra, PoolError
 from newtest.files import atomic_path
+from newtest.pool.scratch import scratch_folder
 
 __all__ = ["Entry", "LocalPlace", "Place", "RemotePlace", "place_of"]
 
@@ -142,11 +143,9 @@ class RemotePlace:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        import tempfile
-
         system, root = self._system()
-        with tempfile.TemporaryDirectory(prefix="newtest-upload-") as folder:
-            temporary = Path(folder) / "file"
+        with scratch_folder() as folder:
+            temporary = folder / "file"
             yield temporary
             with open(temporary, "rb") as source, system.open(f"{root}/{_checked(name)}", "wb") as target:
                 shutil.copyfileobj(source, target, 8 << 20)
