@@ -1,4 +1,4 @@
-"""One line a stage: how much is done, missing, failed, spent."""
+"""One line a stage: how much is done, missing, failed."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ _VOTED = (
 
 @dataclass(frozen=True)
 class StageStatus:
-    """``spent`` is rewards in US dollars, without a market's fees; None where the stage costs none."""
+    """How much of a stage's work is done, is still to do, and has failed; ``remark`` says what is counted."""
 
     stage: str
     done: int
     missing: int
     failed: int
-    spent: float | None = None
     remark: str = ""
 
 
@@ -67,19 +66,17 @@ def _collected(count: Count) -> list[StageStatus]:
 
 
 def _annotated(catalog: sqlite3.Connection, count: Count) -> StageStatus:
-    """Assignments of published HITs, and the rewards of those that were not rejected."""
+    """Assignments of published HITs; what they cost is in ``newtest.catalog.releases.rewards``."""
     row = catalog.execute(
         "SELECT sum(h.assignments), sum((SELECT count(*) FROM assignments a"
-        " WHERE a.hit_id = p.hit_id AND a.market = p.market AND a.status <> 'rejected')),"
-        " sum((SELECT count(*) FROM assignments a WHERE a.hit_id = p.hit_id AND a.market = p.market"
-        " AND a.status <> 'rejected') * CAST(json_extract(p.settings, '$.reward') AS REAL))"
+        " WHERE a.hit_id = p.hit_id AND a.market = p.market AND a.status <> 'rejected'))"
         " FROM publications p JOIN hits h USING (hit_id) WHERE p.published_at IS NOT NULL"
     ).fetchone()
-    asked, answered, spent = int(row[0] or 0), int(row[1] or 0), float(row[2] or 0)
+    asked, answered = int(row[0] or 0), int(row[1] or 0)
     rejected = count("assignments WHERE status = 'rejected'")
     planned = count("hits WHERE hit_id NOT IN (SELECT hit_id FROM publications)")
     remark = "assignments" + (f"; {planned} planned HITs are not published" if planned else "")
-    return StageStatus("annotate", answered, max(asked - answered, 0), rejected, round(spent, 2), remark)
+    return StageStatus("annotate", answered, max(asked - answered, 0), rejected, remark)
 
 
 def _voted(count: Count) -> StageStatus:

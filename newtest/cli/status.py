@@ -12,19 +12,26 @@ __all__ = ["status"]
 def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
     """What is done, missing, failed and spent: one line a stage.
 
+    Reward and fees are dollars, of assignments that were not rejected; the fees are what MTurk adds to the rewards.
+
     Example: newtest status --study goldfish
     """
     from dataclasses import asdict
 
+    from newtest.catalog.releases import rewards
     from newtest.catalog.status import stages
+    from newtest.crowd.costs import paid, together
     from newtest.study import Study
 
     with Study(study) as opened:
         rows = stages(opened.catalog)
+        reward, fees = together(paid(rewards(opened.catalog)))
     if json:
-        print_json([asdict(row) for row in rows])
-    else:
-        print_table(
-            ["stage", "done", "missing", "failed", "spent", ""],
-            [(r.stage, r.done, r.missing, r.failed, r.spent, r.remark) for r in rows],
-        )
+        dollars = {"reward": float(reward), "fees": None if fees is None else float(fees)}
+        print_json([asdict(row) | (dollars if row.stage == "annotate" else {}) for row in rows])
+        return
+    spent = {"annotate": (f"${reward:,}", "unknown" if fees is None else f"${fees:,}")}
+    print_table(
+        ["stage", "done", "missing", "failed", "reward", "fees", ""],
+        [(r.stage, r.done, r.missing, r.failed, *spent.get(r.stage, ("", "")), r.remark) for r in rows],
+    )

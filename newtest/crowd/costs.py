@@ -9,7 +9,17 @@ from typing import Literal
 
 from newtest.crowd.hits import Hit
 
-__all__ = ["Cost", "CostConfig", "Paid", "fee_rate", "hit_cost", "paid", "plan_cost", "split_saving"]
+__all__ = [
+    "Cost",
+    "CostConfig",
+    "Paid",
+    "fee_rate",
+    "hit_cost",
+    "paid",
+    "plan_cost",
+    "split_saving",
+    "together",
+]
 
 CENT = Decimal("0.01")
 
@@ -94,6 +104,17 @@ class Paid:
     assignments: int
     reward: Decimal
     fees: Decimal | None
+
+
+def together(sums: Iterable[Paid]) -> tuple[Decimal, Decimal | None]:
+    """(reward, fees) of all markets, in cents; fees None where one market's are not known."""
+    reward, fees = Decimal(0), Decimal(0)
+    known = True
+    for one in sums:
+        reward += one.reward
+        fees += one.fees or 0
+        known = known and one.fees is not None
+    return reward.quantize(CENT, ROUND_HALF_UP), fees.quantize(CENT, ROUND_HALF_UP) if known else None
 
 
 def paid(rows: Iterable[tuple[str, str, int, int]]) -> list[Paid]:

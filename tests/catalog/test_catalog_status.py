@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from newtest.catalog import transaction
 from newtest.catalog.status import stages
 from newtest.study import Study
@@ -35,18 +37,38 @@ def test_each_stage_says_what_is_done_missing_failed_and_spent(tmp_path: Path) -
             for statement in SETUP.split(";\n"):
                 study.catalog.execute(statement)
         found = {row.stage: (row.done, row.missing, row.failed) for row in stages(study.catalog)}
-        spent = {row.stage: row.spent for row in stages(study.catalog)}
     assert found["fetch"] == (1, 1, 1)  # the reference's failure is not the pool's
-    assert found["annotate"] == (2, 8, 1) and spent["annotate"] == 0.2
+    assert found["annotate"] == (2, 8, 1)
     assert found["votes"] == (1, 2, 0)
     assert found["dedup"] == (0, 1, 0) and found["review"] == (1, 1, 0)
     ended = subprocess.run(
         [*NEWTEST, "status", "--json"], capture_output=True, text=True, cwd=tmp_path, check=True
     )
-    assert {row["stage"]: row["done"] for row in json.loads(ended.stdout)} == {
-        s: d for s, (d, _, _) in found.items()
-    }
+    told = {row["stage"]: row for row in json.loads(ended.stdout)}
+    assert {stage: row["done"] for stage, row in told.items()} == {s: d for s, (d, _, _) in found.items()}
+    # Two assignments of ten cents that were not rejected; ten a HIT were asked for: MTurk takes 40 %.
+    assert (told["annotate"]["reward"], told["annotate"]["fees"]) == (0.2, 0.08)
+    assert "fees" not in told["fetch"]
     table = subprocess.run(
         [*NEWTEST, "status"], capture_output=True, text=True, cwd=tmp_path, check=True
     ).stdout
     assert "SIMULATED" in table and "1 planned HITs are not published" in table
+    assert table.split("\n")[0].split() == ["stage", "done", "missing", "failed", "reward", "fees"]
+    assert "$0.20" in table and "$0.08" in table
+
+
+@pytest.mark.parametrize(
+    ("market", "dollars"),
+    [("live", (0.2, 0.08)), ("local", (0.2, 0.0)), ("sandbox", (0.0, 0.0)), ("http://x", (0.2, None))],
+)
+def test_what_people_cost_is_that_of_the_market(
+    tmp_path: Path, market: str, dollars: tuple[float, float | None]
+) -> None:
+    with Study(tmp_path, create=True) as study, transaction(study.catalog):
+        for statement in SETUP.split(";\n"):
+            study.catalog.execute(statement.replace("'live'", f"'{market}'"))
+    ended = subprocess.run(
+        [*NEWTEST, "status", "--json"], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    (told,) = (row for row in json.loads(ended.stdout) if row["stage"] == "annotate")
+    assert (told["reward"], told["fees"]) == dollars
