@@ -393,8 +393,10 @@ CREATE INDEX class_reviews_wnid ON class_reviews (wnid);
 
 -- Revisions --------------------------------------------------------------------------------------------------------
 
+-- Not WITHOUT ROWID: each row that refers to a revision looks its name up, and in such a table SQLite would read the
+-- whole row each time, megabytes of summary.
 CREATE TABLE revisions (
-    name         TEXT PRIMARY KEY,
+    name         TEXT PRIMARY KEY NOT NULL,
     config       TEXT NOT NULL,            -- JSON of SamplingConfig, seed included
     reference    TEXT,
     parent       TEXT REFERENCES revisions (name),
@@ -405,7 +407,7 @@ CREATE TABLE revisions (
     incomplete   INTEGER NOT NULL CHECK (incomplete IN (0, 1)),
     summary      TEXT NOT NULL,            -- JSON: target and drawn histograms, feasibility, diagnostics
     created_at   TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 CREATE TABLE revision_members (
     revision     TEXT NOT NULL REFERENCES revisions (name),

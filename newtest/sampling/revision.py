@@ -215,10 +215,10 @@ def _keep(study: Study, revision: Revision, drawn: Sample) -> None:
     stored = revisions.find(study.catalog, revision.name)
     if stored is None:
         members = drawn.members[["image_id", "wnid", "num_selected", "num_shown"]]
-        columns = (members, drawn.exclusions)
-        revisions.store(
-            study.catalog, revision, *(frame.itertuples(index=False, name=None) for frame in columns)
-        )
+        # In the order of the tables' keys, and of the images': rows at random places cost three times as much.
+        frames = (frame.sort_values(["image_id", "wnid"]) for frame in (members, drawn.exclusions))
+        rows = (frame.itertuples(index=False, name=None) for frame in frames)
+        revisions.store(study.catalog, revision, *rows)
         return
     for what in ("config", "reference", "parent", "votes_hash", "pool_hash", "members_hash"):
         if getattr(stored, what) != getattr(revision, what):
