@@ -19,6 +19,12 @@ from newtest.files import sha256_of
 
 __all__ = ["OpenClip"]
 
+WITHOUT_NETWORK = (
+    "without a network name a checkpoint on this machine, MODEL@CHECKPOINT (HF_HUB_OFFLINE=1 asks no hub and says so "
+    "within seconds)"
+)
+"""What to do where the hub cannot be reached. It tries for about 50 s first, and no setting of its says otherwise."""
+
 _PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -141,7 +147,11 @@ class OpenClip:
                 load_weights=bool(self.weights),
             )
         except Exception as error:
-            raise UsageError(f"open_clip cannot load {self.model} with {self.weights}: {error}") from error
+            reason = str(error).strip().rstrip(".")
+            hint = "" if self._is_file or not self.weights else f"; {WITHOUT_NETWORK}"
+            raise UsageError(
+                f"open_clip cannot load {self.model} with {self.weights}: {reason}{hint}"
+            ) from error
         return model.to(self._type).eval().to(self.device)
 
     @cached_property

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +138,16 @@ def test_folding_changes_the_network_by_rounding_alone(
 class _Evil:
     def __reduce__(self) -> Any:
         return (Path.touch, (Path("pwned"),))
+
+
+def test_weights_that_no_hub_can_give_say_what_to_do_without_one(tmp_path: Path) -> None:
+    load = "from newtest.clip.open_clip import OpenClip; OpenClip('RN50', 'cc12m', device='cpu').texts(['x'])"
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", load], env=offline, capture_output=True, text=True)
+    last = ended.stderr.strip().splitlines()[-1]
+    assert "UsageError: open_clip cannot load RN50 with cc12m: " in last
+    assert "; without a network name a checkpoint on this machine, MODEL@CHECKPOINT" in last
+    assert "Retrying" not in ended.stderr
 
 
 def test_a_checkpoint_that_runs_code_is_refused(
