@@ -8,6 +8,7 @@ from typing import Any
 
 from newtest.release.licenses import license_url
 from newtest.release.members import Member
+from newtest.spreadsheets import TEXTS
 
 __all__ = ["croissant"]
 
@@ -49,6 +50,7 @@ _CONTEXT: dict[str, Any] = {
     "subField": "cr:subField",
     "transform": "cr:transform",
 }
+_GUARDED = "In manifest.csv a text that begins like a formula has an apostrophe before it."
 _NUMBERS = {"num_selected": "sc:Integer", "num_shown": "sc:Integer", "frequency": "sc:Float"}
 _TEXTS = ("image_id", "wnid", "file", "sha256", "source", "page_url", "title", "license", "owner")
 
@@ -112,6 +114,7 @@ def _field(column: str) -> dict[str, Any]:
         "@id": f"images/{column}",
         "name": f"images/{column}",
         "dataType": _NUMBERS.get(column, "sc:Text"),
+        **({"description": _GUARDED} if column in TEXTS else {}),
         "source": {"fileObject": {"@id": "manifest.csv"}, "extract": {"column": column}},
     }
 

@@ -1,16 +1,20 @@
-"""The manifest of a release: one row a member, in Parquet and CSV, the same bytes every time."""
+"""The manifest of a release: one row a member, in Parquet and CSV, the same bytes every time.
+
+Parquet holds all texts as they are; in the CSV those of strangers cannot become formulas (``newtest.spreadsheets``).
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newtest.release.members import Member
+from newtest.spreadsheets import TEXTS, guarded
 
 __all__ = ["COLUMNS", "write_manifest"]
 
@@ -40,8 +44,12 @@ def write_manifest(members: Sequence[Member], files: Sequence[str], folder: Path
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS.names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({**row, **_guarded(row)} for row in rows)
     (folder / "manifest.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def _guarded(row: Mapping[str, object]) -> dict[str, str]:
+    return {name: guarded(text) for name in TEXTS if isinstance(text := row[name], str)}
 
 
 def _row(member: Member, file: str) -> dict[str, object]:

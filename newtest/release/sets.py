@@ -14,6 +14,7 @@ from newtest.catalog.revisions import find, names
 from newtest.classes import classes_of
 from newtest.errors import ClassError, ReleaseError, UsageError
 from newtest.reference import SUFFIXES
+from newtest.spreadsheets import unguarded
 from newtest.study import Study
 
 __all__ = ["SetMember", "SetToCheck", "read_folder", "read_json", "read_release", "read_revision"]
@@ -58,7 +59,7 @@ def read_release(folder: Path) -> SetToCheck:
         lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
         columns = ("image_id", "wnid", "file", "sha256", "license", "num_shown")
         members = [
-            SetMember(image_id, wnid, _inside(folder, file), sha256, license_ or None, int(shown))
+            SetMember(image_id, wnid, _inside(folder, file), sha256, unguarded(license_) or None, int(shown))
             for image_id, wnid, file, sha256, license_, shown in zip(
                 *(manifest[name] for name in columns), strict=True
             )

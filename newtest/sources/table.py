@@ -17,6 +17,7 @@ from newtest.files import sha256_of
 from newtest.records import Class, Image, Query
 from newtest.sources.protocol import Page, Plan, matches, only, pages_of, unfiltered
 from newtest.sources.values import moment, number, storable, text_or_none, web_url
+from newtest.spreadsheets import TEXTS, unguarded
 
 __all__ = ["Table"]
 
@@ -67,6 +68,8 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             frame = pd.read_parquet(path)
         else:
             frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            for name in {*TEXTS} & {*frame.columns}:  # a release's manifest.csv may be such a table
+                frame[name] = frame[name].map(unguarded)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, pd.errors.ParserError) as error:

@@ -26,6 +26,7 @@ from newtest.catalog.votes import totals
 from newtest.errors import ReleaseError, UsageError
 from newtest.release import build_release
 from newtest.release.members import members_of
+from newtest.release.sets import read_release
 from newtest.study import Study
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
@@ -262,6 +263,27 @@ def test_no_two_members_of_a_tar_share_a_key_and_long_ids_fit(tmp_path: Path) ->
     assert [one["image_id"] for one in about] == manifest["image_id"].tolist()
     assert {"a.b", "a_b", long} < set(manifest["image_id"])
     assert [file.split("#")[1].removesuffix(".jpg") for file in manifest["file"]] == keys
+
+
+def test_no_text_of_a_stranger_becomes_a_formula_in_a_spreadsheet(tmp_path: Path) -> None:
+    """Titles, owners and licences come from whoever uploaded the photo; Parquet holds them as they are."""
+    texts = ["=HYPERLINK(1)", "+1", "-2", "@SUM(A1)", "'=1", "'twas - a fish"]
+    with drawn_study(tmp_path) as study:
+        for number, text in enumerate(texts):
+            study.catalog.execute(
+                "UPDATE images SET title = ?1, owner = ?1, license = ?1 WHERE image_id = ?2",
+                (text, f"i{number:03}"),
+            )
+        build_release(study, "a-0", tmp_path / "out")
+    columns = ["title", "owner", "license"]
+    plain = pd.read_parquet(tmp_path / "out" / "manifest.parquet")[columns].to_numpy().tolist()
+    cells = pd.read_csv(tmp_path / "out" / "manifest.csv", dtype=str)[columns].to_numpy().tolist()
+    read = [member.license for member in read_release(tmp_path / "out").members]
+    assert {title for title, _, _ in plain} >= {"=HYPERLINK(1)", "'=1", texts[-1]}
+    for held, shown, license_ in zip(plain, cells, read, strict=True):
+        guarded = held[0] in texts[:-1]
+        assert shown == [f"'{text}" if guarded else text for text in held]
+        assert license_ == held[2]
 
 
 def test_a_class_with_line_breaks_stays_one_row(tmp_path: Path) -> None:

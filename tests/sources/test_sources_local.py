@@ -140,6 +140,7 @@ def test_a_table_keeps_its_ids_and_all_else(tmp_path: Path, suffix: str) -> None
             "wnid": ["n01443537"] * 3,
             "url": ["https://x.org/1.jpg", "", "https://x.org/again.jpg"],
             "path": ["", "pictures/2 b.jpg", ""],
+            "title": ["'=1+1" if suffix == "csv" else "=1+1", "'twas", ""],
             "license": ["by-2.0", "", ""],
             "camera": ["Leica", "", ""],
             "iso": [100, 200, 300],
@@ -151,6 +152,7 @@ def test_a_table_keeps_its_ids_and_all_else(tmp_path: Path, suffix: str) -> None
     assert (one.image_id, one.url, one.license) == ("one", "https://x.org/1.jpg", "by-2.0")
     assert one.extra == {"camera": "Leica", "iso": 100 if suffix == "parquet" else "100"}
     assert two.url == (tmp_path / "pictures/2 b.jpg").as_uri()
+    assert (one.title, two.title) == ("=1+1", "'twas"), "a manifest.csv of ours is such a table"
 
 
 @pytest.mark.parametrize(
