@@ -42,7 +42,7 @@ def check(
     ] = None,
     min_votes: Annotated[int, typer.Option("--min-votes", min=0, help="Votes that a member needs.")] = 10,
     copies: Annotated[
-        bool, typer.Option(help="Look for copies among the pixels, where files are at hand.")
+        bool, typer.Option(help="Look for copies among the pixels, where images are at hand.")
     ] = True,
     study: StudyDir = Path(),
     json: JsonFlag = False,
@@ -62,7 +62,7 @@ def check(
         reference={**known.reference, **(read_reference(reference) if reference else {})},
     )
     findings = check_set(found, evidence, min_votes=min_votes)
-    if copies and any(member.file for member in found.members):
+    if copies and (found.archives or any(member.file for member in found.members)):
         with progress() as bar:
             task = bar.add_task("look", total=None)
             findings += check_copies(found, evidence, advance=lambda number: bar.advance(task, number))

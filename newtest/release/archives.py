@@ -1,22 +1,29 @@
-"""The images inside a release's tars and Parquet files, against the manifest: streamed, one image at a time."""
+"""The images inside a release's tars and Parquet files: streamed, and held against the manifest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["Contents", "contents_of"]
+from newtest.images import ImageLimits
+
+__all__ = ["Contents", "contents_of", "pictures_of"]
+
+T = TypeVar("T")
 
 _CHUNK = 1 << 20
 _MOST_JSON = 1 << 20
+_MOST_BYTES = ImageLimits().max_bytes
+"""Of a larger picture so much is read that it is refused."""
 _ROWS = 16
 """Images of a Parquet file that are held at a time."""
 _DAMAGED = (
@@ -46,13 +53,13 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class _Inside:
-    """An image in an archive: its name there, whose it says to be, and the hash of its bytes."""
+class _Inside(Generic[T]):
+    """An image in an archive: its name there, whose it says to be, and what was made of its bytes."""
 
     name: str
     image_id: str
     wnid: str
-    sha256: str
+    made: T
 
 
 def contents_of(archives: Sequence[Path], expected: Mapping[tuple[str, str], str]) -> Contents:
@@ -64,12 +71,12 @@ def contents_of(archives: Sequence[Path], expected: Mapping[tuple[str, str], str
     for archive in archives:
         found = seen.setdefault(archive.suffix, set())
         try:
-            for image in (_of_tar if archive.suffix == ".tar" else _of_parquet)(archive):
+            for image in _inside(archive, _digest):
                 key = image.image_id, image.wnid
                 place = f"{archive}#{image.name}"
                 if key not in expected:
                     strange.append(place)
-                elif image.sha256 != expected[key]:
+                elif image.made != expected[key]:
                     changed.append(place)
                 found.add(key)
         except _DAMAGED as error:
@@ -83,11 +90,30 @@ def contents_of(archives: Sequence[Path], expected: Mapping[tuple[str, str], str
     return Contents(tuple(changed), tuple(strange), tuple(missing), tuple(unreadable))
 
 
-def _of_tar(path: Path) -> Iterator[_Inside]:
+def pictures_of(archives: Sequence[Path], wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+    """(image_id, bytes) of the wanted images, each once. An archive that cannot be read to its end is left there:
+    ``contents_of`` names it.
+    """
+    given: set[str] = set()
+    for archive in archives:
+        try:
+            for image in _inside(archive, lambda content: content.read(_MOST_BYTES + 1)):
+                if image.image_id in wanted and image.image_id not in given:
+                    given.add(image.image_id)
+                    yield image.image_id, image.made
+        except _DAMAGED:
+            continue
+
+
+def _inside(archive: Path, make: Callable[[IO[bytes]], T]) -> Iterator[_Inside[T]]:
+    return (_of_tar if archive.suffix == ".tar" else _of_parquet)(archive, make)
+
+
+def _of_tar(path: Path, make: Callable[[IO[bytes]], T]) -> Iterator[_Inside[T]]:
     """A sample is the run of members of one key (WebDataset): the image, and the ``.json`` that says whose it is."""
     with tarfile.open(path, "r|") as tar:
         sample = ""
-        image: tuple[str, str] | None = None
+        image: tuple[str, T] | None = None
         about: dict[str, Any] = {}
         for info in tar:
             if not info.isfile():
@@ -105,22 +131,22 @@ def _of_tar(path: Path) -> Iterator[_Inside]:
                 told = json.loads(content.read(_MOST_JSON))
                 about = told if isinstance(told, dict) else {}
             elif suffix not in _SIDECARS:
-                image = info.name, _digest(content)
+                image = info.name, make(content)
         yield from _sample(image, about)
 
 
-def _sample(image: tuple[str, str] | None, about: Mapping[str, Any]) -> Iterator[_Inside]:
+def _sample(image: tuple[str, T] | None, about: Mapping[str, Any]) -> Iterator[_Inside[T]]:
     if image is not None:
         yield _Inside(image[0], str(about.get("image_id")), str(about.get("wnid")), image[1])
 
 
-def _of_parquet(path: Path) -> Iterator[_Inside]:
+def _of_parquet(path: Path, make: Callable[[IO[bytes]], T]) -> Iterator[_Inside[T]]:
     with pq.ParquetFile(path) as file:
         row = 0
         for batch in file.iter_batches(_ROWS, columns=["image", "image_id", "wnid"]):
             for entry in batch.to_pylist():
-                digest = hashlib.sha256(entry["image"]["bytes"]).hexdigest()
-                yield _Inside(f"row {row}", str(entry["image_id"]), str(entry["wnid"]), digest)
+                made = make(BytesIO(entry["image"]["bytes"]))
+                yield _Inside(f"row {row}", str(entry["image_id"]), str(entry["wnid"]), made)
                 row += 1
 
 

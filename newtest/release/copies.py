@@ -1,10 +1,12 @@
-"""Copies that nobody has listed: equal bytes and close hashes among a set's own files and the reference's."""
+"""Copies that nobody has listed: equal bytes and close hashes among a set's own images and the reference's."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,15 @@ from newtest.duplicates.scan import DEFAULT_RADIUS
 from newtest.errors import ImageError
 from newtest.files import sha256_of
 from newtest.neighbors import close_hashes
+from newtest.release.archives import pictures_of
 from newtest.release.check import Finding
 from newtest.release.evidence import Evidence
 from newtest.release.sets import SetToCheck
 
 __all__ = ["RADIUS", "check_copies"]
+
+Hashed = perceptual.Words | ImageError | None
+"""None for a flat picture, an error for one that cannot be decoded."""
 
 RADIUS = DEFAULT_RADIUS
 """Bits of 144 up to which two pictures are shown as likely copies, as newtest dedup does; smaller is closer."""
@@ -28,14 +34,20 @@ RADIUS = DEFAULT_RADIUS
 def check_copies(
     found: SetToCheck, evidence: Evidence, *, advance: Callable[[int], None] | None = None
 ) -> list[Finding]:
-    """Findings from the bytes of a set and of a reference, where both are at hand; every image is decoded once."""
+    """Findings from the bytes of a set, loose or inside tars and Parquet files, and of a reference, where both are at
+    hand; every image is decoded once.
+    """
     files = {
         member.image_id: member.file for member in found.members if member.file and member.file.is_file()
     }
+    packed = {member.image_id for member in found.members if found.archives} - files.keys()
+    inside = pictures_of(found.archives, packed) if packed else ()
     others = {
-        key: file for key, file in evidence.reference.items() if file and file.is_file() and key not in files
+        key: file
+        for key, file in evidence.reference.items()
+        if file and file.is_file() and key not in files and key not in packed
     }
-    own, theirs = _Look(files, advance), _Look(others, advance)
+    own, theirs = _Look(chain(files.items(), inside), advance), _Look(others.items(), advance)
     findings = [
         Finding("bytes", "error", f"{what} that cannot be decoded: {len(look.broken)}", tuple(look.broken))
         for look, what in ((own, "images"), (theirs, "reference images"))
@@ -57,33 +69,47 @@ def check_copies(
 
 
 class _Look:
-    """Hashes of files. ``kept`` are the places of those with structure enough to be compared."""
+    """Hashes of images by id. ``kept`` are the places of those with structure enough to be compared."""
 
-    def __init__(self, files: Mapping[str, Path], advance: Callable[[int], None] | None) -> None:
-        self.ids = sorted(files)
-        self.sums: list[str] = []
+    def __init__(
+        self, images: Iterable[tuple[str, Path | bytes]], advance: Callable[[int], None] | None
+    ) -> None:
+        looked = sorted(_looked(iter(images), advance), key=lambda look: look[0])
+        self.ids = [key for key, _, _ in looked]
+        self.sums = [sha256 for _, sha256, _ in looked]
         self.broken: list[str] = []
         self.kept: list[int] = []
         words = []
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            for place, (sha256, hashed) in enumerate(threads.map(_hashes, (files[key] for key in self.ids))):
-                self.sums.append(sha256)
-                if isinstance(hashed, ImageError):
-                    self.broken.append(f"{self.ids[place]} ({hashed})")
-                elif hashed is not None:
-                    self.kept.append(place)
-                    words.append(hashed)
-                if advance is not None:
-                    advance(1)
+        for place, (key, _, hashed) in enumerate(looked):
+            if isinstance(hashed, ImageError):
+                self.broken.append(f"{key} ({hashed})")
+            elif hashed is not None:
+                self.kept.append(place)
+                words.append(hashed)
         shape = (0, len(perceptual.FRAMINGS), perceptual.WORDS)
         self.words = np.stack(words) if words else np.empty(shape, dtype=np.uint64)
 
 
-def _hashes(file: Path) -> tuple[str, perceptual.Words | ImageError | None]:
+def _looked(
+    images: Iterator[tuple[str, Path | bytes]], advance: Callable[[int], None] | None
+) -> Iterator[tuple[str, str, Hashed]]:
+    """(id, sha256, hashes) of each; so many at a time that the bytes of an archive never lie in memory together."""
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores) as threads:
+        while batch := list(islice(images, 4 * cores)):
+            found = threads.map(_hashes, (image for _, image in batch))
+            for (key, _), (sha256, hashed) in zip(batch, found, strict=True):
+                yield key, sha256, hashed
+                if advance is not None:
+                    advance(1)
+
+
+def _hashes(image: Path | bytes) -> tuple[str, Hashed]:
+    sha256 = hashlib.sha256(image).hexdigest() if isinstance(image, bytes) else sha256_of(image)
     try:
-        return sha256_of(file), perceptual.hash_of(file)
+        return sha256, perceptual.hash_of(image)
     except ImageError as error:
-        return sha256_of(file), error
+        return sha256, error
 
 
 def _equal(own: _Look, other: _Look) -> Iterator[str]:

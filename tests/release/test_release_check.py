@@ -17,6 +17,7 @@ from release_study import drawn_study
 from servers.images import made_photo
 
 from newtest.errors import ReleaseError, UsageError
+from newtest.fetch import fetch_missing
 from newtest.files import sha256_of
 from newtest.release import build_release
 from newtest.release.check import Finding, check_set
@@ -182,6 +183,39 @@ def test_copies_are_found_in_the_pixels_inside_and_across(tmp_path: Path, data: 
     assert [item.split(" ")[0] for item in items(findings, "bytes")] == [fourth.name]
     assert items(findings, "copies") == [f"again.JPEG ~ {first.name}", f"{third.name} ~ val_2.JPEG"]
     assert items(findings, "copies", "warning") == [f"{second.name} ~ val_1.JPEG"]
+
+
+@pytest.mark.parametrize("formats", [("webdataset",), ("parquet",), ("webdataset", "parquet")])
+def test_copies_inside_archives_are_found_as_those_in_files_are(
+    tmp_path: Path, formats: tuple[str, ...]
+) -> None:
+    with drawn_study(tmp_path, fetch=False) as study:
+        shutil.copy(tmp_path / "photos" / "1.jpg", tmp_path / "photos" / "4.jpg")
+        fetch_missing(study)
+        build_release(study, "a-0", tmp_path / "loose")
+        build_release(study, "a-0", tmp_path / "packed", formats=formats)
+    original = tmp_path / "val" / "apple" / "val_2.jpg"
+    original.parent.mkdir(parents=True)
+    shutil.copy(tmp_path / "photos" / "2.jpg", original)
+    evidence = Evidence(reference=read_reference(tmp_path / "val"))
+    packed = read_release(tmp_path / "packed")
+    findings = check_copies(packed, evidence)
+    assert items(findings, "copies") == ["i001 ~ i004", "i002 ~ val_2.jpg"]
+    assert findings == check_copies(read_release(tmp_path / "loose"), evidence)
+    for archive in packed.archives:
+        archive.chmod(0o644)
+        archive.write_bytes(archive.read_bytes()[:20_000])  # what can be read of it is compared
+    assert set(items(check_copies(packed, evidence), "copies")) <= {"i001 ~ i004", "i002 ~ val_2.jpg"}
+
+
+def test_a_picture_inside_an_archive_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    with drawn_study(tmp_path) as study:
+        build_release(study, "a-0", tmp_path / "out", formats=["webdataset"])
+    archive = tmp_path / "out" / "shards" / "00000.tar"
+    repacked(archive, b"not an image", drop="nothing", change="pear/i004")
+    [finding] = [f for f in check_copies(read_release(tmp_path / "out"), Evidence()) if f.check == "bytes"]
+    assert finding.message == "images that cannot be decoded: 1"
+    assert finding.items[0].startswith("i004 (")
 
 
 def test_lists_are_read_in_each_of_their_forms(tmp_path: Path) -> None:
