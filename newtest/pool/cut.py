@@ -24,9 +24,13 @@ from newtest.errors import UsageError
 from newtest.pool.columns import Places, Scores
 from newtest.pool.uids import Uids, concatenated
 
-__all__ = ["Cut", "Stream", "Tied", "bins", "comparable", "exact_cut"]
+__all__ = ["Cut", "Stream", "Tied", "bounds", "comparable", "exact_cut", "halves"]
 
-_BINS = 1 << 16
+_HALVES = 1 << 16
+_ZERO, _MINUS_ZERO = 0x0000, 0x8000
+_RISING = np.concatenate([np.arange(0xFFFF, 0x7FFF, -1), np.arange(0x8000)])
+"""The upper halves of float32 numbers in the order of the numbers: from -inf to inf, NaNs at both ends."""
+
 _HELD_TIES = 1 << 20
 Stream = Callable[[Callable[[Scores], Any]], Iterable[Any]]
 """``stream(f)`` gives ``f(scores)`` for every piece of the pool, in any order."""
@@ -77,7 +81,7 @@ def exact_cut(stream: Stream, tied: Tied, fraction: float) -> Cut:
     """
     if not 0 < fraction <= 1:
         raise UsageError(f"a fraction is more than 0 and at most 1, not {fraction}")
-    histogram = np.zeros(_BINS, np.int64)
+    histogram = np.zeros(_HALVES, np.int64)
     rows = missing = 0
     for counts, size, nans in stream(_histogram):
         histogram += counts
@@ -85,10 +89,13 @@ def exact_cut(stream: Stream, tied: Tied, fraction: float) -> Cut:
     wanted = min(_floor(fraction, rows), rows - missing)
     if wanted == 0:
         return Cut(math.nan, None, 0, 0, rows, missing)
-    above = np.cumsum(histogram[::-1])[::-1]  # rows in this bin and the higher ones
-    bin_ = int(np.flatnonzero(above >= wanted)[-1])
-    short = wanted - int(above[bin_] - histogram[bin_])  # rows to take from the bin, at least 1
-    values, counts = _merged(stream(_Values(bin_)))
+    histogram[_ZERO] += histogram[_MINUS_ZERO]  # -0.0 is 0.0
+    histogram[_MINUS_ZERO] = 0
+    above = np.cumsum(histogram[_RISING][::-1])[::-1]  # rows in this bin and the higher ones
+    place_of_bin = int(np.flatnonzero(above >= wanted)[-1])
+    half = int(_RISING[place_of_bin])
+    short = wanted - int(above[place_of_bin] - histogram[half])  # rows to take from the bin, at least 1
+    values, counts = _merged(stream(_Values(*bounds(half))))
     best_first = np.cumsum(counts[::-1])
     position = int(np.searchsorted(best_first, short))
     score = float(values[::-1][position])
@@ -98,16 +105,25 @@ def exact_cut(stream: Stream, tied: Tied, fraction: float) -> Cut:
     return Cut(score, last, place, wanted, rows, missing)
 
 
-def bins(scores: Scores) -> npt.NDArray[np.uint16]:
-    """A number for each score that never falls where the score rises: the upper half of its bits as a float32.
+def halves(scores: Scores) -> npt.NDArray[np.uint16]:
+    """The upper half of each score's bits as a float32, shape (n,): sign, exponent and seven bits.
 
-    The sign is turned round; -0.0 counts as 0.0. Rounding to float32 keeps the order, so pieces of both precisions
-    share one scale.
+    Rounding to float32 keeps the order, so pieces of both precisions share one scale.
     """
     with np.errstate(over="ignore"):
-        bits = (scores.astype(np.float32, copy=False) + np.float32(0)).view(np.int32)
-    turned = (bits >> 31) | np.int32(-(1 << 31))
-    return ((bits ^ turned).view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+        rounded = scores.astype(np.float32, copy=False)
+    upper: npt.NDArray[np.uint16] = np.ascontiguousarray(rounded).astype("<f4", copy=False).view("<u2")[1::2]
+    return upper
+
+
+def bounds(half: int) -> tuple[np.float32, np.float32]:
+    """The lowest and the highest float32 whose bits have this upper half; both zeros share theirs."""
+    ends = (half << 16, half << 16 | 0xFFFF)
+    if half in (_ZERO, _MINUS_ZERO):
+        ends = (_MINUS_ZERO << 16 | 0xFFFF, _ZERO << 16 | 0xFFFF)
+    numbers = np.array(ends, np.uint32).view(np.float32)
+    low, high = np.sort(np.where(np.isnan(numbers), numbers[0], numbers))  # the half of inf holds NaNs too
+    return low, high
 
 
 def comparable(score: float, scores: Scores) -> np.float32 | np.float64:
@@ -125,25 +141,24 @@ def _floor(fraction: float, rows: int) -> int:
     return math.floor(round(fraction * rows, 6))
 
 
-def _present(scores: Scores) -> Scores:
-    missing = np.isnan(scores)
-    return scores[~missing] if missing.any() else scores
-
-
 def _histogram(scores: Scores) -> tuple[npt.NDArray[np.int64], int, int]:
-    present = _present(scores)
-    return np.bincount(bins(present), minlength=_BINS), len(scores), len(scores) - len(present)
+    missing = np.isnan(scores)
+    nans = int(np.count_nonzero(missing))
+    present = scores[~missing] if nans else scores
+    return np.bincount(halves(present), minlength=_HALVES), len(scores), nans
 
 
 @dataclass(frozen=True)
 class _Values:
     """The distinct values of one bin, and how often each occurs."""
 
-    bin_: int
+    low: np.float32
+    high: np.float32
 
     def __call__(self, scores: Scores) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-        present = _present(scores)
-        inside = present[bins(present) == self.bin_]
+        with np.errstate(over="ignore"):
+            rounded = scores.astype(np.float32, copy=False)
+        inside = scores[np.flatnonzero((rounded >= self.low) & (rounded <= self.high))]  # NaN never is
         return np.unique(inside.astype(np.float64) + 0.0, return_counts=True)
 
 

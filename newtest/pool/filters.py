@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,10 @@ __all__ = [
     "MinChars",
     "MinSize",
     "MinWords",
-    "Reasons",
     "Rule",
     "ScoreAbove",
     "ScoreCut",
+    "Verdict",
     "basic",
     "described",
     "laion2b",
@@ -39,7 +39,13 @@ __all__ = [
 ]
 
 Mask = npt.NDArray[np.bool_]
-Reasons = npt.NDArray[np.int8]
+
+
+class Verdict(NamedTuple):
+    """The rows that stay, shape (n,), and how many were dropped for each of the filter's reasons, in their order."""
+
+    kept: Mask
+    dropped: tuple[int, ...]
 
 
 class Filter(Protocol):
@@ -52,7 +58,7 @@ class Filter(Protocol):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it drops rows; ``keep`` gives indices into this."""
+        """Why it drops rows; ``keep`` counts them in this order."""
         ...
 
     @property
@@ -60,8 +66,8 @@ class Filter(Protocol):
         """0 for arithmetic over columns, 1 for Python a row, 2 for a model a row: cheap filters are asked first."""
         ...
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
-        """The rows that stay, shape (n,), and for each row the index of its reason, -1 where it stays."""
+    def keep(self, table: pa.Table) -> Verdict:
+        """Which rows of the table stay."""
         ...
 
 
@@ -82,15 +88,15 @@ class MinWords:
 
     words: int
     columns: tuple[str, ...] = ("text",)
-    reasons: tuple[str, ...] = ("too few words", "no caption")
+    reasons: tuple[str, ...] = ("no caption", "too few words")
     cost: int = 1
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         texts = table["text"].to_pylist()
         counts = np.fromiter(
             (-1 if text is None else len(text.split()) for text in texts), np.int64, len(texts)
         )
-        return verdict(len(texts), [(counts < 0, 1), (counts < self.words, 0)])
+        return verdict(counts < 0, counts < self.words)
 
 
 @dataclass(frozen=True)
@@ -99,12 +105,12 @@ class MinChars:
 
     chars: int
     columns: tuple[str, ...] = ("text",)
-    reasons: tuple[str, ...] = ("too few characters", "no caption")
+    reasons: tuple[str, ...] = ("no caption", "too few characters")
     cost: int = 0
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         counts = numbers(pc.utf8_length(pc.cast(table["text"], pa.large_string())))
-        return verdict(len(counts), [(np.isnan(counts), 1), (counts < self.chars, 0)])
+        return verdict(np.isnan(counts), counts < self.chars)
 
 
 @dataclass(frozen=True)
@@ -113,12 +119,12 @@ class MinSize:
 
     pixels: int
     columns: tuple[str, ...] = ("width", "height")
-    reasons: tuple[str, ...] = ("too small", "size unknown")
+    reasons: tuple[str, ...] = ("size unknown", "too small")
     cost: int = 0
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         shorter = np.minimum(*_sides(table))
-        return verdict(len(shorter), [(np.isnan(shorter), 1), (shorter < self.pixels, 0)])
+        return verdict(np.isnan(shorter), shorter < self.pixels)
 
 
 @dataclass(frozen=True)
@@ -127,15 +133,15 @@ class MaxAspect:
 
     ratio: float
     columns: tuple[str, ...] = ("width", "height")
-    reasons: tuple[str, ...] = ("too long or too wide", "size unknown")
+    reasons: tuple[str, ...] = ("size unknown", "too long or too wide")
     cost: int = 0
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         width, height = _sides(table)
         unknown = ~((width > 0) & (height > 0))
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.maximum(width, height) / np.minimum(width, height)
-        return verdict(len(ratio), [(unknown, 1), (~unknown & (ratio > self.ratio), 0)])
+        return verdict(unknown, ratio > self.ratio)
 
 
 @dataclass(frozen=True)
@@ -147,18 +153,18 @@ class LanguageIs:
 
     detector: str
     language: str = "en"
-    reasons: tuple[str, ...] = ("other language", "no caption")
+    reasons: tuple[str, ...] = ("no caption", "other language")
     cost: int = 2
 
     @property
     def columns(self) -> tuple[str, ...]:
         return ("text", column_of(self.detector))
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         absent = flags(pc.is_null(table["text"]))
         codes, names = coded(table[column_of(self.detector)])
         wanted = names.index(self.language) if self.language in names else -1
-        return verdict(len(table), [(absent, 1), ((codes != wanted) | (wanted < 0), 0)])
+        return verdict(absent, (codes != wanted) | (wanted < 0))
 
 
 @dataclass(frozen=True)
@@ -167,16 +173,16 @@ class ScoreAbove:
 
     column: str
     least: float
-    reasons: tuple[str, ...] = ("score below the threshold", "no score")
+    reasons: tuple[str, ...] = ("no score", "score below the threshold")
     cost: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         scores = numbers(table[self.column])
-        return verdict(len(scores), [(np.isnan(scores), 1), (scores < comparable(self.least, scores), 0)])
+        return verdict(np.isnan(scores), scores < comparable(self.least, scores))
 
 
 @dataclass(frozen=True)
@@ -186,18 +192,22 @@ class ScoreCut:
     column: str
     fraction: float
     cut: Cut
-    reasons: tuple[str, ...] = ("score below the cut", "no score", "equal to the cut, higher uid")
+    reasons: tuple[str, ...] = ("no score", "equal to the cut, higher uid", "score below the cut")
     cost: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,) if self.cut.last is None else (self.column, "uid", PLACE)
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         scores = numbers(table[self.column])
         kept = self.cut.keep(scores, lambda rows: _identified(table, rows))
-        equal = scores == comparable(self.cut.score, scores)
-        return verdict(len(scores), [(np.isnan(scores), 1), (~kept & equal, 2), (~kept, 0)])
+        missing = int(np.count_nonzero(np.isnan(scores)))
+        tied = 0
+        if self.cut.last is not None:
+            tied = int(np.count_nonzero((scores == comparable(self.cut.score, scores)) & ~kept))
+        dropped = len(scores) - int(np.count_nonzero(kept))
+        return Verdict(kept, (missing, tied, dropped - missing - tied))
 
 
 def basic(detector: str = "fasttext") -> Rule:
@@ -249,9 +259,12 @@ def _identified(table: pa.Table, rows: npt.NDArray[np.intp]) -> tuple[ids.Uids, 
     return ids.from_arrow(table["uid"].combine_chunks(), rows=rows), places(table)[rows]
 
 
-def verdict(rows: int, dropped: list[tuple[Mask, int]]) -> tuple[Mask, Reasons]:
-    """Masks of dropped rows with their reason's index; the first that applies counts."""
-    reasons = np.full(rows, -1, np.int8)
-    for mask, reason in reversed(dropped):
-        np.copyto(reasons, np.int8(reason), where=mask)
-    return reasons < 0, reasons
+def verdict(*reasons: Mask) -> Verdict:
+    """From the rows, shape (n,), that each of a filter's reasons drops; where several apply the first counts."""
+    kept = np.ones(len(reasons[0]), np.bool_)
+    left, dropped = len(kept), []
+    for mask in reasons:
+        kept &= ~mask
+        before, left = left, int(np.count_nonzero(kept))
+        dropped.append(before - left)
+    return Verdict(kept, tuple(dropped))

@@ -20,7 +20,7 @@ from newtest.errors import PoolError
 from newtest.pool.clusters import assigned, kmeans
 from newtest.pool.columns import Columns
 from newtest.pool.embedding import complete
-from newtest.pool.filters import LanguageIs, Mask, MinChars, MinWords, Reasons, Rule, verdict
+from newtest.pool.filters import LanguageIs, MinChars, MinWords, Rule, Verdict, verdict
 from newtest.pool.layers import Layer, build
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.sets import vectors_of_set
@@ -39,14 +39,14 @@ class InCluster:
     clusters: frozenset[int]
     said: str
     columns: tuple[str, ...] = ("image_cluster",)
-    reasons: tuple[str, ...] = ("far from the target set", "no image vector")
+    reasons: tuple[str, ...] = ("no image vector", "far from the target set")
     cost: int = 0
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         column = table["image_cluster"]
         near = np.array(pc.is_in(column, pa.array(sorted(self.clusters), pa.int64())).to_pylist(), np.bool_)
         unknown = np.array(pc.equal(column, -1).to_pylist(), np.bool_)
-        return verdict(len(near), [(unknown, 1), (~near, 0)])
+        return verdict(unknown, ~near)
 
     def describe(self) -> dict[str, Any]:
         """What a manifest says of it."""

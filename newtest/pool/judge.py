@@ -130,39 +130,50 @@ class _Rows:
 
 def _judge(batch: _Rows, plan: Plan, counts: ShardCounts) -> tuple[Pattern, Mask]:
     """The pattern (bit k is rule k) and whether each row stays; adds to the counts of rules, reasons and overlaps."""
-    rows = len(batch.table)
+    in_turn = plan.combine == "and" and not plan.exhaustive
+    everyone = np.ones(len(batch.table), np.bool_)
+    fate_open = everyone
     word = np.dtype(np.uint8 if len(plan.rules) <= 8 else np.int64)
-    pattern: Pattern = np.zeros(rows, word)
-    fate_open = np.ones(rows, np.bool_)
+    pattern: Pattern = np.zeros(len(everyone), word)
     for bit, rule in sorted(enumerate(plan.rules), key=lambda each: max(f.cost for f in each[1].filters)):
-        asked = np.ones(rows, np.bool_) if plan.exhaustive or plan.combine == "or" else fate_open.copy()
+        asked = fate_open if in_turn else everyone
         kept = _ask(batch, rule, asked, counts)
-        dropped = asked & ~kept
+        dropped = asked ^ kept
         pattern |= np.left_shift(dropped, bit, dtype=word)
         counts.seen[rule.name] += int(np.count_nonzero(asked))
         counts.dropped[rule.name] += int(np.count_nonzero(dropped))
-        fate_open &= ~dropped
-    everything = (1 << len(plan.rules)) - 1
-    numbers_of = np.bincount(pattern)
-    counts.patterns.update({value: int(numbers_of[value]) for value in np.flatnonzero(numbers_of).tolist()})
-    stays: Mask = pattern == 0 if plan.combine == "and" else pattern != everything
+        fate_open = fate_open & kept
+    counts.patterns.update(_occurring(pattern, len(plan.rules), alone=in_turn))
+    stays: Mask = fate_open if plan.combine == "and" else pattern != (1 << len(plan.rules)) - 1
     return pattern, stays
+
+
+def _occurring(pattern: Pattern, rules: int, *, alone: bool) -> dict[int, int]:
+    """How often each pattern occurs; rules that were asked in turn drop a row ``alone``, so only their bits occur."""
+    if not alone:
+        numbers = np.bincount(pattern)
+        return {value: int(numbers[value]) for value in np.flatnonzero(numbers).tolist()}
+    found = {
+        value: int(np.count_nonzero(pattern == value)) for value in (0, *(1 << bit for bit in range(rules)))
+    }
+    return {value: number for value, number in found.items() if number}
 
 
 def _ask(batch: _Rows, rule: Rule, asked: Mask, counts: ShardCounts) -> Mask:
     """The rows of ``asked`` that every filter of the rule keeps; each filter sees what the cheaper ones kept."""
-    kept = asked.copy()
+    kept = asked
     for each in rule.filters:
-        if not kept.any():
+        left = np.count_nonzero(kept)
+        if not left:
             break
-        rows = None if kept.all() else np.flatnonzero(kept)
-        mask, reasons = each.keep(batch.part(each.columns, rows))
+        rows = None if left == len(kept) else np.flatnonzero(kept)
+        verdict = each.keep(batch.part(each.columns, rows))
         if rows is None:
-            kept = mask
+            kept = verdict.kept
         else:
-            kept[rows[~mask]] = False
-        numbers = np.bincount(reasons + np.int8(1), minlength=len(each.reasons) + 1)[1:]
-        for reason, number in zip(each.reasons, numbers.tolist(), strict=True):
+            kept = np.zeros_like(kept)
+            kept[rows[verdict.kept]] = True
+        for reason, number in zip(each.reasons, verdict.dropped, strict=True):
             if number:
                 counts.reasons[rule.name, type(each).__name__, reason] += number
     return kept

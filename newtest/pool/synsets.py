@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from newtest.config import fingerprint
 from newtest.errors import PoolError
-from newtest.pool.filters import LanguageIs, Mask, Reasons, Rule, verdict
+from newtest.pool.filters import LanguageIs, Rule, Verdict, verdict
 
 __all__ = ["HasSynset", "first_noun_synset", "text_based", "wordnet_folder"]
 
@@ -39,15 +39,15 @@ class HasSynset:
     wnids: frozenset[str]
     folder: str
     columns: tuple[str, ...] = ("text",)
-    reasons: tuple[str, ...] = ("no word of the list", "no caption")
+    reasons: tuple[str, ...] = ("no caption", "no word of the list")
     cost: int = 1
 
-    def keep(self, table: pa.Table) -> tuple[Mask, Reasons]:
+    def keep(self, table: pa.Table) -> Verdict:
         texts = table["text"].to_pylist()
         listed = _lookup(self.folder, self.wnids)
         absent = np.fromiter((text is None for text in texts), np.bool_, len(texts))
         found = np.fromiter((any(map(listed, (text or "").split())) for text in texts), np.bool_, len(texts))
-        return verdict(len(texts), [(absent, 1), (~found, 0)])
+        return verdict(absent, ~found)
 
     def describe(self) -> dict[str, object]:
         """What a manifest says of it: the list by its length and fingerprint."""

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,9 @@ __all__ = ["UID", "Uids", "concatenated", "derived", "from_arrow", "ordered", "t
 
 UID = np.dtype([("f0", "<u8"), ("f1", "<u8")])
 """numpy's name for it is "u8,u8": the high and the low word, as DataComp stores them."""
+
+_PAIR = np.dtype("V16")
+"""The two words as one thing to copy: numpy copies records field by field."""
 
 Uids = npt.NDArray[np.void]
 Rows = npt.NDArray[np.bool_] | npt.NDArray[np.intp]
@@ -41,11 +45,11 @@ def from_arrow(column: pa.Array, where: str = "uid", rows: Rows | None = None) -
         return np.empty(0, UID)
     kind = np.dtype(np.int64 if column.type == pa.large_binary() else np.int32)
     offsets = np.frombuffer(column.buffers()[1], kind, len(column) + 1, column.offset * kind.itemsize)
-    if not (np.diff(offsets) == 32).all():
+    if not (offsets[1:] - offsets[:-1] == 32).all():
         raise PoolError(f"{where}: a uid is 32 hex digits, and this column holds something else")
     digits = np.frombuffer(column.buffers()[2], "V32", len(column), int(offsets[0]))
     if rows is not None:
-        digits = digits[rows]
+        digits = digits.take(np.flatnonzero(rows) if rows.dtype == np.bool_ else rows)
     try:
         words = np.frombuffer(binascii.unhexlify(digits.view(np.uint8).data), ">u8")
     except (binascii.Error, ValueError) as error:
@@ -81,36 +85,54 @@ def ordered(parts: Sequence[Uids]) -> Uids:
     They are dealt out by their first byte, and each of the 256 spans is sorted by the high word, its few ties by the
     low one. Spans fit the processor's cache and are sorted side by side, in a tenth of the time of a sort of pairs.
     """
+    counts = [np.bincount(_first_bytes(part), minlength=256) for part in parts]
+    sizes = np.array(counts, np.int64).reshape(-1, 256)  # of each part's share of each span
+    spans = sizes.sum(axis=0)
+    ends = np.cumsum(spans)
+    starts = ends - spans + np.cumsum(sizes, axis=0) - sizes
+    words = np.empty((int(ends[-1]), 2), "<u8")
     with ThreadPoolExecutor(cores()) as threads:
-        dealt = list(threads.map(_by_first_byte, parts))
-        sizes = np.array([np.diff(starts) for _, starts in dealt], np.int64).reshape(-1, 256)
-        ends = np.cumsum(sizes.sum(axis=0))
-        words = np.empty((int(ends[-1]), 2), "<u8")
-        spans = np.split(words, ends[:-1])
-        for byte, span in enumerate(spans):
-            pieces = [part[starts[byte] : starts[byte + 1]] for part, starts in dealt]
-            if len(span):
-                np.concatenate(pieces, out=span)
-        list(threads.map(_sort, (span for span in spans if len(span) > 1)))
+        list(threads.map(partial(_deal, words), parts, starts, sizes))
+        list(threads.map(_sort, (span for span in np.split(words, ends[:-1]) if len(span) > 1)))
     return words.view(UID)[:, 0]
 
 
-def _by_first_byte(uids: Uids) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The pairs of words in the order of their first byte, shape (n, 2), and where each byte's begin, shape (257,)."""
-    words = np.ascontiguousarray(uids).view("<u8").reshape(-1, 2)
-    first = (words[:, 0] >> np.uint64(56)).astype(np.uint8)
-    starts = np.concatenate([[0], np.cumsum(np.bincount(first, minlength=256))])
-    return words.take(np.argsort(first, kind="stable"), axis=0), starts
+def _first_bytes(uids: Uids) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(uids).view(np.uint8)[7 :: UID.itemsize]  # words are little-endian
+
+
+def _deal(
+    words: npt.NDArray[np.uint64], uids: Uids, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+) -> None:
+    """Put a part's ids into their spans: ``sizes`` of each first byte, from ``starts`` on, shape (256,) both."""
+    by_first = np.argsort(_first_bytes(uids), kind="stable")
+    places = np.arange(len(uids)) + np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+    pairs = np.ascontiguousarray(uids).view(_PAIR)
+    words.view(_PAIR)[places, 0] = pairs[by_first]
 
 
 def _sort(words: npt.NDArray[np.uint64]) -> None:
-    """Sort pairs in place, shape (n, 2)."""
+    """Sort pairs of one first byte in place, shape (n, 2)."""
     high = np.ascontiguousarray(words[:, 0])
-    permutation = np.argsort(high)
-    high = high[permutation]
-    if (high[1:] == high[:-1]).any():
-        permutation = np.lexsort((words[:, 1], words[:, 0]))
+    permutation = _by_digits(high)
+    sorted_ = high[permutation]
+    if (sorted_[1:] <= sorted_[:-1]).any():  # ties, or too few digits
+        permutation = np.lexsort((words[:, 1], high))
     words[:] = words.take(permutation, axis=0)
+
+
+def _by_digits(high: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
+    """The order of words, shape (n,), by the 16-bit digits after their first byte: so many that few hashes share all.
+
+    numpy sorts such digits by counting, in a third of the time of a sort by comparisons. The caller sees whether the
+    order is right: ids of one's own making may need more digits.
+    """
+    digits = 2 if len(high) < 1 << 14 else 3
+    permutation = np.arange(len(high))
+    for digit in range(digits):
+        shift = np.uint64(56 - 16 * (digits - digit))
+        permutation = permutation[np.argsort((high[permutation] >> shift).astype(np.uint16), kind="stable")]
+    return permutation
 
 
 def concatenated(parts: Iterable[Uids]) -> Uids:

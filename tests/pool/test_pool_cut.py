@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.errors import UsageError
-from newtest.pool.cut import Stream, Tied, bins, exact_cut
+from newtest.pool.cut import Stream, Tied, bounds, exact_cut, halves
 from newtest.pool.uids import UID, Uids
 
 SCORES = st.lists(
@@ -67,12 +67,25 @@ def test_more_ties_than_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @settings(deadline=None, max_examples=100)
 @given(SCORES)
-def test_bins_never_fall_where_scores_rise(values: list[float]) -> None:
-    scores = np.sort(np.array([value for value in values if value == value] + [3e38, -1e-300, 1e-300]))
+def test_bins_hold_the_scores_that_are_counted_in_them_and_rise_with_them(values: list[float]) -> None:
+    scores = np.sort(
+        np.array([value for value in values if value == value] + [3e38, -1e-300, 1e-300, -np.inf])
+    )
     for precise in (np.append(scores, 1e300), scores.astype(np.float32)):
-        assert (np.diff(bins(np.sort(precise)).astype(np.int64)) >= 0).all()
-    assert bins(np.array([-0.0])) == bins(np.array([0.0]))
-    assert bins(np.array([-1.0])) < bins(np.array([-0.5])) < bins(np.array([0.0])) < bins(np.array([0.25]))
+        found = [bounds(half) for half in halves(precise).tolist()]
+        with np.errstate(over="ignore"):
+            rounded = precise.astype(np.float32)
+        for score, (low, high) in zip(rounded, found, strict=True):
+            assert low <= score <= high
+        assert found == sorted(found)
+
+
+def test_bins_do_not_overlap() -> None:
+    infinite = 0x7F80
+    rising = [half | 0x8000 for half in range(infinite, 0, -1)] + list(range(infinite + 1))
+    ends = np.array([bounds(half) for half in rising])
+    assert (ends[1:, 0] > ends[:-1, 1]).all() and (ends[:, 0] <= ends[:, 1]).all()
+    assert bounds(0x8000) == bounds(0)
 
 
 @pytest.mark.parametrize("fraction", [0, -1, 1.01, float("nan")])

@@ -27,6 +27,17 @@ def test_order_is_the_order_of_pairs(pairs: list[tuple[int, int]]) -> None:
     assert of(pairs).uids.tolist() == sorted(pairs)
 
 
+@pytest.mark.parametrize("shared_bits", [8, 24, 40, 56, 64])
+def test_order_holds_for_many_ids_of_one_first_byte_whatever_else_they_share(shared_bits: int) -> None:
+    draw = np.random.default_rng(shared_bits)
+    words = draw.integers(0, 2**64, (40_000, 2), np.uint64)
+    words[:, 0] >>= np.uint64(shared_bits - 1)
+    words[:, 0] >>= np.uint64(1)
+    words[:100] = words[-100:]  # copies
+    parts = [part.view(UID)[:, 0] for part in np.array_split(words, 3)]
+    assert ids.ordered(parts).tolist() == sorted(map(tuple, words.tolist()))
+
+
 @settings(deadline=None, max_examples=60)
 @given(PAIRS, PAIRS)
 def test_algebra_is_that_of_multisets(left: list[tuple[int, int]], right: list[tuple[int, int]]) -> None:
