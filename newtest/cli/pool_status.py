@@ -35,6 +35,7 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
             ["pool", ""],
             [
                 ("place", opened.place.url), ("shards", found.shards), ("with a tar", found.tars),
+                ("with images in the table", found.images_inside),
                 ("with an npz", found.embeddings), ("rows", found.rows),
                 ("columns", ", ".join(columns)),
             ],

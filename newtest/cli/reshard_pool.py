@@ -25,7 +25,8 @@ def reshard_pool(
     workers: Workers = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Write a subset's samples as new shards, as many copies of each as the subset holds.
+    """Write a subset's samples as new shards, as many copies of each as the subset holds: tars with their tables, or
+    tables alone (with the images in them, where there are any) where the pool has no tars.
 
     Stop it at any time and run it again: shards that are there are kept.
 
@@ -65,10 +66,15 @@ def reshard_pool(
             "nothing was touched"
         )
     else:
+        from_tars = opened.shards[0].tar is not None
         print(
             f"{sums['written']:,} samples in {len(plan.outputs) - len(failures)} shards of {out}, "
             f"{sums['computed']} written now; "
-            f"{sums['missing']:,} have no files in the pool's tars"
+            + (
+                f"{sums['missing']:,} have no files in the pool's tars"
+                if from_tars
+                else "tables alone, for the pool has no tars"
+            )
         )
     for failure in failures:
         note(failure)

@@ -23,7 +23,7 @@ from newtest.pool.clusters import Clustered, clustered
 from newtest.pool.columns import numbers, read_batches
 from newtest.pool.hashing import hash_pairs, sha256_column
 from newtest.pool.pairs import Pairs, components
-from newtest.pool.pool import ALIASES, Pool
+from newtest.pool.pool import Pool
 from newtest.pool.score_columns import score_source
 from newtest.pool.subset import Subset
 from newtest.pool.uids import Uids
@@ -114,8 +114,7 @@ class Ranks:
 
 def _ranks(pool: Pool) -> Ranks:
     source = score_source(pool, None)
-    names = set.intersection(*(set(pool.schema(shard).names) for shard in pool.shards))
-    sized = all(names & set(ALIASES[side]) for side in ("width", "height"))
+    sized = all(pool.tells(shard, side) for shard in pool.shards for side in ("width", "height"))
     columns = ["uid", *([source.column] if source else []), *(["width", "height"] if sized else [])]
     uids, scores, pixels = [], [], []
     for shard in pool.shards:

@@ -1,10 +1,10 @@
 """Embed a pool: the images and captions of each shard as vectors, and their cosine as CLIP scores, kept as layers.
 
-A thread reads the tar ahead of the model. Images are decoded by threads (Pillow holds no lock while it
-decodes): where the model runs on a GPU several batches ahead of it, so that a slow image delays nothing but
-its own batch, and only once the look-ahead is used up; where it runs on the CPU between its batches, because
-threads that fight with the model's for the same cores make it wait for each other. Batches follow the tar's
-order: the same pool gives the same bytes. An image that cannot be decoded is a row with a reason, never a
+A thread reads the tar (or the table that holds the images) ahead of the model. Images are decoded by threads
+(Pillow holds no lock while it decodes): where the model runs on a GPU several batches ahead of it, so that a slow
+image delays nothing but its own batch, and only once the look-ahead is used up; where it runs on the CPU between its
+batches, because threads that fight with the model's for the same cores make it wait for each other. Batches follow
+the tar's order: the same pool gives the same bytes. An image that cannot be decoded is a row with a reason, never a
 dead run.
 """
 
@@ -29,7 +29,7 @@ from newtest.errors import ImageError, PoolError
 from newtest.images import ImageLimits, shown
 from newtest.pool.ahead import read_ahead
 from newtest.pool.layers import Layer, build
-from newtest.pool.pairing import paired
+from newtest.pool.pairing import paired, require_images
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.tars import Sample
 
@@ -73,7 +73,8 @@ def scores_layer(encoder_name: str) -> Layer:
 def embed(
     pool: Pool, config: EmbedConfig, engine: Engine, resources: Resources
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
-    """Compute the embeddings that the pool lacks; one outcome a shard. Raises UsageError, MissingExtra."""
+    """Compute the embeddings that the pool lacks; one outcome a shard. Raises PoolError, UsageError, MissingExtra."""
+    require_images(pool)
     layer = embeddings_layer(_encoder(config).name)
     yield from build(pool, layer, partial(_EmbedShard, config), engine, resources)
 
@@ -145,16 +146,21 @@ class _EmbedShard:
     def _texts(self, pool: Pool, shard: Shard, rows: int, reasons: npt.NDArray[Any]) -> Halves:
         vectors = np.full((rows, self.encoder.dimension), np.nan, np.float16)
         start = 0
-        for batch in pool.batches(shard, ["text"], self.config.batch * 4):
-            texts = batch["text"].to_pylist()
-            present = [place for place, text in enumerate(texts) if text is not None]
-            vectors[[start + place for place in present]] = self.encoder.texts(
-                [texts[place] for place in present]
-            )
+        for texts in self._captions(pool, shard, rows):
+            present = {place: text for place, text in enumerate(texts) if text is not None}
+            vectors[[start + place for place in present]] = self.encoder.texts(list(present.values()))
             for place in sorted(set(range(len(texts))) - set(present)):
                 reasons[start + place] = reasons[start + place] or "no caption"
             start += len(texts)
         return vectors
+
+    def _captions(self, pool: Pool, shard: Shard, rows: int) -> Iterator[list[str | None]]:
+        """A table without a column of them (a release's) has none."""
+        if not pool.tells(shard, "text"):
+            yield [None] * rows
+            return
+        for batch in pool.batches(shard, ["text"], self.config.batch * 4):
+            yield batch["text"].to_pylist()
 
 
 class _ScoreShard:

@@ -27,7 +27,7 @@ from newtest.images import check, encode_jpeg, shown
 from newtest.pool.journal import Journal, Record, alone, journal_folder
 from newtest.pool.pairing import paired
 from newtest.pool.place import Entry, place_of
-from newtest.pool.pool import ALIASES, Pool, Shard
+from newtest.pool.pool import Pool, Shard
 from newtest.pool.tar_format import END, packed
 from newtest.pool.tars import Sample
 
@@ -65,7 +65,7 @@ def fetch_shards(
     folder = journal_folder(place_of(out))
     with alone(folder):
         for shard in pool.shards:
-            extra = [name for name in ("text", "face_bboxes") if _has(pool, shard, name)]
+            extra = [name for name in ("text", "face_bboxes") if pool.tells(shard, name)]
             for batch in pool.batches(shard, ["uid", "url", *extra], shard_rows):
                 name = f"{number:08d}"
                 with Journal(folder / f"{name}.journal") as journal:
@@ -278,8 +278,3 @@ def _told(name: str, results: list[dict[str, Any]], asked: int) -> Fetched:
     success = sum(result.get("status") == "success" for result in results)
     retry = sum(result.get("status") != "success" and not result.get("final") for result in results)
     return Fetched(name, len(results), success, retry, asked)
-
-
-def _has(pool: Pool, shard: Shard, name: str) -> bool:
-    present = pool.schema(shard).names
-    return any(alias in present for alias in ALIASES[name])

@@ -15,9 +15,9 @@ from newtest.images import check
 from newtest.neighbors import close_hashes
 from newtest.pool.embedding import complete
 from newtest.pool.layers import Layer, build
-from newtest.pool.pairing import paired
+from newtest.pool.pairing import paired, require_images
 from newtest.pool.pairs import Pairs
-from newtest.pool.pool import ALIASES, Pool, Shard
+from newtest.pool.pool import Pool, Shard
 
 __all__ = ["HASHES", "framed_hashes", "hash_pairs", "sha256_column"]
 
@@ -25,10 +25,10 @@ HASHES = Layer("hashes", {"perceptual": KIND, "bytes": "sha256", "rule": 1})
 
 
 def sha256_column(pool: Pool) -> list[str | None]:
-    """The sha256 of every row's image, from the tables where all have the column, else from the tars (kept
-    as a layer).
+    """The sha256 of every row's image, from the tables where all have the column, else from the images
+    (kept as a layer).
     """
-    if all(any(alias in pool.schema(shard).names for alias in ALIASES["sha256"]) for shard in pool.shards):
+    if all(pool.tells(shard, "sha256") for shard in pool.shards):
         tables = (batch for shard in pool.shards for batch in pool.batches(shard, ["sha256"]))
         return [value for table in tables for value in table["sha256"].to_pylist()]
     _computed(pool)
@@ -66,6 +66,7 @@ def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
 
 
 def _computed(pool: Pool) -> None:
+    require_images(pool)
     complete(build(pool, HASHES, _HashShard, LocalEngine(), Resources()), len(pool.shards))
 
 

@@ -1,28 +1,42 @@
-"""Which sample of a tar belongs to which row of its table; or the image inside the row itself."""
+"""The samples of a shard's rows: from the tar beside the table, or the images inside the table itself.
+
+All that reads images goes through here, so that pools of tars and of tables alone give the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from newtest.errors import PoolError
 from newtest.pool.inside import image_column, images_inside
 from newtest.pool.pool import ALIASES, Pool, Shard
 from newtest.pool.tars import MAX_MEMBER, Sample, samples
 
-__all__ = ["paired"]
+__all__ = ["holds_images", "paired", "require_images"]
 
 
-def paired(pool: Pool, shard: Shard, rows: Container[int] | None = None) -> Iterator[tuple[int, Sample]]:
-    """(row, sample) for the tar's samples that the table knows, in the tar's order, each row at most once.
+def holds_images(pool: Pool, shard: Shard) -> bool:
+    """Whether there are images to read: a tar, or a column of images in the table."""
+    return shard.tar is not None or image_column(pool.schema(shard)) is not None
 
-    With ``rows`` those alone; where rows are known by their key, the bytes of others are not read.
 
-    A table without a tar may hold the images itself. Otherwise they meet by the table's ``key`` column
+def require_images(pool: Pool) -> None:
+    """Raises PoolError for a pool of which no shard has images, before anything is written about it."""
+    if not any(_may_hold_images(pool, shard) for shard in pool.shards):
+        raise _without_images(pool, pool.shards[0])
+
+
+def paired(pool: Pool, shard: Shard, rows: Collection[int] | None = None) -> Iterator[tuple[int, Sample]]:
+    """(row, sample) for the samples that the table knows, in the tar's order, each row at most once.
+
+    With ``rows`` those alone, and the bytes of others are not read, where that can be told before.
+
+    Without a tar they are the images inside the table, in its order. Otherwise they meet by the table's ``key`` column
     (img2dataset's name of a sample), else by the ``uid`` in each sample's ``.json`` (DataComp). Raises PoolError
     where neither is there.
     """
-    if shard.tar is None and (column := image_column(pool.schema(shard))) is not None:
-        yield from _inside(pool, shard, column, rows)
+    if shard.tar is None:
+        yield from _inside(pool, shard, rows)
         return
     row_of, name_of = _names(pool, shard)
     if rows is not None:
@@ -35,13 +49,29 @@ def paired(pool: Pool, shard: Shard, rows: Container[int] | None = None) -> Iter
             yield row, sample
 
 
-def _inside(
-    pool: Pool, shard: Shard, column: str, rows: Container[int] | None
-) -> Iterator[tuple[int, Sample]]:
-    for row, (name, data) in enumerate(images_inside(pool, shard, column)):
-        if data is not None and (rows is None or row in rows):
-            fits = len(data) <= MAX_MEMBER
-            yield row, Sample(name, {"jpg": data} if fits else {}, [] if fits else ["jpg"])
+def _inside(pool: Pool, shard: Shard, rows: Collection[int] | None) -> Iterator[tuple[int, Sample]]:
+    with pool.parquet(shard) as file:
+        column = image_column(file.schema_arrow)
+        if column is None:
+            raise _without_images(pool, shard)
+        for row, name, data in images_inside(file, column, rows):
+            if data is not None:
+                fits = len(data) <= MAX_MEMBER
+                yield row, Sample(name, {"jpg": data} if fits else {}, [] if fits else ["jpg"])
+
+
+def _may_hold_images(pool: Pool, shard: Shard) -> bool:
+    try:
+        return holds_images(pool, shard)
+    except PoolError:  # a table that cannot be read is one shard's failure, and said where it is worked on
+        return True
+
+
+def _without_images(pool: Pool, shard: Shard) -> PoolError:
+    return PoolError(
+        f"{pool.place.url}: shard {shard.name} has no tar beside it and no column of images, so there are no images "
+        "to read; 'newtest fetch-pool' downloads what its URLs name"
+    )
 
 
 def _names(pool: Pool, shard: Shard) -> tuple[dict[str, int], Callable[[Sample], str | None]]:

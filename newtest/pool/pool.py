@@ -8,7 +8,7 @@ img2dataset or LAION gave them; here they are found under one canonical name eac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from newtest.config import fingerprint
 from newtest.errors import PoolError
 from newtest.pool import uids as ids
+from newtest.pool.inside import SEEN, image_column
 from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
 
 __all__ = ["ALIASES", "BATCH_ROWS", "Pool", "Shard", "open_pool"]
@@ -99,17 +100,30 @@ class Pool:
     def batches(self, shard: Shard, columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
         """The shard in its row order, at most ``rows`` at a time, with just these columns.
 
-        Canonical names are found under any of their aliases; ``uid`` is derived where the pool has none;
-        other names are taken as they are. Raises PoolError for a missing column or a file that cannot be
-        read.
+        Canonical names are found under any of their aliases; ``uid`` is derived where the pool has none, and it
+        and sizes are seen in images that lie in the table; other names are taken as they are. Raises PoolError
+        for a missing column or a file that cannot be read.
         """
         with self.parquet(shard) as file, _explained(self, shard):
-            found = {name: _source(self, shard, name, file.schema_arrow.names) for name in columns}
+            seen = _seen(shard, file, columns)
+            start = 0
+            named = [name for name in columns if name not in seen]
+            found = {name: _source(self, shard, name, file.schema_arrow.names) for name in named}
             wanted = sorted({name for sources in found.values() for name in sources})
             _require_text(self, shard, [file.schema_arrow.field(name) for name in wanted])
             for batch in file.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
                 table = pa.Table.from_batches([batch])
-                yield pa.table({name: _column(table, name, found[name]) for name in columns})
+                made = {name: column.slice(start, len(batch)) for name, column in seen.items()}
+                made |= {name: _column(table, name, found[name]) for name in named}
+                start += len(batch)
+                yield pa.table({name: made[name] for name in columns})
+
+    def tells(self, shard: Shard, name: str) -> bool:
+        """Whether the shard has this canonical column under any of its names, or images in its table that tell it."""
+        schema = self.schema(shard)
+        return _is_told(name, schema.names) or (
+            name in SEEN and shard.tar is None and image_column(schema) is not None
+        )
 
     @contextmanager
     def parquet(self, shard: Shard) -> Iterator[pq.ParquetFile]:
@@ -175,6 +189,24 @@ def _source(pool: Pool, shard: Shard, name: str, present: Sequence[str]) -> list
         f"{pool.place.url}: shard {shard.name} has no column for {name!r} (looked for {looked}); it has "
         f"{', '.join(present)}"
     )
+
+
+def _is_told(name: str, present: Collection[str]) -> bool:
+    told_by = ("uid", "url", "key", "sha256") if name == "uid" else (name,)
+    return any(alias in present for each in told_by for alias in ALIASES.get(each, (each,)))
+
+
+def _seen(shard: Shard, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, pa.Array]:
+    """What images inside the table have to tell of these columns: nothing in nearly all pools."""
+    present = file.schema_arrow.names
+    lacking = [name for name in columns if name in SEEN and not _is_told(name, present)]
+    images = image_column(file.schema_arrow) if lacking and shard.tar is None else None
+    if images is None:
+        return {}
+    from newtest.pool.seen import seen_in_images  # with Pillow, which no other pool wants here
+
+    text = next((alias for alias in ALIASES["text"] if alias in present), None)
+    return seen_in_images(file, lacking, images, text)
 
 
 def _require_text(pool: Pool, shard: Shard, fields: Sequence[pa.Field]) -> None:

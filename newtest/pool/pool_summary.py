@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from newtest.errors import PoolError
+from newtest.pool.inside import image_column
 from newtest.pool.place import Entry
 from newtest.pool.pool import Pool
 from newtest.pool.tar_format import BLOCK
@@ -18,6 +19,7 @@ class Summary:
 
     shards: int = 0
     tars: int = 0
+    images_inside: int = 0
     embeddings: int = 0
     rows: int = 0
     columns: dict[str, int] = field(default_factory=dict)
@@ -36,6 +38,7 @@ def summary(pool: Pool) -> Summary:
             with pool.parquet(shard) as file:
                 found.rows += file.metadata.num_rows
                 names = file.schema_arrow.names
+                found.images_inside += image_column(file.schema_arrow) is not None
         except PoolError as error:
             found.broken.append(str(error))
             continue

@@ -23,6 +23,7 @@ from newtest.pool.filters import (
     laion2b,
 )  # fmt: skip
 from newtest.pool.judge import Plan
+from newtest.pool.pairing import holds_images
 from newtest.pool.pool import Pool
 from newtest.pool.pool_cut import cut_of
 from newtest.pool.score_columns import ARCHES, ScoreSource, score_source
@@ -132,15 +133,7 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         rules.append(Rule(name, (filter_,)))
     if recipe.clip_score:
         source = score_source(pool, recipe.arch)
-        computable = recipe.arch not in ARCHES and all(shard.tar for shard in pool.shards)
-        if source is None and computable and not recipe.dry_run:
-            source = _computed(pool, recipe, engine, workers, say)
-        if source is None:
-            raise PoolError(
-                f"{pool.place.url}: there is no CLIP score (no column {' or '.join(ARCHES.values())}, no "
-                "scores layer); "
-                "compute one with 'newtest embed-pool'"
-            )
+        source = source or _computed(pool, recipe, engine, workers, say)
         say(f"scores: {source.said}")
         layers |= source.layers
         rules.append(
@@ -154,16 +147,36 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
     return Plan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
 
 
-def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> ScoreSource | None:
-    """Scores for a pool that has images and no scores: embedded now, and kept for the next time."""
+def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> ScoreSource:
+    """Scores for a pool that has images and captions and no scores: embedded now, and kept for the next time."""
     from newtest.pool.embedding import EmbedConfig, complete, embed, encoder_name, score
 
+    reason = _not_computable(pool, recipe)
+    if reason is not None:
+        raise PoolError(
+            f"{pool.place.url}: there is no CLIP score (no column {' or '.join(ARCHES.values())}, no scores layer), "
+            f"{reason}"
+        )
     config = EmbedConfig(recipe.arch or "conse")
     name = encoder_name(config)
     say(f"no scores in the pool: embedding its images and captions with {name} (kept as a layer)")
     complete(embed(pool, config, engine, Resources(workers or 1)), len(pool.shards))
     complete(score(pool, name, engine, workers), len(pool.shards))
-    return score_source(pool, name)
+    found = score_source(pool, name)
+    if found is None:
+        raise PoolError(f"{pool.place.url}: the scores that were just computed are gone; run again")
+    return found
+
+
+def _not_computable(pool: Pool, recipe: Recipe) -> str | None:
+    """Why scores cannot be computed now, and what to do; None where they can."""
+    if recipe.arch in ARCHES:
+        return "and this name stands for one; give an encoder, as 'newtest embed-pool --model' takes it"
+    if not all(holds_images(pool, shard) for shard in pool.shards):
+        return "and there are no images to compute one of; 'newtest fetch-pool' downloads them"
+    if not any(pool.tells(shard, "text") for shard in pool.shards):
+        return "and no captions to compare its images with; there is nothing to score"
+    return "and a dry run computes none; 'newtest embed-pool' does" if recipe.dry_run else None
 
 
 def parsed_score(text: str, recipe: Recipe) -> tuple[str, float | None, float | None]:

@@ -25,9 +25,9 @@ from newtest.images import thumbnail
 from newtest.pool.columns import numbers
 from newtest.pool.filters import Rule, ScoreAbove, ScoreCut
 from newtest.pool.judge import Plan, ShardCounts, judged
-from newtest.pool.pairing import paired
+from newtest.pool.pairing import holds_images, paired
 from newtest.pool.place import LocalPlace
-from newtest.pool.pool import ALIASES, Pool, Shard
+from newtest.pool.pool import Pool, Shard
 from newtest.pool.select import manifest, settled
 
 __all__ = ["write_report"]
@@ -102,7 +102,7 @@ def _look(
     seed: int,
 ) -> None:
     """Judge one shard's rows, and offer each as an example where it belongs."""
-    has_text = any(alias in pool.schema(shard).names for alias in ALIASES["text"])
+    has_text = pool.tells(shard, "text")
     columns = ["uid", *(["text"] if has_text else [])]
     start = 0
     for each in judged(pool, plan, shard, columns, counts):
@@ -132,7 +132,7 @@ def _pictures(pool: Pool, examples: list[Example], folder: Path) -> dict[str, st
     """Thumbnails of the examples that have an image, by uid: file names, which are hex digits and nothing else."""
     wanted: dict[Shard, dict[int, str]] = {}
     for example in examples:
-        if example.shard is not None and example.shard.tar is not None:
+        if example.shard is not None and holds_images(pool, example.shard):
             wanted.setdefault(example.shard, {})[example.row] = example.uid
     found = {}
     for shard, rows in wanted.items():

@@ -1,10 +1,11 @@
-"""Write the samples of a subset as new shards: tars with their tables, copies made, in the order of the pool's tars.
+"""Write the samples of a subset as new shards, copies made: tars with their tables in the order of the pool's tars, or
+where a pool has none, tables alone in the order of its tables.
 
 What goes where is settled from the tables alone, before a tar is opened: every output shard knows its rows.
 So each can be written anywhere and again, and one is done when its table is there, which is written after its
-tar and carries the fingerprint of the shards it was made of: where a tar was mended since, it is written anew.
-The new pool says by which tables and subset it was made in ``reshard.json``; a run that finds another recipe
-there stops before it touches anything.
+tar (where there is one) and carries the fingerprint of the shards it was made of: where a tar was mended since, it
+is written anew. The new pool says by which tables and subset it was made in ``reshard.json``; a run that finds
+another recipe there stops before it touches anything.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from newtest.pool.pairing import paired
 from newtest.pool.place import LocalPlace, RemotePlace, place_of
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.subset import Subset
+from newtest.pool.table_copy import copied_rows, named_alike, types_differ
 from newtest.pool.tar_format import END, packed
 from newtest.pool.tars import Sample
 
@@ -69,9 +71,13 @@ class ReshardPlan:
 
 
 def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> ReshardPlan:
-    """Settle every output shard from the tables. An id that the pool holds twice is taken where it stands first."""
+    """Settle every output shard from the tables. An id that the pool holds twice is taken where it stands first.
+
+    Raises UsageError, and PoolError where some shards have tars and some have none.
+    """
     if shard_rows < 1:
         raise UsageError(f"a shard has at least one row, not {shard_rows}")
+    _require_one_kind(pool)
     wanted = subset.distinct()
     taken = np.zeros(len(wanted), np.bool_)
     pieces = [(shard, _rows_of(pool, shard, subset, taken)) for shard in pool.shards]
@@ -90,13 +96,8 @@ def reshard(
 ) -> Iterator[Outcome[Output, dict[str, int]]]:
     """Write what is not there yet; one outcome a shard: samples written, and those whose files the tars lack.
 
-    Raises PoolError where ``out`` holds another run's shards, or a shard of the pool has no tar.
+    Raises PoolError where ``out`` holds another run's shards.
     """
-    for shard in pool.shards:
-        if shard.tar is None:
-            raise PoolError(
-                f"{pool.place.url}: shard {shard.name} has no tar beside it; nothing can be written from it"
-            )
     place = place_of(out)
     _claim(place, plan)
     done = {entry.name for entry in place.entries()}
@@ -108,6 +109,15 @@ def reshard(
         else:
             todo.append(output)
     yield from engine.map(_Writing(pool, str(out)), todo, resources)
+
+
+def _require_one_kind(pool: Pool) -> None:
+    lacking = [shard.name for shard in pool.shards if shard.tar is None]
+    if 0 < len(lacking) < len(pool.shards):
+        raise PoolError(
+            f"{pool.place.url}: shard {lacking[0]} has no tar beside it, while others have, so nothing can be written "
+            "from it; fetch its tar again or move its table away"
+        )
 
 
 def _written(place: LocalPlace | RemotePlace, output: Output) -> int:
@@ -195,9 +205,20 @@ class _Writing:
         return self.write
 
     def write(self, output: Output) -> dict[str, int]:
+        from_tars = all(piece.shard.tar is not None for piece in output.pieces)
+        written = self._with_tar(output) if from_tars else self._table_alone(output)
+        wanted = sum(len(piece.rows) for piece in output.pieces)
+        return {"written": written, "missing": wanted - written, "computed": 1}
+
+    def _table_alone(self, output: Output) -> int:
+        pieces = [(piece.shard, np.array(piece.rows, np.int64)) for piece in output.pieces]
+        with place_of(self.out).writing(f"{output.name}.parquet") as path:
+            return copied_rows(self.pool, pieces, path, {_INPUTS: output.inputs})
+
+    def _with_tar(self, output: Output) -> int:
         place = place_of(self.out)
         tables: list[pa.Table] = []
-        number, missing = output.first, 0
+        number = output.first
         with place.writing(f"{output.name}.tar") as path, open(path, "wb") as archive:
             for piece in output.pieces:
                 copies = Counter(piece.rows)
@@ -208,23 +229,21 @@ class _Writing:
                         rows.append(row)
                 keys = [f"{number + offset:09d}" for offset in range(len(rows))]
                 tables.append(_rows_with_keys(self.pool, piece.shard, rows, keys))
-                number, missing = number + len(rows), missing + len(piece.rows) - len(rows)
+                number += len(rows)
             archive.write(END)
         with place.writing(f"{output.name}.parquet") as path:
             pq.write_table(_joined(tables, output), path)
-        return {"written": number - output.first, "missing": missing, "computed": 1}
+        return number - output.first
 
 
 def _joined(tables: Sequence[pa.Table], output: Output) -> pa.Table:
+    names = named_alike([table.column_names for table in tables])
+    alike = [table.rename_columns(new) for table, new in zip(tables, names, strict=True)]
     try:
-        table = pa.concat_tables(tables, promote_options="permissive")
+        table = pa.concat_tables(alike, promote_options="permissive")
         return table.replace_schema_metadata({**(table.schema.metadata or {}), _INPUTS: output.inputs})
     except (pa.ArrowTypeError, pa.ArrowInvalid) as error:
-        names = ", ".join(piece.shard.name for piece in output.pieces)
-        raise PoolError(
-            f"the tables of the shards {names} have one column in types that do not go together ({error}); write them "
-            "again with one type"
-        ) from error
+        raise types_differ([piece.shard for piece in output.pieces], error) from error
 
 
 def _copy(sample: Sample, key: str, archive: IO[bytes]) -> None:

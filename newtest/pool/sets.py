@@ -61,10 +61,12 @@ def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes]]:
         for sample in samples(pool, shard):
             if sample.image is not None:
                 yield f"{entry.name}:{sample.key}", sample.image
-    elif suffix == "parquet" and (column := image_column(pool.schema(shard))) is not None:
-        for name, data in images_inside(pool, shard, column):
-            if data is not None:
-                yield f"{entry.name}:{name}", data
+    elif suffix == "parquet":
+        with pool.parquet(shard) as file:
+            column = image_column(file.schema_arrow)
+            for _, name, data in images_inside(file, column) if column is not None else ():
+                if data is not None:
+                    yield f"{entry.name}:{name}", data
 
 
 def vectors_of_set(
