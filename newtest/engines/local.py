@@ -14,11 +14,13 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from newtest.engines.base import MakeWorker, Outcome, Resources, attempt, failure
-from newtest.errors import NewtestError
+from newtest.errors import NewtestError, UsageError
 
 __all__ = ["LocalEngine"]
 
 _ATTEMPTS = 2
+_UNGUARDED = os.EX_CONFIG
+"""A child ends with this code when it came to this engine while it imported the script that started it."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class _Crew:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_child, args=(theirs, self.make_worker, gpu), daemon=True)
-        process.start()
+        _start(process)
         theirs.close()
         self.children.append(_Child(process, ours, gpu=gpu if gpu is not None else -1))
         self.give(self.children[-1])
@@ -149,6 +151,11 @@ def _in_processes(
                     attempts[index] = attempts.get(index, 0) + 1
                     crew.children.remove(child)
                     child.process.join()
+                    if child.process.exitcode == _UNGUARDED:
+                        raise UsageError(
+                            "worker processes import the script that starts them, and this one starts its own while it "
+                            'is imported; put what it does under if __name__ == "__main__":'
+                        ) from None
                     if attempts[index] < _ATTEMPTS:
                         crew.waiting.appendleft((index, item))
                     else:
@@ -167,6 +174,20 @@ def _in_processes(
                 yield Outcome(item, value, error)
     finally:
         crew.stop()
+
+
+def _start(process: Any) -> None:
+    """Start a child; a process that is itself a child, still importing its parent's script, ends without a word: the
+    parent says what is wrong.
+    """
+    try:
+        process.start()
+    except RuntimeError as error:
+        if "bootstrapping phase" in str(
+            error
+        ):  # multiprocessing's words for it; there is no type and no flag
+            raise SystemExit(_UNGUARDED) from None
+        raise
 
 
 def _child(pipe: Connection, make_worker: MakeWorker[Any, Any], gpu: int | None) -> None:

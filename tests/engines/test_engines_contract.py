@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -104,3 +105,19 @@ def test_all_of_ray_runs_in_one_process(request: pytest.FixtureRequest) -> None:
 def test_unknown_engines_are_named() -> None:
     with pytest.raises(UsageError, match="there are local, ray"):
         engine("spark")
+
+
+def test_a_script_without_a_guard_is_told_so_in_one_sentence(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from newtest.engines import LocalEngine, Resources\n"
+        "def make():\n"
+        "    return abs\n"
+        "list(LocalEngine().map(make, [-1, 2, 3], Resources(workers=2)))\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.count("Traceback") == 1, ended.stderr
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("newtest.errors.UsageError: worker processes import the script that starts them")
+    assert last.endswith('put what it does under if __name__ == "__main__":')
