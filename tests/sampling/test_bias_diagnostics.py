@@ -267,3 +267,32 @@ def test_a_mismatch_is_explained_by_results_on_the_reference(study, tmp_path):
     assert rising["low"] < rising["points"] < rising["high"]
     with pytest.raises(UsageError, match="no revision"):
         explain(study, "d-0", tmp_path / "results")
+
+
+DIAGNOSED = """
+import numpy as np, pandas as pd
+from newtest.config import canonical_json, to_mapping
+from newtest.sampling import SamplingConfig, prepare
+from newtest.sampling.diagnosis import diagnose_draft
+def frame(kind, each, shape):
+    random = np.random.default_rng(0)
+    names = [f"{kind}{number}" for number in range(400 * each)]
+    wnids = [f"n{number // each:03}" for number in range(400 * each)]
+    selected = random.binomial(10, random.beta(*shape, size=len(names)))
+    return pd.DataFrame({"image_id": names, "wnid": wnids, "num_selected": selected, "num_shown": 10})
+draft = prepare(frame("c", 40, (2, 2)), frame("r", 30, (4, 1.5)), SamplingConfig(allow_incomplete=True))
+print(canonical_json(to_mapping(diagnose_draft(draft))))
+"""
+
+
+def test_a_diagnosis_is_the_same_to_the_last_digit_with_one_thread_and_two():
+    """BLAS splits a product of vectors of over 10,000 numbers among its threads, and adds in another order then."""
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", DIAGNOSED], env={**os.environ, "OMP_NUM_THREADS": threads},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for threads in ("1", "2")
+    )  # fmt: skip
+    assert one == two
+    assert json.loads(one)["images"] > 2000

@@ -158,7 +158,7 @@ def _weighed(population: Population, share: Floats) -> tuple[float, float]:
     deviation = np.where(lone, frequency - frequency.mean(), frequency - means[owner])
     weight = (share / np.maximum(size, 1))[owner]
     correction = np.where(lone, 1.0, size[owner] / np.maximum(size[owner] - 1, 1))
-    return float(share @ means), float(np.sqrt(np.sum(weight**2 * deviation**2 * correction)))
+    return float(np.sum(share * means)), float(np.sqrt(np.sum(weight**2 * deviation**2 * correction)))
 
 
 def _prior_error(pool: VoteCounts, drawn: Ints, seed: int) -> float:

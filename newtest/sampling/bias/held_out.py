@@ -115,10 +115,12 @@ def _gap(reference: Pairs, pool: Pairs, rows: Ints) -> tuple[float, float, float
     theirs = reference.num_selected / reference.num_shown
     weight = (share / np.maximum(size, 1))[reference.class_index]
     ours = pool.num_selected[rows] / pool.num_shown[rows]
-    original, drawn = float(weight @ theirs), float(ours.mean())
-    within = theirs - _class_means(theirs, reference.class_index, classes)[reference.class_index]
+    means = _class_means(theirs, reference.class_index, classes)
+    # Sums and no products of vectors: BLAS adds these up in an order that depends on how many threads it has.
+    original, drawn = float(np.sum(share * means)), float(ours.mean())
+    within = theirs - means[reference.class_index]
     within_ours = ours - _class_means(ours, owner, classes)[owner]
-    variance = float(weight**2 @ within**2) + float(np.mean(within_ours**2)) / len(rows)
+    variance = float(np.sum(weight**2 * within**2)) + float(np.mean(within_ours**2)) / len(rows)
     return original, drawn, float(np.sqrt(variance))
 
 
