@@ -93,8 +93,11 @@ class MinWords:
 
     def keep(self, table: pa.Table) -> Verdict:
         texts = table["text"].to_pylist()
+        # What lies behind the words that are asked for need not be parted.
         counts = np.fromiter(
-            (-1 if text is None else len(text.split()) for text in texts), np.int64, len(texts)
+            (-1 if text is None else len(text.split(None, self.words)) for text in texts),
+            np.int64,
+            len(texts),
         )
         return verdict(counts < 0, counts < self.words)
 

@@ -83,13 +83,15 @@ class ShardLanguages:
         self.known += len(texts) - texts.null_count - (self.asked - before)
         return pa.DictionaryArray.from_arrays(arrow(codes), arrow_strings(list(self._names)))
 
-    def _ask(self, texts: list[str | None]) -> list[int]:
+    def _ask(self, texts: list[str | None]) -> npt.NDArray[np.int16]:
         """A code a text."""
         present = [text for text in texts if text is not None]
         self.asked += len(present)
         answers = iter(detect(self.detector, present))
-        found = ("" if text is None else next(answers) for text in texts)
-        return [self._names.setdefault(name, len(self._names)) for name in found]
+        found = ["" if text is None else next(answers) for text in texts]
+        for name in dict.fromkeys(found):
+            self._names.setdefault(name, len(self._names))
+        return np.fromiter(map(self._names.__getitem__, found), np.int16, len(found))
 
     def keep(self) -> str | None:
         """Write what was learned; answers why it could not be kept. A full disk is raised (OSError).
