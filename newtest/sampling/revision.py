@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import pandas as pd
 
@@ -144,8 +145,10 @@ def _check_classes(config: SamplingConfig, inputs: Inputs) -> None:
     known = {wnid for frame in frames if frame is not None for wnid in frame["wnid"].unique()}
     for wnid, _ in config.class_thresholds:
         if wnid not in known:
+            near = get_close_matches(wnid, sorted(known), n=5, cutoff=0)
+            more = f", ... ({len(known)} in all)" if len(known) > len(near) else ""
             raise UsageError(
-                f"--class-threshold: the study has no class {wnid!r}; newtest classes lists those that it has"
+                f"--class-threshold: the study has no class {wnid!r}; it has {', '.join(near)}{more}"
             )
 
 

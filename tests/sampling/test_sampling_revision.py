@@ -367,7 +367,7 @@ def test_the_command_line_says_what_fails(study: Study) -> None:
     [
         (
             ["--strategy", "threshold", "--class-threshold", "n9=0.5"],
-            "--class-threshold: the study has no class 'n9'; newtest classes lists",
+            "--class-threshold: the study has no class 'n9'; it has n",
         ),
         (
             ["--class-threshold", "n1=0.5"],
