@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, print_json, print_table
-from newtest.cli.pool_options import LayersDir, PoolAt
+from newtest.cli.pool_options import LayersDir, PoolAt, counted
 
 __all__ = ["dedup_pool"]
 
@@ -42,7 +42,7 @@ def dedup_pool(
     from newtest.pool.pool import open_pool
 
     config = DedupConfig(method, threshold, radius, arch, clusters, seed, device)  # type: ignore[arg-type]
-    found = dedup(open_pool(pool, layers=layers), config)
+    found = dedup(open_pool(pool, layers=layers), config, counted)
     pairs = out.with_suffix(".pairs.parquet")
     write_pairs(found.pairs, pairs)
     subsets.write(found.subset, out)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, print_json
+from newtest.cli.options import JsonFlag, print_json, print_table
 from newtest.cli.pool_options import PoolAt, counted
 
 __all__ = ["fetch_pool"]
@@ -30,6 +30,8 @@ def fetch_pool(
 
     Example: newtest fetch-pool metadata --out mypool
     """
+    from collections import Counter
+
     from newtest.download import DownloadConfig
     from newtest.pool.fetching import fetch_shards
     from newtest.pool.pool import open_pool
@@ -39,11 +41,14 @@ def fetch_pool(
     config = DownloadConfig(total=connections, retries=retries, allow_private=allow_private)
     shards = fetch_shards(opened, out, config, shard_rows=shard_rows, blur_faces=blur_faces)
     done = list(counted("downloading", shards, total))
+    errors = sum((Counter(shard.errors) for shard in done), Counter[str]())
     names = ("rows", "success", "retry", "asked")
     sums = {name: sum(getattr(shard, name) for shard in done) for name in names}
     if json:
-        print_json({"out": out, "shards": len(done), **sums})
+        print_json({"out": out, "shards": len(done), **sums, "errors": dict(errors.most_common())})
     else:
+        if errors:
+            print_table(["no image because", "rows"], errors.most_common())
         print(
             f"{sums['success']:,} of {sums['rows']:,} images are in {len(done)} shards of {out}; "
             f"{sums['asked']:,} were asked for "

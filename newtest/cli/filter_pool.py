@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, print_table
-from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers
+from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers, counted
 
 if TYPE_CHECKING:
     from newtest.pool.recipe import Recipe
@@ -88,7 +88,7 @@ def filter_pool(
         min_size=min_size, max_aspect=max_aspect, combine=combine, dry_run=dry_run,
     )  # fmt: skip
     opened = open_pool(pool, layers=layers)
-    plan = plan_of(opened, recipe, engine_of(engine), workers, note)
+    plan = plan_of(opened, recipe, engine_of(engine), workers, note, counted)
     chosen = carried_out(opened, plan, engine_of(engine), workers, note)
     target = None if dry_run else out or Path(f"{recipe.name}.npy")
     if target is not None:
@@ -112,10 +112,14 @@ def _print(recipe: Recipe, chosen: Subset, target: Path | None) -> None:
             for rule in manifest["rules"]
         ],
     )
-    print_table(
-        ["rule", "filter", "reason", "rows"],
-        [(row["rule"], row["filter"], row["reason"], row["rows"]) for row in manifest["dropped_by_reason"]],
-    )
+    if manifest["dropped_by_reason"]:
+        print_table(
+            ["rule", "filter", "reason", "rows"],
+            [
+                (row["rule"], row["filter"], row["reason"], row["rows"])
+                for row in manifest["dropped_by_reason"]
+            ],
+        )
     share = len(chosen) / manifest["rows_read"] if manifest["rows_read"] else 0.0
     print(f"kept {len(chosen):,} of {manifest['rows_read']:,} rows ({share:.2%}) by {recipe.name}")
     print(f"wrote {target} and its manifest" if target is not None else "dry run: nothing was written")

@@ -49,6 +49,8 @@ def import_pool(
     }
     if json:
         print_json(result)
+    elif not done:
+        print("every tar has its table already; nothing was written")
     else:
         print(
             f"wrote {result['rows']:,} rows in {result['shards']} shards; {result['left_out']} files left out"

@@ -16,7 +16,7 @@ T = TypeVar("T")
 PoolAt = Annotated[
     str,
     typer.Argument(
-        metavar="[POOL]", help="The pool: a folder or an fsspec URL.", show_default="the current folder"
+        metavar="POOL", help="The pool: a folder or an fsspec URL.", show_default="the current folder"
     ),
 ]
 LayersDir = Annotated[

@@ -40,20 +40,21 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
                 ("columns", ", ".join(columns)),
             ],
         )  # fmt: skip
-        print_table(
-            ["layer", "made by", "shards", "rows", "failed rows", ""],
-            [
-                (
-                    s.folder,
-                    s.config.get("encoder", "") or s.config.get("detector", ""),
-                    s.shards,
-                    s.rows,
-                    s.failed,
-                    _state(s),
-                )
-                for s in there
-            ],
-        )
+        if there:
+            print_table(
+                ["layer", "made by", "shards", "rows", "failed rows", ""],
+                [
+                    (
+                        s.folder,
+                        s.config.get("encoder", "") or s.config.get("detector", ""),
+                        s.shards,
+                        s.rows,
+                        s.failed,
+                        _state(s),
+                    )
+                    for s in there
+                ],
+            )
         for sentence in found.broken:
             print(f"broken: {sentence}")
     if found.broken:

@@ -21,6 +21,7 @@ from newtest.errors import ImageError, PoolError, UsageError
 from newtest.hashes import hash_of
 from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool import uids as ids
+from newtest.pool.embedding import Watch, unwatched
 from newtest.pool.hashing import framed_hashes
 from newtest.pool.pool import Pool
 from newtest.pool.sets import set_images, something_read, vectors_of_set
@@ -65,13 +66,15 @@ class _Near:
     closeness: npt.NDArray[np.float32]
 
 
-def decontaminate(pool: Pool, sets: Sequence[str], config: DecontaminateConfig) -> Decontaminated:
-    """Compare a pool with every set. Rows that cannot be compared stay and are counted. Raises PoolError,
-    UsageError.
+def decontaminate(
+    pool: Pool, sets: Sequence[str], config: DecontaminateConfig, watch: Watch = unwatched
+) -> Decontaminated:
+    """Compare a pool with every set. Rows that cannot be compared stay and are counted; ``watch`` is shown the hashing,
+    where that is due. Raises PoolError, UsageError.
     """
     if not sets:
         raise UsageError("name at least one set with --against")
-    comparison: Any = _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config)
+    comparison: Any = _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config, watch)
     tables, counts, gone = [], {}, np.zeros(len(comparison.uids), np.bool_)
     for address in sets:
         names, near, unreadable = comparison.near(address)
@@ -125,10 +128,10 @@ class _ByVectors:
 class _ByHashes:
     """Perceptual hashes of both."""
 
-    def __init__(self, pool: Pool, config: DecontaminateConfig) -> None:
+    def __init__(self, pool: Pool, config: DecontaminateConfig, watch: Watch) -> None:
         self.config = config
         self.said, self.setting = "perceptual hashes", {"radius": config.radius}
-        self.words, self.rows = framed_hashes(pool)
+        self.words, self.rows = framed_hashes(pool, watch)
         parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
         self.uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
         self.compared = len(self.rows)

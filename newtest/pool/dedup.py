@@ -21,6 +21,7 @@ from newtest.errors import UsageError
 from newtest.pool import uids as ids
 from newtest.pool.clusters import Clustered, clustered
 from newtest.pool.columns import numbers, read_batches
+from newtest.pool.embedding import Watch, unwatched
 from newtest.pool.hashing import hash_pairs, sha256_column
 from newtest.pool.pairs import Pairs, components
 from newtest.pool.pool import Pool
@@ -62,16 +63,16 @@ class Deduplicated:
     pairs: pa.Table
 
 
-def dedup(pool: Pool, config: DedupConfig) -> Deduplicated:
-    """Find pairs and choose who stays. Rows that cannot be compared stay and are counted. Raises
-    PoolError, UsageError.
+def dedup(pool: Pool, config: DedupConfig, watch: Watch = unwatched) -> Deduplicated:
+    """Find pairs and choose who stays. Rows that cannot be compared stay and are counted; ``watch`` is shown the
+    hashing, where that is due. Raises PoolError, UsageError.
     """
     ranks = _ranks(pool)
     details: dict[str, Any] = {}
     if config.method == "bytes":
-        pairs, compared = _same_bytes(pool)
+        pairs, compared = _same_bytes(pool, watch)
     elif config.method == "hash":
-        pairs, compared = hash_pairs(pool, config.radius)
+        pairs, compared = hash_pairs(pool, config.radius, watch)
     else:
         pairs, compared, details = _similar(pool, config)
     groups = components(len(ranks.uids), pairs)
@@ -132,9 +133,9 @@ def _ranks(pool: Pool) -> Ranks:
     )  # fmt: skip
 
 
-def _same_bytes(pool: Pool) -> tuple[Pairs, int]:
+def _same_bytes(pool: Pool, watch: Watch) -> tuple[Pairs, int]:
     """Each row with the first row of equal sha256."""
-    digests = np.array(sha256_column(pool), dtype=object)
+    digests = np.array(sha256_column(pool, watch), dtype=object)
     known = np.flatnonzero(np.array([digest is not None for digest in digests], np.bool_))
     first: dict[str, int] = {}
     found = [(first.setdefault(digests[row], int(row)), int(row)) for row in known]

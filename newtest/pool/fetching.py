@@ -13,7 +13,8 @@ import asyncio
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import IO, Any
@@ -21,12 +22,14 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from newtest import __version__
 from newtest.download import DownloadConfig, Request, download
 from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, shown
 from newtest.pool.journal import Journal, Record, alone, journal_folder
+from newtest.pool.listing import FETCHED
 from newtest.pool.pairing import paired
-from newtest.pool.place import Entry, place_of
+from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.tar_format import END, packed
 from newtest.pool.tars import Sample
@@ -53,6 +56,8 @@ class Fetched:
     success: int
     retry: int
     asked: int
+    errors: Mapping[str, int]
+    """How many rows have no image for which reason."""
 
 
 def fetch_shards(
@@ -64,6 +69,7 @@ def fetch_shards(
     number = 0
     folder = journal_folder(place_of(out))
     with alone(folder):
+        _mark(place_of(out))
         for shard in pool.shards:
             extra = [name for name in ("text", "face_bboxes") if pool.tells(shard, name)]
             for batch in pool.batches(shard, ["uid", "url", *extra], shard_rows):
@@ -71,6 +77,13 @@ def fetch_shards(
                 with Journal(folder / f"{name}.journal") as journal:
                     yield _Shard(name, out, journal, blur_faces).fetched(batch.to_pylist(), config)
                 number += 1
+
+
+def _mark(place: LocalPlace | RemotePlace) -> None:
+    """Say that this is a pool of its own, for it may lie within the folder of the tables that it comes from."""
+    if not place.exists(FETCHED):
+        with place.writing(FETCHED) as path:
+            path.write_text(json.dumps({"newtest": __version__}) + "\n")
 
 
 @dataclass(frozen=True)
@@ -277,4 +290,5 @@ SCHEMA = pa.schema(
 def _told(name: str, results: list[dict[str, Any]], asked: int) -> Fetched:
     success = sum(result.get("status") == "success" for result in results)
     retry = sum(result.get("status") != "success" and not result.get("final") for result in results)
-    return Fetched(name, len(results), success, retry, asked)
+    errors = Counter(str(result["error"]) for result in results if result.get("status") != "success")
+    return Fetched(name, len(results), success, retry, asked, errors)

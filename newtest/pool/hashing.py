@@ -13,7 +13,7 @@ from newtest.errors import ImageError
 from newtest.hashes import FRAMINGS, KIND, WORDS, hash_of
 from newtest.images import check
 from newtest.neighbors import close_hashes
-from newtest.pool.embedding import complete
+from newtest.pool.embedding import Watch, complete, unwatched
 from newtest.pool.layers import Layer, build
 from newtest.pool.pairing import paired, require_images
 from newtest.pool.pairs import Pairs
@@ -24,14 +24,14 @@ __all__ = ["HASHES", "framed_hashes", "hash_pairs", "sha256_column"]
 HASHES = Layer("hashes", {"perceptual": KIND, "bytes": "sha256", "rule": 1})
 
 
-def sha256_column(pool: Pool) -> list[str | None]:
+def sha256_column(pool: Pool, watch: Watch = unwatched) -> list[str | None]:
     """The sha256 of every row's image, from the tables where all have the column, else from the images
     (kept as a layer).
     """
     if all(pool.tells(shard, "sha256") for shard in pool.shards):
         tables = (batch for shard in pool.shards for batch in pool.batches(shard, ["sha256"]))
         return [value for table in tables for value in table["sha256"].to_pylist()]
-    _computed(pool)
+    _computed(pool, watch)
     return [
         value
         for shard in pool.shards
@@ -39,9 +39,11 @@ def sha256_column(pool: Pool) -> list[str | None]:
     ]
 
 
-def framed_hashes(pool: Pool) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+def framed_hashes(
+    pool: Pool, watch: Watch = unwatched
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Hashes (n, framings, words) of all rows that have one, and their places in the pool; kept as a layer."""
-    _computed(pool)
+    _computed(pool, watch)
     framed, rows, start = [], [], 0
     for shard in pool.shards:
         column = HASHES.table(pool, shard, ["perceptual"])["perceptual"].to_pylist()
@@ -54,20 +56,21 @@ def framed_hashes(pool: Pool) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.in
     return np.concatenate(framed), np.concatenate(rows)
 
 
-def hash_pairs(pool: Pool, radius: int) -> tuple[Pairs, int]:
+def hash_pairs(pool: Pool, radius: int, watch: Watch = unwatched) -> tuple[Pairs, int]:
     """Pairs of rows whose pictures differ in at most ``radius`` of 144 bits, in any framing, mirrored or not.
 
     Second: how many rows have a hash (a flat picture has none).
     """
-    words, places = framed_hashes(pool)
+    words, places = framed_hashes(pool, watch)
     i, j, distances = close_hashes(words, words, radius)
     once = i < j
     return Pairs(places[i[once]], places[j[once]], distances[once].astype(np.float32)), len(places)
 
 
-def _computed(pool: Pool) -> None:
+def _computed(pool: Pool, watch: Watch) -> None:
     require_images(pool)
-    complete(build(pool, HASHES, _HashShard, LocalEngine(), Resources()), len(pool.shards))
+    outcomes = build(pool, HASHES, _HashShard, LocalEngine(), Resources())
+    complete(watch("hashing", outcomes, len(pool.shards)), len(pool.shards))
 
 
 class _HashShard:

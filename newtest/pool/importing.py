@@ -54,6 +54,8 @@ def import_folder(source: Path, out: str | Path, *, shard_rows: int = 10_000) ->
         path for path in source.rglob("*") if path.suffix[1:].lower() in IMAGE_SUFFIXES and path.is_file()
     )
     if not paths:
+        if any(source.rglob("*.parquet")):
+            raise PoolError(f"{source}: no loose images here but Parquet tables; they are a pool as they are")
         raise PoolError(f"{source}: no images here (.{', .'.join(IMAGE_SUFFIXES)})")
     captions = _captions(source)
     remaining = iter(enumerate(paths))

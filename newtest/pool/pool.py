@@ -21,6 +21,7 @@ from newtest.config import fingerprint
 from newtest.errors import PoolError
 from newtest.pool import uids as ids
 from newtest.pool.inside import SEEN, image_column
+from newtest.pool.listing import LAYERS, of_this_pool
 from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
 
 __all__ = ["ALIASES", "BATCH_ROWS", "Pool", "Shard", "open_pool"]
@@ -40,7 +41,6 @@ ALIASES = {
 
 _TEXTUAL = frozenset(alias for name in ("uid", "url", "text") for alias in ALIASES[name])
 _TEXT_TYPES = ("string", "string_view", "binary", "binary_view", "null")
-LAYERS = "layers"
 BATCH_ROWS = 1 << 16
 _END = 1 << 16
 
@@ -139,7 +139,7 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
         raise PoolError(
             f"{address}: there is no such folder; name the folder that holds the pool's .parquet files"
         )
-    entries = [entry for entry in place.entries() if PurePosixPath(entry.name).parts[0] != LAYERS]
+    entries = of_this_pool(place.entries())
     by_name = {entry.name: entry for entry in entries}
     shards = tuple(
         Shard(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from newtest.engines import Engine, Resources
 from newtest.errors import PoolError, UsageError
@@ -29,6 +30,9 @@ from newtest.pool.pool_cut import cut_of
 from newtest.pool.score_columns import ARCHES, ScoreSource, score_source
 from newtest.pool.select import Say, select
 from newtest.pool.subset import Subset
+
+if TYPE_CHECKING:
+    from newtest.pool.embedding import Watch
 
 __all__ = ["DEFAULT_FRACTION", "Recipe", "carried_out", "plan_of", "run"]
 
@@ -103,8 +107,10 @@ def carried_out(pool: Pool, plan: Plan, engine: Engine, workers: int, say: Say) 
     return select(pool, plan, engine, Resources(workers, kind=plan.kind), say)
 
 
-def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> Plan:
-    """The rules of a recipe, with the cuts of fractions found."""
+def plan_of(
+    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch | None = None
+) -> Plan:
+    """The rules of a recipe, with the cuts of fractions found; ``watch`` is shown the embedding, where that is due."""
     rules: list[Rule] = []
     layers: Columns = {}
     if recipe.basic:
@@ -133,7 +139,7 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
         rules.append(Rule(name, (filter_,)))
     if recipe.clip_score:
         source = score_source(pool, recipe.arch)
-        source = source or _computed(pool, recipe, engine, workers, say)
+        source = source or _computed(pool, recipe, engine, workers, say, watch)
         say(f"scores: {source.said}")
         layers |= source.layers
         rules.append(
@@ -147,9 +153,11 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) 
     return Plan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
 
 
-def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> ScoreSource:
+def _computed(
+    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch | None
+) -> ScoreSource:
     """Scores for a pool that has images and captions and no scores: embedded now, and kept for the next time."""
-    from newtest.pool.embedding import EmbedConfig, complete, embed, encoder_name, score
+    from newtest.pool.embedding import EmbedConfig, complete, embed, encoder_name, score, unwatched
 
     reason = _not_computable(pool, recipe)
     if reason is not None:
@@ -160,7 +168,8 @@ def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say
     config = EmbedConfig(recipe.arch or "conse")
     name = encoder_name(config)
     say(f"no scores in the pool: embedding its images and captions with {name} (kept as a layer)")
-    complete(embed(pool, config, engine, Resources(workers or 1)), len(pool.shards))
+    outcomes = embed(pool, config, engine, Resources(workers or 1))
+    complete((watch or unwatched)("embedding", outcomes, len(pool.shards)), len(pool.shards))
     complete(score(pool, name, engine, workers), len(pool.shards))
     found = score_source(pool, name)
     if found is None:

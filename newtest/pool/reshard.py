@@ -26,6 +26,7 @@ from newtest.config import fingerprint
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool import uids as ids
+from newtest.pool.listing import RESHARDED
 from newtest.pool.pairing import paired
 from newtest.pool.place import LocalPlace, RemotePlace, place_of
 from newtest.pool.pool import Pool, Shard
@@ -171,8 +172,8 @@ def _made_of(place: LocalPlace | RemotePlace, output: Output) -> str | None:
 
 def _claim(place: LocalPlace | RemotePlace, plan: ReshardPlan) -> None:
     """Write down whose folder this is, or find that it is ours already."""
-    if place.exists("reshard.json"):
-        with place.open("reshard.json") as handle:
+    if place.exists(RESHARDED):
+        with place.open(RESHARDED) as handle:
             theirs = json.load(handle).get("recipe")
         if theirs != plan.recipe:
             raise PoolError(
@@ -184,7 +185,7 @@ def _claim(place: LocalPlace | RemotePlace, plan: ReshardPlan) -> None:
         raise PoolError(
             f"{place.url}: there are shards here that this command did not write; choose an empty --out"
         )
-    with place.writing("reshard.json") as path:
+    with place.writing(RESHARDED) as path:
         said = {
             "recipe": plan.recipe,
             "samples": plan.samples,

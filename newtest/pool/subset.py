@@ -88,6 +88,10 @@ def read(path: Path) -> Subset:
     """Read a subset and its manifest, where it has one. Raises PoolError for a file that is not sorted "u8,u8"."""
     try:
         array = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise PoolError(
+            f"{path}: there is no such subset; name one that filter-pool or dedup-pool wrote"
+        ) from error
     except (OSError, ValueError, EOFError) as error:
         raise PoolError(f"{path}: not a subset file that can be read ({error})") from error
     if array.ndim != 1 or array.dtype.names is None or len(array.dtype.names) != 2:
