@@ -231,13 +231,22 @@ tabular-nums; }
 img.figure { max-width: 100%; height: auto; }
 .row { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1rem; }
 figure { margin: 0; } figure img { max-width: 100%; max-height: 10rem; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; } .uid { color: #5a636c; font-size: .7rem; }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; } .uid { color: #5a636c; font-size: .75rem; }
 </style></head><body>
 <h1>What the filter did</h1>
 <p>{{ told.pool }}: {{ "{:,}".format(told.rows_kept) }} of {{ "{:,}".format(told.rows_read) }} rows stay
 ({{ told.rules|map(attribute="name")|join(" " ~ told.combine ~ " ") }}).</p>
 {% for name in figures %}
 <p><img class="figure" src="{{ name }}" alt="histogram of a score with its cut"></p>{% endfor %}
+<h2>Rules</h2>
+<table><tr><th>rule<th>filter<th>with</tr>
+{% for rule in told.rules %}{% for f in rule.filters %}<tr><td>{{ rule.name }}<td>{{ f.filter }}
+<td>{% for key, value in f.items() if key != "filter" and value is not mapping %}
+{{ key }} {{ value }}{% if not loop.last %},{% endif %}{% endfor %}</tr>
+{% endfor %}{% endfor %}</table>
+{% for name, layer in told.inputs.layers.items() %}<p>{{ name }} comes from the layer {{ layer.folder }}
+{% if layer.encoder %}({{ layer.encoder }}){% endif %}</p>
+{% endfor %}
 <h2>Why rows go</h2>
 <table><tr><th>rule<th>filter<th>reason<th>rows</tr>
 {% for r in told.dropped_by_reason %}<tr><td>{{ r.rule }}<td>{{ r.filter }}<td>{{ r.reason }}
@@ -250,7 +259,7 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; } .uid { color: #5a636c
 {% endfor %}</table>
 {% for title, examples in shown.items() %}<h2>{{ title|capitalize }}</h2>
 {% if examples %}<div class="row">{% for e in examples %}<figure>
-{% if e.picture %}<img src="{{ e.picture }}" alt="">{% endif %}
+{% if e.picture %}<img src="{{ e.picture }}" alt="">{% else %}<span class="uid">(no picture)</span>{% endif %}
 <figcaption>{{ e.text or "(no caption)" }}<br><span class="uid">{{ e.uid }}</span></figcaption></figure>
 {% endfor %}</div>{% else %}<p>None.</p>{% endif %}
 {% endfor %}

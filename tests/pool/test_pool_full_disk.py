@@ -63,6 +63,10 @@ CASES = {
         ("reshard-pool", "pool", "--subset", "all.npy", "--out", "disk/new", "--shard-rows", "3", "--workers", "2"),
         100 * KIB, 100 * KIB,
     ),
+    "reshard-pool of tables": Case(
+        ("reshard-pool", "tables", "--subset", "all.npy", "--out", "disk/new", "--shard-rows", "3", "--workers", "1"),
+        100 * KIB, 100 * KIB, "disk/new/00000000.parquet",
+    ),
 }  # fmt: skip
 
 
@@ -88,6 +92,11 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "photos.jsonl").write_text(json.dumps({"photo_id": "1", "title": "a photo"}) + "\n")
     assert newtest("import-pool", "photos", "--out", "pool", "--shard-rows", "3", cwd=folder).returncode == 0
     assert newtest("filter-pool", "pool", "--min-words", "0", "--out", "all.npy", cwd=folder).returncode == 0
+    (folder / "tables").mkdir()
+    photos = sorted((folder / "photos").glob("*.jpg"))
+    inside = {"jpg": [photo.read_bytes() for photo in photos]}
+    texts = {"text": [photo.with_suffix(".txt").read_text() for photo in photos]}
+    pq.write_table(pa.table(inside | texts), folder / "tables" / "0.parquet")
     return folder
 
 

@@ -42,6 +42,9 @@ def test_examples_have_their_pictures_and_captions(embedded_pool: Path, tmp_path
         assert (pool / "page" / example["picture"]).read_bytes().startswith(b"\xff\xd8")
         assert example["text"] in page
     assert len(list((pool / "page").glob("scores-*.png"))) == 1
+    assert "pixels 300" in page
+    assert "(conse)" in page
+    assert "(no picture)" not in page
     kept = {row["uid"] for path in pool.glob("*.parquet") for row in pq.read_table(path).to_pylist()}
     assert {example["uid"] for example in shown["kept"]} <= kept
     first = {path.name: path.read_bytes() for path in (pool / "page").iterdir() if path.is_file()}
@@ -58,6 +61,7 @@ def test_captions_are_text_and_nothing_is_loaded_from_elsewhere(tmp_path: Path) 
     }
     pq.write_table(pa.table(table), tmp_path / "0.parquet")
     page = report(tmp_path, "--score", "aesthetic $x>=1.5")
+    assert page.count("(no picture)") == 3
     assert "<script>" not in page
     assert "<img src=http" not in page
     assert "&lt;script&gt;alert(1)" in page
