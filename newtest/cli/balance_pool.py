@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, print_table
-from newtest.cli.pool_options import EngineName, PoolAt, Workers
+from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted
 
 __all__ = ["balance_pool"]
 
@@ -44,9 +44,11 @@ def balance_pool(
     if queries is not None:
         wanted = read_queries(queries)
     else:
-        wanted = queries_from_captions(opened, wordnet_folder() / "index.noun", at_least, chosen, workers)
+        wanted = queries_from_captions(
+            opened, wordnet_folder() / "index.noun", at_least, chosen, workers, counted
+        )
         note(f"queries: {len(wanted):,} nouns of WordNet that at least {at_least} captions contain")
-    found = balance(opened, wanted, cap, seed, chosen, workers)
+    found = balance(opened, wanted, cap, seed, chosen, workers, counted)
     table = out.with_suffix(".queries.parquet")
     write_pairs(found.queries, table)
     subsets.write(found.subset, out)

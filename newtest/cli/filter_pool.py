@@ -89,7 +89,7 @@ def filter_pool(
     )  # fmt: skip
     opened = open_pool(pool, layers=layers)
     plan = plan_of(opened, recipe, engine_of(engine), workers, note, counted)
-    chosen = carried_out(opened, plan, engine_of(engine), workers, note)
+    chosen = carried_out(opened, plan, engine_of(engine), workers, note, counted)
     target = None if dry_run else out or Path(f"{recipe.name}.npy")
     if target is not None:
         subsets.write(chosen, target)

@@ -29,6 +29,7 @@ from newtest.pool import uids as ids
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.select import merged
 from newtest.pool.subset import Subset
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["Balanced", "balance", "matches", "queries_from_captions", "read_queries"]
 
@@ -54,7 +55,7 @@ def read_queries(path: Path) -> list[str]:
 
 
 def queries_from_captions(
-    pool: Pool, nouns: Path, at_least: int, engine: Engine, workers: int = 0
+    pool: Pool, nouns: Path, at_least: int, engine: Engine, workers: int = 0, watch: Watch = unwatched
 ) -> list[str]:
     """Every noun of WordNet (``nouns`` is its ``index.noun``) that at least so many captions contain, sorted."""
     try:
@@ -65,7 +66,7 @@ def queries_from_captions(
         {normal(line.split()[0].replace("_", " ")) for line in text.splitlines() if not line.startswith(" ")}
         - {""}
     )
-    counts = _counts(pool, lemmas, engine, workers)
+    counts = _counts(pool, lemmas, engine, workers, watch)
     return [
         lemma
         for lemma, count in zip(lemmas, counts.tolist(), strict=True)
@@ -74,16 +75,22 @@ def queries_from_captions(
 
 
 def balance(
-    pool: Pool, queries: Sequence[str], cap: int, seed: int, engine: Engine, workers: int = 0
+    pool: Pool,
+    queries: Sequence[str],
+    cap: int,
+    seed: int,
+    engine: Engine,
+    workers: int = 0,
+    watch: Watch = unwatched,
 ) -> Balanced:
     """Two passes over the captions: count, then draw. Raises UsageError, PoolError, MissingExtra."""
     if cap < 1:
         raise UsageError(f"the cap is at least 1 sample a query, not {cap}")
-    counts = _counts(pool, queries, engine, workers)
+    counts = _counts(pool, queries, engine, workers, watch)
     probabilities = np.minimum(1.0, cap / np.maximum(counts, 1))
     make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)
     uids, rows, matched = [], 0, 0
-    for kept, size, some in merged(pool, make, engine, Resources(workers)):
+    for kept, size, some in merged(pool, make, engine, Resources(workers), watch, "drawing"):
         uids.append(kept)
         rows, matched = rows + size, matched + some
     over = counts > cap
@@ -137,9 +144,12 @@ def automaton_of(queries: Sequence[str]) -> Any:
     return automaton
 
 
-def _counts(pool: Pool, queries: Sequence[str], engine: Engine, workers: int) -> npt.NDArray[np.int64]:
+def _counts(
+    pool: Pool, queries: Sequence[str], engine: Engine, workers: int, watch: Watch
+) -> npt.NDArray[np.int64]:
     counts = np.zeros(len(queries), np.int64)
-    for part in merged(pool, partial(_Counter, pool, tuple(queries)), engine, Resources(workers)):
+    make = partial(_Counter, pool, tuple(queries))
+    for part in merged(pool, make, engine, Resources(workers), watch, "counting"):
         counts += part
     return counts
 

@@ -21,12 +21,12 @@ from newtest.errors import ImageError, PoolError, UsageError
 from newtest.hashes import hash_of
 from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool import uids as ids
-from newtest.pool.embedding import Watch, unwatched
 from newtest.pool.hashing import framed_hashes
 from newtest.pool.pool import Pool
 from newtest.pool.sets import set_images, something_read, vectors_of_set
 from newtest.pool.subset import Subset
 from newtest.pool.vectors import gathered, vector_source
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["DecontaminateConfig", "Decontaminated", "decontaminate"]
 

@@ -21,7 +21,6 @@ from newtest.errors import UsageError
 from newtest.pool import uids as ids
 from newtest.pool.clusters import Clustered, clustered
 from newtest.pool.columns import numbers, read_batches
-from newtest.pool.embedding import Watch, unwatched
 from newtest.pool.hashing import hash_pairs, sha256_column
 from newtest.pool.pairs import Pairs, components
 from newtest.pool.pool import Pool
@@ -29,6 +28,7 @@ from newtest.pool.score_columns import score_source
 from newtest.pool.subset import Subset
 from newtest.pool.uids import Uids
 from newtest.pool.vectors import VectorSource, gathered, vector_source
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["METHODS", "DedupConfig", "Deduplicated", "Ranks", "dedup", "keepers"]
 

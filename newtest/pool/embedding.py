@@ -11,7 +11,7 @@ dead run.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from newtest.clip.encoder import Encoder
 
 __all__ = [
-    "EmbedConfig", "Watch", "complete", "embed", "embeddings_layer", "encoder_name", "score", "scores_layer",
-    "unwatched",
+    "EmbedConfig", "complete", "embed", "embeddings_layer", "encoder_name", "score", "scores_layer",
 ]  # fmt: skip
 
 Halves = npt.NDArray[np.float16]
@@ -201,15 +200,6 @@ def _done(entry: tuple[int, Future[Any]]) -> tuple[int, Any]:
 
 def _lists(vectors: Halves) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-
-
-Watch = Callable[[str, Iterator[Any], int], Iterator[Any]]
-"""``watch(what, outcomes, total)`` passes the outcomes on, and may show how far they are."""
-
-
-def unwatched(what: str, outcomes: Iterator[Any], total: int) -> Iterator[Any]:
-    """Nobody looks."""
-    return outcomes
 
 
 def complete(outcomes: Iterator[Outcome[Shard, dict[str, int]]], total: int) -> dict[str, int]:

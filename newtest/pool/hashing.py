@@ -13,11 +13,12 @@ from newtest.errors import ImageError
 from newtest.hashes import FRAMINGS, KIND, WORDS, hash_of
 from newtest.images import check
 from newtest.neighbors import close_hashes
-from newtest.pool.embedding import Watch, complete, unwatched
+from newtest.pool.embedding import complete
 from newtest.pool.layers import Layer, build
 from newtest.pool.pairing import paired, require_images
 from newtest.pool.pairs import Pairs
 from newtest.pool.pool import Pool, Shard
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["HASHES", "framed_hashes", "hash_pairs", "sha256_column"]
 

@@ -17,6 +17,7 @@ from newtest.pool.cut import Cut, comparable, exact_cut
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.select import mapped
 from newtest.pool.uids import Uids
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["HELD_SCORES", "cut_of"]
 
@@ -24,22 +25,30 @@ HELD_SCORES = 1 << 24
 
 
 def cut_of(
-    pool: Pool, column: str, fraction: float, layers: Columns, engine: Engine, workers: int = 0
+    pool: Pool,
+    column: str,
+    fraction: float,
+    layers: Columns,
+    engine: Engine,
+    workers: int = 0,
+    watch: Watch = unwatched,
 ) -> Cut:
     """The exact cut of a fraction by a score column. Raises PoolError, UsageError.
 
     On this machine up to ``HELD_SCORES`` scores of the first pass are held for the second (64 MiB where the column
     is float32, 128 MiB where it is float64); more are read again.
     """
-    stream = _Stream(pool, column, layers, engine, workers)
+    stream = _Stream(pool, column, layers, engine, workers, watch)
     return exact_cut(stream, stream.tied, fraction)
 
 
 class _Stream:
     """The scores of a pool, as often as they are wanted."""
 
-    def __init__(self, pool: Pool, column: str, layers: Columns, engine: Engine, workers: int) -> None:
-        self.pool, self.column, self.layers = pool, column, layers
+    def __init__(
+        self, pool: Pool, column: str, layers: Columns, engine: Engine, workers: int, watch: Watch
+    ) -> None:
+        self.pool, self.column, self.layers, self.watch = pool, column, layers, watch
         self.engine, self.resources = engine, Resources(workers, kind="thread")
         self.held: dict[Shard, list[Scores]] | None = None
 
@@ -51,7 +60,7 @@ class _Stream:
         held: dict[Shard, list[Scores]] = {}
         number = 0
         work = partial(_reduced, self.pool, self.column, self.layers, reduce, holds=holds)
-        for shard, results, pieces in mapped(self.pool, work, self.engine, self.resources):
+        for shard, results, pieces in self._mapped(self.pool, work):
             yield from results
             held[shard] = pieces if holds else []
             number += sum(map(len, held[shard]))
@@ -66,7 +75,10 @@ class _Stream:
             having = [shard for shard in pool.shards if any(map(len, _equal(self.held[shard], score)))]
             pool = replace(pool, shards=tuple(having))
         work = partial(_tied, self.pool, self.column, self.layers, score)
-        return mapped(pool, work, self.engine, self.resources)
+        return self._mapped(pool, work)
+
+    def _mapped(self, pool: Pool, work: Callable[[Shard], Any]) -> Iterator[Any]:
+        return mapped(pool, work, self.engine, self.resources, self.watch, "reading scores")
 
 
 def _reduced(

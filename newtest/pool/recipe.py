@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from newtest.engines import Engine, Resources
 from newtest.errors import PoolError, UsageError
@@ -30,9 +29,7 @@ from newtest.pool.pool_cut import cut_of
 from newtest.pool.score_columns import ARCHES, ScoreSource, score_source
 from newtest.pool.select import Say, select
 from newtest.pool.subset import Subset
-
-if TYPE_CHECKING:
-    from newtest.pool.embedding import Watch
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["DEFAULT_FRACTION", "Recipe", "carried_out", "plan_of", "run"]
 
@@ -102,15 +99,17 @@ def run(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> S
     return carried_out(pool, plan_of(pool, recipe, engine, workers, say), engine, workers, say)
 
 
-def carried_out(pool: Pool, plan: Plan, engine: Engine, workers: int, say: Say) -> Subset:
+def carried_out(
+    pool: Pool, plan: Plan, engine: Engine, workers: int, say: Say, watch: Watch = unwatched
+) -> Subset:
     """The plan's subset; rules that run Python or a model on each row get processes, others threads."""
-    return select(pool, plan, engine, Resources(workers, kind=plan.kind), say)
+    return select(pool, plan, engine, Resources(workers, kind=plan.kind), say, watch)
 
 
 def plan_of(
-    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch | None = None
+    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch = unwatched
 ) -> Plan:
-    """The rules of a recipe, with the cuts of fractions found; ``watch`` is shown the embedding, where that is due."""
+    """The rules of a recipe, with the cuts of fractions found; ``watch`` is shown each pass over the pool."""
     rules: list[Rule] = []
     layers: Columns = {}
     if recipe.basic:
@@ -143,21 +142,21 @@ def plan_of(
         say(f"scores: {source.said}")
         layers |= source.layers
         rules.append(
-            Rule("clip-score", (_by_score(pool, recipe, source.column, layers, engine, workers, say),))
+            Rule("clip-score", (_by_score(pool, recipe, source.column, layers, engine, workers, say, watch),))
         )
     for text in recipe.scores:
         column, fraction, least = parsed_score(text, recipe)
         one = Recipe(scores=(column,), fraction=fraction, min_score=least)
-        rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, say),)))
+        rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, say, watch),)))
     combine = "and" if recipe.combine == "and" else "or"
     return Plan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
 
 
 def _computed(
-    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch | None
+    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch
 ) -> ScoreSource:
     """Scores for a pool that has images and captions and no scores: embedded now, and kept for the next time."""
-    from newtest.pool.embedding import EmbedConfig, complete, embed, encoder_name, score, unwatched
+    from newtest.pool.embedding import EmbedConfig, complete, embed, encoder_name, score
 
     reason = _not_computable(pool, recipe)
     if reason is not None:
@@ -169,7 +168,7 @@ def _computed(
     name = encoder_name(config)
     say(f"no scores in the pool: embedding its images and captions with {name} (kept as a layer)")
     outcomes = embed(pool, config, engine, Resources(workers or 1))
-    complete((watch or unwatched)("embedding", outcomes, len(pool.shards)), len(pool.shards))
+    complete(watch("embedding", outcomes, len(pool.shards)), len(pool.shards))
     complete(score(pool, name, engine, workers), len(pool.shards))
     found = score_source(pool, name)
     if found is None:
@@ -203,12 +202,19 @@ def parsed_score(text: str, recipe: Recipe) -> tuple[str, float | None, float | 
 
 
 def _by_score(
-    pool: Pool, recipe: Recipe, column: str, layers: Columns, engine: Engine, workers: int, say: Say
+    pool: Pool,
+    recipe: Recipe,
+    column: str,
+    layers: Columns,
+    engine: Engine,
+    workers: int,
+    say: Say,
+    watch: Watch,
 ) -> ScoreAbove | ScoreCut:
     if recipe.min_score is not None:
         return ScoreAbove(column, recipe.min_score)
     fraction = DEFAULT_FRACTION if recipe.fraction is None else recipe.fraction
-    cut = cut_of(pool, column, fraction, layers, engine, workers)
+    cut = cut_of(pool, column, fraction, layers, engine, workers, watch)
     say(
         f"{column}: the best {fraction:g} of {cut.rows:,} rows are {cut.wanted:,}, cut at "
         f"{cut.score:.6g}; {cut.without_score:,} rows have no score"

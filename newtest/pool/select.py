@@ -21,6 +21,7 @@ from newtest.pool.layers import settle
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.subset import Subset
 from newtest.pool.uids import Uids
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["Say", "manifest", "mapped", "merged", "select", "select_shard", "settled"]
 
@@ -37,8 +38,10 @@ def select(
     engine: Engine,
     resources: Resources | None = None,
     say: Say = _silent,
+    watch: Watch = unwatched,
 ) -> Subset:
-    """The subset that the plan keeps, with a manifest of rules and counts; ``say`` is told whose languages were found.
+    """The subset that the plan keeps, with a manifest of rules and counts; ``say`` is told whose languages were found,
+    ``watch`` is shown the shards as they are done.
 
     Raises UsageError for a plan without rules and PoolError that names every shard that could not be read;
     then nothing is selected, for a subset that silently lacks a shard would be wrong.
@@ -47,22 +50,27 @@ def select(
         raise UsageError("no rule was given; name at least one, such as --clip-score or --basic")
     counts, parts = ShardCounts(), []
     work = partial(select_shard, pool, plan)
-    for uids, shard_counts in mapped(pool, work, engine, resources or Resources(kind=plan.kind)):
+    resources = resources or Resources(kind=plan.kind)
+    for uids, shard_counts in mapped(pool, work, engine, resources, watch, "filtering"):
         parts.append(uids)
         counts.add(shard_counts)
     settled(pool, plan, counts, say)
     return Subset(ids.ordered(parts), manifest(pool, plan, counts))
 
 
-def mapped(pool: Pool, work: Callable[[Shard], Any], engine: Engine, resources: Resources) -> Iterator[Any]:
+def mapped(
+    pool: Pool, work: Callable[[Shard], Any], engine: Engine, resources: Resources, watch: Watch, what: str
+) -> Iterator[Any]:
     """The function's values of all shards, as they come, for work that loads nothing first. Raises PoolError."""
-    return merged(pool, partial(_itself, work), engine, resources)
+    return merged(pool, partial(_itself, work), engine, resources, watch, what)
 
 
-def merged(pool: Pool, make_worker: Any, engine: Engine, resources: Resources) -> Iterator[Any]:
+def merged(
+    pool: Pool, make_worker: Any, engine: Engine, resources: Resources, watch: Watch, what: str
+) -> Iterator[Any]:
     """The values of all shards, as they come; raises PoolError at the end if any shard failed, naming them."""
     failures = []
-    for outcome in engine.map(make_worker, pool.shards, resources):
+    for outcome in watch(what, engine.map(make_worker, pool.shards, resources), len(pool.shards)):
         if outcome.error is not None:
             failures.append(outcome.error)
         else:
