@@ -180,7 +180,8 @@ class _Histograms:
                 low, high = np.quantile(values, [0.001, 0.999])
                 ends = [low, high, *([cut] if np.isfinite(cut) else [])]
                 margin = (max(ends) - min(ends)) * 0.1 or 1.0
-                self.edges[column] = np.linspace(min(ends) - margin, max(ends) + margin, BINS + 1)
+                edges = np.linspace(min(ends) - margin, max(ends) + margin, BINS + 1)
+                self.edges[column] = _with_edge_at(cut, edges) if np.isfinite(cut) else edges
                 self.counts[column] = np.zeros(BINS, np.int64)
             edges = self.edges[column]
             self.counts[column] += np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
@@ -204,10 +205,19 @@ class _Histograms:
             axes.axvline(cut, color="#b3261e", linewidth=1.2)
             axes.set_xlabel(f"{column}; the cut is at {cut:.6g}", parse_math=False)
             axes.set_ylabel("samples")
+            axes.locator_params(axis="y", integer=True)
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
             figures[_file_name(column)] = buffer.getvalue()
         return figures
+
+
+def _with_edge_at(cut: float, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The edges moved by less than a bin, so that no bar holds rows of both sides of the cut."""
+    nearest = int(np.argmin(np.abs(edges - cut)))
+    moved: npt.NDArray[np.float64] = edges + (cut - edges[nearest])
+    moved[nearest] = cut
+    return moved
 
 
 def _score_filters(rule: Rule) -> list[ScoreCut | ScoreAbove]:

@@ -8,10 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_photos import captioned, conse, embedded_pool, photo_pool  # noqa: F401
+
+from newtest.pool.filters import Rule, ScoreAbove
+from newtest.pool.judge import Plan
+from newtest.pool.report import _Histograms
 
 # One worker loads the encoder and embeds the photos, for all tests that use them.
 pytestmark = pytest.mark.xdist_group("conse")
@@ -50,6 +55,18 @@ def test_examples_have_their_pictures_and_captions(embedded_pool: Path, tmp_path
     first = {path.name: path.read_bytes() for path in (pool / "page").iterdir() if path.is_file()}
     report(pool, "--clip-score", "--fraction", "0.5", "--min-size", "300")
     assert {path.name: path.read_bytes() for path in (pool / "page").iterdir() if path.is_file()} == first
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_bar_lies_on_one_side_of_the_cut(kind: type[np.floating]) -> None:
+    scores = np.random.default_rng(0).normal(0.25, 0.05, 5000).astype(kind)
+    cut = float(np.sort(scores)[3500])
+    histograms = _Histograms(Plan((Rule("score", (ScoreAbove("score", cut),)),)))
+    histograms.add(pa.table({"score": scores}))
+    assert cut in histograms.edges["score"]
+    right = histograms.edges["score"][:-1] >= cut
+    assert histograms.counts["score"][right].sum() == 1500
+    assert histograms.counts["score"].sum() == 5000
 
 
 def test_captions_are_text_and_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
