@@ -49,8 +49,8 @@ def fetch_pool(
     else:
         if errors:
             print_table(["no image because", "rows"], errors.most_common())
+        left = f"{sums['retry']:,} may still come: run it again" if sums["retry"] else "none may still come"
         print(
             f"{sums['success']:,} of {sums['rows']:,} images are in {len(done)} shards of {out}; "
-            f"{sums['asked']:,} were asked for "
-            f"now, {sums['retry']:,} may still come: run it again"
+            f"{sums['asked']:,} were asked for now, {left}"
         )

@@ -7,6 +7,7 @@ one finished upload on an object store).
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
@@ -19,11 +20,14 @@ from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from newtest.errors import MissingExtra, PoolError
-from newtest.files import atomic_path
+from newtest.errors import MissingExtra, NewtestError, PoolError
+from newtest.files import atomic_path, is_full_disk
 from newtest.pool.scratch import scratch_folder
 
 __all__ = ["Entry", "LocalPlace", "Place", "RemotePlace", "place_of"]
+
+_BUFFER = 1 << 20
+"""Bytes fetched from a store at least: what obstore asks for at a time."""
 
 
 @dataclass(frozen=True, order=True)
@@ -120,7 +124,8 @@ class RemotePlace:
         system, root = self._system()
         system.invalidate_cache()  # a shard that somebody adds or takes away is seen at once
         try:
-            found = system.find(root, detail=True)
+            with _explained(self.address):
+                found = system.find(root, detail=True)
         except FileNotFoundError:
             return []
         rows = (
@@ -132,14 +137,16 @@ class RemotePlace:
 
     def exists(self, name: str) -> bool:
         system, root = self._system()
-        return bool(system.exists(f"{root}/{_checked(name)}"))
+        with _explained(self.address):
+            return bool(system.exists(f"{root}/{_checked(name)}"))
 
     def open(self, name: str) -> IO[bytes]:
-        system, root = self._system()
-        if not system.exists(f"{root}/{_checked(name)}"):
+        if not self.exists(name):
             raise FileNotFoundError(f"{self.address}/{name}")
-        handle: IO[bytes] = system.open(f"{root}/{_checked(name)}", "rb")
-        return handle
+        system, root = self._system()
+        with _explained(self.address):
+            handle = system.open(f"{root}/{_checked(name)}", "rb")
+        return io.BufferedReader(_Whole(handle, self.address), _BUFFER)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -147,13 +154,18 @@ class RemotePlace:
         with scratch_folder() as folder:
             temporary = folder / "file"
             yield temporary
-            with open(temporary, "rb") as source, system.open(f"{root}/{_checked(name)}", "wb") as target:
+            with (
+                _explained(self.address, but=NewtestError),  # what is not found is the bucket
+                open(temporary, "rb") as source,
+                system.open(f"{root}/{_checked(name)}", "wb") as target,
+            ):
                 shutil.copyfileobj(source, target, 8 << 20)
 
     def remove(self, name: str) -> None:
         system, root = self._system()
-        if system.exists(f"{root}/{_checked(name)}"):
-            system.rm_file(f"{root}/{_checked(name)}")
+        if self.exists(name):
+            with _explained(self.address):
+                system.rm_file(f"{root}/{_checked(name)}")
 
     def _system(self) -> tuple[Any, str]:
         try:
@@ -170,6 +182,40 @@ class RemotePlace:
         return system, root.rstrip("/")
 
 
+class _Whole(io.RawIOBase):
+    """A file of a store as Python's own buffered reader wants it, whose ``read(n)`` gives n bytes wherever there are n.
+
+    A store's file may give fewer: obstore's stops at the end of each mebibyte that it fetched.
+    """
+
+    def __init__(self, handle: Any, address: str) -> None:
+        self.handle, self.address = handle, address
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _explained(self.address):
+            data = self.handle.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _explained(self.address):
+            return int(self.handle.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self.handle.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self.handle.close()
+        super().close()
+
+
 def place_of(address: str | Path) -> LocalPlace | RemotePlace:
     """The place that a path or URL names; ``file://`` is a folder of this machine. It need not exist yet."""
     text = str(address)
@@ -179,6 +225,25 @@ def place_of(address: str | Path) -> LocalPlace | RemotePlace:
     if scheme:
         return RemotePlace(text.rstrip("/"))
     return LocalPlace(Path(text))
+
+
+@contextmanager
+def _explained(
+    address: str, but: type[Exception] | tuple[type[Exception], ...] = (NewtestError, FileNotFoundError)
+) -> Iterator[None]:
+    """What a store, or the way to it, does wrong, as one sentence that names the place."""
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:  # each kind of store has errors of its own
+        if isinstance(error, OSError) and is_full_disk(error):
+            raise
+        said = " ".join((str(error) or type(error).__name__).split("Debug source")[0].split())[:300]
+        raise PoolError(
+            f"{address}: the store does not do what it is asked ({said}); see to the address, the credentials "
+            "(AWS_ACCESS_KEY_ID, ...) and AWS_ENDPOINT_URL, and run again: what was done is kept"
+        ) from error
 
 
 @cache

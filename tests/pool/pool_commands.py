@@ -11,13 +11,14 @@ from pathlib import Path
 __all__ = ["contents", "killed_at_rename", "killed_when", "left_over", "losing", "newtest"]
 
 COMMAND = "from newtest.cli import main; main()"
-# Every file appears by a rename, and Python tells audit hooks of a rename before it happens.
+# Every file appears by a rename (on a store by an upload, which begins with a folder for it), and Python tells audit
+# hooks of both before they happen.
 DYING = f"""
 import os, signal, sys
-left = int(sys.argv.pop(1))
+wanted, left = sys.argv.pop(1), int(sys.argv.pop(1))
 def count(event, arguments):
     global left
-    if event == "os.rename":
+    if event == wanted:
         left -= 1
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -45,10 +46,13 @@ def newtest(
     )  # fmt: skip
 
 
-def killed_at_rename(*arguments: str, cwd: Path, after: int) -> None:
-    """Kill ``newtest`` when it has made so many files appear and is about to make the next one."""
+def killed_at_rename(*arguments: str, cwd: Path, after: int, event: str = "os.rename") -> None:
+    """Kill ``newtest`` when it has made so many files appear and is about to make the next one.
+
+    "tempfile.mkdtemp" is the ``event`` that begins an upload.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", DYING, str(after), *arguments],
+        [sys.executable, "-c", DYING, event, str(after), *arguments],
         cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == -9, (

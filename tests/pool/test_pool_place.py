@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pool_fixtures import captions, datacomp  # noqa: F401
+from pool_s3 import bucket  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
@@ -16,26 +16,6 @@ from newtest.pool.judge import Plan
 from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
 from newtest.pool.pool import open_pool
 from newtest.pool.select import select
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """An S3 bucket on loopback, for as long as this module's tests run."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    with pytest.MonkeyPatch.context() as patch:
-        server.start()
-        host, port = server.get_host_and_port()
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="newtest-pools")
-        yield "s3://newtest-pools"
-        server.stop()
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -1,0 +1,134 @@
+"""The commands on pools that lie on S3 (moto's real local server): they give what they give on disk.
+
+The shards are several times larger than what is fetched from a store at a time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pool_commands import contents, killed_at_rename, newtest
+from pool_photos import captioned, photo_pool  # noqa: F401
+from pool_s3 import bucket  # noqa: F401
+from pool_tiny_model import tiny_model
+
+from newtest.pool.pairing import paired
+from newtest.pool.place import _BUFFER, place_of
+from newtest.pool.pool import open_pool
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+def as_tables(pool: Path, folder: Path) -> Path:
+    """The same samples in Parquet alone, as ``datasets`` writes them."""
+    folder.mkdir()
+    opened = open_pool(pool)
+    for shard in opened.shards:
+        texts = [text for batch in opened.batches(shard, ["text"]) for text in batch["text"].to_pylist()]
+        images = [
+            {"bytes": sample.image, "path": f"{row}.jpg"}
+            for row, sample in sorted(paired(opened, shard), key=lambda pair: pair[0])
+        ]
+        pq.write_table(pa.table({"image": images, "text": texts}), folder / f"{shard.name}.parquet")
+    return folder
+
+
+def uploaded(folder: Path, address: str) -> str:
+    place = place_of(address)
+    for name in contents(folder):
+        with place.writing(name) as path:
+            shutil.copy(folder / name, path)
+    return address
+
+
+def stored(address: str) -> dict[str, bytes]:
+    place = place_of(address)
+    return {entry.name: place.open(entry.name).read() for entry in place.entries()}
+
+
+@pytest.mark.parametrize("form", ["tars", "tables"])
+def test_every_command_gives_what_it_gives_on_disk(
+    form: str, model: str, bucket: str, photo_pool: Path, tmp_path: Path
+) -> None:
+    here = shutil.copytree(photo_pool, tmp_path / "pool")
+    here = as_tables(photo_pool, tmp_path / "tables") if form == "tables" else here
+    assert max(path.stat().st_size for path in here.iterdir()) > 2 * _BUFFER
+    there = uploaded(here, f"{bucket}/{form}")
+    made = {}
+    for pool, written in ((str(here), str(tmp_path / "written")), (there, f"{bucket}/{form}-written")):
+        folder = tmp_path / f"of-{len(made)}"
+        folder.mkdir()
+        (folder / "queries.txt").write_text("photo\nlizard\n")
+        for command in (
+            ["filter-pool", pool, "--clip-score", "--arch", model, "--fraction", "0.5", "--out", "score.npy"],
+            ["filter-pool", pool, "--min-size", "300", "--report", "page", "--out", "size.npy"],
+            ["dedup-pool", pool, "--method", "hash", "--out", "dedup.npy"],
+            ["balance-pool", pool, "--queries", "queries.txt", "--cap", "5", "--out", "balanced.npy"],
+            ["reshard-pool", pool, "--subset", "score.npy", "--out", written],
+        ):
+            done = newtest(*command, cwd=folder)
+            assert done.returncode == 0, (command, done.stderr)
+        made[pool] = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+    assert len(made[there]["score.npy"]) > 16 * 32
+    assert made[str(here)] == made[there]
+    written_here = {
+        name: data for name, data in contents(tmp_path / "written").items() if name != "reshard.json"
+    }
+    written_there = {
+        name: data for name, data in stored(f"{bucket}/{form}-written").items() if name != "reshard.json"
+    }
+    assert any(len(data) > _BUFFER for data in written_there.values())
+    assert written_here == written_there
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_killed_at_any_upload_the_layers_end_with_the_same_bytes(
+    after: int, model: str, bucket: str, photo_pool: Path, tmp_path: Path
+) -> None:
+    command = ["--clip-score", "--arch", model, "--fraction", "0.5"]
+    whole = f"{bucket}/whole"
+    if not place_of(whole).entries():
+        uploaded(photo_pool, whole)
+        assert newtest("filter-pool", whole, *command, "--out", "whole.npy", cwd=tmp_path).returncode == 0
+    killed = uploaded(photo_pool, f"{bucket}/killed-{after}")
+    typed = ["filter-pool", killed, *command, "--out", "killed.npy"]
+    killed_at_rename(*typed, cwd=tmp_path, after=after, event="tempfile.mkdtemp")
+    assert stored(killed).items() < stored(whole).items()
+    done = newtest(*typed, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert stored(killed) == stored(whole)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["pool-status", "POOL"],
+        ["filter-pool", "POOL", "--basic", "--out", "kept.npy"],
+        ["import-pool", "photos", "--out", "POOL"],
+    ],
+)
+@pytest.mark.parametrize("wrong", ["no bucket", "no server"])
+def test_a_store_that_cannot_be_reached_is_one_sentence(
+    command: list[str],
+    wrong: str,
+    bucket: str,
+    captioned: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "photos").symlink_to(captioned)
+    pool = f"{bucket}/pool" if wrong == "no server" else "s3://newtest-no-such-bucket/pool"
+    if wrong == "no server":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    done = newtest(*(pool if word == "POOL" else word for word in command), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith(f"newtest: {pool}: the store does not do what it is asked (")
+    assert not (tmp_path / "kept.npy").exists()
