@@ -96,7 +96,7 @@ def filter_pool(
     if report is not None and not dry_run:
         from newtest.pool.report import write_report
 
-        note(f"report: {write_report(opened, plan, report)}")
+        note(f"report: {write_report(opened, plan, report, watch=counted)}")
     if json:
         print_json({"out": None if target is None else str(target), "rows": len(chosen), **chosen.manifest})
     else:

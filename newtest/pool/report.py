@@ -29,6 +29,7 @@ from newtest.pool.pairing import holds_images, paired
 from newtest.pool.place import LocalPlace
 from newtest.pool.pool import Pool, Shard
 from newtest.pool.select import manifest, settled
+from newtest.pool.watch import Watch, unwatched
 
 __all__ = ["write_report"]
 
@@ -65,11 +66,11 @@ class Drawn:
         return sorted(entry[2] for entry in self.heap)
 
 
-def write_report(pool: Pool, plan: Plan, folder: Path, *, seed: int = 0) -> Path:
+def write_report(pool: Pool, plan: Plan, folder: Path, *, seed: int = 0, watch: Watch = unwatched) -> Path:
     """Judge every row by every rule, write the page, and return its path. Raises PoolError."""
     plan = replace(plan, exhaustive=True)
     counts, drawn, scores = ShardCounts(), _drawn(plan), _Histograms(plan)
-    for shard in pool.shards:
+    for shard in watch("reporting", iter(pool.shards), len(pool.shards)):
         _look(pool, plan, shard, counts, drawn, scores, seed)
     settled(pool, plan, counts)
     pictures = _pictures(pool, [example for each in drawn.values() for example in each.examples()], folder)

@@ -8,7 +8,7 @@ from typing import Any
 __all__ = ["Watch", "unwatched"]
 
 Watch = Callable[[str, Iterator[Any], int], Iterator[Any]]
-"""``watch(what, outcomes, total)`` passes the outcomes on, and may show how far they are."""
+"""``watch(what, outcomes, total)`` passes on what comes of each shard, and may show how far they are."""
 
 
 def unwatched(what: str, outcomes: Iterator[Any], total: int) -> Iterator[Any]:

@@ -35,7 +35,10 @@ def on_a_terminal(*arguments: str, cwd: Path) -> str:
 @pytest.mark.parametrize(
     ("command", "passes"),
     [
-        (["filter-pool", "--clip-score", "--basic"], ["reading scores", "filtering"]),
+        (
+            ["filter-pool", "--clip-score", "--basic", "--report", "page"],
+            ["reading scores", "filtering", "reporting"],
+        ),
         (["balance-pool", "--queries", "queries.txt", "--cap", "20"], ["counting", "drawing"]),
     ],
 )
