@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["contents", "killed_at_rename", "killed_when", "left_over", "losing", "newtest"]
+__all__ = ["contents", "killed_at_event", "killed_when", "left_over", "losing", "newtest"]
 
 COMMAND = "from newtest.cli import main; main()"
 # Every file appears by a rename (on a store by an upload, which begins with a folder for it), and Python tells audit
@@ -46,7 +46,7 @@ def newtest(
     )  # fmt: skip
 
 
-def killed_at_rename(*arguments: str, cwd: Path, after: int, event: str = "os.rename") -> None:
+def killed_at_event(*arguments: str, cwd: Path, after: int, event: str = "os.rename") -> None:
     """Kill ``newtest`` when it has made so many files appear and is about to make the next one.
 
     "tempfile.mkdtemp" is the ``event`` that begins an upload.

@@ -14,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_commands import contents, killed_at_rename, killed_when, left_over, newtest
+from pool_commands import contents, killed_at_event, killed_when, left_over, newtest
 from pool_tiny_model import tiny_model
 from servers.images import ImageServer, made_photo, serving
 
@@ -98,7 +98,7 @@ def test_started_again_it_ends_with_the_same_bytes(
     assert contents(whole) != before
     killed = Path(shutil.copytree(pools(case.shard_rows), tmp_path / "killed"))
     for moment in case.moments:
-        killed_at_rename(*case.command, cwd=killed, after=moment)
+        killed_at_event(*case.command, cwd=killed, after=moment)
         assert contents(killed).items() <= contents(whole).items(), "half a file has appeared"
     again = newtest(*case.command, cwd=killed)
     assert again.returncode == 0, again.stderr
@@ -125,10 +125,10 @@ def test_a_killed_download_goes_on_and_asks_for_no_image_twice(server: ImageServ
     server.asked.clear()
     killed = tmp_path / "killed"
     killed_when(lambda: server.asked.total() >= 3, *command, cwd=killed)
-    killed_at_rename(
+    killed_at_event(
         *command, cwd=killed, after=0
     )  # all of the first shard has come, and its tar is not there
-    killed_at_rename(*command, cwd=killed, after=1)  # its tar is there, its table is not
+    killed_at_event(*command, cwd=killed, after=1)  # its tar is there, its table is not
     killed_when(lambda: server.asked.total() >= 8, *command, cwd=killed)
     again = newtest(*command, "--json", cwd=killed)
     assert json.loads(again.stdout)["success"] == 8, again.stderr
@@ -164,8 +164,8 @@ def test_killed_while_it_embeds_and_scores_a_pool_ends_with_the_same_bytes(
     assert undisturbed.returncode == 0, undisturbed.stderr
     assert {"s.npy", "s.json"} < set(contents(whole))
     # layer.json, a shard, and dead before the other; then the rest and the scores' layer.json, and dead before scores.
-    killed_at_rename("embed-pool", "pool", "--model", model, "--workers", "1", cwd=killed, after=2)
-    killed_at_rename(*filtering, "--workers", "1", cwd=killed, after=4)
+    killed_at_event("embed-pool", "pool", "--model", model, "--workers", "1", cwd=killed, after=2)
+    killed_at_event(*filtering, "--workers", "1", cwd=killed, after=4)
     again = newtest(*filtering, cwd=killed)
     assert again.returncode == 0, again.stderr
     assert contents(killed) == contents(whole)

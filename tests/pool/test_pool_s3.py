@@ -6,12 +6,17 @@ The shards are several times larger than what is fetched from a store at a time.
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_commands import contents, killed_at_rename, newtest
+from pool_commands import contents, killed_at_event, newtest
 from pool_photos import captioned, photo_pool  # noqa: F401
 from pool_s3 import bucket  # noqa: F401
 from pool_tiny_model import tiny_model
@@ -99,11 +104,38 @@ def test_killed_at_any_upload_the_layers_end_with_the_same_bytes(
         assert newtest("filter-pool", whole, *command, "--out", "whole.npy", cwd=tmp_path).returncode == 0
     killed = uploaded(photo_pool, f"{bucket}/killed-{after}")
     typed = ["filter-pool", killed, *command, "--out", "killed.npy"]
-    killed_at_rename(*typed, cwd=tmp_path, after=after, event="tempfile.mkdtemp")
+    killed_at_event(*typed, cwd=tmp_path, after=after, event="tempfile.mkdtemp")
     assert stored(killed).items() < stored(whole).items()
     done = newtest(*typed, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert stored(killed) == stored(whole)
+
+
+UPLOADING = """
+import sys
+from newtest.pool.place import place_of
+with place_of(sys.argv[1]).writing("large.tar") as path:
+    path.write_bytes(bytes(int(sys.argv[2])))
+"""
+
+
+def test_an_interrupted_upload_leaves_a_whole_file_or_none(bucket: str) -> None:
+    size, pool = 128 << 20, f"{bucket}/interrupted"
+    uploads = boto3.client("s3")
+    child = subprocess.Popen(
+        [sys.executable, "-c", UPLOADING, pool, str(size)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while "Uploads" not in uploads.list_multipart_uploads(Bucket=bucket.removeprefix("s3://")):
+            assert child.poll() is None, "it ended before it was interrupted"
+            assert time.monotonic() < deadline
+        child.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in child.communicate(timeout=60)[1]
+    finally:
+        child.kill()
+        child.wait()
+    assert [entry.size for entry in place_of(pool).entries()] in ([], [size])
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_commands import contents, killed_at_rename, left_over, newtest
+from pool_commands import contents, killed_at_event, left_over, newtest
 from pool_tiny_model import tiny_model
 from servers.images import made_photo
 
@@ -317,7 +317,7 @@ def test_killed_at_any_moment_tables_end_with_the_same_bytes(
     assert "13 samples in 5 shards of whole, 5 written now; tables alone" in done.stdout, done.stderr
     whole = contents(tmp_path / "whole")
     for moment in (0, 2, 1):
-        killed_at_rename(*command, "killed", cwd=tmp_path, after=moment)
+        killed_at_event(*command, "killed", cwd=tmp_path, after=moment)
         assert contents(tmp_path / "killed").items() <= whole.items(), "half a file has appeared"
     again = newtest(*command, "killed", "--json", cwd=tmp_path)
     assert json.loads(again.stdout)["computed"] == 3, again.stderr
