@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "full_disk_at", "is_full_disk", "sha256_of", "write_atomic"]
+__all__ = ["atomic_path", "cache_folder", "full_disk_at", "is_full_disk", "sha256_of", "write_atomic"]
 
 
 @contextmanager
@@ -37,6 +37,13 @@ def write_atomic(path: Path, data: bytes | str) -> None:
     """Write a whole file so that a reader, or a restart after kill -9, sees the old file or the new one."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def cache_folder() -> Path:
+    """Where work is kept between runs: ``$NEWTEST_CACHE``, else ``newtest`` in the user's cache folder."""
+    if place := os.environ.get("NEWTEST_CACHE"):
+        return Path(place)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newtest"
 
 
 def sha256_of(path: Path) -> str:

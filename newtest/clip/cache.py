@@ -7,7 +7,6 @@ computed again, and the folder may be removed at any time.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,22 +18,15 @@ from newtest.clip.prompts import fill
 from newtest.clip.zeroshot import class_embeddings
 from newtest.config import fingerprint
 from newtest.errors import UsageError
-from newtest.files import write_atomic
+from newtest.files import cache_folder, write_atomic
 
-__all__ = ["TEXTS", "cache_folder", "cached", "named_classes", "text_vectors"]
+__all__ = ["TEXTS", "cached", "named_classes", "text_vectors"]
 
 TEXTS = 512
 """Texts a piece: what a killed run loses at most, and what one forward pass must hold."""
 
 Advance = Callable[[int], None]
 """Told how many items are done since the last call."""
-
-
-def cache_folder() -> Path:
-    """Where embeddings are kept: ``$NEWTEST_CACHE``, else ``newtest`` in the user's cache folder."""
-    if place := os.environ.get("NEWTEST_CACHE"):
-        return Path(place)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "newtest"
 
 
 def cached(path: Path, shape: tuple[int, int], compute: Callable[[], npt.NDArray[np.float32]]) -> Vectors:

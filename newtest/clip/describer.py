@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy.typing as npt
 import PIL.Image
 
-from newtest.clip.encoder import Encoder, Pixels, Vectors, encoder
+from newtest.clip.encoder import Encoder, Pixels, Vectors
+from newtest.clip.loading import encoder
 from newtest.errors import UsageError
 
 __all__ = ["DEFAULT", "Describer", "describer"]
@@ -42,9 +43,9 @@ class Describer(Protocol):
 def describer(name: str = DEFAULT, *, device: str | None = None) -> Describer:
     """A describer by name: ``efficientnet-lite0``, ``timm:MODEL`` or an encoder of images and texts.
 
-    Encoders are ``open_clip:ARCH/TAG`` and what ``newtest.clip.encoder`` takes. ``@CHECKPOINT`` behind a model names a
-    local file in place of the published weights: ``timm:resnet18@weights.safetensors``. Raises UsageError, and
-    MissingExtra.
+    Encoders are ``open_clip:ARCH/TAG`` and what ``newtest.clip.loading.encoder`` takes. ``@CHECKPOINT`` behind a model
+    names a local file in place of the published weights: ``timm:resnet18@weights.safetensors``. Raises UsageError,
+    and MissingExtra.
     """
     if name in (DEFAULT, "conse"):  # ConSE describes by the same features, and needs a text model besides
         from newtest.clip.efficientnet import EfficientNetLite0

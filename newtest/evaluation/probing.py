@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from newtest.clip.encoder import encoder
+from newtest.clip.loading import encoder
 from newtest.clip.probe import ProbeConfig, ProbeResult, probe, shots_to_match
 from newtest.errors import EvaluationError
 from newtest.evaluation.embeddings import read_embeddings, shared_rows

@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from newtest.clip.cache import cache_folder, cached
+from newtest.clip.cache import cached
 from newtest.clip.encoder import Encoder, Pixels, Vectors
 from newtest.config import fingerprint
 from newtest.errors import EvaluationError, ImageError
 from newtest.evaluation.sets import EvaluationSet
+from newtest.files import cache_folder
 from newtest.images import shown
 
 __all__ = ["SetVectors", "file_facts", "set_vectors"]

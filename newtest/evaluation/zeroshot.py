@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.clip.cache import named_classes, text_vectors
-from newtest.clip.encoder import Encoder, encoder
+from newtest.clip.encoder import Encoder
+from newtest.clip.loading import encoder
 from newtest.clip.prompts import Finding, default_templates, lint_names, lint_templates, read_lines
 from newtest.clip.zeroshot import class_embeddings, normalised, retrieve, top_classes
 from newtest.errors import EvaluationError
@@ -39,7 +40,7 @@ class ZeroShotOptions:
     """Where the two sides come from. With both embedding files no encoder, and so no torch, is needed."""
 
     model: str = "conse"
-    """An encoder by name, see ``newtest.clip.encoder.encoder``."""
+    """An encoder by name, see ``newtest.clip.loading.encoder``."""
     image_embeddings: Path | None = None
     """(N, D) in the order of the set."""
     text_embeddings: Path | None = None

@@ -95,7 +95,7 @@ def encoder_name(config: EmbedConfig) -> str:
 
 
 def _encoder(config: EmbedConfig) -> Encoder:
-    from newtest.clip.encoder import encoder
+    from newtest.clip.loading import encoder
 
     return encoder(config.encoder, precision=config.precision)
 

@@ -17,11 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from newtest.clip.cache import cache_folder
 from newtest.config import fingerprint
 from newtest.download import Outcome
 from newtest.errors import PoolError
-from newtest.files import full_disk_at
+from newtest.files import cache_folder, full_disk_at
 from newtest.pool.place import LocalPlace, RemotePlace
 
 __all__ = ["Journal", "Record", "alone", "journal_folder"]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from newtest.clip.encoder import Encoder, encoder, unit_rows
+from newtest.clip.encoder import Encoder, unit_rows
+from newtest.clip.loading import encoder
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.images import shown
 from newtest.pool.inside import image_column, images_inside

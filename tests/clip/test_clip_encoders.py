@@ -16,7 +16,8 @@ import pytest
 from shared_encoders import conse_once
 
 from newtest.clip import efficientnet
-from newtest.clip.encoder import Encoder, encoder, squeezed, unit_rows
+from newtest.clip.encoder import Encoder, squeezed, unit_rows
+from newtest.clip.loading import encoder
 from newtest.clip.open_clip import OpenClip
 from newtest.errors import UsageError
 

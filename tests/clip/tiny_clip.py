@@ -13,7 +13,8 @@ import numpy.typing as npt
 import PIL.Image
 from safetensors.torch import save_file
 
-from newtest.clip.encoder import encoder, squeezed
+from newtest.clip.encoder import squeezed
+from newtest.clip.loading import encoder
 from newtest.clip.torch_runtime import library
 from newtest.clip.weights.ensemble import Outputs
 from newtest.clip.zeroshot import zero_shot_logits

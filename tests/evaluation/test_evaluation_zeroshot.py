@@ -22,6 +22,7 @@ from newtest.evaluation.set_vectors import set_vectors
 from newtest.evaluation.sets import read_set
 from newtest.evaluation.store import read_store
 from newtest.evaluation.zeroshot import ZeroShotOptions, find_images, zero_shot
+from newtest.files import cache_folder
 
 PHOTOS = 32  # each costs a forward pass of the classifier
 
@@ -215,12 +216,12 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("NEWTEST_CACHE", str(tmp_path / "file"))
-    assert caching.cache_folder() == tmp_path / "file"
+    assert cache_folder() == tmp_path / "file"
     with pytest.raises(UsageError, match="set NEWTEST_CACHE"):
         caching.text_vectors(conse_once(), ["a"])
     monkeypatch.delenv("NEWTEST_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert caching.cache_folder() == tmp_path / "xdg" / "newtest"
+    assert cache_folder() == tmp_path / "xdg" / "newtest"
 
 
 def test_a_killed_embedding_goes_on_behind_its_last_piece(

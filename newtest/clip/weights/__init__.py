@@ -5,8 +5,9 @@ checkpoint's size.
 """
 
 from newtest.clip.weights.interpolate import interpolate, parse_alphas
+from newtest.clip.weights.opening import open_tensors
 from newtest.clip.weights.soups import GreedyStep, Ingredient, greedy_soup, uniform_soup
-from newtest.clip.weights.tensors import TensorFile, TensorInfo, open_tensors
+from newtest.clip.weights.tensors import TensorFile, TensorInfo
 
 __all__ = [
     "GreedyStep",

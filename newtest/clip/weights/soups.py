@@ -13,7 +13,7 @@ from typing import Any
 import numpy.typing as npt
 
 from newtest.clip.weights.arithmetic import check_alike, weighted_sum
-from newtest.clip.weights.tensors import open_tensors
+from newtest.clip.weights.opening import open_tensors
 from newtest.clip.weights.writing import check_writable, write_tensors
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
