@@ -41,7 +41,7 @@ class ImageLimits:
 
     def __post_init__(self) -> None:
         if not 0 < self.max_pixels <= _MOST_PIXELS:
-            raise ValueError(f"max_pixels must lie in 1..{_MOST_PIXELS}, got {self.max_pixels}")
+            raise ValueError(f"`max_pixels` must lie in 1..{_MOST_PIXELS}, got {self.max_pixels}")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Study:
         if not create and not path.exists():
             raise StudyError(
                 f"{root.resolve()}: there is no study here (no study.sqlite); "
-                "name one with --study DIR or NEWTEST_STUDY, or begin one with newtest collect"
+                "name one with `study` or NEWTEST_STUDY, or begin one with newtest collect"
             )
         try:
             root.mkdir(parents=True, exist_ok=True)

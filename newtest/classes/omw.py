@@ -37,7 +37,7 @@ def lemmas_of(folder: Path, languages: Sequence[str], wnids: Iterable[str]) -> d
 
 def _files(folder: Path, language: str) -> list[Path]:
     if not folder.is_dir():
-        raise ClassError(f"{folder}: no such folder; --omw names the folder of the wn-data-LANG.tab files")
+        raise ClassError(f"{folder}: no such folder; `omw` names the folder of the wn-data-LANG.tab files")
     files = [file for file in sorted(folder.rglob("wn-data-*.tab")) if file.name == f"wn-data-{language}.tab"]
     if not files:
         raise ClassError(f"{folder}: no wn-data-{language}.tab in it for the language {language!r}")

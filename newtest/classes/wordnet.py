@@ -50,7 +50,7 @@ class WordNet:
         if found is None:
             raise ClassError(
                 f"{wnid} is not a noun of WordNet 3.0 ({self._place}); check its digits, "
-                "or give the class in a file with --classes"
+                "or give the class in a file of `classes_file`"
             )
         return found
 

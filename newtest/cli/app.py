@@ -104,6 +104,9 @@ def _told(error: OSError) -> str:
 
 
 def _stop(message: str, code: int) -> None:
+    from newtest.cli.wording import in_flags
+
+    message = in_flags(message)
     # What went wrong may quote strangers: a server's answer, a name in an archive. A terminal obeys some characters.
     said = "".join(char if char.isprintable() or char == "\n" else "?" for char in message)
     print(f"newtest: {said}", file=sys.stderr)

@@ -29,8 +29,10 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 
 
 def note(message: str) -> None:
-    """Say something to a person: on stderr, so that stdout stays a result."""
-    print(message, file=sys.stderr)
+    """Say something to a person: on stderr, so that stdout stays a result. Fields become flags."""
+    from newtest.cli.wording import in_flags
+
+    print(in_flags(message), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

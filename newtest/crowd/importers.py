@@ -224,7 +224,7 @@ def _shown(wnid: str, images: Sequence[str], positive: Sequence[str], negative: 
 def _known(shown: HitShown | None, where: str) -> HitShown:
     if shown is None or not shown.images:
         raise VotesError(
-            f"{where}: which images the HIT showed is not known: name a table of HITs with --hits, "
+            f"{where}: which images the HIT showed is not known: name a table of HITs with `hits`, "
             "or have the columns Input.wnid and Input.images; nothing was imported"
         )
     return shown

@@ -64,7 +64,7 @@ def make_plan(
     """
     known = classes.wnids(catalog)
     if unknown := sorted(set(wnids or ()) - set(known)):
-        raise UsageError(f"{unknown[0]}: this study has no such class; newtest collect --wnid adds one")
+        raise UsageError(f"{unknown[0]}: this study has no such class; newtest collect adds one")
     options = _Options(config, similar, votes or config.assignments)
     hits: list[Hit] = []
     examples: dict[str, Sequence[str]] = {}

@@ -46,7 +46,7 @@ class DownloadConfig:
     def __post_init__(self) -> None:
         if min(self.total, self.per_host, self.read_ahead, self.max_bytes) < 1 or self.retries < 0:
             raise ValueError(
-                "total, per_host, read_ahead and max_bytes must be positive, retries not negative"
+                "`total`, `per_host`, `read_ahead` and `max_bytes` must be positive, `retries` not negative"
             )
 
 
@@ -97,7 +97,7 @@ async def transfer(session: aiohttp.ClientSession, url: str, config: DownloadCon
 def _unconnected(error: aiohttp.ClientConnectorError) -> Transferred:
     if isinstance(error.os_error, PrivateAddress):
         return Transferred(
-            None, "private-address", f"{error.host} {error.os_error}; allow it with --allow-private"
+            None, "private-address", f"{error.host} {error.os_error}; allow it with `allow_private`"
         )
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Transferred(

@@ -116,5 +116,5 @@ def _again(study: Study, name: str, limit: float, advance: Callable[[int], None]
         )
     except NewtestError as error:
         raise NewtestError(
-            f"{error} (the study looks by it: newtest dedup --without {name} leaves it out)"
+            f"{error} (the study looks by it: newtest dedup with `without` {name} leaves it out)"
         ) from error

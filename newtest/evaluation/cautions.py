@@ -21,7 +21,7 @@ class Caution:
     fatal: bool = False
 
     def to_json(self) -> dict[str, str | bool]:
-        """Plain values, for ``--json`` and ``report.json``."""
+        """Plain values, for the command line's JSON and ``report.json``."""
         return asdict(self)
 
     def __str__(self) -> str:

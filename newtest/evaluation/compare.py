@@ -79,7 +79,7 @@ def pairs(
         raise EvaluationError(f"nothing to compare: {len(names)} models on this set, at least 2 are needed")
     if len(names) > MOST_MODELS:
         raise EvaluationError(
-            f"{len(names)} models are too many pairs; choose up to {MOST_MODELS} with --model"
+            f"{len(names)} models are too many pairs; choose up to {MOST_MODELS} with `models`"
         )
     if correct.shape[1] == 0:
         raise EvaluationError("nothing to compare: the set has no images")

@@ -116,7 +116,9 @@ def _zero_shot(
     if weights is not None:
         model = f"{model.partition('/')[0]}@{weights}"
     elif not all(model.partition("/")):
-        raise UsageError(f"--model {name}: name its weights, open_clip:ARCH/TAG, or give --weights FILE")
+        raise UsageError(
+            f"`model` {name}: name its weights, open_clip:ARCH/TAG, or give a file with `weights`"
+        )
     zero_shot = ZeroShotOptions(
         model=model,
         names=options.class_names,
@@ -131,7 +133,9 @@ def _zero_shot(
     try:
         found = classify(evaluated, [known[at] for at in looked_at], zero_shot, told)
     except UsageError as error:  # another model may be well
-        raise EvaluationError(f"--model {name}: {error}; without a network give --weights FILE") from error
+        raise EvaluationError(
+            f"`model` {name}: {error}; without a network give a file with `weights`"
+        ) from error
     ranking = found.answers.values
     answers = replace(found.answers, values=np.where(ranking < 0, -1, looked_at[ranking]))
     wrong = [Caution(one.kind, evaluated.name, one.message, answers.model) for one in found.findings]

@@ -34,7 +34,7 @@ def stored_backwards(ranking: Ints, labels: Ints) -> str | None:
         return None
     return (
         f"the ranking is likely stored in reverse: its first column is right for {100 * hits[0] / n:.2f} % of the "
-        f"images, its last for {100 * hits[-1] / n:.2f} %; if so, name the model with --reversed"
+        f"images, its last for {100 * hits[-1] / n:.2f} %; if so, name the model with `reversed_models`"
     )
 
 

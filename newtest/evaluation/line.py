@@ -98,7 +98,7 @@ def fit_line(results: Results, options: LineOptions, correct: Sequence[pd.DataFr
     ``MIN_RANGE`` points of range on an x, or models all equal; UsageError for contradicting options.
     """
     if options.pivot is not None and len(options.x) > 1:
-        raise UsageError("a pivot bends one axis: give one --x with --pivot")
+        raise UsageError("a pivot bends one axis: give one `x` with `pivot`")
     wide, missing = _points(results.table, options)
     excluded = {
         model: "excluded"

@@ -1,8 +1,8 @@
 """Running a model over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they
 are needed.
 
-``efficientnet-lite0`` carries its weights in a package and needs no network; ``timm:`` and ``torchvision:`` models take
-theirs from a file (``--weights``) or, with a network, from their hubs. Predictions are kept in pieces as they are made,
+``efficientnet-lite0`` carries its weights in a package and needs no network; ``timm:`` and ``torchvision:`` models
+take theirs from a file or, with a network, from their hubs. Predictions are kept in pieces as they are made,
 so that a run that was killed goes on where it was.
 """
 
@@ -76,7 +76,7 @@ def run_model(
     has another number of outputs than ``looked_at``, MissingExtra without torch.
     """
     if options.precision not in ("float32", "bfloat16"):
-        raise UsageError(f"--precision {options.precision}: known are float32 and bfloat16")
+        raise UsageError(f"`precision` {options.precision}: known are float32 and bfloat16")
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
     if options.weights is not None and not options.weights.is_file():
@@ -188,7 +188,7 @@ def _build(name: str, options: ModelOptions) -> Built:
     }
     if kind not in builders or (kind != "efficientnet-lite0" and not rest):
         raise UsageError(
-            f"--model {name}: unknown; known are timm:NAME, open_clip:ARCH/TAG, torchvision:NAME and efficientnet-lite0"
+            f"`model` {name}: unknown; known are timm:NAME, open_clip:ARCH/TAG, torchvision:NAME and efficientnet-lite0"
         )
     try:
         with contextlib.redirect_stdout(sys.stderr):  # some builders print; stdout is for results
@@ -198,7 +198,7 @@ def _build(name: str, options: ModelOptions) -> Built:
     except Exception as error:  # hubs, downloads and unknown names raise whatever they like
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EvaluationError(
-            f"--model {name}: cannot be built ({reason}); without a network give its weights with --weights FILE"
+            f"`model` {name}: cannot be built ({reason}); without a network give a file with its `weights`"
         ) from error
     built.module.eval()
     return built

@@ -120,7 +120,7 @@ def _from_study(stored: StoredSet, folder: Path, training: str | None) -> Overla
             training = others[0]
         if training not in references:
             raise EvaluationError(
-                f"{folder}: name the training set among its references with --training: "
+                f"{folder}: name the training set among its references with `training`: "
                 f"{', '.join(others) or 'there is none; newtest reference add, then newtest dedup'}"
             )
         theirs = {image_id for image_id, _ in members_with_bytes(study.catalog, f"reference:{training}")}

@@ -178,7 +178,7 @@ def _of_metric(frame: pd.DataFrame, metric: str, path: Path) -> pd.DataFrame:
     rows = frame[frame["metric"].astype(str) == wanted]
     if rows.empty:
         raise EvaluationError(
-            f"{path}: no metric {metric!r}; there are {', '.join(known)} (choose with --metric)"
+            f"{path}: no metric {metric!r}; there are {', '.join(known)} (choose with `metric`)"
         )
     return rows.drop(columns="metric").rename(columns={"value": "accuracy"})
 
@@ -223,10 +223,10 @@ def _percent(
         raise EvaluationError(f"{source}: an accuracy of {worst:g} cannot be; percentages lie in [0, 100]")
     if unit == "fraction" or (unit == "auto" and known.size and known.max() <= 1):
         if known.size and known.max() > 1:
-            raise EvaluationError(f"{source}: {known.max():g} is no fraction; use --unit percent")
+            raise EvaluationError(f"{source}: {known.max():g} is no fraction; use `unit` percent")
         message = (
             "no accuracy is above 1: read as fractions and multiplied by 100 "
-            "(--unit percent if they are percentages)"
+            "(`unit` percent if they are percentages)"
         )
         return values * 100, [] if unit == "fraction" else [Caution("fractions", source, message)]
     cautions = []

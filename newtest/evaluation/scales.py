@@ -25,7 +25,7 @@ def check_scale(name: str) -> Scale:
     for scale in get_args(Scale):
         if name == scale:
             return scale  # type: ignore[no-any-return]
-    raise UsageError(f"--scale {name}: unknown scale; known are {', '.join(get_args(Scale))}")
+    raise UsageError(f"`scale` {name}: unknown scale; known are {', '.join(get_args(Scale))}")
 
 
 def from_percent(percent: npt.ArrayLike, scale: Scale) -> Floats:

@@ -278,5 +278,5 @@ def _hint(found: int, wanted: int) -> str:
     if found == wanted + 1:
         return ": one too many, so the model likely has a background class first, or counts from 1"
     if found > wanted:
-        return ": a model of more classes needs --classes (its class list), and is scored on this set's"
+        return ": a model of more classes needs `classes` (its class list), and is scored on this set's"
     return ""

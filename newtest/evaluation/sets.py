@@ -67,7 +67,7 @@ def find_set(
         return read_set(path, name=name, classes=classes)
     if not (study / "study.sqlite").exists():
         raise EvaluationError(
-            f"{which}: no such file or folder, and no study to look for a revision of that name (--study DIR)"
+            f"{which}: no such file or folder, and no study to look for a revision of that name (`study`)"
         )
     from newtest.catalog.evaluation import members
     from newtest.study import Study

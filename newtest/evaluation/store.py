@@ -131,7 +131,7 @@ def read_store(root: Path) -> list[StoredSet]:
         [root] if (root / "set.json").exists() else sorted(path.parent for path in root.glob("*/set.json"))
     )
     if not folders:
-        raise EvaluationError(f"{root}: no results here; newtest evaluate SET --predictions FILE writes them")
+        raise EvaluationError(f"{root}: no results here; newtest evaluate writes them")
     sets = [_read(folder) for folder in folders]
     names = [stored.name for stored in sets]
     for name in names:

@@ -154,7 +154,7 @@ def render(table: pd.DataFrame, form: str) -> str:
             f"\\begin{{tabular}}{{l{'r' * (len(merged.columns) - 1)}}}\n\\toprule\n{lines[0]}\n\\midrule\n{body}\n"
             "\\bottomrule\n\\end{tabular}\n"
         )
-    raise UsageError(f"--format {form}: unknown form; known are markdown, csv, latex")
+    raise UsageError(f"`format` {form}: unknown form; known are markdown, csv, latex")
 
 
 def _merged(table: pd.DataFrame) -> pd.DataFrame:

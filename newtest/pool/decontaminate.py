@@ -41,12 +41,12 @@ class DecontaminateConfig:
     """As wide as ``newtest dedup`` looks, wider than ``dedup-pool``: a copy that stays voids the test set, a stranger
     that goes costs the pool one row."""
     encoder: str | None = None
-    """As ``embed-pool --model`` was given it; None takes the name that the pool's layer carries."""
+    """As ``embed-pool`` was given it; None takes the name that the pool's layer carries."""
     device: str = "auto"
 
     def __post_init__(self) -> None:
         if self.method not in ("exact", "hash"):
-            raise UsageError(f"--method {self.method!r} is neither exact nor hash")
+            raise UsageError(f"`method` {self.method!r} is neither exact nor hash")
         if not 0 < self.threshold <= 1:
             raise UsageError(f"a similarity threshold is more than 0 and at most 1, not {self.threshold}")
 
@@ -73,7 +73,7 @@ def decontaminate(
     where that is due. Raises PoolError, UsageError.
     """
     if not sets:
-        raise UsageError("name at least one set with --against")
+        raise UsageError("name at least one set with `against`")
     comparison: Any = _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config, watch)
     tables, counts, gone = [], {}, np.zeros(len(comparison.uids), np.bool_)
     for address in sets:

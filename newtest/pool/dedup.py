@@ -50,7 +50,7 @@ class DedupConfig:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise UsageError(f"--method {self.method!r} is not one of {', '.join(METHODS)}")
+            raise UsageError(f"`method` {self.method!r} is not one of {', '.join(METHODS)}")
         if not 0 < self.threshold <= 1:
             raise UsageError(f"a similarity threshold is more than 0 and at most 1, not {self.threshold}")
 

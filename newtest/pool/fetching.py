@@ -111,7 +111,7 @@ class _Shard:
         return _told(self.name, results, len(asked))
 
     def _shows_faces(self, row: dict[str, Any], result: dict[str, Any]) -> bool:
-        """Whether an earlier run, without ``--blur-faces``, kept faces that this one is to blur."""
+        """Whether an earlier run, without ``blur_faces``, kept faces that this one is to blur."""
         kept = result.get("status") == "success" and not result.get("faces_blurred")
         return self.blurs and kept and bool(row.get("face_bboxes"))
 

@@ -61,13 +61,13 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.fraction is not None and self.min_score is not None:
-            raise UsageError("--fraction and --min-score exclude each other; give one")
+            raise UsageError("`fraction` and `min_score` exclude each other; give one")
         if (self.fraction is not None or self.min_score is not None) and not (self.clip_score or self.scores):
             raise UsageError(
-                "--fraction and --min-score say how much --clip-score or --score keeps; add one of them"
+                "`fraction` and `min_score` say how much `clip_score` or `scores` keeps; add one of them"
             )
         if self.combine not in ("and", "or"):
-            raise UsageError(f"--combine is 'and' or 'or', not {self.combine!r}")
+            raise UsageError(f"`combine` is 'and' or 'or', not {self.combine!r}")
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise UsageError(f"a fraction is more than 0 and at most 1, not {self.fraction}")
 
@@ -119,7 +119,7 @@ def plan_of(
     if recipe.laion2b:
         if score_source(pool, "b32") is None:
             raise PoolError(
-                f"{pool.place.url}: --laion2b is a rule on B/32 scores, and the pool has no column {ARCHES['b32']}"
+                f"{pool.place.url}: `laion2b` is a rule on B/32 scores, and the pool has no column {ARCHES['b32']}"
             )
         rules.append(laion2b(ARCHES["b32"]))
     if recipe.text_synsets is not None:
@@ -130,7 +130,7 @@ def plan_of(
         from newtest.pool.image_near import image_near
 
         if recipe.dry_run:
-            raise UsageError("--image-near keeps its clusters in the pool, and a dry run writes nothing")
+            raise UsageError("`image_near` keeps its clusters in the pool, and a dry run writes nothing")
         rule, columns = image_near(pool, recipe.image_near, None if recipe.arch in ARCHES else recipe.arch)
         layers |= columns
         rules.append(rule)
@@ -179,7 +179,7 @@ def _computed(
 def _not_computable(pool: Pool, recipe: Recipe) -> str | None:
     """Why scores cannot be computed now, and what to do; None where they can."""
     if recipe.arch in ARCHES:
-        return "and this name stands for one; give an encoder, as 'newtest embed-pool --model' takes it"
+        return "and this name stands for one; give an encoder, as 'newtest embed-pool' takes it"
     if not all(holds_images(pool, shard) for shard in pool.shards):
         return "and there are no images to compute one of; 'newtest fetch-pool' downloads them"
     if not any(pool.tells(shard, "text") for shard in pool.shards):
@@ -197,7 +197,7 @@ def parsed_score(text: str, recipe: Recipe) -> tuple[str, float | None, float | 
             return match["column"], recipe.fraction, recipe.min_score
         number = float(match["number"])
     except ValueError:
-        raise UsageError(f"--score {text!r} is not COLUMN, COLUMN:FRACTION or COLUMN>=NUMBER") from None
+        raise UsageError(f"`score` {text!r} is not COLUMN, COLUMN:FRACTION or COLUMN>=NUMBER") from None
     return (match["column"], number, None) if match["kind"] == ":" else (match["column"], None, number)
 
 

@@ -178,12 +178,12 @@ def _claim(place: LocalPlace | RemotePlace, plan: ReshardPlan) -> None:
         if theirs != plan.recipe:
             raise PoolError(
                 f"{place.url}: this folder holds the shards of another pool, subset or shard size; choose "
-                "another --out"
+                "another `out`"
             )
         return
     if any(entry.name.endswith((".tar", ".parquet")) for entry in place.entries()):
         raise PoolError(
-            f"{place.url}: there are shards here that this command did not write; choose an empty --out"
+            f"{place.url}: there are shards here that this command did not write; choose an empty `out`"
         )
     with place.writing(RESHARDED) as path:
         said = {

@@ -42,14 +42,14 @@ def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
             raise PoolError(
                 f"{pool.place.url}: {having.count(False)} of {len(having)} shards have no column {name} "
                 f"(the first is {lacking}), "
-                "so the scores are not of one kind; name another score with --arch, or compute them with "
+                "so the scores are not of one kind; name another score with `arch`, or compute them with "
                 "'newtest embed-pool'"
             )
     layers = [layer for layer in found(pool, "scores") if arch is None or _means(layer, arch)]
     if len(layers) > 1:
         choices = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
         raise PoolError(
-            f"{pool.place.url}: scores of several encoders are there ({choices}); choose one with --arch"
+            f"{pool.place.url}: scores of several encoders are there ({choices}); choose one with `arch`"
         )
     if not layers:
         return None

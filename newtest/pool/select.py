@@ -47,7 +47,7 @@ def select(
     then nothing is selected, for a subset that silently lacks a shard would be wrong.
     """
     if not plan.rules:
-        raise UsageError("no rule was given; name at least one, such as --clip-score or --basic")
+        raise UsageError("no rule was given; name at least one, such as `clip_score` or `basic`")
     counts, parts = ShardCounts(), []
     work = partial(select_shard, pool, plan)
     resources = resources or Resources(kind=plan.kind)
@@ -129,7 +129,7 @@ def settled(pool: Pool, plan: Plan, counts: ShardCounts, say: Say = _silent) -> 
         asked, known = counts.languages[detector, "asked"], counts.languages[detector, "known"]
         if counts.not_kept is not None:
             said = (
-                f"they could not be kept: {counts.not_kept}; --layers names a folder that can be written to"
+                f"they could not be kept: {counts.not_kept}; `layers` names a folder that can be written to"
             )
         elif plan.keeps_languages:
             layer = languages_layer(detector)

@@ -75,7 +75,7 @@ def vectors_of_set(
 ) -> tuple[list[str], npt.NDArray[Any], int]:
     """Names, unit rows of the kind that ``source`` has for the pool, and how many images could not be read.
 
-    ``model`` is the encoder as ``embed-pool --model`` was given it, where the layer's name is not enough (a
+    ``model`` is the encoder as ``embed-pool`` was given it, where the layer's name is not enough (a
     checkpoint). Raises PoolError, also where not one image can be read, and UsageError.
     """
     names, vectors, unreadable = _vectors_of(source, address, model)
@@ -114,7 +114,7 @@ def _vectors_of(
     chosen = encoder(model or wanted)
     if chosen.name != wanted:
         raise UsageError(
-            f"the pool was embedded with {wanted}, and --model gives {chosen.name}; name the same"
+            f"the pool was embedded with {wanted}, and `model` gives {chosen.name}; name the same"
         )
     return _embedded(address, chosen, descriptors=source.column == "descriptor")
 

@@ -74,7 +74,7 @@ def vector_source(pool: Pool, encoder: str | None = None) -> VectorSource:
     if len(layers) > 1:
         names = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
         raise PoolError(
-            f"{pool.place.url}: embeddings of several encoders are there ({names}); choose one with --arch"
+            f"{pool.place.url}: embeddings of several encoders are there ({names}); choose one with `arch`"
         )
     if layers:
         layer = layers[0]

@@ -78,7 +78,7 @@ def build_release(
     target = (out or study.releases / revision).absolute()
     with study.exclusive("release"):
         if target.exists():
-            raise ReleaseError(f"{target} is there already; a release is never changed, choose another --out")
+            raise ReleaseError(f"{target} is there already; a release is never changed, choose another `out`")
         members = members_of(member_rows(study.catalog, revision), revision)
         if not members:
             raise ReleaseError(f"revision {revision} has no members")

@@ -150,7 +150,7 @@ class _Pages:
         if action == "done":
             if self._revision is None:
                 raise UsageError(
-                    "classes are looked over in the final review: newtest review --revision NAME"
+                    "classes are looked over in the final review: begin newtest review with a `revision`"
                 )
             return {"members": actions.finish_class(study, self._revision, wnid, reviewer=reviewer)}
         if action == "undo":

@@ -60,29 +60,29 @@ class SamplingConfig:
             if value not in get_args(kind):
                 raise SamplingError(f"there is no {what} {value!r}; known are {', '.join(get_args(kind))}")
         if self.per_class < 1:
-            raise SamplingError(f"per_class must be at least 1, got {self.per_class}")
+            raise SamplingError(f"`per_class` must be at least 1, got {self.per_class}")
         least = 1 if self.strategy in NEEDS_VOTES else 0
         if self.min_votes < least:
             raise SamplingError(
-                f"min_votes must be at least {least} for {self.strategy}, got {self.min_votes}"
+                f"`min_votes` must be at least {least} for {self.strategy}, got {self.min_votes}"
             )
         if self.reference_votes < 1 and self.strategy == "matched-frequency":
-            raise SamplingError(f"min_reference_votes must be at least 1, got {self.min_reference_votes}")
+            raise SamplingError(f"`min_reference_votes` must be at least 1, got {self.min_reference_votes}")
         if self.min_reference_images < 1:
-            raise SamplingError(f"min_reference_images must be at least 1, got {self.min_reference_images}")
+            raise SamplingError(f"`min_reference_images` must be at least 1, got {self.min_reference_images}")
         edges = (0.0, *self.bins, 1.0)
         if not all(low < high for low, high in itertools.pairwise(edges)):
             raise SamplingError(
-                f"bins must rise strictly between 0 and 1, got {', '.join(map(str, self.bins))}"
+                f"`bins` must rise strictly between 0 and 1, got {', '.join(map(str, self.bins))}"
             )
         own = [wnid for wnid, _ in self.class_thresholds]
         if again := sorted({wnid for wnid in own if own.count(wnid) > 1}):
             raise SamplingError(f"the class {again[0]!r} is given two thresholds of its own; keep one")
-        for wnid, threshold in (("threshold", self.threshold), *self.class_thresholds):
+        for wnid, threshold in (("`threshold`", self.threshold), *self.class_thresholds):
             if not 0 <= threshold <= 1:
                 raise SamplingError(f"{wnid}: a threshold lies between 0 and 1, got {threshold}")
         if self.bias_correction != "none" and self.strategy != "matched-frequency":
-            raise SamplingError(f"bias correction belongs to matched-frequency, not to {self.strategy}")
+            raise SamplingError(f"`bias_correction` belongs to matched-frequency, not to {self.strategy}")
 
     @property
     def reference_votes(self) -> int:

@@ -76,6 +76,6 @@ def explain(study: Study, revision: str, results: Path) -> pd.DataFrame:
     if best[1] is None:
         raise SamplingError(
             f"{results}: no results on images of {row.reference!r} that have votes; "
-            f"run newtest evaluate {row.reference} --predictions FILE first"
+            f"score predictions on it with newtest evaluate first"
         )
     return points_explained(best[1], diagnosis.mismatch, best[2])

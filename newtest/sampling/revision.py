@@ -127,9 +127,7 @@ def _reference_name(study: Study, config: SamplingConfig, name: str | None) -> s
     if name is not None and name not in known:
         raise UsageError(f"there is no reference {name!r}; the study has {', '.join(known) or 'none'}")
     if name is None and len(known) > 1:
-        raise UsageError(
-            f"the study has several references ({', '.join(known)}); say which with --reference NAME"
-        )
+        raise UsageError(f"the study has several references ({', '.join(known)}); say which with `reference`")
     if name is None and not known and config.strategy in NEEDS_REFERENCE:
         raise SamplingError(
             f"{config.strategy} imitates an original set, and the study has none; add it with newtest reference add"
@@ -148,7 +146,7 @@ def _check_classes(config: SamplingConfig, inputs: Inputs) -> None:
             near = get_close_matches(wnid, sorted(known), n=5, cutoff=0)
             more = f", ... ({len(known)} in all)" if len(known) > len(near) else ""
             raise UsageError(
-                f"--class-threshold: the study has no class {wnid!r}; it has {', '.join(near)}{more}"
+                f"`class_thresholds`: the study has no class {wnid!r}; it has {', '.join(near)}{more}"
             )
 
 
@@ -227,5 +225,5 @@ def _keep(study: Study, revision: Revision, drawn: Sample) -> None:
         if getattr(stored, what) != getattr(revision, what):
             raise SamplingError(
                 f"revision {revision.name!r} exists and was drawn from something else (its {what.replace('_', ' ')} "
-                "differs); revisions never change: choose another --name"
+                "differs); revisions never change: choose another `name`"
             )

@@ -141,10 +141,10 @@ def _complaint(problems: Mapping[str, str], config: SamplingConfig) -> str:
     first = "; ".join(f"{wnid}: {problem}" for wnid, problem in list(problems.items())[:3])
     more = f"; and {len(problems) - 3} more classes" if len(problems) > 3 else ""
     binned = config.strategy == "matched-frequency" and config.bias_correction == "none"
-    fill = "use --fill-upward, " if binned and not config.fill_upward else ""
+    fill = "use `fill_upward`, " if binned and not config.fill_upward else ""
     return (
         f"{len(problems)} {'class' if len(problems) == 1 else 'classes'} cannot be filled: {first}{more}. "
-        f"Collect or annotate more, lower --per-class, {fill}or draw what there is with --allow-incomplete"
+        f"Collect or annotate more, lower `per_class`, {fill}or draw what there is with `allow_incomplete`"
     )
 
 

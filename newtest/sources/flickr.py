@@ -140,7 +140,7 @@ def _checked(reply: object) -> dict[str, Any]:
         if code == _INVALID_KEY:
             raise SourceUnavailable(
                 f"Flickr refused the key ({message}); check FLICKR_API_KEY and FLICKR_API_SECRET, "
-                "or collect without a key: --source openverse"
+                "or collect without a key: `source` openverse"
             )
         if code in _BUSY_CODES:
             raise Busy(f"error {code}, {message}")

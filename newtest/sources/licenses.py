@@ -4,7 +4,7 @@
 ``pdm`` (public domain mark), ``no-known-copyright``, ``us-government``, ``all-rights-reserved``.
 Flickr's numbers are those of flickr.photos.licenses.getInfo; 11 to 16 came with Creative Commons 4.0 on 18 June 2025
 (blog.flickr.net/en/2025/06/18/creative-commons-4-0-has-arrived-on-flickr). A number added since is kept as
-``unknown-flickr-license-N``: no source with ``--license`` asks for it, and no release takes it for a licence.
+``unknown-flickr-license-N``: no source with a wanted licence asks for it, and no release takes it for a licence.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def checked_licenses(names: Sequence[str]) -> tuple[str, ...]:
     lower = sorted({name.strip().lower() for name in names})
     for name in lower:
         if name not in NAMES:
-            raise UsageError(f"--license {name!r} is not known; known are {', '.join(NAMES)}")
+            raise UsageError(f"`license` {name!r} is not known; known are {', '.join(NAMES)}")
     return tuple(lower)
 
 

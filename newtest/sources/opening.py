@@ -1,4 +1,4 @@
-"""``--source`` -> a source. Keys come from the environment or a file outside the study, never from the study.
+"""A source by its name. Keys come from the environment or a file outside the study, never from the study.
 
 The file is ``$NEWTEST_CONFIG``, else ``~/.config/newtest/config.toml``::
 
@@ -57,7 +57,7 @@ def open_source(spec: str | None, say: Callable[[str], None], *, page_size: int 
             return Flickr(config, say)
         if spec is not None:
             raise ConfigError(
-                f"{_NO_KEY.format(_config_file())}; or collect without a key: --source openverse"
+                f"{_NO_KEY.format(_config_file())}; or collect without a key: `source` openverse"
             )
         say(f"{_NO_KEY.format(_config_file())}: searching Openverse instead")
     if spec in (None, "openverse"):
@@ -65,7 +65,7 @@ def open_source(spec: str | None, say: Callable[[str], None], *, page_size: int 
         return Openverse(OpenverseConfig(url=url), say)
     readers: dict[str, Callable[[Path], Source]] = {"recorded": Recorded, "folder": Folder, "table": Table}
     if kind not in readers or not place:
-        raise UsageError(f"--source {spec!r} is none of {KINDS}")
+        raise UsageError(f"`source` {spec!r} is none of {KINDS}")
     return readers[kind](Path(place).expanduser())
 
 

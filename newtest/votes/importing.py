@@ -126,7 +126,7 @@ def _unknown(table: VotesTable, places: Places) -> str:
     return (
         f"{table.name}: {len(places)} of {len(table.frame)} rows are about pairs of image and class that the study "
         f"does not know, such as {first}; collect them or add their reference first, or leave them out with "
-        "--skip-unknown; nothing was imported"
+        "`skip_unknown`; nothing was imported"
     )
 
 
@@ -135,7 +135,7 @@ def _counted(table: VotesTable, places: Places) -> str:
     return (
         f"{table.name}, {table.place(row)}: image {image_id} has votes for class {wnid} from an earlier import "
         f"({len(places)} such rows); leave out what is counted already, or add the counts of other people with "
-        "--add-counts; nothing was imported"
+        "`add_counts`; nothing was imported"
     )
 
 

@@ -45,7 +45,7 @@ class Simulation:
     def __post_init__(self) -> None:
         if not 1 <= self.votes_per_image <= self.workers:
             raise UsageError(
-                f"votes_per_image must lie between 1 and the number of workers ({self.workers}), "
+                f"`votes_per_image` must lie between 1 and the number of workers ({self.workers}), "
                 f"got {self.votes_per_image}"
             )
         if min(*self.candidates, *self.reference) <= 0:

@@ -102,7 +102,7 @@ def read_votes(path: Path, *, format_name: str | None = None) -> VotesTable:
     if name not in READERS:
         known = ", ".join(READERS)
         raise UsageError(
-            f"{path}: unknown format of votes {(name or path.suffix)!r}; known are {known} (--format NAME)"
+            f"{path}: unknown format of votes {(name or path.suffix)!r}; known are {known} (`format`)"
         )
     return READERS[name](path)
 

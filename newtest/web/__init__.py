@@ -7,7 +7,7 @@ pages (``newtest.review``) are built of it, so that both are guarded in the same
 - ``headers``  a Content-Security-Policy that loads nothing from another host, and its companions
 - ``limits``   bytes and seconds that a request may take
 - ``forms``    posted forms, parsed with limits
-- ``access``   the owner's token, the Host header, and the rule for ``--host``
+- ``access``   the owner's token, the Host header, and the rule for hosts
 - ``serving``  one way to run an application: for people, and in a thread for tests
 """
 

@@ -1,4 +1,4 @@
-"""Who may come in: the rule for ``--host``, the Host header, and the owner's access token."""
+"""Who may come in: the rule for hosts, the Host header, and the owner's access token."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def check_host(host: str, token: str | None) -> str:
         raise UsageError("the access token may hold printable ASCII characters only, no spaces around them")
     if token is None and not is_loopback(host):
         raise UsageError(
-            f"--host {host} is reachable from other machines: give an access token with --access-token "
+            f"`host` {host} is reachable from other machines: give an access token with `access_token` "
             "or NEWTEST_ACCESS_TOKEN, or listen on 127.0.0.1"
         )
     return token or new_token()

@@ -45,7 +45,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise NewtestError(
-            f"cannot listen on {host} port {port} ({error.strerror or error}); choose another with --port"
+            f"cannot listen on {host} port {port} ({error.strerror or error}); choose another with `port`"
         ) from error
     return listener
 

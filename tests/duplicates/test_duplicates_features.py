@@ -110,7 +110,7 @@ def test_other_weights_are_another_metric(builder, data: Path, tmp_path: Path) -
         assert report.new_pairs[metric] == 1
     assert metrics[0] != metrics[1] and pair_searches.left_out(study.catalog) == [metrics[0]]
     path.unlink()
-    with pytest.raises(NewtestError, match=r"no such checkpoint .*--without timm:test_resnet@"):
+    with pytest.raises(NewtestError, match=r"no such checkpoint .*`without` timm:test_resnet@"):
         dedup(study, DedupRequest())
     report = dedup(study, DedupRequest(without=(model,)))
     assert [search.name for search in report.looked_by] == ["bytes", "hash"]

@@ -110,7 +110,7 @@ def test_a_study_that_compared_the_set_with_the_training_set(tmp_path: Path) -> 
     done = run("report", "shift", "--overlap", study, *words)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["overlap"][0]["n_overlap"] == 2
-    with pytest.raises(EvaluationError, match="with --training: train"):
+    with pytest.raises(EvaluationError, match="with `training`: train"):
         overlapping(stored, study, "no-such")
     done = run("report", "shift")
     assert done.returncode == 2 and "give files of embeddings, or --overlap" in done.stderr

@@ -103,7 +103,7 @@ def test_sets_of_vectors_need_no_encoder(tmp_path: Path) -> None:
         decontaminate(pool, [str(tmp_path / "narrow.npy")], DecontaminateConfig())
     with pytest.raises(UsageError, match=r"an \.npy of the same encoder"):
         decontaminate(pool, [str(tmp_path)], DecontaminateConfig())
-    with pytest.raises(UsageError, match="--against"):
+    with pytest.raises(UsageError, match="`against`"):
         decontaminate(pool, [], DecontaminateConfig())
 
 

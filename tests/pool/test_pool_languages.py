@@ -127,7 +127,7 @@ def test_a_pool_that_cannot_be_written_to_is_filtered_all_the_same(pool: Pool, t
     said: list[str] = []
     subset = select(elsewhere, Plan((BASIC,)), LocalEngine(), Resources(1), said.append)
     assert "could not be kept" in said[0]
-    assert "--layers" in said[0]
+    assert "`layers`" in said[0]
     assert same(subset, fresh(pool, BASIC))
 
 

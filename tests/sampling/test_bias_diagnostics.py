@@ -87,7 +87,7 @@ def test_other_strategies_are_diagnosed_without_the_check(strategy):
     found = diagnose_draft(drafted(candidates, reference, strategy=strategy, bias_correction="none"))
     assert found.held_out is None
     assert 0 < found.drawn.value < 1
-    assert not any("--bias-correction" in warning for warning in found.warnings)  # they take none
+    assert not any("bias_correction" in warning for warning in found.warnings)  # they take none
 
 
 def test_nothing_to_compare_is_none():

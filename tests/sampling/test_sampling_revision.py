@@ -195,7 +195,7 @@ def test_names_that_are_not_there_are_usage_errors(study: Study, tmp_path: Path)
             sample_study(study, CONFIG, name=name)
     study.catalog.execute("INSERT INTO references_ VALUES ('second', 'test', 'f', 'now')")
     with pytest.raises(
-        UsageError, match=r"several references \(original, second\); say which with --reference"
+        UsageError, match=r"several references \(original, second\); say which with `reference`"
     ):
         sample_study(study, CONFIG)
     with Study(tmp_path / "empty", create=True) as empty:

@@ -180,10 +180,10 @@ def test_a_missing_column_and_a_pair_given_twice_are_named() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"per_class": 0}, "per_class must be at least 1"),
-        ({"bins": (0.2, 0.2)}, "bins must rise strictly"),
-        ({"bins": (0.0, 0.5)}, "bins must rise strictly"),
-        ({"bins": (float("nan"),)}, "bins must rise strictly"),
+        ({"per_class": 0}, "`per_class` must be at least 1"),
+        ({"bins": (0.2, 0.2)}, "`bins` must rise strictly"),
+        ({"bins": (0.0, 0.5)}, "`bins` must rise strictly"),
+        ({"bins": (float("nan"),)}, "`bins` must rise strictly"),
         ({"threshold": 1.5}, "a threshold lies between 0 and 1"),
         ({"strategy": "random", "bias_correction": "mixture"}, "belongs to matched-frequency"),
         (
@@ -191,7 +191,7 @@ def test_a_missing_column_and_a_pair_given_twice_are_named() -> None:
             "no strategy 'matched-frequencies'; known are matched-frequency,",
         ),
         ({"bias_correction": "mixtures"}, "no bias correction 'mixtures'; known are none, mixture"),
-        ({"min_reference_images": 0}, "min_reference_images must be at least 1"),
+        ({"min_reference_images": 0}, "`min_reference_images` must be at least 1"),
     ],
 )
 def test_configurations_that_contradict_themselves_are_refused(values: dict[str, Any], message: str) -> None:

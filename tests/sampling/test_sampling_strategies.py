@@ -90,7 +90,7 @@ def test_random_and_all_need_no_votes_when_told_so() -> None:
     assert len(sample(pool, None, SamplingConfig(strategy="all", min_votes=0)).members) == 30
     with pytest.raises(SamplingError, match=r"a: no candidate is eligible \(excluded: few_assignments 30\)"):
         sample(pool, None, SamplingConfig(strategy="all"))
-    with pytest.raises(SamplingError, match="min_votes must be at least 1 for threshold"):
+    with pytest.raises(SamplingError, match="`min_votes` must be at least 1 for threshold"):
         SamplingConfig(strategy="threshold", min_votes=0)
 
 

@@ -266,7 +266,7 @@ def test_a_key_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch:
     assert isinstance(open_source(None, said.append), Openverse)
     assert "no Flickr key" in said[0]
     assert "searching Openverse instead" in said[0]
-    with pytest.raises(ConfigError, match=r"no Flickr key.*--source openverse"):
+    with pytest.raises(ConfigError, match=r"no Flickr key.*`source` openverse"):
         open_source("flickr", said.append)
     (tmp_path / "newtest").mkdir()
     (tmp_path / "newtest/config.toml").write_text('[flickr]\nkey = "k"\nsecret = "s"\n')

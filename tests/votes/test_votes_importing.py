@@ -103,7 +103,7 @@ def test_people_are_not_counted_twice_unless_they_are_said_to_be_others(study: S
     counts = "image_id,wnid,num_selected,num_shown\na,n1,7,10\n"
     import_votes(study, _csv(tmp_path, counts))
     with pytest.raises(
-        VotesError, match=r"line 2: image a has votes for class n1 .* \(1 such rows\).*--add-counts"
+        VotesError, match=r"line 2: image a has votes for class n1 .* \(1 such rows\).*`add_counts`"
     ):
         import_votes(study, _csv(tmp_path, counts + "b,n2,0,5\n", "longer.csv"))
     import_votes(study, _csv(tmp_path, "image_id,wnid,worker_id,selected\nb,n2,w1,1\n", "votes.csv"))

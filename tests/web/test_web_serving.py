@@ -178,7 +178,7 @@ def test_an_ipv6_host_is_answered_under_its_own_name(given: str) -> None:
 
 
 def test_a_port_that_is_taken_is_said_so() -> None:
-    with listen("127.0.0.1", 0) as first, pytest.raises(NewtestError, match="--port"):
+    with listen("127.0.0.1", 0) as first, pytest.raises(NewtestError, match="`port`"):
         listen("127.0.0.1", first.getsockname()[1])
 
 

@@ -97,7 +97,7 @@ def compare_ensembles(outputs: Sequence[tuple[float, Mapping[str, Outputs]]]) ->
     """
     by_alpha = dict(outputs)
     if 0 not in by_alpha or 1 not in by_alpha:
-        raise WeightsError("an output-space ensemble needs both ends: let --alphas hold 0 and 1")
+        raise WeightsError("an output-space ensemble needs both ends: let `alphas` hold 0 and 1")
     start, end = by_alpha[0], by_alpha[1]
     for alpha, sets in by_alpha.items():
         if sets.keys() != start.keys():

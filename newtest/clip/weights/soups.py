@@ -140,12 +140,12 @@ def _decided(log: Path, identity: str) -> list[GreedyStep]:
             row = json.loads(line)
             if row.pop("ingredients") != identity:
                 raise WeightsError(
-                    f"{log}: is the log of other ingredients or scores; give this soup its own --log"
+                    f"{log}: is the log of other ingredients or scores; give this soup its own `log`"
                 )
             steps.append(GreedyStep(**row))
         except (ValueError, KeyError, TypeError) as error:
             raise WeightsError(
-                f"{log}: is not a log of ours ({error}); give this soup its own --log"
+                f"{log}: is not a log of ours ({error}); give this soup its own `log`"
             ) from error
     return steps
 

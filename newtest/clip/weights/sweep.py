@@ -152,7 +152,7 @@ def _read(record: Path, identity: str, scored_by: str) -> dict[float, SweepPoint
             points = [replace(point, scores={}) for point in points]
         same = held["inputs"] == identity
     except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{record}: is not a sweep of ours ({error}); give another --out") from error
+        raise WeightsError(f"{record}: is not a sweep of ours ({error}); give another `out`") from error
     if not same:
-        raise WeightsError(f"{record}: is the sweep of other checkpoints; give another --out")
+        raise WeightsError(f"{record}: is the sweep of other checkpoints; give another `out`")
     return {point.alpha: point for point in points}

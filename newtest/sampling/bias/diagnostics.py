@@ -205,7 +205,7 @@ def _warnings(
         )
     if abs(found.mismatch.value) > NOTABLE:
         remedy = config.strategy == "matched-frequency" and config.bias_correction == "none"
-        advice = "; --bias-correction mixture may remove it" if remedy else ""
+        advice = "; `bias_correction` mixture may remove it" if remedy else ""
         harder = "harder" if found.mismatch.value > 0 else "easier"
         warnings.append(
             f"the drawn set is expected to be {harder} than the original by {100 * abs(found.mismatch.value):.1f} "
