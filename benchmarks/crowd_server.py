@@ -39,7 +39,7 @@ from newtest.crowd.links import invite
 from newtest.crowd.local import LocalAnnotator
 from newtest.crowd.planning import make_plan, store_plan
 from newtest.crowd.server.app import crowd_keys
-from newtest.crowd.server.pictures import Pictures, prepare_pictures
+from newtest.crowd.server.worker_images import Pictures, prepare_pictures
 from newtest.images import encode_jpeg
 from newtest.study import Study
 

@@ -38,7 +38,7 @@ def make_pool(folder: Path, rows: int) -> None:
     import pyarrow.parquet as pq
 
     from newtest.clip.encoder import unit_rows
-    from newtest.pool.uids import UID, to_hex
+    from newtest.pool.storage.uids import UID, to_hex
 
     draw = np.random.default_rng(0)
     topics = draw.standard_normal((max(rows // TOPIC, 1), WIDTH), dtype=np.float32)
@@ -63,8 +63,8 @@ def make_pool(folder: Path, rows: int) -> None:
 
 def ours(folder: Path, method: str) -> dict[str, Any]:
     """The command's library call."""
-    from newtest.pool.dedup import DedupConfig, dedup
-    from newtest.pool.pool import open_pool
+    from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
+    from newtest.pool.storage.pool import open_pool
 
     start, cpu = time.perf_counter(), time.process_time()
     found = dedup(open_pool(str(folder)), DedupConfig(method, threshold=THRESHOLD))  # type: ignore[arg-type]
@@ -81,7 +81,7 @@ def faiss(folder: Path) -> dict[str, Any]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    from newtest.pool.uids import from_arrow
+    from newtest.pool.storage.uids import from_arrow
 
     start, cpu = time.perf_counter(), time.process_time()
     tables = [pq.read_table(path) for path in sorted(folder.glob("*.parquet"))]

@@ -47,7 +47,7 @@ def make_pool(folder: Path, rows: int, captions: Path | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from newtest.pool.uids import UID, to_hex
+    from newtest.pool.storage.uids import UID, to_hex
 
     texts = pq.read_table(captions)["TEXT"].to_pylist() if captions else None
     for number in range(-(-rows // FILE_ROWS)):
@@ -76,9 +76,9 @@ class Task:
 def ours(task: Task, out: Path) -> int:
     """newtest's library call, as the command makes it."""
     from newtest.engines import LocalEngine
-    from newtest.pool import subset as subsets
-    from newtest.pool.pool import open_pool
-    from newtest.pool.recipe import Recipe, run
+    from newtest.pool.filtering.recipe import Recipe, run
+    from newtest.pool.storage import subset as subsets
+    from newtest.pool.storage.pool import open_pool
 
     recipe = Recipe(clip_score=task.rule == "score", basic=task.rule == "basic")
     pool = open_pool(task.folder, layers=task.layers)
@@ -250,7 +250,7 @@ def contender(name: str, task: Task) -> None:
     elif name == "polars":
         import polars  # noqa: F401
     else:
-        import newtest.pool.recipe  # noqa: F401
+        import newtest.pool.filtering.recipe  # noqa: F401
     before, start = time.process_time(), time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         kept = CONTENDERS[name](task, Path(scratch) / "subset.npy")

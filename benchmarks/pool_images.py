@@ -33,12 +33,13 @@ from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine, Resources
 from newtest.images import shown
 from newtest.pool import embedding
-from newtest.pool import uids as ids
-from newtest.pool.embedding import EmbedConfig, complete, embed
-from newtest.pool.pool import Pool, open_pool
+from newtest.pool.embedding import EmbedConfig, embed
 from newtest.pool.reshard import plan_reshard, reshard
-from newtest.pool.subset import Subset
-from newtest.pool.tar_format import END, packed
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.passes import complete
+from newtest.pool.storage.pool import Pool, open_pool
+from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.tar_format import END, packed
 
 BATCH = 32
 DATA = Path(os.environ.get("NEWTEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

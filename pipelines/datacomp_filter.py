@@ -17,9 +17,9 @@ import argparse
 from pathlib import Path
 
 from newtest.engines import LocalEngine
-from newtest.pool import subset as subsets
-from newtest.pool.pool import open_pool
-from newtest.pool.recipe import Recipe, run
+from newtest.pool.filtering.recipe import Recipe, run
+from newtest.pool.storage import subset as subsets
+from newtest.pool.storage.pool import open_pool
 
 
 def main() -> None:

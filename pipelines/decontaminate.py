@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from newtest.pool import subset as subsets
-from newtest.pool.decontaminate import DecontaminateConfig, decontaminate
-from newtest.pool.pairs import write_pairs
-from newtest.pool.pool import open_pool
+from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
+from newtest.pool.dedup.pairs import write_pairs
+from newtest.pool.storage import subset as subsets
+from newtest.pool.storage.pool import open_pool
 
 
 def main() -> None:

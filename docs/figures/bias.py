@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import beta, betabinom
 
+from newtest.drawing import COLORS, style
 from newtest.draws import generator
-from newtest.evaluation.drawing import COLORS, style
 from newtest.files import write_atomic
 from newtest.sampling import SamplingConfig, sample
 from newtest.sampling.histogram import bin_of

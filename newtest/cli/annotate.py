@@ -173,7 +173,7 @@ def preview(
     from newtest.crowd.local import checked_template
     from newtest.crowd.preview import drawn_page, preview_app, study_page
     from newtest.crowd.server.app import crowd_keys
-    from newtest.crowd.server.pictures import Pictures
+    from newtest.crowd.server.worker_images import Pictures
     from newtest.crowd.templates import render
     from newtest.files import write_atomic
     from newtest.study import Study

@@ -78,8 +78,8 @@ def publish(
     from newtest.crowd.annotators import publish as publish_hits
     from newtest.crowd.local import planned_template
     from newtest.crowd.server.app import crowd_keys
-    from newtest.crowd.server.pictures import Pictures as PictureFiles
-    from newtest.crowd.server.pictures import prepare_pictures
+    from newtest.crowd.server.worker_images import Pictures as PictureFiles
+    from newtest.crowd.server.worker_images import prepare_pictures
     from newtest.study import Study
 
     amount = f"{dollars('--reward', reward):.2f}"
@@ -223,8 +223,8 @@ def _annotator(study: Study, market: _Market) -> Annotator:
         return LocalAnnotator()
     from newtest.crowd.mturk import CLOSING_NOTICE, LIVE_URL, SANDBOX_URL, MTurkAnnotator, MTurkConfig
     from newtest.crowd.server.app import crowd_keys
-    from newtest.crowd.server.pictures import Pictures as PictureFiles
     from newtest.crowd.server.protocol import ACCESS_KEY
+    from newtest.crowd.server.worker_images import Pictures as PictureFiles
 
     url = (market.endpoint_url or (SANDBOX_URL if market.sandbox else LIVE_URL)).rstrip("/")
     name = market.endpoint_url or ("sandbox" if market.sandbox else "live")

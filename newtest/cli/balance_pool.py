@@ -34,11 +34,11 @@ def balance_pool(
     Example: newtest balance-pool commonpool --queries queries.txt --cap 20000
     """
     from newtest.engines import engine as engine_of
-    from newtest.pool import subset as subsets
     from newtest.pool.balance import balance, queries_from_captions, read_queries
-    from newtest.pool.pairs import write_pairs
-    from newtest.pool.pool import open_pool
-    from newtest.pool.synsets import wordnet_folder
+    from newtest.pool.dedup.pairs import write_pairs
+    from newtest.pool.filtering.text_synsets import wordnet_folder
+    from newtest.pool.storage import subset as subsets
+    from newtest.pool.storage.pool import open_pool
 
     opened, chosen = open_pool(pool), engine_of(engine)
     if queries is not None:

@@ -34,10 +34,10 @@ def decontaminate_pool(
 
     Example: newtest decontaminate-pool mypool --against releases/v1 --against imagenet/val
     """
-    from newtest.pool import subset as subsets
-    from newtest.pool.decontaminate import DecontaminateConfig, decontaminate
-    from newtest.pool.pairs import write_pairs
-    from newtest.pool.pool import open_pool
+    from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
+    from newtest.pool.dedup.pairs import write_pairs
+    from newtest.pool.storage import subset as subsets
+    from newtest.pool.storage.pool import open_pool
 
     config = DecontaminateConfig(method, threshold, radius, model, device)  # type: ignore[arg-type]
     found = decontaminate(open_pool(pool, layers=layers), against or [], config, counted)

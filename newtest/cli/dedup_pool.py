@@ -36,10 +36,10 @@ def dedup_pool(
 
     Example: newtest dedup-pool mypool --method exact --threshold 0.95 --out dedup.npy
     """
-    from newtest.pool import subset as subsets
-    from newtest.pool.dedup import DedupConfig, dedup
-    from newtest.pool.pairs import write_pairs
-    from newtest.pool.pool import open_pool
+    from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
+    from newtest.pool.dedup.pairs import write_pairs
+    from newtest.pool.storage import subset as subsets
+    from newtest.pool.storage.pool import open_pool
 
     config = DedupConfig(method, threshold, radius, arch, clusters, seed, device)  # type: ignore[arg-type]
     found = dedup(open_pool(pool, layers=layers), config, counted)

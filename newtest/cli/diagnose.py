@@ -39,10 +39,11 @@ def diagnose(
     """
     from newtest.config import to_mapping
     from newtest.errors import UsageError
-    from newtest.evaluation.store import slug
+    from newtest.evaluation.analysis.mismatch import explain
+    from newtest.evaluation.scoring.store import slug
     from newtest.files import write_atomic
     from newtest.sampling.bias.plot import draw_distributions
-    from newtest.sampling.diagnosis import explain, stored_diagnostics
+    from newtest.sampling.diagnosis import stored_diagnostics
     from newtest.study import Study
 
     out = plot or Path(f"{slug(revision)}-frequencies.svg")

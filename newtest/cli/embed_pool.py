@@ -34,16 +34,9 @@ def embed_pool(
     from newtest.clip.torch_runtime import gpus
     from newtest.engines import Resources
     from newtest.engines import engine as engine_of
-    from newtest.pool.embedding import (
-        EmbedConfig,
-        complete,
-        embed,
-        embeddings_layer,
-        encoder_name,
-        score,
-        scores_layer,
-    )
-    from newtest.pool.pool import open_pool
+    from newtest.pool.embedding import EmbedConfig, embed, embeddings_layer, encoder_name, score, scores_layer
+    from newtest.pool.storage.passes import complete
+    from newtest.pool.storage.pool import open_pool
 
     opened = open_pool(pool, layers=layers)
     config = EmbedConfig(model, precision, batch, decoders)

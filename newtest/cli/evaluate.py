@@ -80,9 +80,9 @@ def evaluate(
     Example: newtest evaluate releases/matched-0 --predictions resnet50.npy --out results
     """
     from newtest.errors import UsageError
-    from newtest.evaluation.evaluate import EvaluateOptions
-    from newtest.evaluation.evaluate import evaluate as run
-    from newtest.evaluation.models import ModelOptions
+    from newtest.evaluation.scoring.evaluate import EvaluateOptions
+    from newtest.evaluation.scoring.evaluate import evaluate as run
+    from newtest.evaluation.scoring.models import ModelOptions
 
     if not predictions and not model:
         raise UsageError("nothing to score: give --predictions FILE or --model NAME")

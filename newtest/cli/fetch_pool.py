@@ -34,7 +34,7 @@ def fetch_pool(
 
     from newtest.download import DownloadConfig
     from newtest.pool.fetching import fetch_shards
-    from newtest.pool.pool import open_pool
+    from newtest.pool.storage.pool import open_pool
 
     opened = open_pool(pool)
     total = sum(-(-opened.rows(shard) // shard_rows) for shard in opened.shards)

@@ -11,8 +11,8 @@ from newtest.cli.options import JsonFlag, note, print_json, print_table
 from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers, counted
 
 if TYPE_CHECKING:
-    from newtest.pool.recipe import Recipe
-    from newtest.pool.subset import Subset
+    from newtest.pool.filtering.recipe import Recipe
+    from newtest.pool.storage.subset import Subset
 
 __all__ = ["filter_pool"]
 
@@ -76,9 +76,9 @@ def filter_pool(
     Example: newtest filter-pool commonpool --clip-score --fraction 0.3 --arch l14
     """
     from newtest.engines import engine as engine_of
-    from newtest.pool import subset as subsets
-    from newtest.pool.pool import open_pool
-    from newtest.pool.recipe import Recipe, carried_out, plan_of
+    from newtest.pool.filtering.recipe import Recipe, carried_out, plan_of
+    from newtest.pool.storage import subset as subsets
+    from newtest.pool.storage.pool import open_pool
 
     recipe = Recipe(
         clip_score=clip_score, fraction=fraction, min_score=min_score, arch=arch, scores=tuple(score or ()),
@@ -94,7 +94,7 @@ def filter_pool(
     if target is not None:
         subsets.write(chosen, target)
     if report is not None and not dry_run:
-        from newtest.pool.report import write_report
+        from newtest.pool.filtering.report import write_report
 
         note(f"report: {write_report(opened, plan, report, watch=counted)}")
     if json:

@@ -66,7 +66,7 @@ def wise(
         )
     chosen = choose(points) if score is not None else None
     if chosen is not None:
-        from newtest.evaluation.alpha import write_alpha_curve
+        from newtest.clip.weights.curve import write_alpha_curve
 
         outputs: dict[float, dict[str, float]] = {}
         for one in ensembles:

@@ -52,7 +52,7 @@ def probe(
     from json import dumps
 
     from newtest.clip.probe import ProbeConfig, parse_shots
-    from newtest.evaluation.probing import Source, label_efficiency, labelled
+    from newtest.evaluation.scoring.probing import Source, label_efficiency, labelled
     from newtest.files import write_atomic
 
     config = ProbeConfig(shots=parse_shots(shots), seeds=seeds, seed=seed)
@@ -78,7 +78,7 @@ def probe(
     ):
         note(f"warning: {one} shots are left out: some class of {found.train} has fewer images")
     if out is not None:
-        from newtest.evaluation.efficiency import write_label_efficiency
+        from newtest.evaluation.report.efficiency import write_label_efficiency
 
         write_atomic(out / "probe.json", dumps(found.to_json(), indent=1) + "\n")
         write_label_efficiency(found, out)

@@ -35,7 +35,7 @@ def table(
 
     Example: newtest report table results --original val --format latex --out table.tex
     """
-    from newtest.evaluation.tables import accuracy_table, plain_rows, render, table_by
+    from newtest.evaluation.analysis.tables import accuracy_table, plain_rows, render, table_by
 
     loaded = load(tables, groups, unit, metric)
     if by is not None:
@@ -81,9 +81,9 @@ def line(
     Example: newtest report line robustness_top1s.csv --x val --y imagenetv2-matched-frequency-format-val
     --group STANDARD
     """
-    from newtest.evaluation.line import LineOptions, fit_line
-    from newtest.evaluation.outliers import far_below
-    from newtest.evaluation.scales import check_scale
+    from newtest.evaluation.analysis.line import LineOptions, fit_line
+    from newtest.evaluation.analysis.outliers import far_below
+    from newtest.evaluation.analysis.scales import check_scale
 
     loaded = load(tables, groups, unit, metric)
     options = LineOptions(
@@ -98,7 +98,7 @@ def line(
     for caution in far_below(loaded.results.table, x[0], y):
         note(f"warning: {caution}")
     if figure is not None:
-        from newtest.evaluation.figures import draw_scatter, scatter_of
+        from newtest.evaluation.report.figures import draw_scatter, scatter_of
 
         save(draw_scatter(scatter_of(loaded.results.table, (x[0], y), options.scale, fitted)), figure)
     found = fitted.to_json()
@@ -172,9 +172,9 @@ def html(
 
     Example: newtest report html results --original val --out report
     """
-    from newtest.evaluation.report import build_report
-    from newtest.evaluation.report_inputs import ReportChoice, gather
-    from newtest.evaluation.scales import check_scale
+    from newtest.evaluation.analysis.scales import check_scale
+    from newtest.evaluation.report.build import build_report
+    from newtest.evaluation.report.inputs import ReportChoice, gather
 
     loaded = load(tables, groups, unit)
     files = build_report(

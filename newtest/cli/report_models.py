@@ -36,9 +36,9 @@ def compare(
     from dataclasses import asdict
 
     from newtest.errors import EvaluationError
-    from newtest.evaluation.compare import pairs, power, rank_correlations
-    from newtest.evaluation.results import pick
-    from newtest.evaluation.tables import plain_rows
+    from newtest.evaluation.analysis.compare import pairs, power, rank_correlations
+    from newtest.evaluation.analysis.tables import plain_rows
+    from newtest.evaluation.scoring.results import pick
 
     loaded = load(tables, None, "auto")
     correct = loaded.set(set_).correct
@@ -103,9 +103,9 @@ def similarity(
 
     Example: newtest report similarity results --set matched-0 --figure similarity.svg
     """
-    from newtest.evaluation.figures import draw_matrix
-    from newtest.evaluation.similarity import agreement
-    from newtest.evaluation.similarity import similarity as measure
+    from newtest.evaluation.analysis.similarity import agreement
+    from newtest.evaluation.analysis.similarity import similarity as measure
+    from newtest.evaluation.report.figures import draw_matrix
     from newtest.files import write_atomic
 
     correct = load(tables, None, "auto").set(set_).correct

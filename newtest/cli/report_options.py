@@ -33,7 +33,7 @@ Metric = Annotated[
 
 def load(paths: list[Path], groups: Path | None, unit: str, metric: str = "top1") -> Any:
     from newtest.errors import UsageError
-    from newtest.evaluation.loading import LoadOptions, load
+    from newtest.evaluation.scoring.loading import LoadOptions, load
 
     if unit not in ("auto", "percent", "fraction"):
         raise UsageError(f"--unit {unit}: known are auto, percent, fraction")

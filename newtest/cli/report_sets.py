@@ -37,17 +37,17 @@ def gap(
 
     Example: newtest report gap results --original val --new matched-0
     """
-    from newtest.evaluation.frequency_gap import (
+    from newtest.evaluation.analysis.frequency_gap import (
         adjusted,
         by_frequency,
-        draw_by_frequency,
         has_votes,
         read_pool,
         study_pool,
     )
-    from newtest.evaluation.gap import decompose, model_gaps
-    from newtest.evaluation.outliers import far_below
-    from newtest.evaluation.tables import plain_rows
+    from newtest.evaluation.analysis.gap import decompose, model_gaps
+    from newtest.evaluation.analysis.outliers import far_below
+    from newtest.evaluation.analysis.tables import plain_rows
+    from newtest.evaluation.report.figures import draw_by_frequency
 
     loaded = load(tables, groups, unit)
     table = loaded.results.table
@@ -150,10 +150,10 @@ def shift(
     from itertools import combinations
 
     from newtest.errors import UsageError
-    from newtest.evaluation.embeddings import read_embeddings, shared_rows
-    from newtest.evaluation.overlapping import overlapping
-    from newtest.evaluation.shift import cross_dataset, name_that_dataset, overlap, tell_apart
-    from newtest.evaluation.tables import plain_rows
+    from newtest.evaluation.analysis.overlapping import overlapping
+    from newtest.evaluation.analysis.shift import cross_dataset, name_that_dataset, overlap, tell_apart
+    from newtest.evaluation.analysis.tables import plain_rows
+    from newtest.evaluation.scoring.embeddings import read_embeddings, shared_rows
 
     found: dict[str, Any] = {"apart": [], "named": None, "across": None, "overlap": None}
     if not embeddings and overlap_ is None:

@@ -34,9 +34,9 @@ def reshard_pool(
     """
     from newtest.engines import Resources
     from newtest.engines import engine as engine_of
-    from newtest.pool import subset as subsets
-    from newtest.pool.pool import open_pool
     from newtest.pool.reshard import plan_reshard, reshard
+    from newtest.pool.storage import subset as subsets
+    from newtest.pool.storage.pool import open_pool
 
     opened = open_pool(pool)
     plan = plan_reshard(opened, subsets.read(subset), shard_rows)

@@ -10,7 +10,7 @@ import typer
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from newtest.evaluation.zeroshot import Advance, ZeroShotOptions
+    from newtest.evaluation.scoring.zeroshot import Advance, ZeroShotOptions
 
 __all__ = ["zeroshot"]
 
@@ -72,7 +72,7 @@ def zeroshot(
     Example: newtest zeroshot releases/matched-0 --model conse --out results
     """
     from newtest.errors import UsageError
-    from newtest.evaluation.zeroshot import ZeroShotOptions
+    from newtest.evaluation.scoring.zeroshot import ZeroShotOptions
 
     if find and text_embeddings is not None:
         raise UsageError("--find embeds its texts itself, with --model: leave --text-embeddings away")
@@ -106,7 +106,7 @@ def zeroshot(
 def _classify(which: str, options: ZeroShotOptions, advance: Advance, *, json: bool) -> None:
     from dataclasses import asdict
 
-    from newtest.evaluation.zeroshot import zero_shot
+    from newtest.evaluation.scoring.zeroshot import zero_shot
 
     outcome = zero_shot(which, options, advance)
     for finding in outcome.findings:
@@ -140,7 +140,7 @@ def _find(
 ) -> None:
     from dataclasses import asdict
 
-    from newtest.evaluation.zeroshot import find_images
+    from newtest.evaluation.scoring.zeroshot import find_images
 
     found = find_images(which, texts, options, advance, best=best)
     if json:

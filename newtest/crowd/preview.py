@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from newtest.catalog.crowd import file_of
 from newtest.crowd.questions import page_of
-from newtest.crowd.server.pictures import Pictures
+from newtest.crowd.server.worker_images import Pictures
 from newtest.crowd.templates import Page, render
 from newtest.errors import ImageError
 from newtest.study import Study

@@ -8,8 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from newtest.draws import generator
-from newtest.evaluation.report import BuiltSet, Frequencies, Gallery, GalleryImage, ReportInputs, build_report
-from newtest.evaluation.report_study import built_set, study_facts
+from newtest.evaluation.report.build import (
+    BuiltSet,
+    Frequencies,
+    Gallery,
+    GalleryImage,
+    ReportInputs,
+    build_report,
+)
+from newtest.evaluation.report.study import built_set, study_facts
 from newtest.study import Study
 from newtest.votes import frequencies
 

@@ -19,7 +19,7 @@ from newtest.catalog import duplicates as rows
 from newtest.catalog import pair_searches, transaction
 from newtest.catalog.pair_searches import PairSearch
 from newtest.clip.describer import Describer
-from newtest.duplicates.scopes import Members, compare_scopes
+from newtest.duplicates.vector_pairs import Members, compare_scopes
 from newtest.errors import ImageError, UsageError
 from newtest.images import shown
 from newtest.neighbors import pairs_above

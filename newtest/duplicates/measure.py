@@ -23,7 +23,7 @@ from newtest.duplicates.metrics import (
     picture,
     squared_l2,
 )
-from newtest.duplicates.scopes import Members, compare_scopes
+from newtest.duplicates.vector_pairs import Members, compare_scopes
 from newtest.errors import ImageError
 from newtest.study import Study, now
 

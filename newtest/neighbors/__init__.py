@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import UsageError
-from newtest.neighbors.engines import Engine, choose
+from newtest.neighbors.choice import choose
+from newtest.neighbors.engines import Engine
 from newtest.neighbors.exact import Search, pairs, top
 from newtest.neighbors.hamming import hamming, hamming_pairs
-from newtest.neighbors.pictures import close_hashes
+from newtest.neighbors.hash_join import close_hashes
 from newtest.neighbors.rows import Rows, Source
 
 __all__ = ["close_hashes", "hamming", "hamming_pairs", "pairs_above", "top_k"]

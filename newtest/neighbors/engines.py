@@ -1,29 +1,18 @@
-"""What multiplies the tiles: NumPy here, torch in its own file. An engine only proposes."""
+"""What multiplies the tiles: a protocol, with NumPy and torch in files of their own. An engine only proposes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from newtest.errors import UsageError
 from newtest.neighbors.rows import Array, Rows
 
-__all__ = ["Engine", "HeadTile", "NumpyEngine", "Tile", "choose"]
+__all__ = ["Engine", "Tile"]
 
 Ints = npt.NDArray[np.int64]
-SMALL = 1e11
-"""Multiplications below which importing torch would take longer than the search."""
-NARROW = 128
-"""Columns below which multiplying a part of them first is no gain."""
-SAMPLE = 4096
-CROWDED = 1e-3
-"""Share of a tile's pairs above which multiplying it whole is cheaper than looking at them one by one."""
-PATIENCE = 8
-"""How many more tiles than not may turn out crowded before heads are given up."""
 
 
 @dataclass(frozen=True)
@@ -66,105 +55,3 @@ class Engine(Protocol):
 
     def kth(self, left: Tile, right: Tile, k: int) -> npt.NDArray[np.float64]:
         """The k-th largest computed similarity of each left row (k at most the number of right rows)."""
-
-
-@dataclass(frozen=True)
-class HeadTile(Tile):
-    """``head`` (n, k + 1): k of a row's columns, and the length of what they leave out."""
-
-    head: Array
-
-    def part(self, start: int, stop: int) -> HeadTile:
-        return replace(self, values=self.values[start:stop], head=self.head[start:stop])
-
-
-class NumpyEngine:
-    """float32 by BLAS, on the CPU.
-
-    With ``columns`` those, a quarter of all, are multiplied first. By Cauchy and Schwarz the others add at most the
-    product of what they leave of the two rows' lengths, so that most pairs can be ruled out without them. A tile where
-    too many cannot is multiplied whole, and where that happens too often the attempt is given up.
-    """
-
-    tile = (4096, 4096)
-    resident = 2**27
-
-    def __init__(self, width: int, columns: Ints | None = None) -> None:
-        self.roundoff = (width + 8) * 2.0**-24
-        self.columns = columns
-        self._crowded = 0
-        self._products: Array = np.empty(0, np.float32)
-
-    @classmethod
-    def for_pairs(cls, a: Rows, b: Rows) -> NumpyEngine:
-        """Takes the columns in which rows differ most, over all, from a look at some of them."""
-        if a.width < NARROW:
-            return cls(a.width)
-        spread = sum(rows.block(0, SAMPLE).var(axis=0) for rows in (a, b))
-        return cls(a.width, np.sort(np.argsort(spread)[1 - a.width // 4 :]))
-
-    @property
-    def gave_up(self) -> bool:
-        """Whether too many tiles were crowded."""
-        return self._crowded >= PATIENCE
-
-    def load(self, block: Array, rows: Rows) -> Tile:
-        if self.columns is None:
-            return Tile(block, 1.0, 0.0)
-        head = block[:, self.columns]
-        squares = (np.einsum("nd,nd->n", part, part, dtype=np.float64) for part in (block, head))
-        left_out = np.subtract(*squares)
-        # Rounded up: what is ruled out by it must not be near.
-        rest = np.sqrt(np.maximum(left_out, 0) + 2.0**-40 * rows.longest**2) * (1 + 2.0**-20)
-        return HeadTile(block, 1.0, 0.0, np.column_stack([head, rest.astype(np.float32)]))
-
-    def above(self, left: Tile, right: Tile, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
-        if isinstance(left, HeadTile) and isinstance(right, HeadTile) and not self.gave_up:
-            i, j = _at_least(self._multiply(left.head, right.head), limits)
-            if (
-                len(i) <= len(left) + len(left) * len(right) * CROWDED
-            ):  # on the diagonal each row meets itself
-                self._crowded = max(self._crowded - 1, 0)
-                return i, j
-            self._crowded += 1
-        return _at_least(self._multiply(left.values, right.values), limits)
-
-    def kth(self, left: Tile, right: Tile, k: int) -> npt.NDArray[np.float64]:
-        products = self._multiply(left.values, right.values)
-        place = products.shape[1] - k
-        return np.asarray(np.partition(products, place, axis=1)[:, place], dtype=np.float64)
-
-    def _multiply(self, left: Array, right: Array) -> Array:
-        """The products, where the next call overwrites them: fresh pages for each tile cost as much as a look at it."""
-        shape = (len(left), len(right))
-        if self._products.shape != shape:
-            self._products = np.empty(shape, np.float32)
-        return np.matmul(left, right.T, out=self._products)
-
-
-def _at_least(products: Array, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
-    """(i, j) of what is at least ``limits[i]``. Most rows have none: only the others are looked at one by one."""
-    hit = np.flatnonzero(products.max(axis=1, initial=-np.inf) >= limits)
-    i, j = np.nonzero(products[hit] >= limits[hit, None])
-    return hit[i], j
-
-
-def choose(backend: str, device: str, a: Rows, b: Rows, *, fine: bool) -> Engine:
-    """The engine for a backend (``auto``, ``numpy``, ``torch``) and a device (``auto``, ``cpu``, ``cuda``).
-
-    ``fine`` asks for at least half precision with a small margin: the k nearest of many are often close together.
-    The choice changes the time, never the result.
-    """
-    if device not in ("auto", "cpu") and not device.startswith("cuda"):
-        raise UsageError(f"device must be auto, cpu or cuda, got {device!r}")
-    if backend not in ("auto", "numpy", "torch"):
-        raise UsageError(f"backend must be auto, numpy, torch or faiss, got {backend!r}")
-    cuda = device.startswith("cuda")
-    if cuda and backend == "numpy":
-        raise UsageError("NumPy has no CUDA: leave backend out, or take torch")
-    small = float(len(a)) * len(b) * a.width < SMALL
-    if backend == "numpy" or (backend == "auto" and not cuda and (small or find_spec("torch") is None)):
-        return NumpyEngine(a.width) if fine else NumpyEngine.for_pairs(a, b)
-    from newtest.neighbors.torch_engine import TorchEngine
-
-    return TorchEngine.on(device, a, b, fine=fine)

@@ -25,11 +25,10 @@ import pyarrow as pa
 from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
 from newtest.errors import MissingExtra, PoolError, UsageError
-from newtest.pool import uids as ids
-from newtest.pool.pool import Pool, Shard
-from newtest.pool.select import merged
-from newtest.pool.subset import Subset
-from newtest.pool.watch import Watch, unwatched
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.passes import Watch, merged, unwatched
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.subset import Subset
 
 __all__ = ["Balanced", "balance", "matches", "queries_from_captions", "read_queries"]
 

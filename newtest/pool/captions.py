@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
-from newtest.pool import uids as ids
-from newtest.pool.place import place_of
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.location import place_of
 
 __all__ = ["Joined", "caption_of", "join_captions", "read_rows"]
 

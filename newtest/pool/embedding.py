@@ -25,19 +25,19 @@ import pyarrow as pa
 from newtest.clip.torch_runtime import gpus
 from newtest.engines import Engine, Outcome, Resources
 from newtest.engines.base import cores
-from newtest.errors import ImageError, PoolError
+from newtest.errors import ImageError
 from newtest.images import ImageLimits, shown
-from newtest.pool.ahead import read_ahead
-from newtest.pool.layers import Layer, build
-from newtest.pool.pairing import paired, require_images
-from newtest.pool.pool import Pool, Shard
-from newtest.pool.tars import Sample
+from newtest.pool.prefetch import read_ahead
+from newtest.pool.storage.layers import Layer, build
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.row_images import paired, require_images
+from newtest.pool.storage.tars import Sample
 
 if TYPE_CHECKING:
     from newtest.clip.encoder import Encoder
 
 __all__ = [
-    "EmbedConfig", "complete", "embed", "embeddings_layer", "encoder_name", "score", "scores_layer",
+    "EmbedConfig", "embed", "embeddings_layer", "encoder_name", "score", "scores_layer",
 ]  # fmt: skip
 
 Halves = npt.NDArray[np.float16]
@@ -200,22 +200,3 @@ def _done(entry: tuple[int, Future[Any]]) -> tuple[int, Any]:
 
 def _lists(vectors: Halves) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-
-
-def complete(outcomes: Iterator[Outcome[Shard, dict[str, int]]], total: int) -> dict[str, int]:
-    """Consume outcomes and sum them; raises PoolError that names the shards that failed (what is done stays)."""
-    sums = {"rows": 0, "failed": 0, "computed": 0}
-    errors = []
-    for outcome in outcomes:
-        if outcome.value is None:
-            errors.append(str(outcome.error))
-        else:
-            for name in sums:
-                sums[name] += outcome.value[name]
-    if errors:
-        errors.sort()
-        raise PoolError(
-            f"{len(errors)} of {total} shards failed, the others are kept; run again when this is mended: "
-            f"{'; '.join(errors[:3])}"
-        )
-    return sums

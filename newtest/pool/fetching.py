@@ -27,12 +27,12 @@ from newtest.download import DownloadConfig, Request, download
 from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, shown
 from newtest.pool.journal import Journal, Record, alone, journal_folder
-from newtest.pool.listing import FETCHED
-from newtest.pool.pairing import paired
-from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
-from newtest.pool.pool import Pool, Shard
-from newtest.pool.tar_format import END, packed
-from newtest.pool.tars import Sample
+from newtest.pool.storage.listing import FETCHED
+from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.row_images import paired
+from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tars import Sample
 
 __all__ = ["Fetched", "fetch_shards"]
 

@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 
 from newtest.errors import ImageError, PoolError
 from newtest.images import check
-from newtest.pool import uids as ids
-from newtest.pool.place import Entry, place_of
-from newtest.pool.pool import Pool, Shard
-from newtest.pool.tar_format import END, packed
-from newtest.pool.tars import IMAGE_SUFFIXES, MAX_MEMBER, Sample, samples
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.location import Entry, place_of
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tars import IMAGE_SUFFIXES, MAX_MEMBER, Sample, samples
 
 __all__ = ["Imported", "import_folder", "import_tars"]
 

@@ -21,7 +21,7 @@ from newtest.config import fingerprint
 from newtest.download import Outcome
 from newtest.errors import PoolError
 from newtest.files import cache_folder, full_disk_at
-from newtest.pool.place import LocalPlace, RemotePlace
+from newtest.pool.storage.location import LocalPlace, RemotePlace
 
 __all__ = ["Journal", "Record", "alone", "journal_folder"]
 

@@ -25,15 +25,15 @@ import pyarrow.parquet as pq
 from newtest.config import fingerprint
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError, UsageError
-from newtest.pool import uids as ids
-from newtest.pool.listing import RESHARDED
-from newtest.pool.pairing import paired
-from newtest.pool.place import LocalPlace, RemotePlace, place_of
-from newtest.pool.pool import Pool, Shard
-from newtest.pool.subset import Subset
-from newtest.pool.table_copy import copied_rows, named_alike, types_differ
-from newtest.pool.tar_format import END, packed
-from newtest.pool.tars import Sample
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.listing import RESHARDED
+from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.row_images import paired
+from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.table_copy import copied_rows, named_alike, types_differ
+from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tars import Sample
 
 __all__ = ["ReshardPlan", "plan_reshard", "reshard"]
 

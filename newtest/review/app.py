@@ -27,8 +27,8 @@ from starlette.types import ASGIApp
 from newtest.errors import NewtestError, UsageError
 from newtest.review import actions
 from newtest.review.handing_out import HandingOut
-from newtest.review.pictures import ReviewPictures
-from newtest.review.views import class_view, overview_view, pairs_view
+from newtest.review.page_images import ReviewPictures
+from newtest.review.page_values import class_view, overview_view, pairs_view
 from newtest.study import Study
 from newtest.web.forms import Form, read_form
 from newtest.web.keys import Keys

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from newtest.evaluation.alpha import draw_alpha_curve
+from newtest.clip.weights.curve import draw_alpha_curve
 
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 # The "model" is one weight; in distribution 0.7 is best, shifted 0.3.

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tiny_clip import Half, halves, outputs_of, train
 
+from newtest.clip.weights.curve import draw_alpha_curve
 from newtest.clip.weights.ensemble import Outputs, accuracies, compare_ensembles
 from newtest.clip.weights.sweep import SweepPoint, choose, sweep
-from newtest.evaluation.alpha import draw_alpha_curve
 
 ALPHAS = (0.0, 0.5, 1.0)
 Run = tuple[list[SweepPoint], list[tuple[float, dict[str, Outputs]]]]

@@ -12,15 +12,22 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.compare import holm, mcnemar, paired_bootstrap, pairs, power, rank_correlations
-from newtest.evaluation.embeddings import read_embeddings
-from newtest.evaluation.frequency_gap import adjusted, by_frequency
-from newtest.evaluation.score import Score
-from newtest.evaluation.sets import make_set
-from newtest.evaluation.shift import cross_dataset, name_that_dataset, overlap, tell_apart
-from newtest.evaluation.similarity import agreement, rankable, similarity
-from newtest.evaluation.store import StoredSet, read_store, write_scores
-from newtest.sampling.bias.counts import VoteCounts
+from newtest.evaluation.analysis.compare import (
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    pairs,
+    power,
+    rank_correlations,
+)
+from newtest.evaluation.analysis.frequency_gap import adjusted, by_frequency
+from newtest.evaluation.analysis.shift import cross_dataset, name_that_dataset, overlap, tell_apart
+from newtest.evaluation.analysis.similarity import agreement, rankable, similarity
+from newtest.evaluation.scoring.embeddings import read_embeddings
+from newtest.evaluation.scoring.score import Score
+from newtest.evaluation.scoring.sets import make_set
+from newtest.evaluation.scoring.store import StoredSet, read_store, write_scores
+from newtest.frequency.counts import VoteCounts
 
 counts = st.integers(0, 200)
 

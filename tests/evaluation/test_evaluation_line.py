@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.errors import EvaluationError, UsageError
-from newtest.evaluation.figures import draw_scatter, scatter_of
-from newtest.evaluation.line import LineOptions, fit_line
-from newtest.evaluation.line_model import ols, predict
-from newtest.evaluation.results import as_results, read_results
-from newtest.evaluation.scales import from_percent, ticks, to_percent
+from newtest.evaluation.analysis.line import LineOptions, fit_line
+from newtest.evaluation.analysis.line_model import ols, predict
+from newtest.evaluation.analysis.scales import from_percent, ticks, to_percent
+from newtest.evaluation.report.figures import draw_scatter, scatter_of
+from newtest.evaluation.scoring.results import as_results, read_results
 
 V2 = "imagenetv2-matched-frequency-format-val"
 

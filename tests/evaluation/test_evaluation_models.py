@@ -13,13 +13,13 @@ from needs import missing
 from PIL import Image
 
 from newtest.errors import EvaluationError, UsageError
-from newtest.evaluation.classmap import class_map, read_class_map
-from newtest.evaluation.evaluate import EvaluateOptions, evaluate
-from newtest.evaluation.models import ModelOptions, run_model
-from newtest.evaluation.score import ScoreOptions, score
-from newtest.evaluation.sets import read_set
-from newtest.evaluation.store import read_store
-from newtest.evaluation.zeroshot import ZeroShotOptions, classify, zero_shot
+from newtest.evaluation.scoring.classmap import class_map, read_class_map
+from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
+from newtest.evaluation.scoring.models import ModelOptions, run_model
+from newtest.evaluation.scoring.score import ScoreOptions, score
+from newtest.evaluation.scoring.sets import read_set
+from newtest.evaluation.scoring.store import read_store
+from newtest.evaluation.scoring.zeroshot import ZeroShotOptions, classify, zero_shot
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_other_models_run_from_weights_in_a_file(name: str, photos: Path, tmp_pa
 def test_a_killed_run_goes_on_where_it_was(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newtest.evaluation.models.PIECE", 2)
+    monkeypatch.setattr("newtest.evaluation.scoring.models.PIECE", 2)
     name = "timm:test_resnet"
     options = options_for(name, tmp_path)
     evaluated = read_set(photos)

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.compare import rank_correlations
-from newtest.evaluation.evaluate import EvaluateOptions, evaluate
-from newtest.evaluation.gap import decompose
-from newtest.evaluation.line import LineOptions, fit_line
-from newtest.evaluation.loading import Loaded, LoadOptions, load
-from newtest.evaluation.results import as_results
-from newtest.evaluation.tables import accuracy_table
+from newtest.evaluation.analysis.compare import rank_correlations
+from newtest.evaluation.analysis.gap import decompose
+from newtest.evaluation.analysis.line import LineOptions, fit_line
+from newtest.evaluation.analysis.tables import accuracy_table
+from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
+from newtest.evaluation.scoring.loading import Loaded, LoadOptions, load
+from newtest.evaluation.scoring.results import as_results
 
 SETS = {"val": "imagenet-validation-original", "b-33": "imagenetv2-b-33"}
 

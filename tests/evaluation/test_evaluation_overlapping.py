@@ -13,9 +13,9 @@ import pytest
 from servers.images import made_photo
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.evaluate import EvaluateOptions, evaluate
-from newtest.evaluation.overlapping import overlapping
-from newtest.evaluation.store import StoredSet, read_store
+from newtest.evaluation.analysis.overlapping import overlapping
+from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
+from newtest.evaluation.scoring.store import StoredSet, read_store
 
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 

@@ -14,9 +14,9 @@ from sklearn.datasets import load_digits
 
 from newtest.clip.probe import ProbeConfig, parse_shots
 from newtest.errors import EvaluationError, UsageError
-from newtest.evaluation import probing
-from newtest.evaluation.efficiency import draw_label_efficiency, write_label_efficiency
-from newtest.evaluation.probing import Efficiency, Labelled, Source, label_efficiency, labelled
+from newtest.evaluation.report.efficiency import draw_label_efficiency, write_label_efficiency
+from newtest.evaluation.scoring import probing
+from newtest.evaluation.scoring.probing import Efficiency, Labelled, Source, label_efficiency, labelled
 
 NAMES = np.array([f"digit {at}" for at in range(10)])
 

@@ -14,7 +14,7 @@ from needs import missing
 from PIL import Image
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.report import (
+from newtest.evaluation.report.build import (
     BuiltSet,
     Frequencies,
     Gallery,
@@ -22,7 +22,7 @@ from newtest.evaluation.report import (
     ReportInputs,
     build_report,
 )
-from newtest.evaluation.thumbnails import data_uri
+from newtest.evaluation.report.thumbnails import data_uri
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

@@ -14,18 +14,18 @@ import pandas as pd
 import pytest
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.classmap import class_map, restrict
-from newtest.evaluation.evaluate import EvaluateOptions, evaluate
-from newtest.evaluation.guards import string_order
-from newtest.evaluation.loading import load
-from newtest.evaluation.metrics import average_precision_11, mean_per_class, rank_of_truth
-from newtest.evaluation.outliers import far_below
-from newtest.evaluation.predictions import Predictions, read_predictions
-from newtest.evaluation.results import as_results, read_results
-from newtest.evaluation.score import Score, ScoreOptions, score
-from newtest.evaluation.sets import EvaluationSet, find_set, make_set, read_classes, read_set
-from newtest.evaluation.store import read_store, write_scores
-from newtest.evaluation.tables import accuracy_table, by_column, render, table_by
+from newtest.evaluation.analysis.outliers import far_below
+from newtest.evaluation.analysis.tables import accuracy_table, by_column, render, table_by
+from newtest.evaluation.scoring.classmap import class_map, restrict
+from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
+from newtest.evaluation.scoring.guards import string_order
+from newtest.evaluation.scoring.loading import load
+from newtest.evaluation.scoring.metrics import average_precision_11, mean_per_class, rank_of_truth
+from newtest.evaluation.scoring.predictions import Predictions, read_predictions
+from newtest.evaluation.scoring.results import as_results, read_results
+from newtest.evaluation.scoring.score import Score, ScoreOptions, score
+from newtest.evaluation.scoring.sets import EvaluationSet, find_set, make_set, read_classes, read_set
+from newtest.evaluation.scoring.store import read_store, write_scores
 
 
 def a_set(images: int = 200, classes: int = 20) -> EvaluationSet:

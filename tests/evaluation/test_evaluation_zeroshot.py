@@ -16,12 +16,12 @@ from newtest.classes import wordnet
 from newtest.clip import cache as caching
 from newtest.clip.encoder import Pixels, Vectors, unit_rows
 from newtest.errors import ClassError, EvaluationError, UsageError
-from newtest.evaluation import zeroshot
-from newtest.evaluation.class_names import class_names
-from newtest.evaluation.set_vectors import set_vectors
-from newtest.evaluation.sets import read_set
-from newtest.evaluation.store import read_store
-from newtest.evaluation.zeroshot import ZeroShotOptions, find_images, zero_shot
+from newtest.evaluation.scoring import zeroshot
+from newtest.evaluation.scoring.class_names import class_names
+from newtest.evaluation.scoring.set_vectors import set_vectors
+from newtest.evaluation.scoring.sets import read_set
+from newtest.evaluation.scoring.store import read_store
+from newtest.evaluation.scoring.zeroshot import ZeroShotOptions, find_images, zero_shot
 from newtest.files import cache_folder
 
 PHOTOS = 32  # each costs a forward pass of the classifier
@@ -227,7 +227,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 def test_a_killed_embedding_goes_on_behind_its_last_piece(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("newtest.evaluation.set_vectors.PIECE", 12)
+    monkeypatch.setattr("newtest.evaluation.scoring.set_vectors.PIECE", 12)
     evaluated, seen = read_set(photos), []
 
     class MeanColor:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from newtest.errors import UsageError
 from newtest.neighbors import pairs_above, top_k
-from newtest.neighbors.engines import HeadTile, NumpyEngine
+from newtest.neighbors.numpy_engine import HeadTile, NumpyEngine
 from newtest.neighbors.rows import Rows
 from newtest.neighbors.torch_engine import TorchEngine
 

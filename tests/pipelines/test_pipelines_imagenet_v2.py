@@ -23,7 +23,7 @@ from newtest.release.check import check_set
 from newtest.release.evidence import study_evidence
 from newtest.release.sets import read_release
 from newtest.review.actions import block, finish_class
-from newtest.review.queue import revision_progress
+from newtest.review.pending import revision_progress
 from newtest.sampling import SamplingConfig, sample_study
 from newtest.sampling.diff import diff_revisions
 from newtest.sampling.revision import Origin

@@ -12,9 +12,9 @@ from shared_encoders import conse_once
 from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine
 from newtest.pool import embedding
+from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.importing import import_folder
-from newtest.pool.pool import open_pool
-from newtest.pool.recipe import Recipe, run
+from newtest.pool.storage.pool import open_pool
 
 SIZE = 64  # photos; each costs a classifier's forward pass
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from newtest.errors import PoolError
-from newtest.pool.ahead import read_ahead
+from newtest.pool.prefetch import read_ahead
 
 
 def test_the_same_things_in_order_and_no_more_ahead_than_allowed() -> None:

@@ -18,7 +18,7 @@ from newtest.engines import LocalEngine
 from newtest.errors import PoolError, UsageError
 from newtest.pool.balance import automaton_of, balance, matches, normal, queries_from_captions, read_queries
 from newtest.pool.captions import join_captions
-from newtest.pool.pool import Pool, open_pool
+from newtest.pool.storage.pool import Pool, open_pool
 
 ENGINE = LocalEngine()
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.errors import UsageError
-from newtest.pool.cut import Stream, Tied, bounds, exact_cut, halves
-from newtest.pool.uids import UID, Uids
+from newtest.pool.filtering.quantile import Stream, Tied, bounds, exact_cut, halves
+from newtest.pool.storage.uids import UID, Uids
 
 SCORES = st.lists(
     st.one_of(
@@ -57,7 +57,7 @@ def test_exactly_n_rows_stay_whatever_the_pieces(
 
 
 def test_more_ties_than_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("newtest.pool.cut._HELD_TIES", 10)
+    monkeypatch.setattr("newtest.pool.filtering.quantile._HELD_TIES", 10)
     scores = np.zeros(500)
     uids = np.array([(i * 7919 % 503, 0) for i in range(500)], UID)
     cut = exact_cut(stream(scores, 7), tied(scores, uids, 7), 0.3)

@@ -14,11 +14,11 @@ from pool_photos import captioned, conse, embedded_pool, photo_pool  # noqa: F40
 
 from newtest.clip.conse import Conse
 from newtest.errors import PoolError, UsageError
-from newtest.pool import sets as module
-from newtest.pool.decontaminate import DecontaminateConfig, decontaminate
+from newtest.pool.dedup import target_sets as module
+from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
+from newtest.pool.dedup.target_sets import set_images
 from newtest.pool.importing import import_folder
-from newtest.pool.pool import Pool, open_pool
-from newtest.pool.sets import set_images
+from newtest.pool.storage.pool import Pool, open_pool
 
 # One worker loads the encoder and embeds the photos, for all tests that use them.
 pytestmark = pytest.mark.xdist_group("conse")

@@ -19,11 +19,12 @@ from newtest.clip.encoder import unit_rows
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool import embedding
-from newtest.pool.clusters import assigned, kmeans
-from newtest.pool.dedup import DedupConfig, dedup
-from newtest.pool.embedding import EmbedConfig, complete, embed
+from newtest.pool.dedup.clusters import assigned, kmeans
+from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
+from newtest.pool.embedding import EmbedConfig, embed
 from newtest.pool.importing import import_folder
-from newtest.pool.pool import Pool, open_pool
+from newtest.pool.storage.passes import complete
+from newtest.pool.storage.pool import Pool, open_pool
 
 # One worker loads the encoder and embeds the photos, for all tests that use them.
 pytestmark = pytest.mark.xdist_group("conse")

@@ -17,11 +17,12 @@ from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
 from newtest.pool import embedding
-from newtest.pool.embedding import EmbedConfig, complete, embed, embeddings_layer, score, scores_layer
+from newtest.pool.embedding import EmbedConfig, embed, embeddings_layer, score, scores_layer
+from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.importing import import_folder, import_tars
-from newtest.pool.layers import manifest_of, states
-from newtest.pool.pool import Pool, open_pool
-from newtest.pool.recipe import Recipe, run
+from newtest.pool.storage.layers import manifest_of, states
+from newtest.pool.storage.passes import complete
+from newtest.pool.storage.pool import Pool, open_pool
 
 # One worker loads the encoder and embeds the photos, for all tests that use them.
 pytestmark = pytest.mark.xdist_group("conse")

@@ -19,7 +19,7 @@ from servers.images import ImageServer, made_photo, serving
 
 from newtest.download import DownloadConfig
 from newtest.pool.fetching import fetch_shards
-from newtest.pool.pool import open_pool
+from newtest.pool.storage.pool import open_pool
 
 PATHS = [
     "1.jpg",

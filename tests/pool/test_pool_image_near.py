@@ -12,12 +12,12 @@ import pytest
 from newtest.clip.encoder import unit_rows
 from newtest.engines import LocalEngine
 from newtest.errors import PoolError
-from newtest.pool import image_near as module
-from newtest.pool.clusters import kmeans
-from newtest.pool.pool import open_pool
-from newtest.pool.recipe import Recipe, run
-from newtest.pool.sets import vectors_of_set
-from newtest.pool.vectors import VectorSource
+from newtest.pool.dedup.clusters import kmeans
+from newtest.pool.dedup.target_sets import vectors_of_set
+from newtest.pool.filtering import near_target as module
+from newtest.pool.filtering.recipe import Recipe, run
+from newtest.pool.storage.pool import open_pool
+from newtest.pool.storage.vectors import VectorSource
 
 
 def test_samples_of_the_clusters_that_the_target_uses_stay(

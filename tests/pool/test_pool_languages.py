@@ -14,14 +14,14 @@ import pytest
 from pool_fixtures import captions, datacomp, pool_table  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
-from newtest.pool.filters import LanguageIs, MinWords, Rule, basic, laion2b
-from newtest.pool.judge import Plan
-from newtest.pool.language import detect
-from newtest.pool.languages import languages_layer
-from newtest.pool.layers import states
-from newtest.pool.pool import Pool, open_pool
-from newtest.pool.select import select
-from newtest.pool.subset import Subset
+from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.filters import LanguageIs, MinWords, Rule, basic, laion2b
+from newtest.pool.filtering.language import detect
+from newtest.pool.filtering.language_layer import languages_layer
+from newtest.pool.filtering.select import select
+from newtest.pool.storage.layers import states
+from newtest.pool.storage.pool import Pool, open_pool
+from newtest.pool.storage.subset import Subset
 
 ENGLISH = Rule("english", (LanguageIs("fasttext"),))
 BASIC = basic()
@@ -160,8 +160,8 @@ def test_the_layer_holds_what_the_detector_says(pool: Pool) -> None:
 WITHOUT_PANDAS = """
 import sys
 from newtest.engines import LocalEngine
-from newtest.pool.pool import open_pool
-from newtest.pool.recipe import Recipe, run
+from newtest.pool.storage.pool import open_pool
+from newtest.pool.filtering.recipe import Recipe, run
 for recipe in (Recipe(clip_score=True), Recipe(basic=True), Recipe(basic=True)):
     run(open_pool(sys.argv[1]), recipe, LocalEngine(), 1, print)
 print("pandas" in sys.modules)

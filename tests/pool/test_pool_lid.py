@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pool_fixtures import captions  # noqa: F401
 
-from newtest.pool import language
-from newtest.pool.language import detect
-from newtest.pool.lid.batch import BatchModel
-from newtest.pool.lid.detector import Detector
-from newtest.pool.lid.label_tree import label_tree, probabilities
-from newtest.pool.lid.model_file import Model, UnknownShape, read_model
-from newtest.pool.lid.ngrams import Ngrams
-from newtest.pool.lid.words import characters_of, parted
+from newtest.pool.filtering import language
+from newtest.pool.filtering.language import detect
+from newtest.pool.filtering.lid.batch import BatchModel
+from newtest.pool.filtering.lid.detector import Detector
+from newtest.pool.filtering.lid.label_tree import label_tree, probabilities
+from newtest.pool.filtering.lid.model_file import Model, UnknownShape, read_model
+from newtest.pool.filtering.lid.ngrams import Ngrams
+from newtest.pool.filtering.lid.words import characters_of, parted
 
 PIECES = [
     "the", "der", "и", "の", "👍🏽", "</s>", "a</s>", "__label__en", "\0", "\n", "\r\n", "\x1c", "\xa0", "\u3000",

@@ -12,9 +12,9 @@ import pytest
 from pool_commands import newtest
 from servers.images import ImageServer, made_photo, serving
 
-from newtest.pool.listing import of_this_pool
-from newtest.pool.place import Entry
-from newtest.pool.pool import open_pool
+from newtest.pool.storage.listing import of_this_pool
+from newtest.pool.storage.location import Entry
+from newtest.pool.storage.pool import open_pool
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from newtest.pool import subset as subsets
+from newtest.pool.storage import subset as subsets
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("datacomp_filter", "semdedup", "decontaminate")

@@ -11,11 +11,11 @@ from pool_s3 import bucket  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
-from newtest.pool.filters import MinWords, Rule
-from newtest.pool.judge import Plan
-from newtest.pool.place import Entry, LocalPlace, RemotePlace, place_of
-from newtest.pool.pool import open_pool
-from newtest.pool.select import select
+from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.filters import MinWords, Rule
+from newtest.pool.filtering.select import select
+from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.pool import open_pool
 
 
 @pytest.fixture(params=["local", "s3"])

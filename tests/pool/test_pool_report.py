@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from pool_photos import captioned, conse, embedded_pool, photo_pool  # noqa: F401
 
-from newtest.pool.filters import Rule, ScoreAbove
-from newtest.pool.judge import Plan
-from newtest.pool.report import _Histograms
+from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.filters import Rule, ScoreAbove
+from newtest.pool.filtering.report import _Histograms
 
 # One worker loads the encoder and embeds the photos, for all tests that use them.
 pytestmark = pytest.mark.xdist_group("conse")

@@ -16,11 +16,11 @@ from pool_photos import captioned, photo_pool  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
-from newtest.pool import subset as subsets
-from newtest.pool import uids as ids
-from newtest.pool.pool import Pool, open_pool
 from newtest.pool.reshard import plan_reshard, reshard
-from newtest.pool.subset import Subset
+from newtest.pool.storage import subset as subsets
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.pool import Pool, open_pool
+from newtest.pool.storage.subset import Subset
 
 ENGINE = LocalEngine()
 

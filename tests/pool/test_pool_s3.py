@@ -21,9 +21,9 @@ from pool_photos import captioned, photo_pool  # noqa: F401
 from pool_s3 import bucket  # noqa: F401
 from pool_tiny_model import tiny_model
 
-from newtest.pool.pairing import paired
-from newtest.pool.place import _BUFFER, place_of
-from newtest.pool.pool import open_pool
+from newtest.pool.storage.location import _BUFFER, place_of
+from newtest.pool.storage.pool import open_pool
+from newtest.pool.storage.row_images import paired
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_killed_at_any_upload_the_layers_end_with_the_same_bytes(
 
 UPLOADING = """
 import sys
-from newtest.pool.place import place_of
+from newtest.pool.storage.location import place_of
 with place_of(sys.argv[1]).writing("large.tar") as path:
     path.write_bytes(bytes(int(sys.argv[2])))
 """

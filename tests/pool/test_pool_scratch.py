@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from newtest.pool import scratch
-from newtest.pool.place import place_of
-from newtest.pool.scratch import scratch_folder
+from newtest.pool.storage import scratch
+from newtest.pool.storage.location import place_of
+from newtest.pool.storage.scratch import scratch_folder
 
 UPLOADING = """
 import sys, time
-from newtest.pool.place import place_of
+from newtest.pool.storage.location import place_of
 with place_of("memory://pool").writing("a.bin") as path:
     path.write_bytes(b"half")
     print(path, flush=True)

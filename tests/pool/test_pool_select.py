@@ -17,7 +17,8 @@ from pool_fixtures import captions, datacomp, pool_table  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError
-from newtest.pool.filters import (
+from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.filters import (
     Filter,
     LanguageIs,
     MinChars,
@@ -28,11 +29,10 @@ from newtest.pool.filters import (
     basic,
     laion2b,
 )
-from newtest.pool.judge import Plan
-from newtest.pool.pool import open_pool
-from newtest.pool.pool_cut import cut_of
-from newtest.pool.select import select
-from newtest.pool.subset import Subset
+from newtest.pool.filtering.pool_quantile import cut_of
+from newtest.pool.filtering.select import select
+from newtest.pool.storage.pool import open_pool
+from newtest.pool.storage.subset import Subset
 
 ENGINE = LocalEngine()
 ONE = Resources(workers=1)
@@ -118,7 +118,7 @@ def test_a_pool_too_large_to_hold_its_scores_gets_the_same_cut(
 ) -> None:
     pool = open_pool(datacomp)
     held = cut_of(pool, B32, 0.3, {}, ENGINE, 1)
-    monkeypatch.setattr("newtest.pool.pool_cut.HELD_SCORES", 1000)
+    monkeypatch.setattr("newtest.pool.filtering.pool_quantile.HELD_SCORES", 1000)
     assert cut_of(pool, B32, 0.3, {}, ENGINE, 2) == held
 
 

@@ -14,8 +14,8 @@ import pytest
 from pool_commands import newtest
 
 from newtest.catalog.releases import MemberRow
-from newtest.pool.inside import image_column
-from newtest.pool.sets import set_images
+from newtest.pool.dedup.target_sets import set_images
+from newtest.pool.storage.embedded_images import image_column
 from newtest.release.formats import WRITERS
 from newtest.release.members import Member
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.errors import PoolError
-from newtest.pool import subset as subsets
-from newtest.pool import uids as ids
-from newtest.pool.subset import Subset
-from newtest.pool.uids import UID
+from newtest.pool.storage import subset as subsets
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.uids import UID
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=30)
 

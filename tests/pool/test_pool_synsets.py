@@ -11,10 +11,10 @@ from pool_fixtures import captions, datacomp  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
-from newtest.pool.judge import Plan
-from newtest.pool.pool import open_pool
-from newtest.pool.select import select
-from newtest.pool.synsets import first_noun_synset, text_based, wordnet_folder
+from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.select import select
+from newtest.pool.filtering.text_synsets import first_noun_synset, text_based, wordnet_folder
+from newtest.pool.storage.pool import open_pool
 
 
 @pytest.fixture(scope="module")

@@ -23,17 +23,17 @@ from servers.images import made_photo
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
-from newtest.pool import subset as subsets
-from newtest.pool import uids as ids
-from newtest.pool.decontaminate import DecontaminateConfig, decontaminate
-from newtest.pool.dedup import DedupConfig, dedup
-from newtest.pool.inside import images_inside, read_rows
-from newtest.pool.layers import found
-from newtest.pool.pool import Pool, open_pool
-from newtest.pool.recipe import Recipe, run
+from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
+from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
+from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.reshard import plan_reshard, reshard
-from newtest.pool.subset import Subset
-from newtest.pool.tar_format import END, packed
+from newtest.pool.storage import subset as subsets
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.embedded_images import images_inside, read_rows
+from newtest.pool.storage.layers import found
+from newtest.pool.storage.pool import Pool, open_pool
+from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.tar_format import END, packed
 
 ENGINE = LocalEngine()
 ONE = Resources(1)

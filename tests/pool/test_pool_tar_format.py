@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newtest.pool.place import Entry
-from newtest.pool.pool import Pool, Shard
-from newtest.pool.tar_format import END, TarDamage, members, packed
-from newtest.pool.tars import samples
+from newtest.pool.storage.location import Entry
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.tar_format import END, TarDamage, members, packed
+from newtest.pool.storage.tars import samples
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150).filter(
     lambda name: name.strip(". ") == name
@@ -100,7 +100,7 @@ def test_samples_are_known_by_their_path_and_bounded(tmp_path: Path, monkeypatch
         for name in ("./cat/0.jpg", "./cat/0.txt", "dog/0.jpg", "dog/0.a", "dog/0.b"):
             archive.write(packed(name, name.encode()))
         archive.write(END)
-    monkeypatch.setattr("newtest.pool.tars.MAX_SAMPLE", 20)
+    monkeypatch.setattr("newtest.pool.storage.tars.MAX_SAMPLE", 20)
     shard = Shard("0", Entry("0.parquet", 0), Entry("0.tar", 0))
     one, two = samples(Pool(str(tmp_path), (), ""), shard)
     assert (one.key, sorted(one.members), one.too_big) == ("cat/0", ["jpg"], ["txt"])

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import beta, betabinom
 
 from newtest.draws import generator
-from newtest.sampling.bias import ScoredSet, VoteCounts, adjusted_gap, fit, solve
-from newtest.sampling.bias.counts import tally
-from newtest.sampling.bias.mixture import GRID
+from newtest.frequency import ScoredSet, VoteCounts, adjusted_gap, fit, solve
+from newtest.frequency.counts import tally
+from newtest.frequency.mixture import GRID
 from newtest.sampling.histogram import bin_of
 
 ORIGINAL, POOL = (4.0, 1.5), (2.0, 2.0)

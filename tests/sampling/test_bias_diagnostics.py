@@ -19,14 +19,16 @@ from newtest.catalog.votes import totals
 from newtest.config import canonical_json, to_mapping
 from newtest.draws import generator
 from newtest.errors import SamplingError, UsageError
-from newtest.evaluation.score import Score
-from newtest.evaluation.sets import EvaluationSet
-from newtest.evaluation.store import write_scores
+from newtest.evaluation.analysis.mismatch import explain
+from newtest.evaluation.scoring.score import Score
+from newtest.evaluation.scoring.sets import EvaluationSet
+from newtest.evaluation.scoring.store import write_scores
+from newtest.frequency import ScoredSet, VoteCounts
 from newtest.sampling import SamplingConfig, prepare, sample_study
-from newtest.sampling.bias import Estimate, ScoredSet, VoteCounts, accuracy_slopes, points_explained
+from newtest.sampling.bias import Estimate, accuracy_slopes, points_explained
 from newtest.sampling.bias.diagnostics import Diagnostics
 from newtest.sampling.bias.plot import draw_distributions
-from newtest.sampling.diagnosis import diagnose_draft, explain, stored_diagnostics
+from newtest.sampling.diagnosis import diagnose_draft, stored_diagnostics
 from newtest.study import Study
 from newtest.votes import import_votes
 

@@ -5,8 +5,8 @@ import pytest
 
 from newtest.draws import generator
 from newtest.errors import SamplingError
-from newtest.sampling.bias import ScoredSet, VoteCounts, adjusted_gap, delete_d_jackknife
-from newtest.sampling.bias.gap import _histogram
+from newtest.frequency import ScoredSet, VoteCounts, adjusted_gap, delete_d_jackknife
+from newtest.frequency.gap import _histogram
 
 
 def scored(seed: int, images: int, shape=(3.0, 1.5), votes=10, models: int = 2) -> ScoredSet:

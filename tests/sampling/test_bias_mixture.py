@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from newtest.draws import generator
 from newtest.errors import SamplingError
-from newtest.sampling.bias import VoteCounts, fit, fit_classes
-from newtest.sampling.bias.counts import tally
-from newtest.sampling.bias.mixture import GRID, MOST_SHRUNK, likelihood, resample_weights, shrinkage
+from newtest.frequency import VoteCounts, fit, fit_classes
+from newtest.frequency.counts import tally
+from newtest.frequency.mixture import GRID, MOST_SHRUNK, likelihood, resample_weights, shrinkage
 
 
 def counts(*pairs: tuple[int, int]) -> VoteCounts:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
 from newtest.draws import generator
-from newtest.sampling.bias import round_systematically, solve
-from newtest.sampling.bias.mixture import GRID
-from newtest.sampling.bias.weights import EVEN, MEAN, group_of, solve_together
+from newtest.frequency import round_systematically, solve
+from newtest.frequency.mixture import GRID
+from newtest.frequency.weights import EVEN, MEAN, group_of, solve_together
 
 
 def problem(seed: int, classes: int = 3, groups: int = 6):

@@ -19,10 +19,10 @@ from newtest.crowd.links import arrive
 from newtest.crowd.server.database import Database
 from newtest.crowd.server.owner import OwnerPages
 from newtest.crowd.server.pages import page
-from newtest.crowd.server.pictures import Pictures
 from newtest.crowd.server.protocol import Protocol
 from newtest.crowd.server.settings import ServerConfig, Shared
 from newtest.crowd.server.work import WorkPages
+from newtest.crowd.server.worker_images import Pictures
 from newtest.study import Study
 from newtest.web.access import OwnerAccess
 from newtest.web.keys import Keys

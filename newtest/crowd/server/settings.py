@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from newtest.catalog.crowd import file_of
 from newtest.crowd.server.database import Database
-from newtest.crowd.server.pictures import Pictures
+from newtest.crowd.server.worker_images import Pictures
 from newtest.errors import ImageError
 from newtest.web.keys import Keys
 

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.draws import generator
-from newtest.sampling.bias.counts import VoteCounts, tally
+from newtest.frequency.counts import VoteCounts, tally
+from newtest.frequency.mixture import GRID, likelihood, resample_weights
+from newtest.frequency.weights import GROUPS, group_of
 from newtest.sampling.bias.held_out import HeldOut
-from newtest.sampling.bias.mixture import GRID, likelihood, resample_weights
 from newtest.sampling.bias.strategy import Population
-from newtest.sampling.bias.weights import GROUPS, group_of
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.pairs import Pairs
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import SamplingError
+from newtest.frequency.gap import ScoredSet
+from newtest.frequency.mixture import GRID, fit
 from newtest.sampling.bias.diagnostics import Estimate, Z
-from newtest.sampling.bias.gap import ScoredSet
-from newtest.sampling.bias.mixture import GRID, fit
 
 __all__ = ["accuracy_slopes", "points_explained"]
 

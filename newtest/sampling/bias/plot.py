@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from newtest.evaluation.drawing import Picture, axes_of, looks, picture, style
+from newtest.drawing import Picture, axes_of, looks, picture, style
 from newtest.sampling.bias.diagnostics import Diagnostics
 
 __all__ = ["draw_distributions"]

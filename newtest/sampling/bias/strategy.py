@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.draws import generator
-from newtest.sampling.bias.counts import VoteCounts, tally
-from newtest.sampling.bias.mixture import IMAGES_AT_ONCE, POINTS, ClassMixtures, fit_classes, likelihood
-from newtest.sampling.bias.weights import EDGES, GROUPS, group_of, round_systematically, solve_together
+from newtest.frequency.counts import VoteCounts, tally
+from newtest.frequency.mixture import IMAGES_AT_ONCE, POINTS, ClassMixtures, fit_classes, likelihood
+from newtest.frequency.weights import EDGES, GROUPS, group_of, round_systematically, solve_together
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.pairs import Pairs
 from newtest.sampling.plan import NO_CELL, Cells, Plan

@@ -1,0 +1,1 @@
+"""From k of n to lines, gaps, robustness and comparisons."""

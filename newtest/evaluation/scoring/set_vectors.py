@@ -1,0 +1,98 @@
+"""The pictures of a set as an encoder's vectors, kept in pieces as they are made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.clip.cache import cached
+from newtest.clip.encoder import Encoder, Pixels, Vectors
+from newtest.config import fingerprint
+from newtest.errors import EvaluationError, ImageError
+from newtest.evaluation.scoring.sets import EvaluationSet
+from newtest.files import cache_folder
+from newtest.images import shown
+
+__all__ = ["SetVectors", "file_facts", "set_vectors"]
+
+PIECE, BATCH = 256, 32
+"""Images a file of the cache, and images a forward pass unless another number is asked for."""
+
+
+@dataclass(frozen=True)
+class SetVectors:
+    """``vectors`` (N, D), unit rows in the order of the set; a row of zeros where the picture could not be read."""
+
+    vectors: Vectors = field(repr=False)
+    encoder: str
+
+    @property
+    def readable(self) -> npt.NDArray[np.bool_]:
+        """Which rows are pictures, (N,)."""
+        return np.asarray(self.vectors.any(axis=1))
+
+
+def set_vectors(
+    evaluated: EvaluationSet,
+    encoder: Encoder,
+    cache: Path | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+    *,
+    batch: int = BATCH,
+) -> SetVectors:
+    """Embed every picture of a set, ``batch`` at once; a killed run goes on behind its last piece.
+
+    A piece is known by the encoder and by path, size and time of change of its files. Raises EvaluationError when the
+    set names no files.
+    """
+    if "path" not in evaluated.images.columns:
+        raise EvaluationError(f"{evaluated.name}: an encoder needs the pictures, but the set names no files")
+    paths = evaluated.images["path"].astype(str).tolist()
+    root = (cache or cache_folder()) / "images"
+    parts = []
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        for start in range(0, len(paths), PIECE):
+            piece = paths[start : start + PIECE]
+            key = fingerprint("images", 1, encoder.name, [file_facts(path) for path in piece])
+            file = root / key[:2] / f"{key}.npy"
+            parts.append(
+                cached(
+                    file,
+                    (len(piece), encoder.dimension),
+                    lambda piece=piece: _embed(piece, encoder, threads, batch),  # type: ignore[misc]
+                )
+            )
+            advance(len(piece))
+    return SetVectors(np.concatenate(parts), encoder.name)
+
+
+def file_facts(path: str) -> tuple[str, int, int]:
+    """Path, size and time of change: what a piece of work on a file is known by; size -1 where it is not there."""
+    try:
+        about = Path(path).stat()
+    except OSError:
+        return path, -1, 0
+    return str(Path(path).absolute()), about.st_size, about.st_mtime_ns
+
+
+def _embed(paths: Sequence[str], encoder: Encoder, threads: ThreadPoolExecutor, batch: int) -> Vectors:
+    vectors = np.zeros((len(paths), encoder.dimension), np.float32)
+    for start in range(0, len(paths), batch):
+        prepared = list(threads.map(lambda path: _pixels(path, encoder), paths[start : start + batch]))
+        rows = [start + at for at, pixels in enumerate(prepared) if pixels is not None]
+        if rows:
+            vectors[rows] = encoder.images(np.stack([pixels for pixels in prepared if pixels is not None]))
+    return vectors
+
+
+def _pixels(path: str, encoder: Encoder) -> Pixels | None:
+    try:
+        return encoder.prepare(shown(Path(path).read_bytes()))
+    except (OSError, ImageError):
+        return None

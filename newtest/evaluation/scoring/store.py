@@ -1,0 +1,199 @@
+"""Results on disk: one folder a set, with its rows, its images, and the correctness of every image.
+
+::
+
+    RESULTS/
+      b-33-1f2e3d4c/            the set's name and the first digits of its hash
+        set.json                name, hash, number of images and classes, source
+        images.parquet          image_id, class, and every column of the manifest
+        results.csv             a row a model: k, n, accuracy, other metrics, set_hash, preprocessing, source
+        correct.npz             models (M,), correct (M, N) as packed bits: which images each model got right
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from newtest.errors import EvaluationError
+from newtest.evaluation.scoring.results import RESULT_COLUMNS
+from newtest.evaluation.scoring.score import Score
+from newtest.evaluation.scoring.sets import EvaluationSet
+from newtest.files import atomic_path, write_atomic
+
+__all__ = ["StoredSet", "aligned", "is_results", "read_store", "set_folder", "slug", "write_scores"]
+
+
+_TYPES: dict[str, Literal["str", "Int64"]] = {
+    **dict.fromkeys(("model", "set", "group", "base", "preprocessing", "source", "set_hash"), "str"),
+    "top5_k": "Int64",
+}
+
+
+@dataclass(frozen=True)
+class StoredSet:
+    """What ``write_scores`` wrote for a set. ``correct``: index models, a column an image (position), bool."""
+
+    name: str
+    hash: str
+    results: pd.DataFrame
+    images: pd.DataFrame
+    correct: pd.DataFrame
+
+
+def slug(text: str) -> str:
+    """A stranger's name as part of a file name: ASCII letters, digits, dots and dashes, at most 40."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in text)
+    return kept.strip("-.")[:40] or "set"
+
+
+def set_folder(root: Path, evaluated: EvaluationSet) -> Path:
+    """Where the results of a set are, or would be."""
+    return root / f"{slug(evaluated.name)}-{evaluated.hash[:8]}"
+
+
+def write_scores(
+    root: Path, evaluated: EvaluationSet, scores: Sequence[Score], *, groups: dict[str, str] | None = None
+) -> Path:
+    """Add scores to ``root``; a model that is there already is replaced. Returns the set's folder."""
+    folder = set_folder(root, evaluated)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        before = _read(folder) if (folder / "results.csv").exists() else None
+        fresh = _rows(scores, groups or {})
+        right = pd.DataFrame(
+            np.stack([score.correct for score in scores]), index=[score.model for score in scores], dtype=bool
+        )
+        if before is not None:
+            kept = ~before.results["model"].isin(fresh["model"])
+            fresh = pd.concat([before.results[kept], fresh], ignore_index=True)
+            others = aligned(before, evaluated.images)
+            right = pd.concat([others[~others.index.isin(right.index)], right])
+        fresh = fresh.sort_values("model", kind="stable")
+        right = right.loc[fresh["model"]]
+        about = {
+            "name": evaluated.name,
+            "hash": evaluated.hash,
+            "images": len(evaluated),
+            "classes": len(evaluated.classes),
+            "source": evaluated.source,
+            "format": 1,
+        }
+        packed = io.BytesIO()
+        models = np.array(right.index.tolist(), dtype=np.str_)
+        np.savez_compressed(packed, models=models, correct=np.packbits(right.to_numpy(dtype=bool), axis=1))
+        write_atomic(folder / "correct.npz", packed.getvalue())
+        with atomic_path(folder / "images.parquet") as path:
+            evaluated.images.drop(columns="path", errors="ignore").to_parquet(path, index=False)
+        write_atomic(folder / "set.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+        write_atomic(
+            folder / "results.csv", fresh.to_csv(index=False, lineterminator="\n")
+        )  # last: it says the rest is there
+    return folder
+
+
+def aligned(stored: StoredSet, images: pd.DataFrame) -> pd.DataFrame:
+    """``stored.correct`` with its columns in the order of ``images``: a set's hash knows no order of its members.
+
+    Raises EvaluationError where that order cannot be told (a member that stands twice).
+    """
+    theirs, ours = (
+        pd.MultiIndex.from_frame(frame[["image_id", "class"]].astype(str))
+        for frame in (stored.images, images)
+    )
+    if theirs.equals(ours):
+        return stored.correct
+    if theirs.has_duplicates or len(theirs) != len(ours) or (at := theirs.get_indexer(ours)).min() < 0:
+        raise EvaluationError(
+            f"{stored.name}: its images were listed in another order before; evaluate it anew"
+        )
+    return stored.correct.iloc[:, at].set_axis(range(len(at)), axis=1)
+
+
+def is_results(path: Path) -> bool:
+    """Whether a folder is one of ours: a set's, or one that holds sets'."""
+    return path.is_dir() and ((path / "set.json").exists() or any(path.glob("*/set.json")))
+
+
+def read_store(root: Path) -> list[StoredSet]:
+    """Every set below ``root`` (or the one that it is), by name. Raises EvaluationError where there is none."""
+    folders = (
+        [root] if (root / "set.json").exists() else sorted(path.parent for path in root.glob("*/set.json"))
+    )
+    if not folders:
+        raise EvaluationError(f"{root}: no results here; newtest evaluate writes them")
+    sets = [_read(folder) for folder in folders]
+    names = [stored.name for stored in sets]
+    for name in names:
+        if names.count(name) > 1:
+            hashes = ", ".join(stored.hash[:8] for stored in sets if stored.name == name)
+            raise EvaluationError(
+                f"{root}: two different sets are called {name!r} ({hashes}); move one away, or name it anew"
+            )
+    return sorted(sets, key=lambda stored: stored.name)
+
+
+def _rows(scores: Sequence[Score], groups: dict[str, str]) -> pd.DataFrame:
+    rows = [
+        {
+            "model": s.model,
+            "set": s.set,
+            "k": s.k,
+            "n": s.n,
+            "accuracy": 100 * s.k / s.n,
+            "group": groups.get(s.model, ""),
+            "base": "",
+            "top5_k": s.top5_k,
+            "mean_per_class": s.mean_per_class,
+            "map11": s.map11,
+            "set_hash": s.set_hash,
+            "preprocessing": s.preprocessing,
+            "source": s.source,
+        }
+        for s in scores
+    ]
+    columns = [*RESULT_COLUMNS, "top5_k", "mean_per_class", "map11", "set_hash", "preprocessing", "source"]
+    return pd.DataFrame(rows, columns=columns).astype(
+        {"top5_k": "Int64", "mean_per_class": "float64", "map11": "float64"}
+    )
+
+
+def _read(folder: Path) -> StoredSet:
+    try:
+        about = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+        results = pd.read_csv(
+            folder / "results.csv",
+            keep_default_na=False,
+            na_values={"top5_k": [""], "mean_per_class": [""], "map11": [""]},
+            dtype=_TYPES,
+        )
+        with np.load(folder / "correct.npz", allow_pickle=False) as packed:
+            bits = np.unpackbits(packed["correct"], axis=1, count=int(about["images"])).astype(bool)
+            correct = pd.DataFrame(bits, index=packed["models"].tolist())
+        images = pd.read_parquet(folder / "images.parquet")
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise EvaluationError(
+            f"{folder}: damaged results ({error}); remove the folder and evaluate again"
+        ) from error
+    # After kill -9 between the two files a row may lack its images, or have newer ones: such a row never was.
+    counts = results["model"].map(correct.sum(axis=1))
+    results = results[counts == results["k"]].reset_index(drop=True)
+    return StoredSet(str(about["name"]), str(about["hash"]), results, images, correct.loc[results["model"]])
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One writer at a time: results of two processes for one set are joined, not lost."""
+    with open(folder / ".lock", "a", encoding="ascii") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

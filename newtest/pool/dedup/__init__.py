@@ -1,0 +1,1 @@
+"""Find near-duplicates in a pool, and between a pool and test sets."""

@@ -1,0 +1,146 @@
+"""A test set that a pool is compared with: its images, and their vectors by the pool's own encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.clip.encoder import Encoder, unit_rows
+from newtest.clip.loading import encoder
+from newtest.errors import ImageError, PoolError, UsageError
+from newtest.images import shown
+from newtest.pool.storage.embedded_images import image_column, images_inside
+from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.tars import IMAGE_SUFFIXES, MAX_MEMBER, samples
+from newtest.pool.storage.vectors import VectorSource
+
+__all__ = ["set_images", "something_read", "vectors_of_set"]
+
+BATCH = 64
+
+
+def set_images(address: str) -> Iterator[tuple[str, bytes]]:
+    """(name, bytes) of a set's images in the order of their names: loose files, the samples of tars, and images
+    inside Parquet tables; so releases in every format. ``address`` may also be one tar or table.
+
+    Raises PoolError.
+    """
+    place, entries = _files(address)
+    pool = Pool(place.url, (), place.url)
+    found = False
+    for entry in entries:
+        for name, data in _images(pool, entry):
+            found = True
+            yield name, data
+    if not found:
+        raise PoolError(
+            f"{address}: no images here, neither loose nor in tars or Parquet tables; a set is a folder of images, a "
+            "release, or an .npy of vectors"
+        )
+
+
+def _files(address: str) -> tuple[LocalPlace | RemotePlace, list[Entry]]:
+    place = place_of(address)
+    if isinstance(place, LocalPlace) and place.root.is_file():
+        return LocalPlace(place.root.parent), [Entry(place.root.name, place.root.stat().st_size)]
+    return place, place.entries()
+
+
+def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes]]:
+    """The images that a file is or holds. A row or sample without any is passed over."""
+    suffix = PurePosixPath(entry.name).suffix[1:].lower()
+    shard = Shard(entry.name.rpartition(".")[0], entry, entry)
+    if suffix in IMAGE_SUFFIXES and entry.size <= MAX_MEMBER:
+        with pool.place.open(entry.name) as handle:
+            yield entry.name, handle.read()
+    elif suffix == "tar":
+        for sample in samples(pool, shard):
+            if sample.image is not None:
+                yield f"{entry.name}:{sample.key}", sample.image
+    elif suffix == "parquet":
+        with pool.parquet(shard) as file:
+            column = image_column(file.schema_arrow)
+            for _, name, data in images_inside(file, column) if column is not None else ():
+                if data is not None:
+                    yield f"{entry.name}:{name}", data
+
+
+def vectors_of_set(
+    source: VectorSource, address: str, model: str | None = None
+) -> tuple[list[str], npt.NDArray[Any], int]:
+    """Names, unit rows of the kind that ``source`` has for the pool, and how many images could not be read.
+
+    ``model`` is the encoder as ``embed-pool`` was given it, where the layer's name is not enough (a
+    checkpoint). Raises PoolError, also where not one image can be read, and UsageError.
+    """
+    names, vectors, unreadable = _vectors_of(source, address, model)
+    something_read(address, len(names), unreadable)
+    return names, vectors, unreadable
+
+
+def something_read(address: str, read: int, unreadable: int) -> None:
+    """Raises PoolError where not one image of a set can be compared: a pool must not pass for clean by that."""
+    if not read:
+        raise PoolError(
+            f"{address}: none of its {unreadable} images could be read, so nothing can be compared with it"
+        )
+
+
+def _vectors_of(
+    source: VectorSource, address: str, model: str | None
+) -> tuple[list[str], npt.NDArray[Any], int]:
+    if address.endswith(".npy"):
+        try:
+            vectors = np.load(address, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise PoolError(f"{address}: cannot be read as an array of vectors ({error})") from error
+        if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+            raise PoolError(
+                f"{address}: vectors are (images, numbers), this array is {vectors.shape} of {vectors.dtype}"
+            )
+        vectors = vectors.astype(np.float32)
+        there = np.flatnonzero(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1))
+        return [str(row) for row in there], unit_rows(vectors[there]), len(vectors) - len(there)
+    if source.layer is None:
+        raise UsageError(
+            f"the pool's vectors are {source.said}: give each set as an .npy of the same encoder's vectors"
+        )
+    wanted = str(source.layer.config["encoder"])
+    chosen = encoder(model or wanted)
+    if chosen.name != wanted:
+        raise UsageError(
+            f"the pool was embedded with {wanted}, and `model` gives {chosen.name}; name the same"
+        )
+    return _embedded(address, chosen, descriptors=source.column == "descriptor")
+
+
+def _embedded(
+    address: str, model: Encoder, *, descriptors: bool
+) -> tuple[list[str], npt.NDArray[np.float32], int]:
+    names: list[str] = []
+    rows: list[npt.NDArray[np.float32]] = []
+    waiting: list[npt.NDArray[np.uint8]] = []
+    unreadable = 0
+
+    def flush() -> None:
+        if waiting:
+            look = model.look(np.stack(waiting))
+            rows.append(look.descriptors if descriptors and look.descriptors is not None else look.vectors)
+            waiting.clear()
+
+    for name, data in set_images(address):
+        try:
+            waiting.append(model.prepare(shown(data)))
+        except ImageError:
+            unreadable += 1
+            continue
+        names.append(name)
+        if len(waiting) == BATCH:
+            flush()
+    flush()
+    return names, np.concatenate(rows) if rows else np.empty((0, 1), np.float32), unreadable

@@ -1,0 +1,114 @@
+"""Choose rows by rules, in one streaming pass over the columns that the rules need.
+
+Shards go through an engine; in each, one batch of rows at a time is read and judged, and only the uids of rows that
+stay are looked at. A fraction needs its cut first (``newtest.pool.filtering.pool_quantile``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from newtest.config import fingerprint
+from newtest.engines import Engine, Resources
+from newtest.errors import UsageError
+from newtest.pool.filtering.apply import Plan, ShardCounts, judged
+from newtest.pool.filtering.filters import described
+from newtest.pool.filtering.language_layer import languages_layer
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.layers import settle
+from newtest.pool.storage.passes import Watch, mapped, unwatched
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.uids import Uids
+
+__all__ = ["Say", "manifest", "select", "select_shard", "settled"]
+
+Say = Callable[[str], None]
+
+
+def _silent(text: str) -> None:
+    """Nobody listens."""
+
+
+def select(
+    pool: Pool,
+    plan: Plan,
+    engine: Engine,
+    resources: Resources | None = None,
+    say: Say = _silent,
+    watch: Watch = unwatched,
+) -> Subset:
+    """The subset that the plan keeps, with a manifest of rules and counts; ``say`` is told whose languages were found,
+    ``watch`` is shown the shards as they are done.
+
+    Raises UsageError for a plan without rules and PoolError that names every shard that could not be read;
+    then nothing is selected, for a subset that silently lacks a shard would be wrong.
+    """
+    if not plan.rules:
+        raise UsageError("no rule was given; name at least one, such as `clip_score` or `basic`")
+    counts, parts = ShardCounts(), []
+    work = partial(select_shard, pool, plan)
+    resources = resources or Resources(kind=plan.kind)
+    for uids, shard_counts in mapped(pool, work, engine, resources, watch, "filtering"):
+        parts.append(uids)
+        counts.add(shard_counts)
+    settled(pool, plan, counts, say)
+    return Subset(ids.ordered(parts), manifest(pool, plan, counts))
+
+
+def select_shard(pool: Pool, plan: Plan, shard: Shard) -> tuple[Uids, ShardCounts]:
+    """The ids that stay of one shard, in row order, and the counts."""
+    counts, parts = ShardCounts(), []
+    for batch in judged(pool, plan, shard, ["uid"], counts):
+        uids = batch.table["uid"].combine_chunks()
+        parts.append(ids.from_arrow(uids, f"shard {shard.name}", batch.stays))
+    return ids.concatenated(parts), counts
+
+
+def manifest(pool: Pool, plan: Plan, counts: ShardCounts) -> dict[str, Any]:
+    """What a subset's manifest says of its making."""
+    names = [rule.name for rule in plan.rules]
+    return {
+        "pool": pool.place.url,
+        "inputs": {
+            "shards": len(pool.shards),
+            "fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards]),
+            "layers": {
+                name: {"folder": layer.folder, **dict(layer.config)}
+                for name, (layer, _) in sorted(plan.layers.items())
+            },
+        },
+        "combine": plan.combine,
+        "rules": [{"name": rule.name, "filters": described(rule.filters)} for rule in plan.rules],
+        "rows_read": counts.rows,
+        "rows_kept": counts.kept,
+        "rules_saw": {name: counts.seen[name] for name in names},
+        "dropped_by_rule": {name: counts.dropped[name] for name in names},
+        "dropped_by_reason": [
+            {"rule": rule, "filter": filter_, "reason": reason, "rows": rows}
+            for (rule, filter_, reason), rows in sorted(counts.reasons.items())
+        ],
+        "overlaps": [
+            {"dropped_by": [name for bit, name in enumerate(names) if pattern >> bit & 1], "rows": rows}
+            for pattern, rows in sorted(counts.patterns.items())
+        ],
+    }
+
+
+def settled(pool: Pool, plan: Plan, counts: ShardCounts, say: Say = _silent) -> None:
+    """Write the manifests of the layers of languages that grew, and say what was asked and what was known."""
+    for detector in sorted({detector for detector, _ in counts.languages}):
+        asked, known = counts.languages[detector, "asked"], counts.languages[detector, "known"]
+        if counts.not_kept is not None:
+            said = (
+                f"they could not be kept: {counts.not_kept}; `layers` names a folder that can be written to"
+            )
+        elif plan.keeps_languages:
+            layer = languages_layer(detector)
+            settle(pool, layer)
+            said = f"kept in {layer.folder}"
+        else:
+            said = "a dry run keeps none"
+        say(f"languages: {detector} was asked about {asked:,} captions, {known:,} were known ({said})")

@@ -1,0 +1,282 @@
+"""Layers: what was computed about a pool (embeddings, scores, languages, hashes), kept beside its shards.
+
+A layer is a folder ``layers/<kind>-<fingerprint>/``, named by what made it (model, configuration, version of
+the rule). It holds one Parquet file a shard, in the shard's row order, named by the shard and by a
+fingerprint of the shard's bytes; each appears by rename. ``manifest.json`` is written last: a layer is
+complete when it is there and names every shard that the pool holds now. So a killed run goes on where it was,
+and a shard that changed is computed again alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from newtest import __version__
+from newtest.config import canonical_json, fingerprint
+from newtest.engines import Engine, Outcome, Resources
+from newtest.errors import PoolError
+from newtest.pool.storage.pool import Pool, Shard
+
+__all__ = [
+    "Layer",
+    "LayerState",
+    "MakeShard",
+    "build",
+    "describe",
+    "found",
+    "manifest_of",
+    "settle",
+    "states",
+]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer by what made it: its kind ("scores", "embeddings", ...) and a configuration of JSON values."""
+
+    kind: str
+    config: Mapping[str, Any]
+
+    @property
+    def folder(self) -> str:
+        """The folder's name below ``layers``."""
+        return f"{self.kind}-{fingerprint(self.kind, self.config)[:16]}"
+
+    def file(self, pool: Pool, shard: Shard) -> str:
+        """The name of the shard's file below ``layers``; it changes when the shard's bytes do."""
+        return f"{self.folder}/{shard.name.replace('/', '~')}-{pool.shard_fingerprint(shard)[:16]}.parquet"
+
+    def table(self, pool: Pool, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
+        """The layer's rows of one shard. Raises PoolError where they are missing or not as many as the shard's."""
+        name = self.file(pool, shard)
+        with (
+            self._readable(pool, shard),
+            pool.layers.open(name) as handle,
+            pq.ParquetFile(handle) as file,  # not pq.read_table, which imports Arrow's data sets and pandas
+        ):
+            missing = sorted(set(columns or ()) - set(file.schema_arrow.names))
+            if missing:
+                raise pa.ArrowInvalid(f"no column {', '.join(missing)}")
+            table = file.read(columns=list(columns) if columns else None)
+        if len(table) != pool.rows(shard):
+            raise PoolError(
+                f"{pool.layers.url}: {name} has {len(table)} rows and its shard has {pool.rows(shard)}; "
+                "remove it and run again"
+            )
+        return table
+
+    def has(self, pool: Pool, shard: Shard, column: str) -> bool:
+        """Whether the layer has this column. Raises PoolError."""
+        with self._readable(pool, shard), pool.layers.open(self.file(pool, shard)) as handle:
+            return column in pq.read_schema(handle).names
+
+    def vectors(self, pool: Pool, shard: Shard, column: str) -> npt.NDArray[np.float32]:
+        """A column of fixed-size lists as float32 rows, shape (n, d); rows that could not be computed are NaN."""
+        column_data = self.table(pool, shard, [column])[column].combine_chunks()
+        width = column_data.type.list_size
+        flat = column_data.flatten() if not column_data.null_count else column_data.values
+        return np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(-1, width)
+
+    @contextmanager
+    def _readable(self, pool: Pool, shard: Shard) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise PoolError(
+                f"{pool.layers.url}: the layer {self.folder} has no rows for shard {shard.name}; run the "
+                "command that made it again"
+            ) from error
+        except (pa.ArrowInvalid, OSError) as error:
+            raise PoolError(
+                f"{pool.layers.url}: {self.file(pool, shard)} cannot be read ({error}); run the command that made "
+                "the layer again, which mends it"
+            ) from error
+
+
+class MakeShard(Protocol):
+    """Made once in a worker; then turns a shard into the layer's table, rows in the shard's order."""
+
+    def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
+        """The table, and nothing written."""
+        ...
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """A layer's folder, what made it, and whether it is complete for the pool as it is now."""
+
+    folder: str
+    kind: str
+    config: Mapping[str, Any]
+    shards: int
+    complete: bool
+    rows: int
+    failed: int
+    known: int
+    """Rows that were asked about: all, but in a layer that is filled as it is needed (languages)."""
+
+
+def build(
+    pool: Pool, layer: Layer, make: Any, engine: Engine, resources: Resources
+) -> Iterator[Outcome[Shard, dict[str, int]]]:
+    """Compute what the layer lacks; one outcome a shard (rows and failed rows), cached ones first.
+
+    ``make`` is called once in every worker and gives a :class:`MakeShard`. The manifest is written when no
+    shard failed.
+    """
+    place = pool.layers
+    files = {shard: layer.file(pool, shard) for shard in pool.shards}
+    there = {entry.name for entry in place.entries()} if _is_there(place) else set()
+    describe(pool, layer)
+    counts: dict[str, dict[str, int]] = {}
+    todo = []
+    for shard, name in files.items():
+        known = _counted(pool, name) if name in there else None
+        if known is None:
+            todo.append(shard)
+        else:
+            counts[name] = known
+            yield Outcome(shard, {**known, "computed": 0})
+    for outcome in engine.map(partial(_Writer, pool, layer, make), todo, resources):
+        if outcome.value is not None:
+            counts[files[outcome.item]] = outcome.value
+            yield Outcome(outcome.item, {**outcome.value, "computed": 1})
+        else:
+            yield outcome
+    if len(counts) == len(files):
+        _write_manifest(pool, layer, counts)
+
+
+def describe(pool: Pool, layer: Layer) -> None:
+    """Write down what a layer is, before its first rows."""
+    with pool.layers.writing(f"{layer.folder}/layer.json") as path:
+        path.write_text(
+            canonical_json({"kind": layer.kind, "config": layer.config, "newtest": __version__}) + "\n"
+        )
+
+
+def settle(pool: Pool, layer: Layer) -> None:
+    """Write the manifest of a layer whose files were written one by one and may know only some of their rows."""
+    files = (layer.file(pool, shard) for shard in pool.shards)
+    counts = {name: _counted(pool, name) for name in files if pool.layers.exists(name)}
+    _write_manifest(pool, layer, {name: known for name, known in counts.items() if known is not None})
+
+
+def _write_manifest(pool: Pool, layer: Layer, counts: Mapping[str, dict[str, int]]) -> None:
+    manifest = {
+        "kind": layer.kind,
+        "config": layer.config,
+        "shards": {name: counts[name] for name in sorted(counts)},
+    }
+    with pool.layers.writing(f"{layer.folder}/manifest.json") as path:
+        path.write_text(canonical_json(manifest) + "\n")
+
+
+def manifest_of(pool: Pool, layer: Layer) -> dict[str, Any] | None:
+    """The manifest of a layer that is complete for the pool as it is now, else None."""
+    manifest = _manifest(pool, layer.folder)
+    if manifest is None or any(layer.file(pool, shard) not in manifest["shards"] for shard in pool.shards):
+        return None
+    return manifest
+
+
+def found(pool: Pool, kind: str) -> list[Layer]:
+    """The complete layers of one kind, sorted by folder."""
+    return [
+        Layer(state.kind, state.config) for state in states(pool) if state.kind == kind and state.complete
+    ]
+
+
+def states(pool: Pool) -> list[LayerState]:
+    """Every layer below the pool, complete or not, sorted by folder."""
+    if not _is_there(pool.layers):
+        return []
+    files: dict[str, list[str]] = {}
+    for entry in pool.layers.entries():
+        folder, _, name = entry.name.partition("/")
+        files.setdefault(folder, []).append(name)
+    result = []
+    for folder, names in sorted(files.items()):
+        if "layer.json" not in names:
+            continue
+        described = _json(pool, f"{folder}/layer.json") or {}
+        layer = Layer(str(described.get("kind", "")), described.get("config", {}))
+        manifest = manifest_of(pool, layer)
+        rows = [] if manifest is None else list(manifest["shards"].values())
+        known = sum(row.get("known", row["rows"]) for row in rows)
+        result.append(
+            LayerState(
+                folder, layer.kind, layer.config,
+                shards=sum(name.endswith(".parquet") for name in names),
+                complete=manifest is not None and known == sum(row["rows"] for row in rows),
+                rows=sum(row["rows"] for row in rows),
+                failed=sum(row["failed"] for row in rows),
+                known=known,
+            )
+        )  # fmt: skip
+    return result
+
+
+class _Writer:
+    """In a worker: computes one shard's table and puts it in its place."""
+
+    def __init__(self, pool: Pool, layer: Layer, make: Any) -> None:
+        self.pool, self.layer = pool, layer
+        self.make_shard: MakeShard = make()
+
+    def __call__(self, shard: Shard) -> dict[str, int]:
+        table = self.make_shard(self.pool, shard)
+        expected = self.pool.rows(shard)
+        if len(table) != expected:
+            raise PoolError(f"shard {shard.name}: {len(table)} rows were computed for {expected}")
+        failed = _failed(table)
+        table = table.replace_schema_metadata({"newtest.failed": str(failed)})
+        with self.pool.layers.writing(self.layer.file(self.pool, shard)) as path:
+            pq.write_table(table, path, compression="zstd")
+        return {"rows": len(table), "failed": failed}
+
+
+def _failed(table: pa.Table) -> int:
+    return len(table) - table["reason"].null_count if "reason" in table.column_names else 0
+
+
+def _counted(pool: Pool, name: str) -> dict[str, int] | None:
+    """What the file of a shard holds; None for a damaged one, which is as good as none."""
+    try:
+        with pool.layers.open(name) as handle, pq.ParquetFile(handle) as file:
+            metadata = file.schema_arrow.metadata or {}
+            counts = {"rows": file.metadata.num_rows, "failed": int(metadata.get(b"newtest.failed", b"0"))}
+    except (pa.ArrowInvalid, OSError):
+        return None
+    if b"newtest.known" in metadata:
+        counts["known"] = int(metadata[b"newtest.known"])
+    return counts
+
+
+def _manifest(pool: Pool, folder: str) -> dict[str, Any] | None:
+    manifest = _json(pool, f"{folder}/manifest.json")
+    return manifest if manifest is not None and isinstance(manifest.get("shards"), dict) else None
+
+
+def _json(pool: Pool, name: str) -> dict[str, Any] | None:
+    try:
+        with pool.layers.open(name) as handle:
+            value = json.load(handle)
+    except (FileNotFoundError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_there(place: Any) -> bool:
+    root = getattr(place, "root", None)
+    return root is None or root.is_dir()

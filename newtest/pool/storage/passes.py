@@ -1,0 +1,70 @@
+"""A pass over all shards: what comes of each, what failed, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from newtest.engines import Engine, Outcome, Resources
+from newtest.errors import PoolError
+from newtest.pool.storage.pool import Pool, Shard
+
+__all__ = ["Watch", "complete", "mapped", "merged", "unwatched"]
+
+Watch = Callable[[str, Iterator[Any], int], Iterator[Any]]
+"""``watch(what, outcomes, total)`` passes on what comes of each shard, and may show how far they are."""
+
+
+def unwatched(what: str, outcomes: Iterator[Any], total: int) -> Iterator[Any]:
+    """Nobody looks."""
+    return outcomes
+
+
+def mapped(
+    pool: Pool, work: Callable[[Shard], Any], engine: Engine, resources: Resources, watch: Watch, what: str
+) -> Iterator[Any]:
+    """The function's values of all shards, as they come, for work that loads nothing first. Raises PoolError."""
+    return merged(pool, partial(_itself, work), engine, resources, watch, what)
+
+
+def merged(
+    pool: Pool, make_worker: Any, engine: Engine, resources: Resources, watch: Watch, what: str
+) -> Iterator[Any]:
+    """The values of all shards, as they come; raises PoolError at the end if any shard failed, naming them."""
+    failures = []
+    for outcome in watch(what, engine.map(make_worker, pool.shards, resources), len(pool.shards)):
+        if outcome.error is not None:
+            failures.append(outcome.error)
+        else:
+            yield outcome.value
+    if failures:
+        failures.sort()
+        more = f" (and {len(failures) - 3} more)" if len(failures) > 3 else ""
+        raise PoolError(
+            f"{len(failures)} of {len(pool.shards)} shards failed, so nothing was written: "
+            f"{'; '.join(failures[:3])}{more}"
+        )
+
+
+def _itself(work: Any) -> Any:
+    return work
+
+
+def complete(outcomes: Iterator[Outcome[Shard, dict[str, int]]], total: int) -> dict[str, int]:
+    """Consume outcomes and sum them; raises PoolError that names the shards that failed (what is done stays)."""
+    sums = {"rows": 0, "failed": 0, "computed": 0}
+    errors = []
+    for outcome in outcomes:
+        if outcome.value is None:
+            errors.append(str(outcome.error))
+        else:
+            for name in sums:
+                sums[name] += outcome.value[name]
+    if errors:
+        errors.sort()
+        raise PoolError(
+            f"{len(errors)} of {total} shards failed, the others are kept; run again when this is mended: "
+            f"{'; '.join(errors[:3])}"
+        )
+    return sums

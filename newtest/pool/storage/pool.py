@@ -1,0 +1,280 @@
+"""A pool: a folder or URL of Parquet files, each with a WebDataset tar and an ``.npz`` of embeddings beside it
+or without.
+
+A *shard* is one Parquet file, the unit of work, of retry and of output. Columns carry the names that DataComp,
+img2dataset or LAION gave them; here they are found under one canonical name each (``ALIASES``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from newtest.config import fingerprint
+from newtest.errors import PoolError
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.embedded_images import SEEN, image_column
+from newtest.pool.storage.listing import LAYERS, of_this_pool
+from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+
+__all__ = ["ALIASES", "BATCH_ROWS", "Pool", "Shard", "open_pool"]
+
+ALIASES = {
+    "uid": ("uid",),
+    "url": ("url", "URL"),
+    "text": ("text", "caption", "TEXT"),
+    "key": ("key",),
+    "width": ("original_width", "width", "WIDTH"),
+    "height": ("original_height", "height", "HEIGHT"),
+    "sha256": ("sha256",),
+    "face_bboxes": ("face_bboxes",),
+    "status": ("status",),
+}
+"""Canonical column -> the names it has in DataComp's, img2dataset's and LAION's tables, first found first."""
+
+_TEXTUAL = frozenset(alias for name in ("uid", "url", "text") for alias in ALIASES[name])
+_TEXT_TYPES = ("string", "string_view", "binary", "binary_view", "null")
+BATCH_ROWS = 1 << 16
+_END = 1 << 16
+
+
+@dataclass(frozen=True, order=True)
+class Shard:
+    """One Parquet file of a pool, and the tar and npz of the same name where there are any."""
+
+    name: str
+    table: Entry
+    tar: Entry | None = None
+    embeddings: Entry | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An opened pool; it holds names only, so that it travels to other processes and machines."""
+
+    address: str
+    shards: tuple[Shard, ...]
+    layers_address: str
+
+    @property
+    def place(self) -> LocalPlace | RemotePlace:
+        """The folder of the shards."""
+        return place_of(self.address)
+
+    @property
+    def layers(self) -> LocalPlace | RemotePlace:
+        """The folder of the layers: ``layers`` in the pool, or where the pool was told to keep them."""
+        return place_of(self.layers_address)
+
+    def shard_fingerprint(self, shard: Shard) -> str:
+        """What the shard's bytes are, told cheaply: sizes, the Parquet footer, both ends of the tar.
+
+        Times of change play no part, so that a copied pool keeps its layers. Raises PoolError when a file vanished.
+        """
+        ends = [_end(self, shard.table, whole=False)]
+        if shard.tar:
+            ends.append(_end(self, shard.tar, whole=True))
+        return fingerprint(shard.name, ends)
+
+    def table_fingerprint(self, shard: Shard) -> str:
+        """The same of the shard's table alone."""
+        return fingerprint(shard.name, [_end(self, shard.table, whole=False)])
+
+    def schema(self, shard: Shard) -> pa.Schema:
+        """The shard's own column names and types. Raises PoolError."""
+        with self.parquet(shard) as file:
+            return file.schema_arrow
+
+    def rows(self, shard: Shard) -> int:
+        """The number of samples, from the footer. Raises PoolError."""
+        with self.parquet(shard) as file:
+            return int(file.metadata.num_rows)
+
+    def batches(self, shard: Shard, columns: Sequence[str], rows: int = BATCH_ROWS) -> Iterator[pa.Table]:
+        """The shard in its row order, at most ``rows`` at a time, with just these columns.
+
+        Canonical names are found under any of their aliases; ``uid`` is derived where the pool has none, and it
+        and sizes are seen in images that lie in the table; other names are taken as they are. Raises PoolError
+        for a missing column or a file that cannot be read.
+        """
+        with self.parquet(shard) as file, _explained(self, shard):
+            seen = _seen(shard, file, columns)
+            start = 0
+            named = [name for name in columns if name not in seen]
+            found = {name: _source(self, shard, name, file.schema_arrow.names) for name in named}
+            wanted = sorted({name for sources in found.values() for name in sources})
+            _require_text(self, shard, [file.schema_arrow.field(name) for name in wanted])
+            for batch in file.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
+                table = pa.Table.from_batches([batch])
+                made = {name: column.slice(start, len(batch)) for name, column in seen.items()}
+                made |= {name: _column(table, name, found[name]) for name in named}
+                start += len(batch)
+                yield pa.table({name: made[name] for name in columns})
+
+    def tells(self, shard: Shard, name: str) -> bool:
+        """Whether the shard has this canonical column under any of its names, or images in its table that tell it."""
+        schema = self.schema(shard)
+        return _is_told(name, schema.names) or (
+            name in SEEN and shard.tar is None and image_column(schema) is not None
+        )
+
+    @contextmanager
+    def parquet(self, shard: Shard) -> Iterator[pq.ParquetFile]:
+        """The shard's Parquet file, opened; errors name the shard."""
+        with _explained(self, shard), _opened(self, shard.table) as handle, pq.ParquetFile(handle) as file:
+            yield file
+
+
+def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
+    """List a pool's shards. Raises PoolError where there is none, and says what would make the folder one."""
+    place = place_of(address)
+    if isinstance(place, LocalPlace) and not place.root.is_dir():
+        raise PoolError(
+            f"{address}: there is no such folder; name the folder that holds the pool's .parquet files"
+        )
+    entries = of_this_pool(place.entries())
+    by_name = {entry.name: entry for entry in entries}
+    shards = tuple(
+        Shard(
+            name=entry.name.removesuffix(".parquet"),
+            table=entry,
+            tar=_beside(by_name, entry.name, ".tar"),
+            embeddings=_beside(by_name, entry.name, ".npz"),
+        )
+        for entry in entries
+        if entry.name.endswith(".parquet")
+    )
+    if not shards:
+        raise PoolError(f"{address}: no pool here, {_advice(entries)}")
+    return Pool(
+        str(address), shards, str(layers) if layers is not None else f"{place.url.rstrip('/')}/{LAYERS}"
+    )
+
+
+def _advice(entries: Sequence[Entry]) -> str:
+    if any(entry.name.endswith(".tar") for entry in entries):
+        return "the tars have no .parquet beside them; 'newtest import-pool' writes them"
+    if any(entry.name.lower().endswith((".jpg", ".jpeg", ".png", ".webp")) for entry in entries):
+        return "but loose images; 'newtest import-pool' makes a pool of images and their captions"
+    return "a pool is a folder of .parquet files, with WebDataset tars of the same names or without"
+
+
+def _beside(by_name: dict[str, Entry], table: str, suffix: str) -> Entry | None:
+    stem = PurePosixPath(table).with_suffix(suffix)
+    # DataComp keeps tables in metadata/ and tars in shards/.
+    parts = ["shards" if part == "metadata" else part for part in stem.parts]
+    return by_name.get(str(stem)) or by_name.get("/".join(parts))
+
+
+def _source(pool: Pool, shard: Shard, name: str, present: Sequence[str]) -> list[str]:
+    for alias in ALIASES.get(name, (name,)):
+        if alias in present:
+            return [alias]
+    if name == "uid":
+        parts = [
+            alias for wanted in ("url", "key", "sha256") for alias in ALIASES[wanted] if alias in present
+        ][:1]
+        text = [alias for alias in ALIASES["text"] if alias in present][:1]
+        if parts or text:
+            return parts + text
+    looked = ", ".join(ALIASES.get(name, (name,)))
+    raise PoolError(
+        f"{pool.place.url}: shard {shard.name} has no column for {name!r} (looked for {looked}); it has "
+        f"{', '.join(present)}"
+    )
+
+
+def _is_told(name: str, present: Collection[str]) -> bool:
+    told_by = ("uid", "url", "key", "sha256") if name == "uid" else (name,)
+    return any(alias in present for each in told_by for alias in ALIASES.get(each, (each,)))
+
+
+def _seen(shard: Shard, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, pa.Array]:
+    """What images inside the table have to tell of these columns: nothing in nearly all pools."""
+    present = file.schema_arrow.names
+    lacking = [name for name in columns if name in SEEN and not _is_told(name, present)]
+    images = image_column(file.schema_arrow) if lacking and shard.tar is None else None
+    if images is None:
+        return {}
+    from newtest.pool.storage.derived_columns import seen_in_images
+
+    text = next((alias for alias in ALIASES["text"] if alias in present), None)
+    return seen_in_images(file, lacking, images, text)
+
+
+def _require_text(pool: Pool, shard: Shard, fields: Sequence[pa.Field]) -> None:
+    for field in fields:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if field.name in _TEXTUAL and str(kind).removeprefix("large_") not in _TEXT_TYPES:
+            raise PoolError(
+                f"{pool.place.url}: the column {field.name!r} of shard {shard.name} holds {field.type} and not text; "
+                "write that table again with the column as text"
+            )
+
+
+def _column(table: pa.Table, name: str, sources: Sequence[str]) -> pa.ChunkedArray | pa.Array:
+    if name != "uid" or list(sources) == ["uid"]:
+        return table[sources[0]]
+    texts = [source for source in sources if source in ALIASES["text"]]
+    others = [source for source in sources if source not in texts]
+    nothing: list[str | None] = [None] * len(table)
+    return ids.to_hex(
+        ids.derived(
+            table[others[0]].to_pylist() if others else nothing,
+            table[texts[0]].to_pylist() if texts else nothing,
+        )
+    )
+
+
+@contextmanager
+def _opened(pool: Pool, entry: Entry) -> Iterator[IO[bytes] | pa.MemoryMappedFile]:
+    place = pool.place
+    # Local files are read by Arrow itself, which holds no interpreter lock while it does.
+    if isinstance(place, LocalPlace):
+        with pa.OSFile(str(place.path(entry.name)), "rb") as native:
+            yield native
+    else:
+        with place.open(entry.name) as handle:
+            yield handle
+
+
+@contextmanager
+def _explained(pool: Pool, shard: Shard) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PoolError(
+            f"{pool.place.url}: {shard.table.name} has vanished since the pool was listed; put it back or "
+            "run again without it"
+        ) from error
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError) as error:
+        detail = " ".join(str(error).split())[:200]
+        raise PoolError(
+            f"{pool.place.url}: {shard.table.name} cannot be read as Parquet ({detail}); fetch it again "
+            "or move it away"
+        ) from error
+
+
+def _end(pool: Pool, entry: Entry, *, whole: bool) -> tuple[int, str]:
+    """Size and a hash of the last 64 KiB (where a Parquet file keeps its footer), of the first ones too if
+    ``whole``.
+    """
+    digest = hashlib.sha256()
+    try:
+        with pool.place.open(entry.name) as handle:
+            size = handle.seek(0, 2)
+            if whole:
+                handle.seek(0)
+                digest.update(handle.read(_END))
+            handle.seek(max(0, size - _END))
+            digest.update(handle.read(_END))
+    except FileNotFoundError as error:
+        raise PoolError(f"{pool.place.url}: {entry.name} has vanished since the pool was listed") from error
+    return size, digest.hexdigest()

@@ -1,0 +1,104 @@
+"""The samples of a shard's rows: from the tar beside the table, or the images inside the table itself.
+
+All that reads images goes through here, so that pools of tars and of tables alone give the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from newtest.errors import PoolError
+from newtest.pool.storage.embedded_images import image_column, images_inside
+from newtest.pool.storage.pool import ALIASES, Pool, Shard
+from newtest.pool.storage.tars import MAX_MEMBER, Sample, samples
+
+__all__ = ["holds_images", "paired", "require_images"]
+
+
+def holds_images(pool: Pool, shard: Shard) -> bool:
+    """Whether there are images to read: a tar, or a column of images in the table."""
+    return shard.tar is not None or image_column(pool.schema(shard)) is not None
+
+
+def require_images(pool: Pool) -> None:
+    """Raises PoolError for a pool of which no shard has images, before anything is written about it."""
+    if not any(_may_hold_images(pool, shard) for shard in pool.shards):
+        raise _without_images(pool, pool.shards[0])
+
+
+def paired(pool: Pool, shard: Shard, rows: Collection[int] | None = None) -> Iterator[tuple[int, Sample]]:
+    """(row, sample) for the samples that the table knows, in the tar's order, each row at most once.
+
+    With ``rows`` those alone, and the bytes of others are not read, where that can be told before.
+
+    Without a tar they are the images inside the table, in its order. Otherwise they meet by the table's ``key`` column
+    (img2dataset's name of a sample), else by the ``uid`` in each sample's ``.json`` (DataComp). Raises PoolError
+    where neither is there.
+    """
+    if shard.tar is None:
+        yield from _inside(pool, shard, rows)
+        return
+    row_of, name_of = _names(pool, shard)
+    if rows is not None:
+        row_of = {name: row for name, row in row_of.items() if row in rows}
+    seen: set[int] = set()
+    for sample in samples(pool, shard, row_of if name_of is _key and rows is not None else None):
+        row = row_of.get(name_of(sample) or "")
+        if row is not None and row not in seen:
+            seen.add(row)
+            yield row, sample
+
+
+def _inside(pool: Pool, shard: Shard, rows: Collection[int] | None) -> Iterator[tuple[int, Sample]]:
+    with pool.parquet(shard) as file:
+        column = image_column(file.schema_arrow)
+        if column is None:
+            raise _without_images(pool, shard)
+        for row, name, data in images_inside(file, column, rows):
+            if data is not None:
+                fits = len(data) <= MAX_MEMBER
+                yield row, Sample(name, {"jpg": data} if fits else {}, [] if fits else ["jpg"])
+
+
+def _may_hold_images(pool: Pool, shard: Shard) -> bool:
+    try:
+        return holds_images(pool, shard)
+    except PoolError:  # a table that cannot be read is one shard's failure, and said where it is worked on
+        return True
+
+
+def _without_images(pool: Pool, shard: Shard) -> PoolError:
+    return PoolError(
+        f"{pool.place.url}: shard {shard.name} has no tar beside it and no column of images, so there are no images "
+        "to read; 'newtest fetch-pool' downloads what its URLs name"
+    )
+
+
+def _names(pool: Pool, shard: Shard) -> tuple[dict[str, int], Callable[[Sample], str | None]]:
+    present = pool.schema(shard).names
+    if "key" in present:
+        column, name_of = "key", _key
+    elif any(alias in present for alias in ALIASES["uid"]):
+        column, name_of = "uid", _uid
+    else:
+        raise PoolError(
+            f"{pool.place.url}: the table of shard {shard.name} has neither a key nor a uid, so its rows "
+            "cannot be matched "
+            "with the samples of its tar; 'newtest import-pool' makes a table from the tar"
+        )
+    row_of: dict[str, int] = {}
+    row = 0
+    for batch in pool.batches(shard, [column]):
+        for name in batch[column].to_pylist():
+            if name is not None:
+                row_of.setdefault(str(name), row)
+            row += 1
+    return row_of, name_of
+
+
+def _key(sample: Sample) -> str | None:
+    return sample.key
+
+
+def _uid(sample: Sample) -> str | None:
+    return sample.uid

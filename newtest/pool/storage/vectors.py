@@ -1,0 +1,166 @@
+"""A pool's image vectors as one memory-mapped array: what joins and clusterings are made on.
+
+They come from an embeddings layer (its descriptors where it has them) or from the ``.npz`` files that DataComp puts
+beside its tables. Rows without a vector are left out and counted; nothing is known of them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from newtest.errors import PoolError
+from newtest.files import is_full_disk
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.layers import Layer, found
+from newtest.pool.storage.location import Entry
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.uids import Uids
+
+__all__ = ["Gathered", "VectorSource", "gathered", "vector_source"]
+
+NPZ_KEYS = ("l14_img", "b32_img")
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+
+
+@dataclass(frozen=True)
+class VectorSource:
+    """A layer and its column, or (``layer`` None) a key of the npz files."""
+
+    layer: Layer | None
+    column: str
+
+    @property
+    def said(self) -> str:
+        """Where the vectors come from, in words."""
+        if self.layer is None:
+            return f"{self.column} of the .npz files"
+        return f"{self.column} of the layer {self.layer.folder} ({self.layer.config.get('encoder')})"
+
+    def rows(self, pool: Pool, shard: Shard) -> npt.NDArray[np.float32]:
+        """The shard's vectors, shape (n, d), NaN where there is none. Raises PoolError."""
+        if self.layer is not None:
+            return self.layer.vectors(pool, shard, self.column)
+        if shard.embeddings is None:
+            raise PoolError(f"{pool.place.url}: shard {shard.name} has no .npz beside it")
+        try:
+            with (
+                pool.place.open(shard.embeddings.name) as handle,
+                np.load(handle, allow_pickle=False) as arrays,
+            ):
+                rows = np.asarray(arrays[self.column], np.float32)
+        except _UNREADABLE as error:
+            raise _unreadable(pool, shard.embeddings, self.column, error) from error
+        if rows.ndim != 2 or len(rows) != pool.rows(shard):
+            raise PoolError(
+                f"{pool.place.url}: {shard.embeddings.name} has {rows.shape} values, its table "
+                f"{pool.rows(shard)} rows"
+            )
+        return rows
+
+
+def vector_source(pool: Pool, encoder: str | None = None) -> VectorSource:
+    """The image vectors of a pool: its one complete embeddings layer (or the named encoder's), else its npz files.
+
+    Raises PoolError where there is none, or where several layers could be meant.
+    """
+    layers = [layer for layer in found(pool, "embeddings") if encoder in (None, layer.config.get("encoder"))]
+    if len(layers) > 1:
+        names = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
+        raise PoolError(
+            f"{pool.place.url}: embeddings of several encoders are there ({names}); choose one with `arch`"
+        )
+    if layers:
+        layer = layers[0]
+        descriptor = layer.has(pool, pool.shards[0], "descriptor")
+        return VectorSource(layer, "descriptor" if descriptor else "image")
+    first = pool.shards[0].embeddings
+    if (
+        first is not None
+        and all(shard.embeddings for shard in pool.shards)
+        and encoder in (None, "l14", "b32")
+    ):
+        try:
+            with pool.place.open(first.name) as handle, np.load(handle, allow_pickle=False) as arrays:
+                keys = [key for key in NPZ_KEYS if key in arrays.files and key.startswith(encoder or "")]
+        except _UNREADABLE as error:
+            raise _unreadable(pool, first, " or ".join(NPZ_KEYS), error) from error
+        if keys:
+            return VectorSource(None, keys[0])
+    raise PoolError(
+        f"{pool.place.url}: there are no image embeddings; compute them with 'newtest embed-pool'"
+    )
+
+
+def _unreadable(pool: Pool, entry: Entry, what: str, error: Exception) -> PoolError:
+    return PoolError(
+        f"{pool.place.url}: {entry.name} gives no {what} ({error}); fetch it again or move it away"
+    )
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Unit rows of all samples that have a vector, in pool order: ``vectors`` float16 (n, d), mapped; ``rows`` (n,)
+    their places among all ``uids`` of the pool."""
+
+    vectors: npt.NDArray[Any]
+    rows: npt.NDArray[np.int64]
+    uids: Uids
+
+
+def gathered(pool: Pool, source: VectorSource) -> Gathered:
+    """The unit rows of a whole pool, mapped from a file without a name in the folder for temporary files: it goes
+    with its last user, kill -9 included.
+
+    Raises PoolError for widths that differ and where that folder has no room.
+    """
+    rows: list[npt.NDArray[np.int64]] = []
+    uids: list[Uids] = []
+    width = start = 0
+    with tempfile.TemporaryFile(prefix="newtest-vectors-") as handle:
+        for shard_uids, vectors in _shards(pool, source):
+            if width not in (0, vectors.shape[1]):
+                raise PoolError(
+                    f"{pool.place.url}: vectors of {width} and of {vectors.shape[1]} numbers in one pool"
+                )
+            width = vectors.shape[1]
+            lengths = np.linalg.norm(vectors, axis=1)
+            there = np.flatnonzero(np.isfinite(lengths) & (lengths > 0))
+            _append(handle, (vectors[there] / lengths[there, None]).astype(np.float16), pool)
+            rows.append(there + start)
+            uids.append(shard_uids)
+            start += len(shard_uids)
+        places = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        mapped: npt.NDArray[Any] = np.empty((0, max(1, width)), np.float16)
+        if len(places):
+            mapped = np.memmap(handle, np.float16, "r", shape=(len(places), width))
+    return Gathered(mapped, places, ids.concatenated(uids))
+
+
+def _append(handle: IO[bytes], vectors: npt.NDArray[np.float16], pool: Pool) -> None:
+    try:
+        handle.write(vectors.tobytes())
+        handle.flush()
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        width = vectors.shape[1] * vectors.itemsize
+        raise PoolError(
+            f"{tempfile.gettempdir()}: no room for the vectors of {pool.place.url}, {width:,} bytes a row; free some "
+            "space there, or set TMPDIR to a folder on another disk"
+        ) from error
+
+
+def _shards(pool: Pool, source: VectorSource) -> Iterator[tuple[Uids, npt.NDArray[np.float32]]]:
+    for shard in pool.shards:
+        parts = [
+            ids.from_arrow(batch["uid"].combine_chunks(), shard.name)
+            for batch in pool.batches(shard, ["uid"])
+        ]
+        yield ids.concatenated(parts), source.rows(pool, shard)
