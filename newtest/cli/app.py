@@ -10,11 +10,13 @@ from typing import Annotated, Any
 
 import typer
 import typer.core
+import typer.main
 
 from newtest import __version__
+from newtest.cli.wording import in_flags, speak_for
 from newtest.errors import NewtestError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "command", "main"]
 
 INTERRUPTED = 130
 
@@ -58,17 +60,27 @@ def _root(
     """The options of newtest itself."""
 
 
+def command() -> Any:
+    """The whole application as one command, with every stage hung on it."""
+    from newtest.cli import commands
+
+    if not app.registered_commands:
+        commands.attach(app)
+    return typer.main.get_command(app)
+
+
+speak_for(command)
+
+
 def main() -> None:
     """Run the command line.
 
     Exit codes: 0 done, 1 something failed (stderr says which), 2 wrong usage, 130 interrupted.
     """
-    from newtest.cli import commands
     from newtest.files import is_full_disk
 
-    commands.attach(app)
     try:
-        app()
+        command()()
     except NewtestError as error:
         _stop(str(error), error.exit_code)
     except SystemExit as ended:
@@ -104,8 +116,6 @@ def _told(error: OSError) -> str:
 
 
 def _stop(message: str, code: int) -> None:
-    from newtest.cli.wording import in_flags
-
     message = in_flags(message)
     # What went wrong may quote strangers: a server's answer, a name in an archive. A terminal obeys some characters.
     said = "".join(char if char.isprintable() or char == "\n" else "?" for char in message)

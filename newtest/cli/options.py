@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from newtest.cli.wording import in_flags
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -30,8 +32,6 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document 
 
 def note(message: str) -> None:
     """Say something to a person: on stderr, so that stdout stays a result. Fields become flags."""
-    from newtest.cli.wording import in_flags
-
     print(in_flags(message), file=sys.stderr)
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["OTHERWISE", "flag_of", "in_flags"]
+__all__ = ["OTHERWISE", "all_commands", "flag_of", "in_flags", "speak_for"]
 
 OTHERWISE = {
     "class_thresholds": "--class-threshold",
@@ -30,14 +30,21 @@ OTHERWISE = {
 
 Command = Any  # typer's, which is click's in old releases and its own copy of click in new ones
 
+_roots: list[Callable[[], Command]] = []
+
 _FIELD = re.compile(r"(?<!`)`([a-z][a-z0-9_]*)`(?!`)")
+
+
+def speak_for(root: Callable[[], Command]) -> None:
+    """Name the application whose flags are meant; ``newtest.cli.app`` does, for it is above this file."""
+    _roots[:] = [root]
 
 
 def in_flags(message: str) -> str:
     """The message with its fields as flags. Names that are no field of any command stay as they are."""
-    if _FIELD.search(message) is None:
+    if not _roots or _FIELD.search(message) is None:
         return message
-    root = _root()
+    root = _roots[0]()
     current = _running(root, sys.argv[1:])
     return _FIELD.sub(lambda found: flag_of(found[1], current, root) or found[0], message)
 
@@ -49,7 +56,7 @@ def flag_of(field: str, current: Command, root: Command) -> str | None:
         return own
     if field in OTHERWISE:
         return OTHERWISE[field]
-    named = (_own(command, field) for command in _commands(root))
+    named = (_own(command, field) for command in all_commands(root))
     return next((flag for flag in named if flag is not None and flag.startswith("--")), None)
 
 
@@ -63,17 +70,6 @@ def _own(command: Command, field: str) -> str | None:
     return None
 
 
-def _root() -> Command:
-    import typer.main
-
-    from newtest.cli.app import app
-    from newtest.cli.commands import attach
-
-    if not app.registered_commands:
-        attach(app)
-    return typer.main.get_command(app)
-
-
 def _running(root: Command, words: Sequence[str]) -> Command:
     """The command that the words of a call begin with, which may have failed: contexts of typer are gone then."""
     command = root
@@ -85,10 +81,11 @@ def _running(root: Command, words: Sequence[str]) -> Command:
     return command
 
 
-def _commands(command: Command) -> Iterator[Command]:
+def all_commands(command: Command) -> Iterator[Command]:
+    """The commands below a group, and those of its groups."""
     inner = getattr(command, "commands", None)
     if inner is None:
         yield command
         return
     for child in inner.values():
-        yield from _commands(child)
+        yield from all_commands(child)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from newtest.cli.wording import OTHERWISE, _commands, _root, flag_of, in_flags
+from newtest.cli.app import command
+from newtest.cli.wording import OTHERWISE, all_commands, flag_of, in_flags
 
 PACKAGE = Path(__file__).resolve().parents[2] / "newtest"
 COMMANDS_SHOWN = ("demo/pages.py",)  # it prints the commands that make the demo, to be typed
@@ -35,14 +36,14 @@ def test_the_library_names_no_flag() -> None:
 
 
 def test_every_field_that_the_library_names_has_a_flag() -> None:
-    root = _root()
+    root = command()
     named = {field for _, text in library() for field in FIELD.findall(text)}
     assert {"per_class", "class_thresholds", "unit"} <= named  # the scan sees them
     assert {field for field in named if flag_of(field, root, root) is None} == WITHOUT_A_FLAG & named
 
 
 def test_the_table_of_exceptions_names_flags_that_exist() -> None:
-    flags = {option for command in _commands(_root()) for one in command.params for option in one.opts}
+    flags = {option for each in all_commands(command()) for one in each.params for option in one.opts}
     assert set(OTHERWISE.values()) <= flags
 
 
