@@ -22,8 +22,18 @@ def probe(
         str, typer.Option("--test", metavar="SET", help=f"What is scored: {_DATA}", show_default=False)
     ],
     model: Annotated[
-        str, typer.Option("--model", help="The encoder of sets: conse, MODEL/TAG or MODEL@CHECKPOINT.")
+        str,
+        typer.Option(
+            "--model",
+            help="The encoder of sets: conse, MODEL/TAG, MODEL@CHECKPOINT, hf-hub:ORG/NAME or local-dir:PATH.",
+        ),
     ] = "conse",
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG", help="Configure a CHECKPOINT as this tag of MODEL; else as MODEL itself."
+        ),
+    ] = None,
     shots: Annotated[
         str, typer.Option(help="Labelled images a class, with commas; all is every one.")
     ] = "1,2,4,8,16,all",
@@ -56,7 +66,7 @@ def probe(
     from newtest.files import write_atomic
 
     config = ProbeConfig(shots=parse_shots(shots), seeds=seeds, seed=seed)
-    source = Source(model, device, precision, study)
+    source = Source(model, like, device, precision, study)
     sides = []
     with progress() as bar:
         for what, which in (("train", train), ("test", test)):

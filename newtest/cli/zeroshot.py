@@ -22,8 +22,18 @@ _TEXTS = "(classes, templates, D) or (classes, D), .npy or .npz, in place of --m
 def zeroshot(
     which: Annotated[str, typer.Argument(metavar="SET", help=_SET, show_default=False)],
     model: Annotated[
-        str, typer.Option("--model", help="conse, MODEL/TAG of open_clip, or MODEL@CHECKPOINT (a file).")
+        str,
+        typer.Option(
+            "--model",
+            help="conse, MODEL/TAG of open_clip, MODEL@CHECKPOINT (a file), hf-hub:ORG/NAME or local-dir:PATH.",
+        ),
     ] = "conse",
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TAG", help="Configure a CHECKPOINT as this tag of MODEL; else as MODEL itself."
+        ),
+    ] = None,
     templates: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="A line a template, {} for the name.", show_default="our 80"),
@@ -78,6 +88,7 @@ def zeroshot(
         raise UsageError("--find embeds its texts itself, with --model: leave --text-embeddings away")
     options = ZeroShotOptions(
         model=model,
+        like=like,
         image_embeddings=image_embeddings,
         text_embeddings=text_embeddings,
         templates=templates,

@@ -32,6 +32,7 @@ class Conse:
 
     name = "conse"
     dimension = 384
+    preprocessing = "shorter side 256 (bicubic), centre 224x224, (x - 127) / 128"
 
     def __init__(self, *, device: str | None = None) -> None:
         self._device = device

@@ -10,6 +10,7 @@ import PIL.Image
 
 from newtest.clip.encoder import Encoder, Pixels, Vectors
 from newtest.clip.loading import encoder
+from newtest.config import fingerprint
 from newtest.errors import UsageError
 
 __all__ = ["DEFAULT", "Describer", "describer"]
@@ -56,9 +57,10 @@ def describer(name: str = DEFAULT, *, device: str | None = None) -> Describer:
 
         model, at, checkpoint = name.removeprefix("timm:").partition("@")
         return TimmFeatures(model, Path(checkpoint).resolve() if at else None, device=device)
-    if name.startswith("open_clip:") or "/" in name or "@" in name:
-        model, at, checkpoint = name.removeprefix("open_clip:").partition("@")
-        place = f"{model}@{Path(checkpoint).resolve()}" if at else model
+    if name.startswith(("open_clip:", "hf-hub:", "local-dir:")) or "/" in name or "@" in name:
+        from newtest.clip.open_clip_names import ModelName
+
+        place = ModelName.parse(name.removeprefix("open_clip:")).anywhere()
         return _Encoded(f"open_clip:{place}", encoder(place, device=device))
     raise UsageError(
         f"nothing that describes pictures is called {name!r}; give {DEFAULT}, timm:NAME (timm:resnet18.a1_in1k), "
@@ -74,7 +76,8 @@ class _Encoded:
 
     @property
     def name(self) -> str:
-        return self._model.name
+        # Features of other pixels lie in other places, and a study keeps features by this name.
+        return f"{self._model.name}#{fingerprint(self._model.preprocessing)[:8]}"
 
     def prepare(self, image: PIL.Image.Image) -> Pixels:
         return self._model.prepare(image)

@@ -40,6 +40,11 @@ class Encoder(Protocol):
         ...
 
     @property
+    def preprocessing(self) -> str:
+        """What a picture goes through before the model sees it; vectors of two ways are never one layer."""
+        ...
+
+    @property
     def dimension(self) -> int:
         """The length of the rows."""
         ...

@@ -8,22 +8,27 @@ from newtest.errors import UsageError
 __all__ = ["encoder"]
 
 
-def encoder(name: str = "conse", *, device: str | None = None, precision: str = "float32") -> Encoder:
-    """An encoder by name: ``conse``, ``MODEL/TAG`` of open_clip, or ``MODEL@CHECKPOINT`` with a local file.
+def encoder(
+    name: str = "conse", *, like: str | None = None, device: str | None = None, precision: str = "float32"
+) -> Encoder:
+    """An encoder by name: ``conse``, or a model of open_clip.
 
-    MODEL may also be a ``.json`` of open_clip's model configuration. Raises UsageError, MissingExtra.
+    These are ``MODEL/TAG`` (published weights), ``MODEL@CHECKPOINT`` (a local file, in the model's own configuration),
+    ``MODEL/TAG@CHECKPOINT`` (in the tag's: which pixels, which activation; ``like`` may name the tag instead),
+    ``hf-hub:ORG/NAME`` and ``local-dir:PATH``. MODEL may be a ``.json`` of open_clip's model configuration. Raises
+    UsageError, MissingExtra.
     """
     if name == "conse":
+        if like is not None:
+            raise UsageError("`like` is for checkpoints of open_clip's models; conse has its own weights")
         from newtest.clip.conse import Conse
 
         return Conse(device=device)
-    if "@" in name or "/" in name:
+    if "@" in name or "/" in name or name.startswith(("hf-hub:", "local-dir:")):
         from newtest.clip.open_clip import OpenClip
 
-        model, at, checkpoint = name.partition("@")
-        if not at:
-            model, _, checkpoint = name.partition("/")
-        return OpenClip(model, checkpoint, device=device, precision=precision)
+        return OpenClip(name, like=like, device=device, precision=precision)
     raise UsageError(
-        f"no encoder is called {name!r}; give conse, MODEL/TAG (ViT-B-32/openai) or MODEL@CHECKPOINT"
+        f"no encoder is called {name!r}; give conse, MODEL/TAG (ViT-B-32/openai), MODEL@CHECKPOINT, "
+        "hf-hub:ORG/NAME or local-dir:PATH"
     )

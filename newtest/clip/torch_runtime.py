@@ -17,7 +17,10 @@ from typing import Any
 
 from newtest.errors import MissingExtra
 
-__all__ = ["best_device", "gpus", "library", "torch"]
+__all__ = ["PRECISIONS", "best_device", "gpus", "library", "torch"]
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+"""The types that models run in, by torch's names."""
 
 
 @cache

@@ -44,6 +44,8 @@ Halves = npt.NDArray[np.float16]
 
 RULE = 2
 """The version of what this module computes; part of the layers' names."""
+MODELS_RULE = 3
+"""The same for the models of open_clip, whose pictures are prepared as open_clip does since then."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,16 @@ def embeddings_layer(encoder_name: str) -> Layer:
     """The layer of an encoder: columns ``image`` and ``text`` (float16 lists), and ``reason`` where one is
     missing.
     """
-    return Layer("embeddings", {"encoder": encoder_name, "rule": RULE})
+    return Layer("embeddings", {"encoder": encoder_name, "rule": _rule(encoder_name)})
 
 
 def scores_layer(encoder_name: str) -> Layer:
     """The layer of scores: ``score``, float32, NaN where there is none, and ``reason``."""
-    return Layer("scores", {"encoder": encoder_name, "rule": RULE})
+    return Layer("scores", {"encoder": encoder_name, "rule": _rule(encoder_name)})
+
+
+def _rule(encoder_name: str) -> int:
+    return RULE if encoder_name == "conse" else MODELS_RULE
 
 
 def embed(

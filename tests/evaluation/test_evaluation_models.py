@@ -190,7 +190,7 @@ def test_a_zero_shot_model_answers_as_newtest_zeroshot_does(
     [left], [right] = read_store(one), read_store(two)
     assert left.results.equals(right.results) and left.correct.equals(right.correct)
     assert left.results["group"].tolist() == ["zero-shot"]
-    assert left.results["model"].str.match(r"newtest-tiny/sha256:[0-9a-f]{16} zero-shot").all()
+    assert left.results["model"].str.match(r"newtest-tiny/default@sha256:[0-9a-f]{16} zero-shot").all()
 
 
 def test_a_zero_shot_model_of_other_classes_goes_through_a_class_map(photos: Path, tmp_path: Path) -> None:

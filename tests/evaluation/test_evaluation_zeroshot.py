@@ -90,7 +90,7 @@ def test_embeddings_are_cached_and_a_damaged_cache_is_made_again(
     asked: list[int] = []
 
     class Counting:
-        name, dimension = conse_once().name, conse_once().dimension
+        name, dimension, preprocessing = conse_once().name, conse_once().dimension, conse_once().preprocessing
         prepare, images = staticmethod(conse_once().prepare), staticmethod(conse_once().images)
 
         @staticmethod
@@ -233,7 +233,7 @@ def test_a_killed_embedding_goes_on_behind_its_last_piece(
     class MeanColor:
         """An encoder that needs no weights: the mean of each channel."""
 
-        name, dimension = "mean-color", 3
+        name, dimension, preprocessing = "mean-color", 3, "none"
         prepare = staticmethod(conse_once().prepare)
 
         def images(self, images: Pixels) -> Vectors:

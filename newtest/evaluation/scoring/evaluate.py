@@ -114,8 +114,8 @@ def _zero_shot(
     looked_at = np.arange(len(known)) if mapping is None else np.flatnonzero(mapping.looked_at)
     model, weights = name.removeprefix(_ZERO_SHOT), options.model.weights
     if weights is not None:
-        model = f"{model.partition('/')[0]}@{weights}"
-    elif not all(model.partition("/")):
+        model = f"{model}@{weights}"  # in the configuration of the tag, where one is named
+    elif not model.strip("/") or not set("/@:") & set(model.rstrip("/")):
         raise UsageError(
             f"`model` {name}: name its weights, open_clip:ARCH/TAG, or give a file with `weights`"
         )

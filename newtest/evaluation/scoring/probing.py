@@ -41,6 +41,8 @@ class Source:
     """How sets become embeddings; files of embeddings need none of it."""
 
     model: str = "conse"
+    like: str | None = None
+    """The tag of open_clip whose configuration a checkpoint needs."""
     device: str | None = None
     precision: str = "float32"
     study: Path = Path()
@@ -110,7 +112,7 @@ def labelled(which: str, source: Source, advance: Callable[[int, int], None]) ->
     if path.suffix == ".npz" and path.is_file():
         return _from_file(path)
     evaluated = find_set(which, source.study)
-    model = encoder(source.model, device=source.device, precision=source.precision)
+    model = encoder(source.model, like=source.like, device=source.device, precision=source.precision)
     embedded = set_vectors(evaluated, model, source.cache, partial(advance, len(evaluated)))
     seen = embedded.readable
     if not seen.any():

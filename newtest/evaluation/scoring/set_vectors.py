@@ -59,7 +59,9 @@ def set_vectors(
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         for start in range(0, len(paths), PIECE):
             piece = paths[start : start + PIECE]
-            key = fingerprint("images", 1, encoder.name, [file_facts(path) for path in piece])
+            key = fingerprint(
+                "images", 2, encoder.name, encoder.preprocessing, [file_facts(path) for path in piece]
+            )
             file = root / key[:2] / f"{key}.npy"
             parts.append(
                 cached(

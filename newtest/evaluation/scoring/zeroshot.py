@@ -41,6 +41,8 @@ class ZeroShotOptions:
 
     model: str = "conse"
     """An encoder by name, see ``newtest.clip.loading.encoder``."""
+    like: str | None = None
+    """The tag of open_clip whose configuration a checkpoint needs."""
     image_embeddings: Path | None = None
     """(N, D) in the order of the set."""
     text_embeddings: Path | None = None
@@ -180,7 +182,7 @@ class _Model:
     @cached_property
     def encoder(self) -> Encoder:
         options = self.options
-        return encoder(options.model, device=options.device, precision=options.precision)
+        return encoder(options.model, like=options.like, device=options.device, precision=options.precision)
 
     @property
     def source(self) -> str:
@@ -204,6 +206,8 @@ def _answers(
     texts = model.options.text_embeddings
     how = f"templates: {len(words.templates)}; names: {words.named.source}" if texts is None else texts.name
     label = model.options.label or f"{model.source} zero-shot"
+    if model.options.image_embeddings is None:
+        how = f"{how}; pixels: {model.encoder.preprocessing}"
     return Predictions(label, model.source, "ranking", ranking, preprocessing=how, gaps=True)
 
 
