@@ -7,11 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
-
-import jinja2
 
 from newtest.catalog.releases import VoteFacts
 from newtest.catalog.revisions import Revision
@@ -19,6 +16,7 @@ from newtest.crowd.costs import Paid
 from newtest.records import Class
 from newtest.release.licenses import allows_redistribution, license_url
 from newtest.release.members import Member
+from newtest.templates import markdown_environment
 
 __all__ = ["Facts", "attributions", "dataset_card", "markdown"]
 
@@ -43,14 +41,11 @@ class Facts:
 
 def dataset_card(facts: Facts) -> str:
     """``README.md``: how collected, votes, configuration, exclusions, licences, known limits."""
-    environment = jinja2.Environment(  # noqa: S701  # Markdown is not HTML: the md filter escapes
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters["md"] = markdown
-    template = files("newtest.release").joinpath("templates/README.md.j2").read_text(encoding="utf-8")
+    templates = markdown_environment("newtest.release", "templates")
+    templates.filters["md"] = markdown
     rows = [member.row for member in facts.members]
     config = json.loads(facts.revision.config)
-    return environment.from_string(template).render(
+    return templates.get_template("README.md.j2").render(
         revision=facts.revision,
         config=json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False),
         strategy=config.get("strategy", "unknown"),

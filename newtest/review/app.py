@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from newtest.review.handing_out import HandingOut
 from newtest.review.page_images import ReviewPictures
 from newtest.review.page_values import class_view, overview_view, pairs_view
 from newtest.study import Study
+from newtest.templates import environment
 from newtest.web.forms import Form, read_form
 from newtest.web.keys import Keys
 from newtest.web.serving import guarded
@@ -195,7 +195,7 @@ class _Pages:
         except UsageError as error:
             raise HTTPException(404, str(error)) from error
         home = f"/r/{request.path_params['token']}/"
-        html = _environment().get_template(name).render(**values, reviewer=reviewer, home=home)
+        html = _template(name).render(**values, reviewer=reviewer, home=home)
         return HTMLResponse(html)
 
 
@@ -211,7 +211,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if "/do/" in request.url.path or request.url.path.endswith("/pairs.json"):
         return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
-    html = _environment().get_template("message.html").render(text=error.detail)
+    html = _template("message.html").render(text=error.detail)
     return HTMLResponse(html, error.status_code, headers=error.headers)
 
 
@@ -220,14 +220,5 @@ async def _failure(request: Request, error: Exception) -> Response:
     return await _refusal(request, HTTPException(500, str(error)))
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    def source(name: str) -> str:
-        return files("newtest.review").joinpath("pages", name).read_text(encoding="utf-8")
-
-    return jinja2.Environment(
-        loader=jinja2.FunctionLoader(source),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
+def _template(name: str) -> jinja2.Template:
+    return environment("newtest.review", "pages").get_template(name)

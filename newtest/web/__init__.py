@@ -17,5 +17,6 @@ from importlib.util import find_spec
 
 from newtest.errors import MissingExtra
 
-if find_spec("starlette") is None:
-    raise MissingExtra("starlette", "crowd")
+for _package in ("starlette", "cryptography"):
+    if find_spec(_package) is None:
+        raise MissingExtra(_package, "crowd")
