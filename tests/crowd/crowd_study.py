@@ -8,11 +8,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import PIL.Image
 import PIL.ImageDraw
-import pytest
 
 from newtest.catalog import transaction
 from newtest.crowd.annotators import PublishConfig, publish
@@ -127,17 +125,3 @@ def crowd(study: Study, *, published: bool = True, **config: object) -> Iterator
     settings = ServerConfig(access_token=TOKEN, clock=clock, **config)  # type: ignore[arg-type]
     with serving(crowd_app(study, settings)) as url:
         yield Crowd(study, url, clock)
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    with Study(tmp_path / "study", create=True) as made:
-        with transaction(made.catalog):
-            fill(made, candidates=16, references=12)
-        yield made
-
-
-@pytest.fixture
-def server(study: Study) -> Iterator[Crowd]:
-    with crowd(study) as running:
-        yield running

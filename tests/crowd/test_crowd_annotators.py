@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crowd_study import Crowd, crowd, plan, study  # noqa: F401
+from crowd_study import Crowd, crowd, plan
 from test_crowd_mturk import annotator_to, two_studies
 from test_crowd_server import begin, send
 

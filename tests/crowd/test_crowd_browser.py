@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from crowd_study import GOLDFISH, TENCH, TOKEN, Crowd, crowd, server, study  # noqa: F401
+from crowd_study import GOLDFISH, TENCH, TOKEN, Crowd, crowd
 from needs import missing
 
 from newtest.crowd.answers import from_xml

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from crowd_study import TOKEN, crowd, plan, study  # noqa: F401
+from crowd_study import TOKEN, crowd, plan
 from test_crowd_mturk import annotator_to, market, publish_all, two_studies
 from test_crowd_server import ask, begin, send
 from typer.testing import CliRunner

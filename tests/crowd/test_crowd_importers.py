@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from crowd_study import GOLDFISH, crowd, plan, study  # noqa: F401
+from crowd_study import GOLDFISH, crowd
 from test_crowd_server import begin, send
 
 from newtest.catalog.quality import class_names, pairs, vote_table

@@ -19,7 +19,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from crowd_study import TENCH, TOKEN, Crowd, crowd, fill, plan, study  # noqa: F401
+from crowd_study import TENCH, TOKEN, Crowd, crowd, fill, plan
 from servers.flaky import losing_responses
 from test_crowd_server import ask, begin, hidden, send
 

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from crowd_study import GOLDFISH, SMALL, TENCH, plan, similar, study  # noqa: F401
+from crowd_study import GOLDFISH, SMALL, TENCH, plan, similar
 
 from newtest.crowd.hits import PlanConfig
 from newtest.crowd.planning import Plan, make_plan, read_pages, read_similar, store_plan, wordnet_similar

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-__all__ = ["SmallDisk", "small_disk"]
+__all__ = ["SIZE", "SmallDisk"]
 
 SIZE = 4 << 20
 
@@ -49,18 +46,3 @@ class SmallDisk:
     @property
     def filler(self) -> Path:
         return self.path / ".filler"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    """4 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    yield SmallDisk(folder, mounted)
-    if mounted:
-        subprocess.run(["umount", str(folder)], check=True)

@@ -10,7 +10,6 @@ import PIL.ImageOps
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_photos import captioned, conse, embedded_pool, photo_pool  # noqa: F401
 
 from newtest.clip.conse import Conse
 from newtest.errors import PoolError, UsageError

@@ -12,7 +12,6 @@ import PIL.ImageOps
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_photos import captioned, conse, photo_pool  # noqa: F401
 
 from newtest.clip.conse import Conse
 from newtest.clip.encoder import unit_rows

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_photos import SIZE, captioned, conse, embedded_pool, photo_pool  # noqa: F401
+from pool_photos import SIZE
 
 from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine, Resources

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pool_fixtures import captions, datacomp  # noqa: F401
 
 
 def newtest(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

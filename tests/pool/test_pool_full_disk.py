@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_commands import contents, left_over, newtest
-from pool_disk import SmallDisk, small_disk  # noqa: F401
+from pool_disk import SmallDisk
 from pool_tiny_model import tiny_model
 from servers.images import ImageServer, made_photo, serving
 

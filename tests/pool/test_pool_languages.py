@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_fixtures import captions, datacomp, pool_table  # noqa: F401
+from pool_tables import pool_table
 
 from newtest.engines import LocalEngine, Resources
 from newtest.pool.filtering.apply import Plan

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pool_fixtures import captions  # noqa: F401
 
 from newtest.pool.filtering import language
 from newtest.pool.filtering.language import detect

@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pool_fixtures import captions, datacomp  # noqa: F401
-from pool_s3 import bucket  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from pool_commands import COMMAND, newtest
-from pool_fixtures import captions, datacomp  # noqa: F401
 
 
 def on_a_terminal(*arguments: str, cwd: Path) -> str:

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_photos import captioned, conse, embedded_pool, photo_pool  # noqa: F401
 
 from newtest.pool.filtering.apply import Plan
 from newtest.pool.filtering.filters import Rule, ScoreAbove

@@ -17,8 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_commands import contents, killed_at_event, newtest
-from pool_photos import captioned, photo_pool  # noqa: F401
-from pool_s3 import bucket  # noqa: F401
 from pool_tiny_model import tiny_model
 
 from newtest.pool.storage.location import _BUFFER, place_of

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_fixtures import captions, datacomp, pool_table  # noqa: F401
+from pool_tables import pool_table
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from needs import missing
-from pool_fixtures import captions, datacomp  # noqa: F401
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError

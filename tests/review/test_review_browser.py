@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from needs import missing
-from test_review_pages import WNID, Pages, blocked, pages, study  # noqa: F401
+from review_pages import WNID, Pages, blocked
 
 from newtest.duplicates import unreviewed_pairs
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
 
 
 def pool_table(captions: list[str], start: int, rows: int, *, seed: int = 0) -> pa.Table:
@@ -28,23 +24,3 @@ def pool_table(captions: list[str], start: int, rows: int, *, seed: int = 0) -> 
             "clip_l14_similarity_score": large,
         }
     )
-
-
-@pytest.fixture(scope="session")
-def captions(data: Path) -> list[str]:
-    """The 10,000 real captions."""
-    texts = pq.read_table(data / "pool" / "urls_captions_10000.parquet")["TEXT"].to_pylist()
-    return [text or "" for text in texts]
-
-
-@pytest.fixture(scope="session")
-def datacomp(captions: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3 shards of 2,000, 1,500 and 1 rows."""
-    folder = tmp_path_factory.mktemp("datacomp")
-    start = 0
-    for number, rows in enumerate((2000, 1500, 1)):
-        pq.write_table(
-            pool_table(captions, start, rows), folder / f"{number:08d}.parquet", row_group_size=700
-        )
-        start += rows
-    return folder

@@ -1,0 +1,26 @@
+"""A small study with planned HITs, and a crowd server that runs in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from crowd_study import Crowd, crowd, fill
+
+from newtest.catalog import transaction
+from newtest.study import Study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Study]:
+    with Study(tmp_path / "study", create=True) as made:
+        with transaction(made.catalog):
+            fill(made, candidates=16, references=12)
+        yield made
+
+
+@pytest.fixture
+def server(study: Study) -> Iterator[Crowd]:
+    with crowd(study) as running:
+        yield running
