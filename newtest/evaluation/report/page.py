@@ -17,19 +17,14 @@ def render_page(
     numbers: dict[str, Any], pictures: Sequence[Picture], thumbnails: list[list[str | None]]
 ) -> str:
     """The page as HTML: texts escaped, our own SVG as it is. ``numbers`` is what ``report.json`` holds."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("newtest.evaluation.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "percent": _percent, "signed": _signed, "moved": _moved}
+    from newtest.templates import environment
+
+    templates = environment("newtest.evaluation.report", "templates")
+    templates.filters |= {"number": _number, "percent": _percent, "signed": _signed, "moved": _moved}
     figures = {picture.name: Markup(picture.inline) for picture in pictures}  # noqa: S704  our own SVG, texts escaped
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         page=numbers, figures=figures, thumbnails=thumbnails, most_rows=MOST_ROWS
     )
 

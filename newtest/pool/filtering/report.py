@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from jinja2 import Environment
 
 from newtest.errors import ImageError
 from newtest.files import write_atomic
@@ -30,6 +29,7 @@ from newtest.pool.storage.location import LocalPlace
 from newtest.pool.storage.passes import Watch, unwatched
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import holds_images, paired
+from newtest.templates import environment
 
 __all__ = ["write_report"]
 
@@ -81,7 +81,7 @@ def write_report(pool: Pool, plan: Plan, folder: Path, *, seed: int = 0, watch: 
     write_atomic(folder / "examples.json", json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
     for name, figure in scores.drawn().items():
         write_atomic(folder / name, figure)
-    page = Environment(autoescape=True).from_string(PAGE)
+    page = environment(__package__).from_string(PAGE)
     told = manifest(pool, plan, counts)
     if isinstance(pool.place, LocalPlace):
         told["pool"] = pool.place.root.resolve().name  # "." says nothing on a page
