@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["atomic_path", "cache_folder", "full_disk_at", "is_full_disk", "sha256_of", "write_atomic"]
+__all__ = [
+    "atomic_path",
+    "cache_folder",
+    "full_disk_at",
+    "is_full_disk",
+    "sha256_of",
+    "state_folder",
+    "write_atomic",
+]
 
 
 @contextmanager
@@ -50,6 +58,14 @@ def sha256_of(path: Path) -> str:
     """64 hex digits of a file's bytes, read in pieces."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def state_folder() -> Path:
+    """Where newtest remembers its calls and the paces of hosts, outside any study: ``$NEWTEST_STATE``, else
+    ``$XDG_STATE_HOME/newtest``, else ``~/.local/state/newtest``."""
+    if named := os.environ.get("NEWTEST_STATE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "newtest"
 
 
 def is_full_disk(error: OSError) -> bool:

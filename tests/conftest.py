@@ -23,3 +23,9 @@ def data() -> Path:
             return Path(place)
     missing("no shared data: set NEWTEST_DATA to the folder, or put it at ../shared/data")
     raise AssertionError
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test counts calls or learns paces of hosts for another: loopback's ports come round again."""
+    monkeypatch.setenv("NEWTEST_STATE", str(tmp_path_factory.mktemp("state")))

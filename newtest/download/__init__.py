@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from newtest.download.scheduler import Outcome, Request, download
+from newtest.download.records import Outcome, Request
+from newtest.download.retry_after import retry_after
+from newtest.download.scheduler import download
+from newtest.download.traffic import HostTraffic, Traffic
 from newtest.download.transfer import DownloadConfig
+from newtest.download.urls import without_credentials
 
-__all__ = ["DownloadConfig", "Outcome", "Request", "download"]
+__all__ = [
+    "DownloadConfig",
+    "HostTraffic",
+    "Outcome",
+    "Request",
+    "Traffic",
+    "download",
+    "retry_after",
+    "without_credentials",
+]

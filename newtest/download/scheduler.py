@@ -5,56 +5,48 @@ here knows of studies or pools. The rules:
 
 - at most ``total`` requests in flight, ``per_host`` of them to one host; a host at its limit, silent, or told to wait
   holds up nobody else, and a request that waits for its next try occupies no place;
+- a host that throttles (429, or 503 with Retry-After) is asked at the pace that it allows, which is learned and kept
+  for later runs (``newtest.download.pace``); being refused is no try;
 - a time-out for connecting and for each read, a least speed, and a deadline for the whole try, redirects included;
-- 429, 5xx and broken connections are tried again after an exponential back-off with jitter, or after what Retry-After
+- other 5xx and broken connections are tried again after an exponential back-off with jitter, or after what Retry-After
   says; silence and dripping are not (they would hold a place for as long again), nor is anything the server meant;
 - only http and https, only public addresses unless allowed (see ``newtest.download.addresses``), redirects alike;
+- user names and passwords in URLs are neither sent nor repeated;
 - bytes are counted while they stream; compressed transfers are refused, so that no few bytes become many;
-- a server that says ``X-Robots-Tag: noai`` is obeyed (for all agents, or for ours by name).
+- a server that says ``X-Robots-Tag: noai`` is obeyed (for all agents, or for ours by name), on a redirect too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
 import aiohttp
 
 from newtest.download.addresses import connector
-from newtest.download.transfer import DownloadConfig, TryAgain, transfer
+from newtest.download.hosts import Host, Hosts, Pending
+from newtest.download.records import Outcome, Request
+from newtest.download.traffic import Traffic
+from newtest.download.transfer import DownloadConfig, Throttled, Transferred, TryAgain, transfer
+from newtest.download.urls import host_of
 from newtest.draws import generator
 
-__all__ = ["Outcome", "Request", "download"]
+__all__ = ["download"]
+
+_MOST_REFUSALS = 20
+"""A request that is refused so often, while others at its host are not, is given up for this run."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """``key`` is the caller's name for it, unique in a run."""
+async def download(
+    requests: Iterable[Request], config: DownloadConfig, watch: Callable[[Traffic], None] | None = None
+) -> AsyncGenerator[Outcome, None]:
+    """Yield one Outcome a request, in the order in which they end; ``watch`` is told of the traffic once a second.
 
-    key: str
-    url: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Bytes, or else a ``kind`` and a ``reason``. ``permanent``: asking again is pointless, or unwelcome."""
-
-    key: str
-    data: bytes | None = field(repr=False, default=None)
-    kind: str | None = None
-    reason: str | None = None
-    permanent: bool = False
-    tries: int = 1
-
-
-async def download(requests: Iterable[Request], config: DownloadConfig) -> AsyncGenerator[Outcome, None]:
-    """Yield one Outcome a request, in the order in which they end.
-
-    ``requests`` is read ahead by ``config.read_ahead``; no new one starts while ``config.total`` are in flight or
-    waiting to be taken, so memory is bounded by ``total`` responses. Wrap in ``contextlib.aclosing`` to leave early.
+    ``requests`` is read ahead by ``config.read_ahead``, not counting those of hosts that throttle; no new one starts
+    while ``config.total`` are in flight or waiting to be taken, so memory is bounded by ``total`` responses. Wrap in
+    ``contextlib.aclosing`` to leave early.
     """
     timeout = aiohttp.ClientTimeout(total=None, connect=config.connect_timeout, sock_read=config.read_timeout)
     async with aiohttp.ClientSession(
@@ -69,26 +61,20 @@ async def download(requests: Iterable[Request], config: DownloadConfig) -> Async
         },
     ) as session:
         run = _Run(session, config, iter(requests))
+        watching = asyncio.create_task(_watch(run, watch)) if watch is not None else None
         try:
             while (outcome := await run.next()) is not None:
                 yield outcome
         finally:
+            if watching is not None:
+                watching.cancel()
             await run.stop()
 
 
-@dataclass
-class _Pending:
-    request: Request
-    host: str
-    tries: int = 0
-
-
-@dataclass
-class _Host:
-    waiting: deque[_Pending] = field(default_factory=deque)
-    active: int = 0
-    resting: bool = False
-    queued: bool = False
+async def _watch(run: _Run, watch: Callable[[Traffic], None]) -> None:
+    while True:
+        watch(run.traffic())
+        await asyncio.sleep(1.0)
 
 
 class _Run:
@@ -98,12 +84,13 @@ class _Run:
         self, session: aiohttp.ClientSession, config: DownloadConfig, source: Iterator[Request]
     ) -> None:
         self._session, self._config, self._source = session, config, source
-        self._hosts: dict[str, _Host] = {}
+        self._hosts = Hosts(config)
         self._ready: deque[str] = deque()
         self._results: asyncio.Queue[Outcome | BaseException] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
-        self._waiting = 0
+        self._clock = asyncio.get_running_loop().time
+        self._waiting = 0  # at hosts that do not throttle
         self._open = 0
         """Requests read from the source whose outcome has not been taken."""
 
@@ -124,60 +111,125 @@ class _Run:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._hosts.remember(self._clock())
+
+    def traffic(self) -> Traffic:
+        """What is under way, and which hosts are asked at a pace of theirs."""
+        return Traffic(len(self._tasks), self._hosts.paced(self._clock()))
 
     def _pump(self) -> None:
         self._read_ahead()
         while self._ready and len(self._tasks) + self._results.qsize() < self._config.total:
             name = self._ready.popleft()
-            host = self._hosts[name]
+            host = self._hosts.known[name]
             host.queued = False
-            if host.resting:
+            if not host.waiting or host.pace.wait(host.active, self._clock()) != 0:
+                self._offer(name, host)
                 continue
             pending = host.waiting.popleft()
-            self._waiting -= 1
+            self._waiting -= not host.throttles
             host.active += 1
+            host.pace.begin(self._clock())
             self._offer(name, host)
-            task = asyncio.create_task(self._try(pending))
+            task = asyncio.create_task(self._try(pending, host))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
     def _read_ahead(self) -> None:
         while self._waiting < self._config.read_ahead and (request := next(self._source, None)) is not None:
             self._open += 1
-            self._add(_Pending(request, _host_of(request.url)))
+            self._add(Pending(request, host_of(request.url)))
 
-    def _add(self, pending: _Pending) -> None:
-        host = self._hosts.setdefault(pending.host, _Host())
+    def _add(self, pending: Pending) -> None:
+        host = self._hosts.get(pending.host, self._clock())
+        left = host.pace.rest_until - self._clock()
+        if left > self._config.longest_rest:
+            self._leave_alone(pending, left)
+            return
         host.waiting.append(pending)
-        self._waiting += 1
+        self._waiting += not host.throttles
         self._offer(pending.host, host)
 
-    def _offer(self, name: str, host: _Host) -> None:
-        """Put a host at the end of the turn, if it has work and may do it."""
-        if host.waiting and not host.queued and not host.resting and host.active < self._config.per_host:
+    def _offer(self, name: str, host: Host) -> None:
+        """Put a host at the end of the turn, if it has work and may do it, or once it may."""
+        if not host.waiting or host.queued or host.timer is not None:
+            return
+        wait = host.pace.wait(host.active, self._clock())
+        if wait == 0:
             host.queued = True
             self._ready.append(name)
+        elif wait is not None:
 
-    async def _try(self, pending: _Pending) -> None:
+            def go_on() -> None:
+                host.timer = None
+                self._offer(name, host)
+                self._pump()
+
+            host.timer = self._after(wait, go_on)
+
+    async def _try(self, pending: Pending, host: Host) -> None:
         pending.tries += 1
-        request = pending.request
+        begun = self._clock()
+        result: Transferred | None = None
         try:
-            result = await transfer(self._session, request.url, self._config)
+            result = await transfer(self._session, pending.request.url, self._config)
         finally:
-            self._leave(pending.host)
-        if isinstance(result, TryAgain):
-            wait = self._wait(pending, result)
-            if wait is not None:
-                self._later(wait, pending)
-                if result.host_wide:
-                    self._rest(pending.host, wait)
-                return
+            host.active -= 1
+            if isinstance(result, Throttled):
+                self._refused(pending, host, begun, result)
+            elif result is not None:
+                self._answered(pending, host, result)
+            self._leave(pending.host, host)
+
+    def _answered(self, pending: Pending, host: Host, result: Transferred) -> None:
+        host.pace.end()
+        if result.kind is None or result.kind.startswith("http-") or result.permanent:
+            host.pace.answer(self._clock())
+        if isinstance(result, TryAgain) and (wait := self._wait(pending, result)) is not None:
+            self._after(wait, lambda: self._again(pending))
+            return
+        self._end(pending, result)
+
+    def _refused(self, pending: Pending, host: Host, begun: float, result: Throttled) -> None:
+        """The host wants fewer requests: this one waits for its turn again, unless the host wants too long a rest."""
+        pending.tries -= 1
+        pending.refusals += 1
+        now = self._clock()
+        if not host.throttles:  # from now on it does not hold up the reading of what others wait for
+            self._waiting -= len(host.waiting)
+        rest = host.pace.refuse(begun, result.retry_after, now)
+        silent = now - (host.pace.answered_at if host.pace.answered_at is not None else begun)
+        if rest > self._config.longest_rest or (
+            host.pace.refusals > 1 and silent > self._config.longest_rest
+        ):
+            host.pace.rest_until = max(host.pace.rest_until, now + self._config.longest_rest + 1)
+            self._leave_alone(pending, host.pace.rest_until - now)
+            while host.waiting:
+                self._leave_alone(host.waiting.popleft(), host.pace.rest_until - now)
+        elif pending.refusals >= _MOST_REFUSALS:
+            self._end(pending, result, throttled=True)
+        else:
+            host.waiting.append(pending)
+        self._hosts.remember(now, at_most_every=2.0)
+
+    def _leave_alone(self, pending: Pending, seconds: float) -> None:
+        when = time.strftime("%H:%M on %d %B", time.localtime(time.time() + seconds))
+        reason = f"{pending.host} asks for fewer requests, and to be left alone until {when}"
+        self._end(pending, Transferred(None, "throttled", reason), throttled=True)
+
+    def _end(self, pending: Pending, result: Transferred, *, throttled: bool = False) -> None:
         outcome = Outcome(
-            request.key, result.data, result.kind, result.reason, result.permanent, pending.tries
+            pending.request.key,
+            result.data,
+            result.kind,
+            result.reason,
+            result.permanent,
+            pending.tries,
+            throttled,
         )
         self._results.put_nowait(outcome)
 
-    def _wait(self, pending: _Pending, result: TryAgain) -> float | None:
+    def _wait(self, pending: Pending, result: TryAgain) -> float | None:
         """Seconds until the next try; None when there is none in this run."""
         if pending.tries > self._config.retries or result.retry_after > self._config.longest_wait:
             return None
@@ -185,37 +237,22 @@ class _Run:
         backoff: float = self._config.backoff * 2 ** (pending.tries - 1) * draw.uniform(0.5, 1.0)
         return max(result.retry_after, min(backoff, self._config.longest_wait))
 
-    def _later(self, wait: float, pending: _Pending) -> None:
-        def again() -> None:
+    def _again(self, pending: Pending) -> None:
+        self._add(pending)
+        self._pump()
+
+    def _after(self, wait: float, act: Callable[[], None]) -> asyncio.TimerHandle:
+        def go() -> None:
             self._timers.discard(timer)
-            self._add(pending)
-            self._pump()
+            act()
 
-        timer = asyncio.get_running_loop().call_later(wait, again)
+        timer = asyncio.get_running_loop().call_later(wait, go)
         self._timers.add(timer)
+        return timer
 
-    def _rest(self, name: str, seconds: float) -> None:
-        """Leave a host alone for a while, because it asked for that."""
-        host = self._hosts.setdefault(name, _Host())
-        if host.resting:
-            return
-        host.resting = True
-
-        def wake() -> None:
-            self._timers.discard(timer)
-            host.resting = False
-            self._offer(name, host)
-            self._pump()
-
-        timer = asyncio.get_running_loop().call_later(seconds, wake)
-        self._timers.add(timer)
-
-    def _leave(self, name: str) -> None:
-        host = self._hosts[name]
-        host.active -= 1
+    def _leave(self, name: str, host: Host) -> None:
         self._offer(name, host)
-        if not host.active and not host.waiting and not host.resting:
-            del self._hosts[name]
+        self._hosts.forget_if_idle(name)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -226,10 +263,3 @@ class _Run:
         ) is not None:  # a defect of ours: whoever waits for outcomes must see it
             self._results.put_nowait(error)
         self._pump()
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import email.utils
 from dataclasses import dataclass, field
+from urllib.parse import urljoin
 
 import aiohttp
 
 from newtest import __version__
 from newtest.download.addresses import PrivateAddress
+from newtest.download.opt_out import opted_out
+from newtest.download.retry_after import retry_after
+from newtest.download.urls import is_web, without_credentials
 
-__all__ = ["DownloadConfig", "Transferred", "TryAgain", "transfer"]
+__all__ = ["DownloadConfig", "Throttled", "Transferred", "TryAgain", "transfer"]
 
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _GONE = frozenset({404, 410})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,13 @@ class DownloadConfig:
     backoff: float = 0.5
     """Before the first retry; doubles each time, times a jitter in [0.5, 1) drawn from ``seed`` and the key."""
     longest_wait: float = 30.0
-    """A Retry-After beyond this ends the request for this run."""
+    """A Retry-After of a failure beyond this ends the request for this run. Hosts that throttle are another matter:"""
+    first_rest: float = 1.0
+    """Before a host that throttles is asked again, where it does not say when; doubles while it goes on refusing."""
+    longest_rest: float = 900.0
+    """A host that refuses for longer, or asks to be left alone for longer, is left alone for the rest of the run."""
+    remember: bool = True
+    """Whether the paces of hosts that throttle are kept for later runs (see ``newtest.download.memory``)."""
     allow_private: bool = False
     opt_out: tuple[str, ...] = ("noai", "noimageai")
     user_agent: str = f"newtest/{__version__}"
@@ -65,21 +74,22 @@ class TryAgain(Transferred):
     """A failure that may pass. ``retry_after`` is the server's wish in seconds, 0 where it has none."""
 
     retry_after: float = 0.0
-    host_wide: bool = False
+
+
+@dataclass(frozen=True)
+class Throttled(TryAgain):
+    """The host asks for fewer requests: nothing was said of this one, and it was no try."""
 
 
 async def transfer(session: aiohttp.ClientSession, url: str, config: DownloadConfig) -> Transferred:
     """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised."""
     try:
         async with asyncio.timeout(config.deadline):
-            async with session.get(url, max_redirects=config.max_redirects) as response:
-                return _refusal(response, config) or await _body(response, config)
+            return await _hops(session, url, config)
     except aiohttp.ServerTimeoutError as error:
         return Transferred(None, "timeout", f"the server was silent for too long ({_text(error)})")
     except TimeoutError:
         return Transferred(None, "deadline", f"not finished after {config.deadline:g} s")
-    except aiohttp.TooManyRedirects:
-        return Transferred(None, "redirects", f"more than {config.max_redirects} redirects")
     except aiohttp.ClientSSLError as error:
         return Transferred(None, "tls", f"no secure connection ({_text(error)})")
     except aiohttp.ClientConnectorError as error:
@@ -87,11 +97,33 @@ async def transfer(session: aiohttp.ClientSession, url: str, config: DownloadCon
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
         return TryAgain(None, "broken", f"the connection broke ({_text(error)})")
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        return Transferred(None, "bad-url", f"not a URL that can be fetched ({_text(error)})", permanent=True)
+        return _bad_url(error)
     except aiohttp.ClientError as error:
         return Transferred(None, "bad-http", f"the server's answer is not HTTP ({_text(error)})")
     except ValueError as error:  # of yarl and idna, about hosts and ports
-        return Transferred(None, "bad-url", f"not a URL that can be fetched ({_text(error)})", permanent=True)
+        return _bad_url(error)
+
+
+async def _hops(session: aiohttp.ClientSession, url: str, config: DownloadConfig) -> Transferred:
+    """Follow redirects by hand: each hop must be http or https, and each may opt out."""
+    for _ in range(config.max_redirects + 1):
+        url = without_credentials(url)
+        if not is_web(url):
+            return _bad_url("neither http nor https")
+        async with session.get(url, allow_redirects=False) as response:
+            if word := opted_out(
+                response.headers.getall("X-Robots-Tag", []), config.opt_out, config.user_agent
+            ):
+                return Transferred(None, "opted-out", f"the server says X-Robots-Tag: {word}", permanent=True)
+            place = response.headers.get("Location")
+            if response.status not in _REDIRECTS or place is None:
+                return _refusal(response, config) or await _body(response, config)
+            url = urljoin(str(response.url), place.strip())
+    return Transferred(None, "redirects", f"more than {config.max_redirects} redirects")
+
+
+def _bad_url(why: object) -> Transferred:
+    return Transferred(None, "bad-url", f"not a URL that can be fetched ({_text(why)})", permanent=True)
 
 
 def _unconnected(error: aiohttp.ClientConnectorError) -> Transferred:
@@ -111,12 +143,12 @@ def _refusal(response: aiohttp.ClientResponse, config: DownloadConfig) -> Transf
     status = response.status
     if status != 200:
         reason = f"the server answered {status} {_text(response.reason or '')}".rstrip()
+        wait = retry_after(response.headers.get("Retry-After")) or 0.0
+        if status == 429 or (status == 503 and wait > 0):
+            return Throttled(None, f"http-{status}", reason, retry_after=wait)
         if status in _TRANSIENT:
-            wait = _retry_after(response.headers.get("Retry-After"))
-            return TryAgain(None, f"http-{status}", reason, retry_after=wait, host_wide=status == 429)
+            return TryAgain(None, f"http-{status}", reason, retry_after=wait)
         return Transferred(None, f"http-{status}", reason, permanent=status in _GONE)
-    if word := _opted_out(response.headers.getall("X-Robots-Tag", []), config):
-        return Transferred(None, "opted-out", f"the server says X-Robots-Tag: {word}", permanent=True)
     if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
         return Transferred(None, "encoded", "the server compressed the transfer though asked not to")
     if (response.content_length or 0) > config.max_bytes:
@@ -143,35 +175,6 @@ def _too_big(config: DownloadConfig) -> Transferred:
     return Transferred(None, "too-many-bytes", f"more than the {config.max_bytes} bytes allowed")
 
 
-def _opted_out(headers: list[str], config: DownloadConfig) -> str | None:
-    """The directive that keeps us out. ``agent: a, b`` holds for that agent, up to the end of its header."""
-    ours = config.user_agent.split("/")[0].lower()
-    for header in headers:
-        agent = None
-        for part in header.lower().split(","):
-            name, colon, rest = part.partition(":")
-            if colon and name.strip() not in ("unavailable_after", "max-snippet", "max-image-preview"):
-                agent, part = name.strip(), rest
-            if agent in (None, ours, "*") and part.strip() in config.opt_out:
-                return part.strip()
-    return None
-
-
-def _retry_after(value: str | None) -> float:
-    """Seconds, from a number or an HTTP date (RFC 9110, 10.2.3); 0 when absent, past or unreadable."""
-    if value is None:
-        return 0.0
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        when = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # the latter of a year with twenty digits
-        return 0.0
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=datetime.UTC)
-    return max(0.0, (when - datetime.datetime.now(datetime.UTC)).total_seconds())
-
-
 def _text(value: object) -> str:
-    """A short printable text: servers choose these words."""
-    return "".join(c if c.isprintable() else " " for c in str(value))[:200]
+    """A short printable text without passwords: servers choose these words, and errors quote URLs."""
+    return without_credentials("".join(c if c.isprintable() else " " for c in str(value))[:2000])[:200]

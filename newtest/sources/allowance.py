@@ -15,18 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from newtest.errors import SourceUnavailable
+from newtest.files import state_folder
 
-__all__ = ["LONGEST_WAIT", "Allowance", "state_folder"]
+__all__ = ["LONGEST_WAIT", "Allowance"]
 
 LONGEST_WAIT = 3700.0
 """Seconds that are still waited for: a little more than an hour, the time over which Flickr counts."""
-
-
-def state_folder() -> Path:
-    """Where newtest remembers its calls."""
-    if named := os.environ.get("NEWTEST_STATE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "newtest"
 
 
 class Allowance:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from newtest.download.retry_after import retry_after
 from newtest.errors import MissingExtra, SourceError, SourceUnavailable
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.allowance import Allowance
 from newtest.sources.licenses import flickr_license, flickr_numbers
-from newtest.sources.patience import Busy, Patience, patiently, retry_after
+from newtest.sources.patience import Busy, Patience, patiently
 from newtest.sources.protocol import Page, Plan
 from newtest.sources.slices import Slices, seconds_of
 from newtest.sources.values import moment, number, text_or_none, web_url

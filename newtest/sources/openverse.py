@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from newtest.download.retry_after import retry_after
 from newtest.errors import SourceError
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.allowance import Allowance
-from newtest.sources.patience import Busy, Patience, patiently, retry_after
+from newtest.sources.patience import Busy, Patience, patiently
 from newtest.sources.protocol import Page, Plan, unfiltered
 from newtest.sources.values import number, text_or_none, web_url
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TypeVar
 from newtest.errors import SourceUnavailable
 from newtest.sources.allowance import LONGEST_WAIT
 
-__all__ = ["Busy", "Patience", "patiently", "retry_after"]
+__all__ = ["Busy", "Patience", "patiently"]
 
 T = TypeVar("T")
 
@@ -49,15 +48,3 @@ def patiently(ask: Callable[[], T], patience: Patience, name: str, say: Callable
             say(f"{name}: {busy.reason}; trying again in {wait:.0f} s")
             time.sleep(wait)
     raise AssertionError("a patience has at least one try")
-
-
-def retry_after(header: str | None) -> float | None:
-    """Seconds of a Retry-After header (a number of seconds or an HTTP date); None when there is none to be read."""
-    if not header:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, OverflowError):  # the latter of a year with twenty digits
-        return None

@@ -73,12 +73,16 @@ def test_transient_failures_are_tried_again_and_meant_ones_are_not(server: Image
 
 
 def test_a_long_retry_after_ends_the_request_for_this_run(server: ImageServer) -> None:
-    outcome = one(server.url("busy-1/1.jpg"), replace(QUICK, longest_wait=0.5))
-    assert (outcome.kind, outcome.tries) == ("http-429", 1)
+    outcome = one(server.url("busy-1/1.jpg"), replace(QUICK, longest_rest=0.5))
+    assert (outcome.kind, outcome.tries, outcome.throttled) == ("throttled", 0, True)
+    assert "asks for fewer requests" in (outcome.reason or "")
+    later = one(server.url("photo/1.jpg"), replace(QUICK, longest_rest=0.5))
+    assert later.throttled and "/photo/1.jpg" not in server.asked, "the next run leaves the host alone too"
 
 
 def test_a_retry_after_that_is_no_date_ends_nothing_but_its_request(server: ImageServer) -> None:
-    assert one(server.url("someday/1.jpg"), replace(QUICK, retries=1)).kind == "http-429"
+    someday = replace(QUICK, longest_rest=0.1, first_rest=0.05)
+    assert one(server.url("someday/1.jpg"), someday).throttled
 
 
 def test_a_drip_is_cut_off_by_speed_and_by_deadline(server: ImageServer) -> None:

@@ -1,0 +1,89 @@
+"""The hosts of a run: what waits for each, at what pace it is asked, and what is remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from newtest.download.memory import HostMemory, Remembered
+from newtest.download.pace import Pace
+from newtest.download.records import Request
+from newtest.download.traffic import HostTraffic
+from newtest.download.transfer import DownloadConfig
+
+__all__ = ["Host", "Hosts", "Pending"]
+
+
+@dataclass
+class Pending:
+    """A request that has not ended. ``refusals``: how often its host wanted fewer requests."""
+
+    request: Request
+    host: str
+    tries: int = 0
+    refusals: int = 0
+
+
+@dataclass
+class Host:
+    """One host in a run; ``queued`` while it waits for its turn, ``timer`` while it waits for its time."""
+
+    pace: Pace
+    waiting: deque[Pending] = field(default_factory=deque)
+    active: int = 0
+    queued: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def throttles(self) -> bool:
+        """Whether it ever asked for fewer requests."""
+        return self.pace.rate is not None or self.pace.refusals > 0
+
+
+class Hosts:
+    """The hosts that a run has something for, by name, and those that throttle. Times are the event loop's."""
+
+    def __init__(self, config: DownloadConfig) -> None:
+        self.known: dict[str, Host] = {}
+        self._config = config
+        self._memory = HostMemory() if config.remember else None
+        self._before = self._memory.load() if self._memory else {}
+        self._saved = float("-inf")
+
+    def get(self, name: str, now: float) -> Host:
+        """A host; what earlier runs learned of it holds."""
+        if (host := self.known.get(name)) is not None:
+            return host
+        pace = Pace(self._config.per_host, self._config.first_rest)
+        if before := self._before.get(name):
+            pace.rate = before.rate
+            pace.rest_until = now + max(0.0, before.rest_until - time.time())
+        return self.known.setdefault(name, Host(pace))
+
+    def forget_if_idle(self, name: str) -> None:
+        """Drop a host that has nothing to do and nothing to be remembered."""
+        host = self.known[name]
+        if not host.active and not host.waiting and not host.throttles:
+            del self.known[name]
+
+    def paced(self, now: float) -> tuple[HostTraffic, ...]:
+        """The hosts that throttle and that something waits for, in the order in which they were met."""
+        return tuple(
+            HostTraffic(name, len(host.waiting), host.pace.rate, max(0.0, host.pace.rest_until - now))
+            for name, host in self.known.items()
+            if host.waiting and host.throttles
+        )
+
+    def remember(self, now: float, *, at_most_every: float = 0.0) -> None:
+        """Keep what was learned for later runs; said at each refusal, for a killed run has learned too."""
+        if self._memory is None or now - self._saved < at_most_every:
+            return
+        self._saved, clock = now, time.time()
+        hosts = {
+            name: Remembered(host.pace.known_rate(), clock + host.pace.rest_until - now, clock)
+            for name, host in self.known.items()
+            if host.throttles
+        }
+        self._memory.save(hosts)
