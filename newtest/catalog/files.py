@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ __all__ = [
     "Wanted",
     "failures",
     "file_of",
+    "left_out",
     "record",
     "refused_bytes",
     "same_bytes",
@@ -50,6 +52,8 @@ class FileRow:
     height: int | None = None
     kind: str | None = None
     reason: str | None = None
+    attempt: bool = True
+    """Whether a failure counts as an attempt: one that says nothing of the image (its host throttles) does not."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,15 @@ def record(catalog: sqlite3.Connection, rows: Sequence[FileRow]) -> None:
         catalog.executemany(
             "INSERT INTO files"
             " (image_id, state, fetched_at, sha256, num_bytes, format, width, height, kind, reason, attempts)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (image_id) DO UPDATE SET state = excluded.state, fetched_at = excluded.fetched_at,"
             " sha256 = excluded.sha256, num_bytes = excluded.num_bytes, format = excluded.format,"
             " width = excluded.width, height = excluded.height, kind = excluded.kind, reason = excluded.reason,"
-            " attempts = attempts + 1 WHERE files.state = 'failed'",
+            " attempts = attempts + excluded.attempts WHERE files.state = 'failed'",
             [
                 (
                     *(row.image_id, row.state, row.fetched_at, row.sha256, row.num_bytes, row.format),
-                    *(row.width, row.height, row.kind, row.reason),
+                    *(row.width, row.height, row.kind, row.reason, int(row.attempt)),
                 )
                 for row in rows
             ],
@@ -112,6 +116,25 @@ def failures(catalog: sqlite3.Connection) -> list[tuple[str, str, str, int, str,
         " WHERE state <> 'ok' ORDER BY kind, f.image_id"
     )
     return [tuple(row) for row in rows]
+
+
+def left_out(
+    catalog: sqlite3.Connection, max_attempts: int, image_ids: Sequence[str] | None = None
+) -> dict[str, dict[str, int]]:
+    """Images without bytes by what becomes of them, and why: ``next_run`` (asked for again), ``given_up`` (failed in
+    ``max_attempts`` runs), ``gone`` -> kind -> images. Empty where nothing is left out."""
+    rows = catalog.execute(
+        "SELECT CASE WHEN state = 'gone' THEN 'gone' WHEN attempts >= ? THEN 'given_up' ELSE 'next_run' END,"
+        " coalesce(kind, 'unknown'), f.image_id FROM files f JOIN images i USING (image_id)"
+        f" WHERE state <> 'ok' AND {_SHOULD_HAVE_BYTES}",
+        (max_attempts,),
+    )
+    chosen = None if image_ids is None else set(image_ids)
+    counted = Counter((what, kind) for what, kind, key in rows if chosen is None or key in chosen)
+    found: dict[str, dict[str, int]] = {}
+    for (what, kind), number in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
+        found.setdefault(what, {})[kind] = number
+    return found
 
 
 def stored_files(catalog: sqlite3.Connection) -> list[StoredFile]:

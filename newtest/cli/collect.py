@@ -188,17 +188,14 @@ def collect(
 
 def _fetch(study: Study, *, allow_private: bool, as_json: bool) -> bool:
     """Download what is missing; whether all of it came."""
-    from newtest.catalog.files import wanted
-    from newtest.cli.fetch import report
-    from newtest.fetch import DownloadConfig, FetchConfig, fetch_missing
+    from newtest.cli.downloading import fetched, report
+    from newtest.fetch import DownloadConfig, FetchConfig
 
     config = FetchConfig(download=DownloadConfig(allow_private=allow_private))
-    with progress() as bar:
-        task = bar.add_task("fetch", total=len(wanted(study.catalog, config.max_attempts)))
-        summary = fetch_missing(study, config, advance=lambda number: bar.advance(task, number))
+    summary = fetched(study, config)
     if not as_json:
-        report(summary)
-    return not (summary.failed or summary.gone)
+        report(summary, config.max_attempts)
+    return not (summary.failed or summary.gone or summary.given_up)
 
 
 def _report(found: Sequence[Found], *, as_json: bool) -> None:

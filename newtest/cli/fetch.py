@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+from newtest.cli.options import JsonFlag, StudyDir, print_json, print_table
 
-if TYPE_CHECKING:
-    from newtest.fetch import FetchSummary
-
-__all__ = ["fetch", "report"]
+__all__ = ["fetch"]
 
 AllowPrivate = Annotated[
     bool, typer.Option("--allow-private", help="Also fetch from private, loopback and link-local addresses.")
@@ -33,6 +30,12 @@ def fetch(
     read_timeout: Annotated[
         float, typer.Option("--timeout", min=0.1, help="Seconds a server may be silent.")
     ] = 10.0,
+    longest_rest: Annotated[
+        float,
+        typer.Option(
+            "--longest-rest", min=0.0, help="Seconds to wait for a host that throttles and answers nothing."
+        ),
+    ] = 900.0,
     allow_private: AllowPrivate = False,
     thumbnails: Annotated[
         bool, typer.Option(help="Make what people are shown at the end (it decodes every image once).")
@@ -44,10 +47,12 @@ def fetch(
 ) -> None:
     """Download the images that have no bytes yet; check them, make thumbnails, try earlier failures again.
 
+    A host that asks for fewer requests is asked at the pace that it allows, which later runs remember.
+
     Example: newtest fetch --study goldfish --per-host 8
     """
-    from newtest.catalog.files import wanted
-    from newtest.fetch import DownloadConfig, FetchConfig, fetch_missing
+    from newtest.cli.downloading import fetched, report
+    from newtest.fetch import DownloadConfig, FetchConfig
     from newtest.study import Study
 
     config = FetchConfig(
@@ -58,6 +63,7 @@ def fetch(
             deadline=deadline,
             read_timeout=read_timeout,
             connect_timeout=min(read_timeout, 10.0),
+            longest_rest=longest_rest,
             allow_private=allow_private,
         ),
         max_attempts=max_attempts,
@@ -66,14 +72,13 @@ def fetch(
     if failures:
         _list_failures(study, json)
         return
-    with Study(study) as opened, progress() as bar:
-        task = bar.add_task("fetch", total=len(wanted(opened.catalog, max_attempts)))
-        summary = fetch_missing(opened, config, advance=lambda number: bar.advance(task, number))
+    with Study(study) as opened:
+        summary = fetched(opened, config)
     if json:
-        print_json(summary.__dict__)
+        print_json(summary.__dict__ | {"given_up": summary.given_up})
     else:
-        report(summary)
-    if summary.failed or summary.gone:
+        report(summary, max_attempts)
+    if summary.failed or summary.gone or summary.given_up:
         raise typer.Exit(1)
 
 
@@ -88,17 +93,3 @@ def _list_failures(study: Path, json: bool) -> None:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table(columns, rows)
-
-
-def report(summary: FetchSummary) -> None:
-    """The end of a run, for a person: what came, and what did not by kind."""
-    rate = summary.fetched / summary.seconds if summary.seconds else 0.0
-    note(
-        f"{summary.fetched} images fetched ({summary.num_bytes / 2**20:.1f} MiB, {rate:.0f} a second), "
-        f"{summary.failed} failed, {summary.gone} gone for good"
-    )
-    if summary.kinds:
-        print_table(["not fetched", "images"], summary.kinds.items())
-        note(
-            "the failed ones are tried again by the next newtest fetch; --failures lists all with their reasons"
-        )

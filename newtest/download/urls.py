@@ -21,7 +21,7 @@ def is_web(url: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """Who is asked, and whose pace it is: ``host``, or ``host:port`` where a port is named. Empty where it is no URL."""
+    """Who is asked, and whose pace it is: ``host``, or ``host:port`` where a port is named. Empty for no URL."""
     try:
         parts = urlsplit(url)
         return f"{parts.hostname}:{parts.port}" if parts.hostname and parts.port else parts.hostname or ""

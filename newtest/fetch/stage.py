@@ -1,7 +1,8 @@
 """The stage that gets the bytes: images without a file are downloaded, checked, and stored by their sha256.
 
 Each image ends as one row: bytes, or a kind and a reason. Failures are tried again by the next run, up to
-``max_attempts`` runs; what is gone (404, 410) or asked to be left alone is not. Rows follow the bytes they speak of, so
+``max_attempts`` runs (a run that a throttling host had no time for is none); what is gone (404, 410) or asked to be
+left alone is not. Whatever has no bytes at the end is in the summary. Rows follow the bytes they speak of, so
 kill -9 loses at most the last moment's rows, whose bytes the next run finds again without storing them twice.
 """
 
@@ -19,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from newtest.catalog.files import FileRow, Wanted, record, stored_files, unstore, wanted
-from newtest.download import DownloadConfig, Outcome, Request, download
+from newtest.catalog.files import FileRow, Wanted, left_out, record, stored_files, unstore, wanted
+from newtest.download import DownloadConfig, Outcome, Request, Traffic, download
 from newtest.errors import ImageError
 from newtest.fetch.store import Store, has_size
 from newtest.fetch.thumbnails import make_thumbnails
@@ -56,6 +57,14 @@ class FetchSummary:
     num_bytes: int
     seconds: float
     kinds: dict[str, int]
+    left_out: dict[str, dict[str, int]] = field(default_factory=dict)
+    """All images without bytes after the run, whenever they failed: ``next_run``, ``given_up``, ``gone`` -> kind ->
+    images (see ``newtest.catalog.files.left_out``)."""
+
+    @property
+    def given_up(self) -> int:
+        """How many images failed in as many runs as are allowed and are not asked for any more."""
+        return sum(self.left_out.get("given_up", {}).values())
 
 
 def fetch_missing(
@@ -64,8 +73,11 @@ def fetch_missing(
     *,
     image_ids: Sequence[str] | None = None,
     advance: Callable[[int], None] | None = None,
+    watch: Callable[[Traffic], None] | None = None,
 ) -> FetchSummary:
     """Get the bytes of all images that lack them (or of those among ``image_ids``); ``advance(1)`` after each.
+
+    ``watch`` is told once a second which hosts throttle and how much waits for them.
 
     Raises StudyError when another process fetches for this study, OSError when the disk is full: what was stored
     by then stays, with its rows.
@@ -78,12 +90,12 @@ def fetch_missing(
         ledger = _Ledger(study, advance)
         try:
             if todo := wanted(study.catalog, config.max_attempts, image_ids):
-                asyncio.run(_fetch(todo, store, config, ledger))
+                asyncio.run(_fetch(todo, store, config, ledger, watch))
         finally:
             ledger.flush()
         downloaded = time.monotonic() - started
         unshowable = _show(study, store) if config.thumbnails else {}
-    return ledger.summary(downloaded, unshowable)
+        return ledger.summary(downloaded, unshowable, left_out(study.catalog, config.max_attempts, image_ids))
 
 
 def _notice_losses(study: Study) -> None:
@@ -129,14 +141,22 @@ class _Ledger:
                 self._advance(len(self._rows))
         self._rows = []
 
-    def summary(self, seconds: float, unshowable: dict[str, int]) -> FetchSummary:
+    def summary(
+        self, seconds: float, unshowable: dict[str, int], left: dict[str, dict[str, int]]
+    ) -> FetchSummary:
         """Images that turned out not to be showable move from the fetched to the failed."""
         self._kinds.update(unshowable)
         late = sum(unshowable.values())
         kinds = dict(sorted(self._kinds.items(), key=lambda item: (-item[1], item[0])))
         states = self._states
         return FetchSummary(
-            states["ok"] - late, states["failed"] + late, states["gone"], self._num_bytes, seconds, kinds
+            states["ok"] - late,
+            states["failed"] + late,
+            states["gone"],
+            self._num_bytes,
+            seconds,
+            kinds,
+            left,
         )
 
 
@@ -189,12 +209,20 @@ class _Keeper:
             self._room.release()
 
 
-async def _fetch(todo: Sequence[Wanted], store: Store, config: FetchConfig, ledger: _Ledger) -> None:
-    async with aclosing(_outcomes(todo, config)) as outcomes:
+async def _fetch(
+    todo: Sequence[Wanted],
+    store: Store,
+    config: FetchConfig,
+    ledger: _Ledger,
+    watch: Callable[[Traffic], None] | None,
+) -> None:
+    async with aclosing(_outcomes(todo, config, watch)) as outcomes:
         await _Keeper(store, config, ledger).take(outcomes)
 
 
-async def _outcomes(todo: Sequence[Wanted], config: FetchConfig) -> AsyncGenerator[Outcome, None]:
+async def _outcomes(
+    todo: Sequence[Wanted], config: FetchConfig, watch: Callable[[Traffic], None] | None
+) -> AsyncGenerator[Outcome, None]:
     remote: list[Request] = []
     for image in todo:
         if image.url is None:
@@ -207,7 +235,7 @@ async def _outcomes(todo: Sequence[Wanted], config: FetchConfig) -> AsyncGenerat
             reason = f"a file: URL from {image.source}, which is no local source"
             yield Outcome(image.image_id, None, "local-file", reason, permanent=True)
     if remote:
-        async with aclosing(download(remote, config.download)) as outcomes:
+        async with aclosing(download(remote, config.download, watch)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
@@ -234,7 +262,14 @@ def _keep(outcome: Outcome, store: Store, config: FetchConfig) -> FileRow:
     """Check and store what came; runs in a thread."""
     if outcome.data is None:
         state = "gone" if outcome.permanent else "failed"
-        return FileRow(outcome.key, state, now(), kind=outcome.kind, reason=outcome.reason)
+        return FileRow(
+            outcome.key,
+            state,
+            now(),
+            kind=outcome.kind,
+            reason=outcome.reason,
+            attempt=not outcome.throttled,
+        )
     try:
         info = check(outcome.data, config.limits)
     except ImageError as error:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import socket
 import threading
 import time
@@ -8,11 +9,19 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from servers.images import ImageServer, self_signed, serving
 
-from newtest.download import DownloadConfig, Outcome, Request, download
+from newtest.download import (
+    DownloadConfig,
+    Outcome,
+    Request,
+    download,
+    retry_after,
+    without_credentials,
+)
 
 QUICK = DownloadConfig(allow_private=True, backoff=0.01, read_timeout=1.0, deadline=5.0)
 
@@ -96,6 +105,89 @@ def test_a_drip_is_cut_off_by_speed_and_by_deadline(server: ImageServer) -> None
 def test_opt_out_for_other_agents_is_not_for_us(server: ImageServer) -> None:
     assert one(server.url("bots/1.jpg")).data is not None
     assert one(server.url("bots/1.jpg"), replace(QUICK, user_agent="otherbot/1")).kind == "opted-out"
+
+
+@pytest.mark.parametrize(
+    ("tags", "obeyed"),
+    [
+        (["noindex", "noai"], True),
+        (["noindex, nofollow, noimageai"], True),
+        (["noindex,NoAI"], True),
+        (["noindex noai"], True),
+        (["max-snippet: 20, noai"], True),
+        (["unavailable_after: 25 Jun 2030 15:00:00 PST", "noai"], True),
+        (["newtest: noindex, noai"], True),
+        (["otherbot: noindex, noai"], False),
+        (["otherbot: noai", "noindex"], False),
+        (["otherbot: noindex, newtest: noai"], True),
+        (["none, noaiX"], False),
+    ],
+)
+def test_opt_outs_in_all_forms_are_obeyed_on_redirects_too(
+    server: ImageServer, tags: list[str], obeyed: bool
+) -> None:
+    query = urlencode([("tag", tag) for tag in tags])
+    assert one(server.url(f"robots/1.jpg?{query}")).kind == ("opted-out" if obeyed else None)
+    target = urlencode({"to": server.url("photo/2.jpg")})
+    assert one(server.url(f"robots/1.jpg?{query}&{target}")).kind == ("opted-out" if obeyed else None)
+    assert server.asked["/photo/2.jpg"] == (0 if obeyed else 1), "what a redirect guards is not asked for"
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss", "tcp", "unix", "ftp", "gopher", "javascript"])
+def test_only_http_and_https_are_asked_for_redirects_included(server: ImageServer, scheme: str) -> None:
+    other = server.url("photo/1.jpg").replace("http", scheme, 1)
+    for url in (other, server.url(f"to-private/1.jpg?to={other}")):
+        outcome = one(url)
+        assert (outcome.kind, outcome.permanent) == ("bad-url", True)
+    assert "/photo/1.jpg" not in server.asked
+
+
+def test_passwords_in_urls_are_neither_sent_nor_repeated(server: ImageServer) -> None:
+    secret = server.url("photo/1.jpg").replace("http://", "http://ann:hunter2@")
+    assert one(secret).data == server.photos[1]
+    assert one(server.url(f"to-private/1.jpg?to={secret}")).data == server.photos[1]
+    assert server.authorized == 0
+    for bad in ("http://ann:hunter2@[::1", "ws://ann:hunter2@host/", "http://ann:hunter2@host:99999/"):
+        outcome = one(bad)
+        assert outcome.kind == "bad-url" and "hunter2" not in (outcome.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://ann:pw@host.example/a@b.jpg?x=@", "https://host.example/a@b.jpg?x=@"),
+        ("see //ann@host.example/ and http://b:@h/", "see //host.example/ and http://h/"),
+        ("http://a@b:c@host/", "http://host/"),
+        ("https://www.flickr.com/photos/12345@N01/7", "https://www.flickr.com/photos/12345@N01/7"),
+        ("ann@example.org", "ann@example.org"),
+    ],
+)
+def test_user_names_and_passwords_are_taken_out_of_any_text(text: str, kept: str) -> None:
+    assert without_credentials(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("7", 7.0),
+        (" 120 ", 120.0),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("9" * 400, None),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 99999999999999999999 07:28:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_in_one_place(header: str | None, seconds: float | None) -> None:
+    assert retry_after(header) == seconds
+
+
+def test_a_retry_after_in_an_hour_is_an_hour() -> None:
+    when = email.utils.formatdate(time.time() + 3600, usegmt=True)
+    assert retry_after(when) == pytest.approx(3600, abs=5)
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import PIL.Image
 import pytest
+from aiohttp import web
 from servers.images import ImageServer, made_photo, serving
 
 from newtest.catalog import transaction
 from newtest.catalog.files import failures, file_of, wanted
+from newtest.cli import main
 from newtest.download import DownloadConfig
 from newtest.errors import StudyError
 from newtest.fetch import FetchConfig, fetch_missing
@@ -235,3 +238,108 @@ def test_fetching_takes_the_time_of_the_work_not_of_the_slowest_first(
             assert running.poll() is None, "the hanging one is still waited for"
         finally:
             running.kill()
+
+
+class ThrottlingServer(ImageServer):
+    """Answers ``allowed`` requests in any ``seconds``, and 429 to all others."""
+
+    def __init__(self, photos: Sequence[bytes], allowed: int, seconds: float) -> None:
+        super().__init__(photos)
+        self.allowed, self.seconds, self.refused = allowed, seconds, 0
+        self.times: deque[float] = deque()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        present = time.monotonic()
+        while self.times and self.times[0] <= present - self.seconds:
+            self.times.popleft()
+        if len(self.times) >= self.allowed:
+            self.refused += 1
+            return web.Response(status=429)
+        self.times.append(present)
+        return await super().answer(request)
+
+
+def test_a_host_that_throttles_loses_nothing_and_holds_up_nobody(tmp_path: Path, server: ImageServer) -> None:
+    """Ten in half a second, 40 images; beside it a host without a limit, whose images are there first."""
+    photos = [made_photo(n) for n in range(40)]
+    order: list[str] = []
+    told: list[int] = []
+    with serving(ThrottlingServer(photos, 10, 0.5), "127.0.0.2") as slow:
+        urls = {f"a{n:02}": slow.url(f"photo/{n}.jpg") for n in range(40)}
+        urls |= {f"b{n:02}": server.url(f"photo/{n}.jpg") for n in range(40)}
+        config = replace(CONFIG, download=replace(CONFIG.download, first_rest=0.05, per_host=8))
+        with study_of(tmp_path, urls) as study:
+            summary = fetch_missing(study, config, watch=lambda traffic: told.append(traffic.waiting))
+            assert (summary.fetched, summary.failed, summary.left_out) == (80, 0, {})
+            rows = study.catalog.execute("SELECT image_id FROM files ORDER BY fetched_at, image_id DESC")
+            order = [row[0] for row in rows]
+    assert slow.refused < 40, slow.refused
+    assert order.index("a39") > order.index("b39") and max(told, default=0) > 0
+
+
+def test_being_refused_is_no_attempt_and_what_is_left_is_always_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(ThrottlingServer([made_photo(0)], 0, 60.0)) as shut, serving(ImageServer()) as other:
+        urls = {f"a{n}": shut.url(f"photo/{n}.jpg") for n in range(3)}
+        urls |= {"b": other.url("status-403/1.jpg"), "c": other.url("status-404/1.jpg")}
+        download = replace(CONFIG.download, first_rest=0.02, longest_rest=0.1)
+        config = replace(CONFIG, download=download, max_attempts=1)
+        with study_of(tmp_path, urls) as study:
+            for run in range(3):
+                summary = fetch_missing(study, config)
+                assert summary.left_out == {
+                    "next_run": {"throttled": 3},
+                    "given_up": {"http-403": 1},
+                    "gone": {"http-404": 1},
+                }, run
+                assert summary.given_up == 1
+            row = file_of(study.catalog, "a0")
+            assert row is not None and "asks for fewer requests" in (row.reason or "")
+        asked = shut.refused
+        shut.allowed = 100
+        with Study(tmp_path) as study:
+            monkeypatch.setenv("NEWTEST_STATE", str(tmp_path / "another machine"))
+            assert fetch_missing(study, config).fetched == 3
+        assert asked <= 12, "after the first run it is left alone for as long as it was not answered"
+
+
+def test_the_command_says_what_was_given_up_in_earlier_runs(
+    tmp_path: Path, server: ImageServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_of(tmp_path, {"a": server.url("status-403/1.jpg"), "b": server.url("status-404/1.jpg")}).close()
+    command = ["newtest", "fetch", "--allow-private", "--study", str(tmp_path), "--max-attempts", "1"]
+
+    def run(*more: str) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", [*command, *more])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 1
+        return capsys.readouterr()
+
+    run()
+    result = json.loads(run("--json")[0])
+    assert (result["failed"], result["given_up"]) == (0, 1)
+    assert result["left_out"] == {"given_up": {"http-403": 1}, "gone": {"http-404": 1}}
+    words = run()[1]
+    assert "1 given up after 1 runs: a larger --max-attempts" in words and "(http-403 1)" in words
+    assert "1 gone for good (http-404 1)" in words
+
+
+def test_the_bar_says_rate_what_waits_and_when_it_ends() -> None:
+    from newtest.cli.downloading import Pacer
+    from newtest.download import HostTraffic, Traffic
+
+    clock = [0.0]
+    shown: list[tuple[int, str]] = []
+    pacer = Pacer(400, lambda done, sentence: shown.append((done, sentence)), clock=lambda: clock[0])
+    for second in range(1, 11):
+        clock[0] = float(second)
+        pacer.advance(10)
+    assert shown[-1] == (100, "10.0 per second · ends in 30 s")
+    pacer.watch(Traffic(3, (HostTraffic("live.staticflickr.com", 270, 0.5, 12.0),)))
+    assert shown[-1][1] == (
+        "10.0 per second · 270 wait for live.staticflickr.com (30 per minute, rests 12 s) · ends in 9 min"
+    )
+    pacer.watch(Traffic(3, (HostTraffic("live.staticflickr.com", 270, None, 0.0),)))
+    assert shown[-1][1].endswith("(its pace is being learned)"), "and no end is promised"

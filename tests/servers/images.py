@@ -13,6 +13,7 @@
     status-N      answers with status N
     noai          serves with X-Robots-Tag: noai
     bots          serves with X-Robots-Tag: otherbot: noai
+    robots        serves with X-Robots-Tag headers as in ``?tag=...&tag=...``; with ``&to=URL`` it redirects
     gzip          compresses the transfer
     endless       never stops sending
     to-private    redirects to http://10.0.0.1/ (or ``?to=URL``)
@@ -42,6 +43,7 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from multidict import CIMultiDict
 
 __all__ = ["ImageServer", "bomb_png", "made_photo", "self_signed", "serving"]
 
@@ -68,13 +70,14 @@ def bomb_png(side: int = 60_000) -> bytes:
 
 
 class ImageServer:
-    """The application; ``asked`` counts requests a path, ``peak`` is the most that were open at once."""
+    """The application; ``asked`` counts requests a path, ``peak`` is the most that were open at once,
+    ``authorized`` counts those that sent a password."""
 
     def __init__(self, photos: Sequence[bytes] = (), *, latency: float = 0.0) -> None:
         self.photos = list(photos) or [made_photo(n) for n in range(8)]
         self.latency = latency
         self.asked: Counter[str] = Counter()
-        self.open = self.peak = 0
+        self.open = self.peak = self.authorized = 0
         self.base = ""
 
     def url(self, path: str) -> str:
@@ -82,6 +85,8 @@ class ImageServer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked[request.path] += 1
+        if "Authorization" in request.headers:
+            self.authorized += 1
         self.open += 1
         self.peak = max(self.peak, self.open)
         try:
@@ -121,6 +126,11 @@ class ImageServer:
                 headers["X-Robots-Tag"] = "noindex, noai"
             elif mood == "bots":
                 headers["X-Robots-Tag"] = "otherbot: noai, noimageai"
+            elif mood == "robots":
+                tags = CIMultiDict(("X-Robots-Tag", tag) for tag in request.query.getall("tag"))
+                if "to" in request.query:
+                    raise web.HTTPFound(request.query["to"], headers=tags)
+                return web.Response(body=body, content_type=kind, headers=tags)
             elif mood == "gzip":
                 body, headers["Content-Encoding"] = zlib.compress(body, wbits=31), "gzip"
             elif mood == "to-private":
