@@ -3,8 +3,8 @@
     python benchmarks/throttled.py [--images 300] [--scale 1] [--kinds sliding fixed bucket]
 
 Two servers on loopback in a process of their own. The first one answers 429 beyond its limit, without Retry-After
-unless ``--retry-after`` is given: in any minute (*sliding*), in each minute of its clock (*fixed*), or by a bucket of 30
-tokens that fills in a minute (*bucket*). The second one answers everything after 50 ms. The study has ``--images`` images
+unless ``--retry-after`` is given: in any minute (*sliding*), in each minute of its clock (*fixed*), or by a bucket of
+30 tokens that fills in a minute (*bucket*). The second one answers all after 50 ms. The study has ``--images`` images
 at each. ``--scale S`` makes the server's minute, and newtest's first rest of a second, S times shorter, and nothing
 else: latencies and processing are then relatively longer, so ``--scale 1`` is the honest figure and takes 25 minutes a
 kind, hardly any of them computing.

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from newtest.collect import collect
+from newtest.download import retry_after
 from newtest.errors import ConfigError, SourceError, SourceUnavailable, UsageError
 from newtest.records import Class, Image, Query
 from newtest.sources import checked_licenses, images_of, open_source
@@ -16,7 +17,6 @@ from newtest.sources.flickr import Flickr
 from newtest.sources.folder import Folder
 from newtest.sources.licenses import NAMES, flickr_license, flickr_numbers, is_licensed
 from newtest.sources.openverse import Openverse
-from newtest.sources.patience import retry_after
 from newtest.sources.protocol import matches
 from newtest.sources.recorded import Recorded
 from newtest.sources.table import Table
