@@ -80,7 +80,9 @@ def test_conse_is_far_above_chance_and_not_above_its_own_classifier(
     [stored] = read_store(tmp_path / "results")
     row = stored.results.iloc[0]
     assert (row["model"], row["group"], row["k"]) == ("conse zero-shot", "zero-shot", score.k)
-    assert row["preprocessing"] == "templates: 1; names: class_info.json"
+    assert row["preprocessing"].startswith(
+        "templates: 1; names: class_info.json; pixels: shorter side 256 (bicubic)"
+    )
 
 
 def test_embeddings_are_cached_and_a_damaged_cache_is_made_again(
