@@ -163,29 +163,58 @@ def preview(
         Path | None, typer.Option("--out", metavar="FILE", help="Write the page and do not serve it.")
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    allow_image_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-image-host", metavar="HOST", help="Let an MTurk page show pictures from this host."
+        ),
+    ] = None,
+    allow_script_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-script-host",
+            metavar="HOST",
+            help="Let an MTurk page load scripts and styles from this host.",
+        ),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")] = True,
     json: JsonFlag = False,
 ) -> None:
-    """Check a template and show the page that workers would see.
+    """Check a template, or a page made for MTurk, and show what workers would see.
+
+    A file without newtest's placeholders is taken for a page made for MTurk, and refused as CreateHIT would refuse it.
 
     Example: newtest annotate preview --template mine.html
     """
     from newtest.crowd.local import checked_template
-    from newtest.crowd.preview import drawn_page, preview_app, study_page
+    from newtest.crowd.preview import drawn_page, preview_app, requester_preview, study_page, template_preview
+    from newtest.crowd.requester.hosts import AllowedHosts, exact_hosts
     from newtest.crowd.server.app import crowd_keys
     from newtest.crowd.server.worker_images import Pictures
-    from newtest.crowd.templates import render
+    from newtest.crowd.templates import is_requester_page, load_template
+    from newtest.errors import UsageError
     from newtest.files import write_atomic
     from newtest.study import Study
     from newtest.web.serving import listen, run
 
-    text = checked_template(template)
-    page = drawn_page()
-    if hit is not None:
-        with Study(study) as opened:
-            page = study_page(opened, Pictures(opened.root, crowd_keys(opened)), hit)
+    allowed = AllowedHosts(
+        exact_hosts("--allow-image-host", allow_image_host or []),
+        exact_hosts("--allow-script-host", allow_script_host or []),
+    )
+    if is_requester_page(text := load_template(template)):
+        if hit is not None:
+            raise UsageError(f"{template} is a page made for MTurk: it cannot show a planned HIT (--hit)")
+        shown = requester_preview(template, text, allowed)
+        note("a page made for MTurk: it has none of newtest's placeholders")
+    else:
+        text = checked_template(template)
+        page = drawn_page()
+        if hit is not None:
+            with Study(study) as opened:
+                page = study_page(opened, Pictures(opened.root, crowd_keys(opened)), hit)
+        shown = template_preview(text, page)
     if out is not None:
-        write_atomic(out, render(text, page))
+        write_atomic(out, shown.html)
         note(f"written to {out}")
         if json:
             print_json({"out": str(out)})
@@ -197,7 +226,7 @@ def preview(
         print_json({"url": url})
     if browser:
         typer.launch(url)
-    run(preview_app(text, page), listener)
+    run(preview_app(shown), listener)
 
 
 app.command("serve")(annotate_serve.serve)

@@ -39,6 +39,22 @@ def serve(
     balance: Annotated[
         str, typer.Option("--balance", metavar="DOLLARS", help="What GetAccountBalance starts from.")
     ] = "10000.00",
+    allow_image_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-image-host",
+            metavar="HOST",
+            help="Let requesters' pages show pictures from this exact host.",
+        ),
+    ] = None,
+    allow_script_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-script-host",
+            metavar="HOST",
+            help="Let requesters' pages load scripts, style sheets and fonts from this exact host.",
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Show HITs to people, with an owner's page and MTurk's requester protocol, until Ctrl-C.
@@ -48,6 +64,7 @@ def serve(
     from urllib.parse import urlencode
 
     from newtest.cli.annotate_market import dollars
+    from newtest.crowd.requester.hosts import AllowedHosts, exact_hosts
     from newtest.crowd.server.app import crowd_app
     from newtest.crowd.server.protocol import ACCESS_KEY
     from newtest.crowd.server.settings import Recruiting, ServerConfig
@@ -65,6 +82,10 @@ def serve(
         recruiting=Recruiting(recruit_study, completion_code, recruit_hits)
         if recruit_study and completion_code
         else None,
+        allowed=AllowedHosts(
+            exact_hosts("--allow-image-host", allow_image_host or []),
+            exact_hosts("--allow-script-host", allow_script_host or []),
+        ),
         public_hosts=(host, *(names or ())),
     )
     with Study(study) as opened, opened.exclusive("annotate-serve"):

@@ -11,15 +11,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from newtest.catalog.crowd import file_of
-from newtest.crowd.questions import page_of
+from newtest.crowd.questions import from_question_xml, page_of
+from newtest.crowd.requester.hosts import AllowedHosts
+from newtest.crowd.server.questions import Question, requester_question
 from newtest.crowd.server.worker_images import Pictures
 from newtest.crowd.templates import Page, render
-from newtest.errors import ImageError
+from newtest.errors import ConfigError, ImageError
 from newtest.study import Study
 from newtest.web.headers import content_security_policy, script_hashes
 from newtest.web.serving import guarded
 
-__all__ = ["drawn_page", "preview_app", "study_page"]
+__all__ = ["drawn_page", "preview_app", "requester_preview", "study_page", "template_preview"]
 
 _HUES = range(0, 360, 23)
 
@@ -55,13 +57,29 @@ def study_page(study: Study, pictures: Pictures, hit_id: str) -> Page:
     return page_of(study.catalog, hit_id, picture_url)
 
 
-def preview_app(template: str, page: Page) -> ASGIApp:
-    """A server with the one page, under the policy that the crowd server would send."""
-    text = render(template, page)
-    headers = {"Content-Security-Policy": content_security_policy(scripts=script_hashes(template))}
+def template_preview(template: str, page: Page) -> Question:
+    """A template filled in, with the policy that the crowd server would send."""
+    return Question(render(template, page), content_security_policy(scripts=script_hashes(template)))
+
+
+def requester_preview(name: str, text: str, allowed: AllowedHosts) -> Question:
+    """A page made for MTurk (HTML, or an HTMLQuestion) as the crowd server would show it.
+
+    Raises ConfigError that names each host and element that cannot work here.
+    """
+    html = from_question_xml(text) if "<HTMLQuestion" in text[:1_000] else text
+    shown = requester_question(html, allowed, lambda _: False)
+    if shown.problems:
+        raise ConfigError(f"the page {name} cannot work here: {'; '.join(shown.problems)}")
+    return shown
+
+
+def preview_app(shown: Question) -> ASGIApp:
+    """A server with the one page, under its policy."""
+    headers = {"Content-Security-Policy": shown.policy}
 
     async def show(_: Request) -> HTMLResponse:
-        return HTMLResponse(text, headers=headers)
+        return HTMLResponse(shown.html, headers=headers)
 
     return guarded(Starlette(routes=[Route("/", show)]))
 

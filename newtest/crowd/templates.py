@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from newtest.crowd.requester.hosts import host_of
+from newtest.crowd.requester.inspection import needs_of
 from newtest.errors import UsageError
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "PLACEHOLDERS",
     "Page",
     "check_template",
+    "is_requester_page",
     "load_template",
     "render",
     "shows_images",
@@ -44,9 +47,6 @@ _BLOCK = re.compile(r"<!--\s*each (\w+)\s*-->(.*?)<!--\s*end\s*-->", re.DOTALL)
 _NAME = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
 _HANDLER = re.compile(r"\son\w+\s*=", re.IGNORECASE)
-_OUTSIDE = re.compile(
-    r"""<(?:script|link|img|iframe)\b[^>]*?\s(?:src|href)\s*=\s*["']?(?:https?:)?//""", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,12 @@ def render(template: str, page: Page) -> str:
     return "".join(part if _SCRIPT.fullmatch(part) else fill(part) for part in _SCRIPT.split(template))
 
 
+def is_requester_page(text: str) -> bool:
+    """Whether a file is a page made for MTurk rather than a template of newtest's: it has none of its placeholders."""
+    known = frozenset().union(*PLACEHOLDERS.values())
+    return not _BLOCK.search(text) and not known & set(_NAME.findall(text))
+
+
 def shows_images(template: str) -> bool:
     """Whether a template shows the images of a HIT (and not, say, pairs)."""
     return any(name == "image" for name, _ in _BLOCK.findall(template))
@@ -121,13 +127,22 @@ def check_template(template: str) -> list[str]:
         found.append(
             "it has event handlers in attributes (onclick=...), which the server forbids: use a script"
         )
-    if _OUTSIDE.search(template):
-        found.append("it loads something from another host, which the server forbids: put it into the file")
+    for host, element in _outside(template):
+        found.append(
+            f"<{element}> loads from another host, {host}, and our own pages load nothing from elsewhere: put it into "
+            "the file"
+        )
     if "]]>" in template:
         found.append("it contains ']]>', which ends the CDATA section that MTurk wants it in")
     if (size := _large_size(template)) > MAX_QUESTION_BYTES:
         found.append(f"it is too long: {size:,} bytes with 48 images, and MTurk takes {MAX_QUESTION_BYTES:,}")
     return found
+
+
+def _outside(template: str) -> list[tuple[str, str]]:
+    """(host, element) of everything that a template loads from elsewhere."""
+    found = ((host_of(need.address), need.element) for need in needs_of(template))
+    return list(dict.fromkeys((host, element) for host, element in found if host is not None))
 
 
 def _large_size(template: str) -> int:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from crowd_browser import chromium
 from crowd_study import Crowd, crowd, fill
 
 from newtest.catalog import transaction
 from newtest.study import Study
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -24,3 +29,9 @@ def study(tmp_path: Path) -> Iterator[Study]:
 def server(study: Study) -> Iterator[Crowd]:
     with crowd(study) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as launched:
+        yield launched

@@ -30,11 +30,14 @@ from newtest.crowd.annotators import PublishConfig, collect, publish
 from newtest.crowd.local import LocalAnnotator
 from newtest.crowd.mturk import MTurkAnnotator, MTurkConfig
 from newtest.crowd.questions import from_question_xml, to_question_xml
+from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.templates import Page, load_template, render
 from newtest.study import Study
 
 HTML = to_question_xml(
-    render(load_template("select_images"), Page("goldfish", blocks={"image": [{"number": "1", "url": "/x"}]}))
+    render(
+        load_template("select_images"), Page("goldfish", blocks={"image": [{"number": "1", "url": "data:,"}]})
+    )
 )
 HIT = {"Title": "Pick", "Description": "Pick images", "Reward": "0.25", "AssignmentDurationInSeconds": 600}
 
@@ -53,7 +56,8 @@ def client_of(url: str, secret: str = TOKEN, **config: Any) -> Any:
 @contextmanager
 def market(study: Study) -> Iterator[Crowd]:
     """An empty market, on the real clock: signatures need the time."""
-    with crowd(study, published=False) as server:
+    allowed = AllowedHosts(images=("pictures.example",))
+    with crowd(study, published=False, allowed=allowed) as server:
         server.clock.now = time.time()
         yield server
 
@@ -212,7 +216,7 @@ def test_what_is_not_there_is_said_so(empty: Crowd) -> None:
         ),
     ):
         assert refused(call) == ("RequestError", code)  # type: ignore[arg-type]
-    assert refused(lambda: client.list_bonus_payments(HITId="3NONE"))[0] == "UnknownOperationException"
+    assert refused(lambda: client.list_bonus_payments(HITId="3NONE")) == ("RequestError", "AWS.NotSupported")
     with pytest.raises(client.exceptions.RequestError):
         client.get_hit(HITId="3NONE")
 
@@ -327,7 +331,7 @@ def two_studies(study: Study, tmp_path: Path) -> Iterator[tuple[Crowd, Study]]:
 
 def annotator_to(url: str, retries: int = 8) -> MTurkAnnotator:
     config = MTurkConfig("test", url, "newtest", TOKEN, timeout=10, retries=retries)
-    return MTurkAnnotator(config, lambda hit_id, image_id: f"{url}/picture/{image_id}")
+    return MTurkAnnotator(config, lambda hit_id, image_id: f"https://pictures.example/{image_id}.jpg")
 
 
 def publish_all(study: Study, annotator: MTurkAnnotator) -> int:
@@ -416,7 +420,7 @@ def test_the_page_that_is_published_shows_the_images_of_the_hit_in_order(
     with two_studies(study, tmp_path) as (server, asking):
         publish_all(asking, annotator_to(server.url))
         row = study.catalog.execute("SELECT question, annotation FROM market_hits LIMIT 1").fetchone()
-        shown = re.findall(r"/picture/([0-9a-f]{40})", from_question_xml(row[0]))
+        shown = re.findall(r"https://pictures.example/([0-9a-f]{40})", from_question_xml(row[0]))
         hit_id = row[1].removeprefix("newtest:")
         assert shown == [image.image_id for image in hit_images(asking.catalog, hit_id)]
         assert len(unpublished(asking.catalog, "live")) == 0

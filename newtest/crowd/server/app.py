@@ -30,7 +30,12 @@ from newtest.web.serving import guarded
 
 __all__ = ["crowd_app", "crowd_keys"]
 
-STATIC = {"crowd.css": "text/css", "frame.js": "text/javascript", "owner.js": "text/javascript"}
+STATIC = {
+    "crowd.css": "text/css",
+    "frame.js": "text/javascript",
+    "owner.js": "text/javascript",
+    "sent.js": "text/javascript",
+}
 MAX_PERSON = 100
 
 

@@ -2,13 +2,15 @@
 answer's.
 
 Names, shapes, states and error codes are those of the MTurk API, version 2017-01-17. What is not offered is
-refused by name: qualifications, review policies and HIT layouts.
+refused by name: operations on qualifications, bonuses and messages, review policies, HIT layouts; and pages that could
+not work here, with each host and element.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +19,8 @@ from newtest.catalog.leases import Lease
 from newtest.catalog.market import HitType, MarketHit
 from newtest.config import fingerprint
 from newtest.crowd.questions import from_question_xml
+from newtest.crowd.requester.hosts import AllowedHosts
+from newtest.crowd.requester.inspection import inspect_page
 from newtest.crowd.server.leases import new_id
 from newtest.crowd.server.parameters import Parameters, TurkError
 from newtest.crowd.server.shapes import (
@@ -29,30 +33,40 @@ from newtest.crowd.server.shapes import (
 )
 from newtest.errors import SourceError
 
-__all__ = ["OPERATIONS", "Operation", "call"]
+__all__ = ["OPERATIONS", "UNSUPPORTED", "Operation", "Terms", "call"]
 
 DAY = 86_400.0
 DEFAULT_AUTO_APPROVAL = 30 * 86_400
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What the owner has set for requesters: the balance that they start from, and what their pages may load."""
+
+    balance: Decimal
+    allowed: AllowedHosts
+    is_ours: Callable[[str], bool]
+    """Whether an address is a picture of this server."""
+
+
 def call(
-    catalog: sqlite3.Connection, name: str, values: Mapping[str, Any], now: float, balance: Decimal
+    catalog: sqlite3.Connection, name: str, values: Mapping[str, Any], now: float, terms: Terms
 ) -> dict[str, Any]:
     """Answer one call. ``now`` in seconds since 1970. Raises TurkError, KeyError for an operation that is not
     there."""
     leases.sweep(catalog, now)
-    return OPERATIONS[name](Operation(catalog, Parameters(values), now, balance))
+    return OPERATIONS[name](Operation(catalog, Parameters(values), now, terms))
 
 
 class Operation:
     """One call: the catalog, its parameters, the time."""
 
-    def __init__(self, catalog: sqlite3.Connection, given: Parameters, now: float, balance: Decimal) -> None:
-        self.catalog, self.given, self.now, self.balance = catalog, given, now, balance
+    def __init__(self, catalog: sqlite3.Connection, given: Parameters, now: float, terms: Terms) -> None:
+        self.catalog, self.given, self.now, self.terms = catalog, given, now, terms
 
     def get_account_balance(self) -> dict[str, Any]:
         owed = Decimal(str(round(figures.progress(self.catalog, now=self.now)["owed"], 2)))
-        return {"AvailableBalance": f"{max(Decimal(0), self.balance - owed):.2f}"}
+        return {"AvailableBalance": f"{max(Decimal(0), self.terms.balance - owed):.2f}"}
 
     def create_hit_type(self) -> dict[str, Any]:
         return {"HITTypeId": self._hit_type().hit_type_id}
@@ -174,9 +188,14 @@ class Operation:
             )
         question = given.text("Question", longest=65_535)
         try:
-            from_question_xml(question)
+            html = from_question_xml(question)
         except SourceError as error:
             raise TurkError("AWS.MechanicalTurk.XMLParseError", f"{error}") from error
+        if problems := inspect_page(html, self.terms.allowed, self.terms.is_ours):
+            raise TurkError(
+                "AWS.MechanicalTurk.InvalidParameterValue",
+                f"This page cannot work here: {'; '.join(problems)}.",
+            )
         hit = MarketHit(
             market_hit_id=new_id(),
             hit_type_id=hit_type_of().hit_type_id,
@@ -238,3 +257,16 @@ OPERATIONS: Mapping[str, Callable[[Operation], dict[str, Any]]] = {
     "CreateAdditionalAssignmentsForHIT": Operation.create_additional_assignments_for_hit,
     "DeleteHIT": Operation.delete_hit,
 }
+
+UNSUPPORTED = frozenset(
+    {
+        "AcceptQualificationRequest", "AssociateQualificationWithWorker", "CreateQualificationType",
+        "CreateWorkerBlock", "DeleteQualificationType", "DeleteWorkerBlock", "DisassociateQualificationFromWorker",
+        "GetFileUploadURL", "GetQualificationScore", "GetQualificationType", "ListBonusPayments",
+        "ListHITsForQualificationType", "ListQualificationRequests", "ListQualificationTypes", "ListReviewableHITs",
+        "ListReviewPolicyResultsForHIT", "ListWorkerBlocks", "ListWorkersWithQualificationType", "NotifyWorkers",
+        "RejectQualificationRequest", "SendBonus", "SendTestEventNotification", "UpdateHITReviewStatus",
+        "UpdateHITTypeOfHIT", "UpdateNotificationSettings", "UpdateQualificationType",
+    }
+)  # fmt: skip
+"""Operations of MTurk's that this server does not offer."""

@@ -45,6 +45,7 @@ class OwnerPages:
         ]
         return page(
             "owner.html",
+            allowed=self._shared.config.allowed,
             links=[(link, self._address(request, link.link_id)) for link in links],
             csrf=self._csrf(),
         )

@@ -28,6 +28,7 @@ class Protocol:
         self._shared = shared
         self._credentials = Credentials(ACCESS_KEY, shared.config.access_token)
         self._replays = ReplayGuard()
+        self._terms = market.Terms(shared.config.balance, shared.config.allowed, shared.pictures.is_ours)
 
     def routes(self) -> list[Route]:
         """What the application mounts."""
@@ -40,14 +41,14 @@ class Protocol:
         try:
             signed = self._check(request, body, now)
             operation = signed.headers["x-amz-target"].removeprefix(TARGET)
+            if operation in market.UNSUPPORTED:
+                raise TurkError("AWS.NotSupported", f"{operation} is not supported by this server.")
             if operation not in market.OPERATIONS:
                 return _error("UnknownOperationException", f"There is no operation {operation[:80]!r} here.")
             values = json.loads(body or b"{}")
             if not isinstance(values, dict):
                 raise ValueError("not an object")
-            answer = await self._shared.database.write(
-                market.call, operation, values, now, self._shared.config.balance
-            )
+            answer = await self._shared.database.write(market.call, operation, values, now, self._terms)
         except BadSignature as error:
             return _error(error.code, str(error))
         except TurkError as error:

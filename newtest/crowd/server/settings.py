@@ -10,6 +10,7 @@ from decimal import Decimal
 from starlette.concurrency import run_in_threadpool
 
 from newtest.catalog.crowd import file_of
+from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.server.database import Database
 from newtest.crowd.server.worker_images import Pictures
 from newtest.errors import ImageError
@@ -45,6 +46,8 @@ class ServerConfig:
     balance: Decimal = Decimal("10000.00")
     """What GetAccountBalance starts from; rewards of submitted work are subtracted."""
     recruiting: Recruiting | None = None
+    allowed: AllowedHosts = field(default_factory=AllowedHosts)
+    """Hosts that pages of requesters may load from."""
     public_hosts: tuple[str, ...] = ()
     """Host names (without port) under which people reach the server, beside loopback's."""
     clock: Callable[[], float] = field(default=time.time, compare=False)

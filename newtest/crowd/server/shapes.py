@@ -12,7 +12,15 @@ from newtest.catalog.leases import Lease
 from newtest.catalog.market import MarketHit
 from newtest.crowd.server.parameters import TurkError
 
-__all__ = ["STATES", "assignment_json", "hit_json", "hit_status", "page_token", "read_page_token"]
+__all__ = [
+    "STATES",
+    "assignment_json",
+    "hit_json",
+    "hit_status",
+    "page_token",
+    "read_page_token",
+    "worker_id",
+]
 
 STATES = {"Submitted": "submitted", "Approved": "approved", "Rejected": "rejected"}
 
@@ -57,14 +65,19 @@ def hit_json(catalog: sqlite3.Connection, hit: MarketHit, now: float) -> dict[st
     }
 
 
+def worker_id(worker: str) -> str:
+    """A worker's keyed hash in MTurk's alphabet."""
+    return "A" + worker.upper()
+
+
 def assignment_json(lease: Lease) -> dict[str, Any]:
-    """The structure Assignment. A worker's id is the keyed hash, in MTurk's alphabet."""
+    """The structure Assignment. A worker's id is the keyed hash."""
     status = next(name for name, state in STATES.items() if state == lease.state)
     decided = {"approved": "ApprovalTime", "rejected": "RejectionTime"}.get(lease.state)
     optional = {"RequesterFeedback": lease.feedback, decided: lease.decided_at}
     return {
         "AssignmentId": lease.assignment_id,
-        "WorkerId": "A" + lease.worker.upper(),
+        "WorkerId": worker_id(lease.worker),
         "HITId": lease.market_hit_id,
         "AssignmentStatus": status,
         "AutoApprovalTime": lease.auto_approve_at,

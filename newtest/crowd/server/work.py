@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -23,11 +24,17 @@ from newtest.crowd.server.leases import Work
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.questions import question_of, with_form
 from newtest.crowd.server.settings import Shared
+from newtest.crowd.server.shapes import worker_id
 from newtest.web.forms import Form, read_form
+from newtest.web.headers import content_security_policy
 
 __all__ = ["WorkPages"]
 
 GONE = "This link is not valid (any more). Ask the person who gave it to you for a new one."
+CLOSED = (
+    "It loads pictures or scripts from a place that is not allowed here at the moment. Return the task; this is not "
+    "your fault. Tell the person who gave you the link."
+)
 FORGED = "This form is out of date. Go back, reload the page and try again."
 
 
@@ -47,6 +54,7 @@ class WorkPages:
             Route("/work/{token}/{assignment}/submit", self.submit, methods=["POST"]),
             Route("/work/{token}/{assignment}/return", self.give_back, methods=["POST"]),
             Route("/picture/{token}", self.picture),
+            Route("/mturk/externalSubmit", self.external_submit, methods=["POST"]),
         ]
 
     async def overview(self, request: Request) -> Response:
@@ -87,9 +95,16 @@ class WorkPages:
                 self._base(request) + f"?notice={_NOTICE_OF_STATE[work.lease.state]}", 303
             )
         left = max(0, int(work.lease.lease_ends - self._shared.config.clock()))
+        query = {
+            "assignmentId": work.lease.assignment_id,
+            "hitId": work.hit.market_hit_id,
+            "workerId": worker_id(work.lease.worker),
+            "turkSubmitTo": f"{request.url.scheme}://{request.url.netloc}",
+        }  # as on MTurk
         return page(
             "frame.html",
             base=self._base(request),
+            query=urlencode(query),
             work=work,
             left=left,
             csrf=self._csrf(request, "return", work.lease.assignment_id),
@@ -103,7 +118,12 @@ class WorkPages:
         def picture_url(hit_id: str, image_id: str) -> str:
             return f"/picture/{pictures.token(hit_id, image_id)}"
 
-        question = await self._shared.database.read(question_of, work.hit, picture_url)
+        allowed = self._shared.config.allowed
+        question = await self._shared.database.read(
+            question_of, work.hit, picture_url, allowed, pictures.is_ours
+        )
+        if question.problems:
+            return self._framed(page("message.html", title="This task cannot be shown", text=CLOSED))
         assignment = work.lease.assignment_id
         hidden = {"assignmentId": assignment, "csrf": self._csrf(request, "submit", assignment)}
         text = with_form(question.html, f"{self._base(request)}{assignment}/submit", hidden)
@@ -115,15 +135,42 @@ class WorkPages:
         link = await self._link(request)
         assignment = request.path_params["assignment"]
         form = await self._form(request, "submit", assignment)
+        return await self._keep(link.worker, assignment, form, self._base(request))
+
+    async def external_submit(self, request: Request) -> Response:
+        """The address that pages made for MTurk send their forms to. The assignment's id is what lets them in: nobody
+        can guess it, and only the worker's own page was told."""
+        form = await read_form(request)
+        assignment = next((value for value in form.all("assignmentId") if value), "")
+        lease = await self._shared.database.read(lease_rows.find_lease, assignment)
+        link = (
+            await self._shared.database.read(workers.active_link, lease.worker) if lease is not None else None
+        )
+        if lease is None or link is None:
+            raise HTTPException(404, "There is no such task, or it was a preview: nothing was saved.")
+        base = f"/work/{self._shared.keys.link(PURPOSE, link.link_id)}/"
+        response = await self._keep(lease.worker, assignment, form, base)
+        if response.status_code != 303 or request.headers.get("sec-fetch-dest") == "document":
+            return self._framed(response)
+        return self._framed(page("sent.html", address=response.headers["location"]))
+
+    async def _keep(self, worker: str, assignment: str, form: Form, base: str) -> Response:
         fields = [(name, value) for name, value in form.fields if name not in ("csrf", "assignmentId")]
         outcome = await self._shared.database.write(
-            leases.submit_work, link.worker, assignment, fields, self._shared.config.clock()
+            leases.submit_work, worker, assignment, fields, self._shared.config.clock()
         )
         if outcome == "unknown":
             raise HTTPException(404, "There is no such task.")
         if outcome == "empty":
-            return page("empty.html", status=400, base=self._base(request), assignment=assignment)
-        return RedirectResponse(f"{self._base(request)}?notice={outcome}", 303)
+            return page("empty.html", status=400, base=base, assignment=assignment)
+        return RedirectResponse(f"{base}?notice={outcome}", 303)
+
+    @staticmethod
+    def _framed(response: Response) -> Response:
+        """A page of ours that may stand in our own frame."""
+        response.headers["Content-Security-Policy"] = content_security_policy(frame_ancestors="'self'")
+        response.headers["X-Frame-Options"] = "SAMEORIGIN"
+        return response
 
     async def give_back(self, request: Request) -> Response:
         """Return the HIT."""
@@ -138,9 +185,11 @@ class WorkPages:
         data = await self._shared.picture(image_id) if image_id is not None else None
         if data is None:
             raise HTTPException(404, "There is no such picture.")
-        return Response(
-            data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400, immutable"}
-        )
+        headers = {
+            "Cache-Control": "private, max-age=86400, immutable",
+            "Cross-Origin-Resource-Policy": "cross-origin",  # a requester's page in its sandbox has no origin
+        }
+        return Response(data, media_type="image/jpeg", headers=headers)
 
     async def _link(self, request: Request) -> WorkerLink:
         link_id = self._shared.keys.link_id(PURPOSE, request.path_params["token"])

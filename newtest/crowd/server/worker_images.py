@@ -47,6 +47,11 @@ class Pictures:
         name = self._keys.open("picture", token)
         return None if name is None else name.partition("/")[2]
 
+    def is_ours(self, address: str) -> bool:
+        """Whether an address, on whatever host, names a picture of this study."""
+        token = address.rpartition("/picture/")[2]
+        return "/picture/" in address and self.image_id(token) is not None
+
     def prepare(self, sha256: str) -> Path:
         """The picture's file, made where it is not there yet. Raises OSError or ImageError."""
         if not _SHA256.fullmatch(sha256):
