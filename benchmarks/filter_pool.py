@@ -82,7 +82,7 @@ def ours(task: Task, out: Path) -> int:
 
     recipe = Recipe(clip_score=task.rule == "score", basic=task.rule == "basic")
     pool = open_pool(task.folder, layers=task.layers)
-    subset = run(pool, recipe, LocalEngine(), WORKERS, lambda text: None)
+    subset = run(pool, recipe, LocalEngine(), WORKERS)
     subsets.write(subset, out)
     return len(subset)
 

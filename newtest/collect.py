@@ -7,7 +7,7 @@ results become candidates follows from the rows alone (``newtest.quota``): the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from newtest.catalog import searches, transaction
@@ -16,12 +16,13 @@ from newtest.catalog.images import clashing
 from newtest.classes import QueryOptions, queries_of
 from newtest.config import fingerprint
 from newtest.errors import SourceError, SourceUnavailable
+from newtest.progress import UNWATCHED, Progress
 from newtest.quota import Share, share
 from newtest.records import Class, Query
 from newtest.sources import Page, Source
 from newtest.study import Study
 
-__all__ = ["CollectConfig", "Found", "Listener", "collect", "count"]
+__all__ = ["CollectConfig", "Found", "collect", "count"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,6 @@ class CollectConfig:
 
     max_images: int = 200
     options: QueryOptions = field(default_factory=QueryOptions)
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who is told: ``say`` gets sentences for a person, ``advance`` numbers of candidates taken."""
-
-    say: Callable[[str], None] = lambda _: None
-    advance: Callable[[int], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -59,22 +52,22 @@ def collect(
     source: Source,
     classes: Sequence[Class],
     config: CollectConfig | None = None,
-    listener: Listener | None = None,
+    progress: Progress = UNWATCHED,
 ) -> list[Found]:
     """Collect candidates for the classes; one entry a query, in their order. Nothing is downloaded.
 
     A search that fails is an entry with its error, and the next class goes on; once the source says that nothing more
     can be asked of it, the rest is not asked. Raises StudyError when another process collects for this study.
     """
-    config, listener = config or CollectConfig(), listener or Listener()
+    config = config or CollectConfig()
     report: list[Found] = []
     said: set[str] = set()
     with study.exclusive("collect"):
         for cls in classes:
-            stage = _ClassStage(study, source, cls, config, listener)
+            stage = _ClassStage(study, source, cls, config, progress)
             for sentence in stage.notes:
                 if sentence not in said:  # once, however many classes it holds for
-                    listener.say(sentence)
+                    progress.say(sentence)
             said.update(stage.notes)
             report += stage.run()
             if stage.unavailable:
@@ -94,10 +87,10 @@ class _ClassStage:
     """The collection of one class."""
 
     def __init__(
-        self, study: Study, source: Source, cls: Class, config: CollectConfig, listener: Listener
+        self, study: Study, source: Source, cls: Class, config: CollectConfig, progress: Progress
     ) -> None:
         self._catalog, self._source, self._cls = study.catalog, source, cls
-        self._quota, self._listener = config.max_images, listener
+        self._quota, self._progress = config.max_images, progress
         plan = source.plan(cls, queries_of(cls, config.options))
         self._queries = {fingerprint(source.name, query): query for query in plan.queries}
         self._new = dict.fromkeys(self._queries, 0)
@@ -154,7 +147,7 @@ class _ClassStage:
             new = searches.take(self._catalog, search_id, self._cls.wnid, fresh)
             self._taken[search_id] += len(fresh)
             self._new[search_id] += new
-            self._listener.advance(new)
+            self._progress.advance("candidates", new)
         return None if shared.wanted is None else ids[shared.wanted]
 
     def _fail(self, search_id: str, error: SourceError) -> None:

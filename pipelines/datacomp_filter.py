@@ -20,6 +20,7 @@ from newtest.engines import LocalEngine
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.storage import subset as subsets
 from newtest.pool.storage.pool import open_pool
+from newtest.progress import PRINTED
 
 
 def main() -> None:
@@ -38,12 +39,12 @@ def main() -> None:
 
     pool, engine = open_pool(options.pool), LocalEngine()
     by_score = run(
-        pool, Recipe(clip_score=True, fraction=options.fraction, arch=options.arch), engine, 0, print
+        pool, Recipe(clip_score=True, fraction=options.fraction, arch=options.arch), engine, 0, PRINTED
     )
     print(f"CLIP score keeps {len(by_score):,} samples")
     best = by_score
     if options.near:
-        by_image = run(pool, Recipe(image_near=options.near), engine, 0, print)
+        by_image = run(pool, Recipe(image_near=options.near), engine, 0, PRINTED)
         best = subsets.intersection(by_score, by_image)
         print(f"image-based keeps {len(by_image):,} samples, both {len(best):,}")
     subsets.write(best, options.out)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json, print_table
-from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted
+from newtest.cli.options import JsonFlag, note, print_json, print_table, progress
+from newtest.cli.pool_options import EngineName, PoolAt, Workers
 
 __all__ = ["balance_pool"]
 
@@ -44,11 +44,13 @@ def balance_pool(
     if queries is not None:
         wanted = read_queries(queries)
     else:
-        wanted = queries_from_captions(
-            opened, wordnet_folder() / "index.noun", at_least, chosen, workers, counted
-        )
+        with progress() as bars:
+            wanted = queries_from_captions(
+                opened, wordnet_folder() / "index.noun", at_least, chosen, workers, bars
+            )
         note(f"queries: {len(wanted):,} nouns of WordNet that at least {at_least} captions contain")
-    found = balance(opened, wanted, cap, seed, chosen, workers, counted)
+    with progress() as bars:
+        found = balance(opened, wanted, cap, seed, chosen, workers, bars)
     table = out.with_suffix(".queries.parquet")
     write_pairs(found.queries, table)
     subsets.write(found.subset, out)

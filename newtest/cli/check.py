@@ -63,9 +63,8 @@ def check(
     )
     findings = check_set(found, evidence, min_votes=min_votes)
     if copies and (found.archives or any(member.file for member in found.members)):
-        with progress() as bar:
-            task = bar.add_task("look", total=None)
-            findings += check_copies(found, evidence, advance=lambda number: bar.advance(task, number))
+        with progress() as bars:
+            findings += check_copies(found, evidence, progress=bars)
     errors = sum(finding.severity == "error" for finding in findings)
     if json:
         classes = len({member.wnid for member in found.members})

@@ -156,7 +156,7 @@ def collect(
     """
     from dataclasses import replace
 
-    from newtest.collect import CollectConfig, Listener, count
+    from newtest.collect import CollectConfig, count
     from newtest.collect import collect as run
     from newtest.records import Query
     from newtest.sources import checked_licenses, open_source
@@ -174,10 +174,8 @@ def collect(
     opened_source = open_source(source, note, page_size=max_images)
     fetched = True
     with Study(study, create=True) as opened:
-        with progress() as bar:
-            task = bar.add_task("collect", total=max_images * len(chosen))
-            listener = Listener(note, lambda number: bar.advance(task, number))
-            found = run(opened, opened_source, chosen, CollectConfig(max_images, options), listener)
+        with progress() as bars:
+            found = run(opened, opened_source, chosen, CollectConfig(max_images, options), bars)
         if not no_fetch:
             fetched = _fetch(opened, allow_private=allow_private, as_json=json)
             found = count(opened, found)

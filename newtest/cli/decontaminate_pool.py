@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, print_json, print_table
-from newtest.cli.pool_options import LayersDir, PoolAt, counted
+from newtest.cli.options import JsonFlag, print_json, print_table, progress
+from newtest.cli.pool_options import LayersDir, PoolAt
 
 __all__ = ["decontaminate_pool"]
 
@@ -40,7 +40,8 @@ def decontaminate_pool(
     from newtest.pool.storage.pool import open_pool
 
     config = DecontaminateConfig(method, threshold, radius, model, device)  # type: ignore[arg-type]
-    found = decontaminate(open_pool(pool, layers=layers), against or [], config, counted)
+    with progress() as bars:
+        found = decontaminate(open_pool(pool, layers=layers), against or [], config, bars)
     pairs = out.with_suffix(".pairs.parquet")
     write_pairs(found.pairs, pairs)
     subsets.write(found.subset, out)

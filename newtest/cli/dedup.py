@@ -109,9 +109,8 @@ def dedup(
         without=tuple(without or ()),
     )
     with Study(study) as opened:
-        with progress() as bar:
-            task = bar.add_task("pictures", total=None)
-            report = run(opened, request, advance=lambda count: bar.advance(task, count))
+        with progress() as bars:
+            report = run(opened, request, progress=bars)
         verdicts = judge_automatically(opened, radius=auto_radius)
         table = flags(opened)
     scanned = report.scan

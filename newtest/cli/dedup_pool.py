@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, print_json, print_table
-from newtest.cli.pool_options import LayersDir, PoolAt, counted
+from newtest.cli.options import JsonFlag, print_json, print_table, progress
+from newtest.cli.pool_options import LayersDir, PoolAt
 
 __all__ = ["dedup_pool"]
 
@@ -42,7 +42,8 @@ def dedup_pool(
     from newtest.pool.storage.pool import open_pool
 
     config = DedupConfig(method, threshold, radius, arch, clusters, seed, device)  # type: ignore[arg-type]
-    found = dedup(open_pool(pool, layers=layers), config, counted)
+    with progress() as bars:
+        found = dedup(open_pool(pool, layers=layers), config, bars)
     pairs = out.with_suffix(".pairs.parquet")
     write_pairs(found.pairs, pairs)
     subsets.write(found.subset, out)

@@ -26,7 +26,7 @@ def fetched(study: Study, config: FetchConfig) -> FetchSummary:
     from newtest.fetch import fetch_missing
 
     with _bar(len(wanted(study.catalog, config.max_attempts))) as pacer:
-        return fetch_missing(study, config, advance=pacer.advance, watch=pacer.watch)
+        return fetch_missing(study, config, progress=pacer, watch=pacer.watch)
 
 
 def report(summary: FetchSummary, max_attempts: int) -> None:
@@ -68,10 +68,15 @@ class Pacer:
         self._marks: list[tuple[float, int]] = [(clock(), 0)]
         self._paced: tuple[HostTraffic, ...] = ()
 
-    def advance(self, number: int) -> None:
-        """So many more images have ended."""
-        self._done += number
-        self._tell()
+    def advance(self, what: str, done: int = 1, total: int | None = None) -> None:
+        """So many more images have ended; thumbnails, which come after, are not counted."""
+        if what == "downloading":
+            self._done += done
+            self._tell()
+
+    def say(self, sentence: str) -> None:
+        """Sentences go to stderr as everywhere."""
+        note(sentence)
 
     def watch(self, traffic: Traffic) -> None:
         """How the downloads stand; called once a second."""

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 __all__ = ["evaluate"]
 
@@ -104,15 +101,8 @@ def evaluate(
             weights=weights,
         ),
     )
-    with progress() as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(what: str, total: int, done: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], advance=done, total=total)
-
-        outcome = run(which, options, advance)
+    with progress() as bars:
+        outcome = run(which, options, bars)
     for caution in outcome.cautions:
         note(f"{'failed' if caution.fatal else 'warning'}: {caution}")
     rows = [score.to_json() for score in outcome.scores]

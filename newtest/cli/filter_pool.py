@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json, print_table
-from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers, counted
+from newtest.cli.options import JsonFlag, note, print_json, print_table, progress
+from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers
 
 if TYPE_CHECKING:
     from newtest.pool.filtering.recipe import Recipe
@@ -88,15 +88,18 @@ def filter_pool(
         min_size=min_size, max_aspect=max_aspect, combine=combine, dry_run=dry_run,
     )  # fmt: skip
     opened = open_pool(pool, layers=layers)
-    plan = plan_of(opened, recipe, engine_of(engine), workers, note, counted)
-    chosen = carried_out(opened, plan, engine_of(engine), workers, note, counted)
+    with progress() as bars:
+        plan = plan_of(opened, recipe, engine_of(engine), workers, bars)
+        chosen = carried_out(opened, plan, engine_of(engine), workers, bars)
     target = None if dry_run else out or Path(f"{recipe.name}.npy")
     if target is not None:
         subsets.write(chosen, target)
     if report is not None and not dry_run:
         from newtest.pool.filtering.report import write_report
 
-        note(f"report: {write_report(opened, plan, report, watch=counted)}")
+        with progress() as bars:
+            page = write_report(opened, plan, report, progress=bars)
+        note(f"report: {page}")
     if json:
         print_json({"out": None if target is None else str(target), "rows": len(chosen), **chosen.manifest})
     else:

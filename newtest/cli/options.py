@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from newtest.cli.wording import in_flags
+from newtest.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    import rich.progress
 
 __all__ = ["JsonFlag", "StudyDir", "note", "print_json", "print_table", "progress"]
 
@@ -65,23 +67,39 @@ def print_table(
     console.print(table)
 
 
-def progress() -> Progress:
-    """A live progress bar on a terminal (stderr); silent elsewhere. Use as a context manager."""
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Bars on a terminal (stderr), one for each kind of work; silent elsewhere, and then rich is not loaded."""
+    if not sys.stderr.isatty():
+        yield _Bars(None)
+        return
+    import rich.progress as shown
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=console, disable=not console.is_terminal, transient=True,
+    columns = (
+        shown.TextColumn("{task.description}"), shown.BarColumn(), shown.MofNCompleteColumn(),
+        shown.TimeElapsedColumn(), shown.TimeRemainingColumn(),
     )  # fmt: skip
+    with shown.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        yield _Bars(bars)
+
+
+class _Bars:
+    """``newtest.progress.Progress`` on a terminal."""
+
+    def __init__(self, bars: rich.progress.Progress | None) -> None:
+        self._bars = bars
+        self._tasks: dict[str, rich.progress.TaskID] = {}
+
+    def advance(self, what: str, done: int = 1, total: int | None = None) -> None:
+        if self._bars is None:
+            return
+        if what not in self._tasks or self._bars.tasks[self._tasks[what]].finished:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], advance=done, total=total)
+
+    def say(self, sentence: str) -> None:
+        note(sentence)
 
 
 def _cell(value: object) -> str:
@@ -90,6 +108,3 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "".join(c if c.isprintable() else " " for c in str(value))
-
-
-Advance = Callable[[int], None]

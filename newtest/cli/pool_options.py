@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Annotated, TypeVar
 
 import typer
 
 from newtest.cli.options import progress
+from newtest.progress import watched
 
 __all__ = ["EngineName", "LayersDir", "PoolAt", "Workers", "counted"]
 
@@ -32,11 +32,5 @@ Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is on
 
 def counted(what: str, things: Iterable[T], total: int) -> Iterator[T]:
     """Pass things on, with a progress bar on a terminal."""
-    if not sys.stderr.isatty():  # then no time goes into loading rich
-        yield from things
-        return
-    with progress() as bar:
-        task = bar.add_task(what, total=total)
-        for thing in things:
-            yield thing
-            bar.advance(task)
+    with progress() as shown:
+        yield from watched(shown, what, things, total)

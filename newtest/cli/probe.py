@@ -68,12 +68,9 @@ def probe(
     config = ProbeConfig(shots=parse_shots(shots), seeds=seeds, seed=seed)
     source = Source(model, like, device, precision, study)
     sides = []
-    with progress() as bar:
-        for what, which in (("train", train), ("test", test)):
-            task = bar.add_task(what, total=None)
-            sides.append(
-                labelled(which, source, lambda total, done, t=task: bar.update(t, total=total, advance=done))  # type: ignore[misc]
-            )
+    with progress() as bars:
+        for which in (train, test):
+            sides.append(labelled(which, source, bars))
     found = label_efficiency(sides[0], sides[1], config, zeroshot)
     for side in sides:
         if side.unreadable:

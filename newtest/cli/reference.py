@@ -50,13 +50,12 @@ def add(
         raise UsageError("say what the reference is: --images DIR or --table FILE (or both)")
     with Study(study, create=True) as opened:
         added = add_reference(opened, name, members, str((table or images or Path()).resolve()))
-        with progress() as bar:
-            task = bar.add_task("bytes", total=sum(member.url is not None for member in members))
+        with progress() as bars:
             summary = fetch_missing(
                 opened,
                 FetchConfig(thumbnails=False),
                 image_ids=added.image_ids,
-                advance=lambda n: bar.advance(task, n),
+                progress=bars,
             )
     result = {"name": name, "images": added.images, "classes": added.classes, "fetched": summary.fetched}
     if json:

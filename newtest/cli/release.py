@@ -33,14 +33,12 @@ def release(
 
     Example: newtest release a-1 --out goldfish-a-1 --format imagefolder --format webdataset
     """
-    from newtest.catalog.releases import member_rows
     from newtest.release import build_release
     from newtest.study import Study
 
     formats = tuple(format or ("imagefolder",))
-    with Study(study) as opened, progress() as bar:
-        task = bar.add_task("release", total=len(formats) * len(member_rows(opened.catalog, revision)))
-        made = build_release(opened, revision, out, formats=formats, advance=lambda n: bar.advance(task, n))
+    with Study(study) as opened, progress() as bars:
+        made = build_release(opened, revision, out, formats=formats, progress=bars)
     _warn(
         made.forbidden,
         "have a licence that forbids passing them on; the release must not be published with them",

@@ -10,7 +10,8 @@ import typer
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from newtest.evaluation.scoring.zeroshot import Advance, ZeroShotOptions
+    from newtest.evaluation.scoring.zeroshot import ZeroShotOptions
+    from newtest.progress import Progress
 
 __all__ = ["zeroshot"]
 
@@ -102,24 +103,19 @@ def zeroshot(
         out=out,
         save=save_embeddings,
     )
-    with progress() as bar:
-        tasks = {what: bar.add_task(what, total=None, visible=False) for what in ("images", "texts")}
-
-        def advance(what: str, total: int, done: int) -> None:
-            bar.update(tasks[what], total=total, advance=done, visible=True)
-
+    with progress() as bars:
         if find:
-            _find(which, find, options, advance, best=best, json=json)
+            _find(which, find, options, bars, best=best, json=json)
         else:
-            _classify(which, options, advance, json=json)
+            _classify(which, options, bars, json=json)
 
 
-def _classify(which: str, options: ZeroShotOptions, advance: Advance, *, json: bool) -> None:
+def _classify(which: str, options: ZeroShotOptions, bars: Progress, *, json: bool) -> None:
     from dataclasses import asdict
 
     from newtest.evaluation.scoring.zeroshot import zero_shot
 
-    outcome = zero_shot(which, options, advance)
+    outcome = zero_shot(which, options, bars)
     for finding in outcome.findings:
         note(f"lint: {finding.kind}: {finding.message}")
     for caution in outcome.cautions:
@@ -147,13 +143,13 @@ def _classify(which: str, options: ZeroShotOptions, advance: Advance, *, json: b
 
 
 def _find(
-    which: str, texts: list[str], options: ZeroShotOptions, advance: Advance, *, best: int, json: bool
+    which: str, texts: list[str], options: ZeroShotOptions, bars: Progress, *, best: int, json: bool
 ) -> None:
     from dataclasses import asdict
 
     from newtest.evaluation.scoring.zeroshot import find_images
 
-    found = find_images(which, texts, options, advance, best=best)
+    found = find_images(which, texts, options, bars, best=best)
     if json:
         print_json([asdict(one) for one in found])
         return

@@ -19,13 +19,13 @@ from newtest.clip.zeroshot import class_embeddings
 from newtest.config import fingerprint
 from newtest.errors import UsageError
 from newtest.files import cache_folder, write_atomic
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["TEXTS", "cached", "named_classes", "text_vectors"]
 
 TEXTS = 512
 """Texts a piece: what a killed run loses at most, and what one forward pass must hold."""
 
-Advance = Callable[[int], None]
 """Told how many items are done since the last call."""
 
 
@@ -54,7 +54,7 @@ def cached(path: Path, shape: tuple[int, int], compute: Callable[[], npt.NDArray
 
 
 def text_vectors(
-    encoder: Encoder, texts: Sequence[str], cache: Path | None = None, advance: Advance = lambda _: None
+    encoder: Encoder, texts: Sequence[str], cache: Path | None = None, progress: Progress = UNWATCHED
 ) -> Vectors:
     """Unit rows (texts, dimension), taken from the cache where this encoder has seen the same piece of texts before."""
     root = (cache or cache_folder()) / "texts"
@@ -66,7 +66,7 @@ def text_vectors(
         parts.append(
             cached(path, (len(piece), encoder.dimension), lambda piece=piece: encoder.texts(piece))  # type: ignore[misc]
         )
-        advance(len(piece))
+        progress.advance("texts", len(piece), len(texts))
     return np.concatenate(parts) if parts else np.empty((0, encoder.dimension), np.float32)
 
 
@@ -75,7 +75,7 @@ def named_classes(
     templates: Sequence[str],
     names: Sequence[str],
     cache: Path | None = None,
-    advance: Advance = lambda _: None,
+    progress: Progress = UNWATCHED,
 ) -> Vectors:
     """The zero-shot classifier: a unit row a class name, (classes, dimension), by ``class_embeddings``.
 
@@ -86,6 +86,6 @@ def named_classes(
     for start in range(0, len(names), at_once):
         piece = names[start : start + at_once]
         texts = [text for name in piece for text in fill(templates, name)]
-        vectors = text_vectors(encoder, texts, cache, advance)
+        vectors = text_vectors(encoder, texts, cache, progress)
         rows.append(class_embeddings(vectors.reshape(len(piece), len(templates), -1)))
     return np.concatenate(rows) if rows else np.empty((0, encoder.dimension), np.float32)

@@ -7,7 +7,6 @@ that turned out to be of no use is left out by name; its pairs ask nobody any mo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from newtest.catalog import pair_searches, transaction
@@ -17,6 +16,7 @@ from newtest.duplicates.measure import measure_dssim, measure_l2
 from newtest.duplicates.metrics import L2
 from newtest.duplicates.scan import ScanConfig, ScanReport, scan, scan_config
 from newtest.errors import NewtestError, UsageError
+from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study, now
 
 __all__ = ["DedupReport", "DedupRequest", "dedup"]
@@ -53,9 +53,7 @@ class DedupReport:
     looked_by: list[pair_searches.PairSearch] = field(default_factory=list)
 
 
-def dedup(
-    study: Study, request: DedupRequest, *, advance: Callable[[int], None] | None = None
-) -> DedupReport:
+def dedup(study: Study, request: DedupRequest, *, progress: Progress = UNWATCHED) -> DedupReport:
     """Find close pairs by all that the study looks by, and by what the request adds.
 
     Raises UsageError for a name in ``without`` that the study does not look by, and what the stages raise.
@@ -67,21 +65,21 @@ def dedup(
         radius=before.radius if request.radius is None else request.radius,
         turns=before.turns if request.turns is None else request.turns,
     )
-    found = scan(study, config, advance=advance)
+    found = scan(study, config, progress=progress)
     report = DedupReport(found, dict(found.new_pairs))
     used = pair_searches.chosen(study.catalog)
     if request.l2 or "l2" in used:
-        report.new_pairs[L2] = sum(measure_l2(study, advance=advance).values())
+        report.new_pairs[L2] = sum(measure_l2(study, progress=progress).values())
     if asked is not None:
         limit = request.features_distance
         if limit is None:
             limit = float(used[asked.source].settings["limit"]) if asked.source in used else FEATURES_CLOSE
         report.new_pairs[feature_metric(asked)] = sum(
-            measure_features(study, asked, limit=limit, advance=advance).values()
+            measure_features(study, asked, limit=limit, progress=progress).values()
         )
     for name, search in used.items():
         if name not in _BUILT_IN and (asked is None or name != asked.source):
-            metric, new = _again(study, name, float(search.settings["limit"]), advance)
+            metric, new = _again(study, name, float(search.settings["limit"]), progress)
             report.new_pairs[metric] = new
     if request.dssim or request.dssim_classes or "dssim" in used:
         report.dssim = measure_dssim(study, classes=request.dssim_classes)
@@ -107,12 +105,12 @@ def _leave_out(study: Study, request: DedupRequest, asked: Describer | None) -> 
             pair_searches.drop(study.catalog, name, at=now())
 
 
-def _again(study: Study, name: str, limit: float, advance: Callable[[int], None] | None) -> tuple[str, int]:
+def _again(study: Study, name: str, limit: float, progress: Progress) -> tuple[str, int]:
     """A model that the study looked by before: its metric, and how many pairs are new."""
     try:
         model = describer(name)
         return feature_metric(model), sum(
-            measure_features(study, model, limit=limit, advance=advance).values()
+            measure_features(study, model, limit=limit, progress=progress).values()
         )
     except NewtestError as error:
         raise NewtestError(

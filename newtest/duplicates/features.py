@@ -8,7 +8,7 @@ through a network once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from newtest.duplicates.vector_pairs import Members, compare_scopes
 from newtest.errors import ImageError, UsageError
 from newtest.images import shown
 from newtest.neighbors import pairs_above
+from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study, now
 
 __all__ = ["FEATURES_CLOSE", "feature_metric", "measure_features"]
@@ -42,7 +43,7 @@ def measure_features(
     model: Describer,
     *,
     limit: float = FEATURES_CLOSE,
-    advance: Callable[[int], None] | None = None,
+    progress: Progress = UNWATCHED,
 ) -> dict[str, int]:
     """Keep every pair whose 1 - cosine is at most ``limit``; returns scope -> new pairs.
 
@@ -53,7 +54,7 @@ def measure_features(
         raise UsageError(f"a distance of features to keep lies in 0..1, got {limit}")
     metric = feature_metric(model)
     with study.exclusive("dedup"):
-        _describe_missing(study, model, metric, advance or (lambda count: None))
+        _describe_missing(study, model, metric, progress)
         # Not before the pictures are described: weights that cannot be had shall leave nothing behind.
         with transaction(study.catalog):
             pair_searches.choose(study.catalog, PairSearch(model.source, metric, {"limit": limit}), at=now())
@@ -63,7 +64,7 @@ def measure_features(
         )
 
 
-def _describe_missing(study: Study, model: Describer, metric: str, advance: Callable[[int], None]) -> None:
+def _describe_missing(study: Study, model: Describer, metric: str, progress: Progress) -> None:
     todo = rows.unhashed(study.catalog, metric)
     for start in range(0, len(todo), BATCH):
         batch = list(_pictures(study, model, todo[start : start + BATCH]))
@@ -74,7 +75,7 @@ def _describe_missing(study: Study, model: Describer, metric: str, advance: Call
             ]
             with transaction(study.catalog):
                 rows.add_hashes(study.catalog, metric, values)
-        advance(min(BATCH, len(todo) - start))
+        progress.advance("describing pictures", min(BATCH, len(todo) - start), len(todo))
 
 
 def _pictures(study: Study, model: Describer, hashes: list[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:

@@ -6,7 +6,7 @@ is measured on the pairs that are close by another metric, and on all pairs insi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from newtest.catalog import duplicates as rows
@@ -25,6 +25,7 @@ from newtest.duplicates.metrics import (
 )
 from newtest.duplicates.vector_pairs import Members, compare_scopes
 from newtest.errors import ImageError
+from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study, now
 
 __all__ = ["measure_dssim", "measure_l2"]
@@ -34,9 +35,7 @@ CELLS = "cells-16"
 """Kind of the summaries that are kept with the hashes: ``metrics.cells`` as 768 little-endian float32."""
 
 
-def measure_l2(
-    study: Study, *, limit: float = L2_CLOSE, advance: Callable[[int], None] | None = None
-) -> dict[str, int]:
+def measure_l2(study: Study, *, limit: float = L2_CLOSE, progress: Progress = UNWATCHED) -> dict[str, int]:
     """Keep every pair whose squared L2 is at most ``limit``; returns scope -> new pairs. Exact.
 
     Decodes every image that has bytes once, so it takes minutes where the hash takes seconds. Images that cannot be
@@ -45,7 +44,7 @@ def measure_l2(
     with study.exclusive("dedup"):
         with transaction(study.catalog):
             pair_searches.choose(study.catalog, PairSearch("l2", L2, {"limit": limit}), at=now())
-        _summarise_missing(study, advance or (lambda count: None))
+        _summarise_missing(study, progress)
         known = dict(rows.hash_values(study.catalog, CELLS))
         return compare_scopes(
             study, L2, limit, known, lambda pool, others: _within(study, pool, others, limit)
@@ -53,7 +52,7 @@ def measure_l2(
 
 
 def measure_dssim(
-    study: Study, *, classes: Iterable[str] = (), advance: Callable[[int], None] | None = None
+    study: Study, *, classes: Iterable[str] = (), progress: Progress = UNWATCHED
 ) -> dict[str, int]:
     """Measure DSSIM where another metric says close, and on all pairs inside ``classes``.
 
@@ -80,12 +79,11 @@ def measure_dssim(
             close += sum(value < DSSIM_CLOSE for _, _, value in measured)
             with transaction(study.catalog):
                 rows.add_neighbours(study.catalog, kept)
-            if advance is not None:
-                advance(len(batch))
+            progress.advance("measuring DSSIM", len(batch), len(todo))
     return {"measured": len(todo), "close": close}
 
 
-def _summarise_missing(study: Study, advance: Callable[[int], None]) -> None:
+def _summarise_missing(study: Study, progress: Progress) -> None:
     todo = rows.unhashed(study.catalog, CELLS)
     for start in range(0, len(todo), BATCH):
         found = []
@@ -96,7 +94,7 @@ def _summarise_missing(study: Study, advance: Callable[[int], None]) -> None:
                 continue  # newtest dedup names it: it has no hash either
         with transaction(study.catalog):
             rows.add_hashes(study.catalog, CELLS, found)
-        advance(min(BATCH, len(todo) - start))
+        progress.advance("summarising pictures", min(BATCH, len(todo) - start), len(todo))
 
 
 def _within(study: Study, left: Members, right: Members, limit: float) -> Sequence[rows.Neighbour]:

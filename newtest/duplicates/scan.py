@@ -7,7 +7,7 @@ transaction: after kill -9 the next run goes on and ends with the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from newtest.catalog.pair_searches import PairSearch
 from newtest.duplicates.join import equal_bytes
 from newtest.errors import ImageError, UsageError
 from newtest.neighbors import close_hashes
+from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study, now
 
 __all__ = ["BYTES", "HASH", "ScanConfig", "ScanReport", "scan", "scan_config"]
@@ -67,20 +68,18 @@ class ScanReport:
     new_pairs: dict[str, int] = field(default_factory=dict)
 
 
-def scan(
-    study: Study, config: ScanConfig | None = None, *, advance: Callable[[int], None] | None = None
-) -> ScanReport:
+def scan(study: Study, config: ScanConfig | None = None, *, progress: Progress = UNWATCHED) -> ScanReport:
     """Find close pairs inside the pool and between the pool and every reference set, by bytes and by hash.
 
     Without ``config`` as the study was scanned before, or by the defaults. Exact: every pair whose hash distance is at
     most ``config.radius`` is found. Pairs inside one reference set are not looked for: the original is what it is.
-    ``advance`` is told how many pictures were hashed. The study looks by both from now on.
+    ``progress`` is told how many pictures were hashed. The study looks by both from now on.
     """
     config, report = config or scan_config(study), ScanReport()
     with study.exclusive("dedup"):
         with transaction(study.catalog):
             _choose(study, config)
-        _hash_missing(study, config, report, advance or (lambda count: None))
+        _hash_missing(study, config, report, progress)
         found = _Hashes.load(study)
         for scope in rows.scopes(study.catalog):
             _compare(study, scope, config, found, report)
@@ -101,9 +100,7 @@ def _choose(study: Study, config: ScanConfig) -> None:
         pair_searches.choose(study.catalog, search, at=now())
 
 
-def _hash_missing(
-    study: Study, config: ScanConfig, report: ScanReport, advance: Callable[[int], None]
-) -> None:
+def _hash_missing(study: Study, config: ScanConfig, report: ScanReport, progress: Progress) -> None:
     def one(sha256: str) -> tuple[str, bytes | ImageError]:
         try:
             words = perceptual.hash_of(study.image_path(sha256))
@@ -112,7 +109,8 @@ def _hash_missing(
         return sha256, b"" if words is None else words.astype("<u8").tobytes()
 
     with ThreadPoolExecutor(config.workers) as pool:  # Pillow decodes without the interpreter's lock
-        for batch in _batches(rows.unhashed(study.catalog, HASH)):
+        todo = rows.unhashed(study.catalog, HASH)
+        for batch in _batches(todo):
             done = list(pool.map(one, batch))
             good = [(sha256, value) for sha256, value in done if isinstance(value, bytes)]
             report.broken.update(
@@ -122,7 +120,7 @@ def _hash_missing(
             report.flat += sum(not value for _, value in good)
             with transaction(study.catalog):
                 rows.add_hashes(study.catalog, HASH, good)
-            advance(len(batch))
+            progress.advance("hashing pictures", len(batch), len(todo))
 
 
 def _batches(items: list[str]) -> Iterator[list[str]]:

@@ -26,6 +26,7 @@ from newtest.errors import ImageError
 from newtest.fetch.store import Store, has_size
 from newtest.fetch.thumbnails import make_thumbnails
 from newtest.images import ImageLimits, check
+from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study, now
 
 __all__ = ["LOCAL_SOURCES", "FetchConfig", "FetchSummary", "fetch_missing"]
@@ -72,10 +73,10 @@ def fetch_missing(
     config: FetchConfig | None = None,
     *,
     image_ids: Sequence[str] | None = None,
-    advance: Callable[[int], None] | None = None,
+    progress: Progress = UNWATCHED,
     watch: Callable[[Traffic], None] | None = None,
 ) -> FetchSummary:
-    """Get the bytes of all images that lack them (or of those among ``image_ids``); ``advance(1)`` after each.
+    """Get the bytes of all images that lack them (or of those among ``image_ids``); ``progress`` counts them.
 
     ``watch`` is told once a second which hosts throttle and how much waits for them.
 
@@ -87,9 +88,10 @@ def fetch_missing(
     with study.exclusive("fetch"):
         _notice_losses(study)
         store = Store(study, "fetch")
-        ledger = _Ledger(study, advance)
+        ledger = _Ledger(study, progress)
         try:
             if todo := wanted(study.catalog, config.max_attempts, image_ids):
+                ledger.total = len(todo)
                 asyncio.run(_fetch(todo, store, config, ledger, watch))
         finally:
             ledger.flush()
@@ -118,8 +120,9 @@ def _show(study: Study, store: Store) -> dict[str, int]:
 class _Ledger:
     """Collects rows and writes them in batches, on the thread that owns the catalog."""
 
-    def __init__(self, study: Study, advance: Callable[[int], None] | None) -> None:
-        self._catalog, self._advance = study.catalog, advance
+    def __init__(self, study: Study, progress: Progress) -> None:
+        self._catalog, self._progress = study.catalog, progress
+        self.total: int | None = None
         self._rows: list[FileRow] = []
         self._states: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
@@ -137,8 +140,7 @@ class _Ledger:
     def flush(self) -> None:
         if self._rows:
             record(self._catalog, self._rows)
-            if self._advance is not None:
-                self._advance(len(self._rows))
+            self._progress.advance("downloading", len(self._rows), self.total)
         self._rows = []
 
     def summary(

@@ -11,6 +11,7 @@ from newtest.errors import ImageError
 from newtest.fetch.store import Store
 from newtest.files import write_atomic
 from newtest.images import thumbnail
+from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study
 
 __all__ = ["SIDE", "make_thumbnails", "thumbnail_of"]
@@ -28,7 +29,7 @@ def thumbnail_of(study: Study, sha256: str, *, side: int = SIDE) -> Path:
 
 
 def make_thumbnails(
-    study: Study, store: Store, hashes: Sequence[str], *, advance: Callable[[int], None] | None = None
+    study: Study, store: Store, hashes: Sequence[str], *, progress: Progress = UNWATCHED
 ) -> dict[str, ImageError]:
     """Make the thumbnails that are missing, in threads; gives what cannot be shown, by sha256. Raises OSError."""
 
@@ -40,12 +41,11 @@ def make_thumbnails(
         return None
 
     bad: dict[str, ImageError] = {}
-    missing = (sha256 for sha256 in hashes if not study.thumbnail_path(sha256).exists())
-    for sha256, error in _in_threads(make, missing):
+    missing = [sha256 for sha256 in hashes if not study.thumbnail_path(sha256).exists()]
+    for sha256, error in _in_threads(make, iter(missing)):
         if error is not None:
             bad[sha256] = error
-        if advance is not None:
-            advance(1)
+        progress.advance("thumbnails", 1, len(missing))
     return bad
 
 

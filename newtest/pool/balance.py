@@ -26,9 +26,10 @@ from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
 from newtest.errors import MissingExtra, PoolError, UsageError
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.passes import Watch, merged, unwatched
+from newtest.pool.storage.passes import merged
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.subset import Subset
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["Balanced", "balance", "matches", "queries_from_captions", "read_queries"]
 
@@ -54,7 +55,7 @@ def read_queries(path: Path) -> list[str]:
 
 
 def queries_from_captions(
-    pool: Pool, nouns: Path, at_least: int, engine: Engine, workers: int = 0, watch: Watch = unwatched
+    pool: Pool, nouns: Path, at_least: int, engine: Engine, workers: int = 0, progress: Progress = UNWATCHED
 ) -> list[str]:
     """Every noun of WordNet (``nouns`` is its ``index.noun``) that at least so many captions contain, sorted."""
     try:
@@ -65,7 +66,7 @@ def queries_from_captions(
         {normal(line.split()[0].replace("_", " ")) for line in text.splitlines() if not line.startswith(" ")}
         - {""}
     )
-    counts = _counts(pool, lemmas, engine, workers, watch)
+    counts = _counts(pool, lemmas, engine, workers, progress)
     return [
         lemma
         for lemma, count in zip(lemmas, counts.tolist(), strict=True)
@@ -80,16 +81,16 @@ def balance(
     seed: int,
     engine: Engine,
     workers: int = 0,
-    watch: Watch = unwatched,
+    progress: Progress = UNWATCHED,
 ) -> Balanced:
     """Two passes over the captions: count, then draw. Raises UsageError, PoolError, MissingExtra."""
     if cap < 1:
         raise UsageError(f"the cap is at least 1 sample a query, not {cap}")
-    counts = _counts(pool, queries, engine, workers, watch)
+    counts = _counts(pool, queries, engine, workers, progress)
     probabilities = np.minimum(1.0, cap / np.maximum(counts, 1))
     make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)
     uids, rows, matched = [], 0, 0
-    for kept, size, some in merged(pool, make, engine, Resources(workers), watch, "drawing"):
+    for kept, size, some in merged(pool, make, engine, Resources(workers), progress, "drawing"):
         uids.append(kept)
         rows, matched = rows + size, matched + some
     over = counts > cap
@@ -144,11 +145,11 @@ def automaton_of(queries: Sequence[str]) -> Any:
 
 
 def _counts(
-    pool: Pool, queries: Sequence[str], engine: Engine, workers: int, watch: Watch
+    pool: Pool, queries: Sequence[str], engine: Engine, workers: int, progress: Progress
 ) -> npt.NDArray[np.int64]:
     counts = np.zeros(len(queries), np.int64)
     make = partial(_Counter, pool, tuple(queries))
-    for part in merged(pool, make, engine, Resources(workers), watch, "counting"):
+    for part in merged(pool, make, engine, Resources(workers), progress, "counting"):
         counts += part
     return counts
 

@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from newtest.catalog.revisions import Revision, blocked_pairs, exclusions_of, fi
 from newtest.crowd.costs import paid
 from newtest.errors import ReleaseError, UsageError
 from newtest.files import sha256_of
+from newtest.progress import UNWATCHED, Progress
 from newtest.records import Class
 from newtest.release.card import Facts, attributions, dataset_card
 from newtest.release.croissant import croissant
@@ -61,11 +62,11 @@ def build_release(
     out: Path | None = None,
     *,
     formats: Sequence[str] = ("imagefolder",),
-    advance: Callable[[int], None] | None = None,
+    progress: Progress = UNWATCHED,
 ) -> Release:
     """Write the release of a revision to ``out`` (by default ``STUDY/releases/REVISION``), whole or not at all.
 
-    The same revision of the same catalog gives the same bytes. ``advance(1)`` after each image read. Raises UsageError
+    The same revision of the same catalog gives the same bytes. ``progress`` counts the images read. Raises UsageError
     (no such revision, unknown format) and ReleaseError (the folder is there, bytes are missing or damaged).
     """
     found = find(study.catalog, revision)
@@ -89,7 +90,7 @@ def build_release(
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             temporary.mkdir()
-            sums_hash = _write(study, found, members, temporary, list(dict.fromkeys(formats)), advance)
+            sums_hash = _write(study, found, members, temporary, list(dict.fromkeys(formats)), progress)
             num_bytes = sum(file.stat().st_size for file in _files(temporary))
             # Noted first: a release that takedown does not know of could never be withdrawn.
             put_release(study.catalog, str(target), revision, sums_hash, now())
@@ -126,13 +127,12 @@ def _write(
     members: Sequence[Member],
     out: Path,
     formats: Sequence[str],
-    advance: Callable[[int], None] | None,
+    progress: Progress,
 ) -> str:
     """Write everything, sums last; gives the sha256 of ``SHA256SUMS``."""
 
     def read(member: Member) -> bytes:
-        if advance is not None:
-            advance(1)
+        progress.advance("writing images", 1, len(members) * len(formats))
         return read_bytes(study, member)
 
     places = [WRITERS[name](members, read, out) for name in formats]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from newtest.duplicates.scan import DEFAULT_RADIUS
 from newtest.errors import ImageError
 from newtest.files import sha256_of
 from newtest.neighbors import close_hashes
+from newtest.progress import UNWATCHED, Progress
 from newtest.release.archives import pictures_of
 from newtest.release.check import Finding
 from newtest.release.evidence import Evidence
@@ -31,9 +32,7 @@ RADIUS = DEFAULT_RADIUS
 """Bits of 144 up to which two pictures are shown as likely copies, as newtest dedup does; smaller is closer."""
 
 
-def check_copies(
-    found: SetToCheck, evidence: Evidence, *, advance: Callable[[int], None] | None = None
-) -> list[Finding]:
+def check_copies(found: SetToCheck, evidence: Evidence, *, progress: Progress = UNWATCHED) -> list[Finding]:
     """Findings from the bytes of a set, loose or inside tars and Parquet files, and of a reference, where both are at
     hand; every image is decoded once.
     """
@@ -47,7 +46,7 @@ def check_copies(
         for key, file in evidence.reference.items()
         if file and file.is_file() and key not in files and key not in packed
     }
-    own, theirs = _Look(chain(files.items(), inside), advance), _Look(others.items(), advance)
+    own, theirs = _Look(chain(files.items(), inside), progress), _Look(others.items(), progress)
     findings = [
         Finding("bytes", "error", f"{what} that cannot be decoded: {len(look.broken)}", tuple(look.broken))
         for look, what in ((own, "images"), (theirs, "reference images"))
@@ -71,10 +70,8 @@ def check_copies(
 class _Look:
     """Hashes of images by id. ``kept`` are the places of those with structure enough to be compared."""
 
-    def __init__(
-        self, images: Iterable[tuple[str, Path | bytes]], advance: Callable[[int], None] | None
-    ) -> None:
-        looked = sorted(_looked(iter(images), advance), key=lambda look: look[0])
+    def __init__(self, images: Iterable[tuple[str, Path | bytes]], progress: Progress) -> None:
+        looked = sorted(_looked(iter(images), progress), key=lambda look: look[0])
         self.ids = [key for key, _, _ in looked]
         self.sums = [sha256 for _, sha256, _ in looked]
         self.broken: list[str] = []
@@ -91,7 +88,7 @@ class _Look:
 
 
 def _looked(
-    images: Iterator[tuple[str, Path | bytes]], advance: Callable[[int], None] | None
+    images: Iterator[tuple[str, Path | bytes]], progress: Progress
 ) -> Iterator[tuple[str, str, Hashed]]:
     """(id, sha256, hashes) of each; so many at a time that the bytes of an archive never lie in memory together."""
     cores = os.cpu_count() or 1
@@ -100,8 +97,7 @@ def _looked(
             found = threads.map(_hashes, (image for _, image in batch))
             for (key, _), (sha256, hashed) in zip(batch, found, strict=True):
                 yield key, sha256, hashed
-                if advance is not None:
-                    advance(1)
+                progress.advance("looking at images")
 
 
 def _hashes(image: Path | bytes) -> tuple[str, Hashed]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageEnhance
+from watchers import Watcher
 
 from newtest.catalog import pair_searches
 from newtest.duplicates import DedupRequest, dedup, flags, unreviewed_pairs
@@ -60,14 +61,15 @@ def test_a_new_metric_covers_what_was_there_at_once(builder, photos: list[bytes]
 def test_a_killed_run_leaves_what_it_did_not_compare_unreviewed(
     builder, photos: list[bytes], monkeypatch
 ) -> None:
-    def killed(count: int) -> None:
-        raise KeyboardInterrupt
+    class Killed(Watcher):
+        def advance(self, what: str, done: int = 1, total: int | None = None) -> None:
+            raise KeyboardInterrupt
 
     dedup(builder.study, DedupRequest())
     from newtest.duplicates import measure_l2
 
     with pytest.raises(KeyboardInterrupt):
-        measure_l2(builder.study, advance=killed)
+        measure_l2(builder.study, progress=Killed())
     assert set(reasons(builder.study).values()) == {"not yet compared with pool by l2-256"}
     dedup(builder.study, DedupRequest())
     assert reasons(builder.study) == {}

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from needs import missing
 from PIL import Image
+from watchers import Watcher
 
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.classmap import class_map, read_class_map
@@ -20,6 +21,7 @@ from newtest.evaluation.scoring.score import ScoreOptions, score
 from newtest.evaluation.scoring.sets import read_set
 from newtest.evaluation.scoring.store import read_store
 from newtest.evaluation.scoring.zeroshot import ZeroShotOptions, classify, zero_shot
+from newtest.progress import UNWATCHED
 
 
 @pytest.fixture(autouse=True)
@@ -55,15 +57,15 @@ def test_efficientnet_lite0_knows_the_photos(data: Path, tmp_path: Path) -> None
     frame.to_csv(tmp_path / "photos.csv", index=False)
     classes = data / "imagenetv2" / "metadata" / "class_info.json"
     options = EvaluateOptions(models=("efficientnet-lite0",), classes=classes, out=tmp_path / "out")
-    told: list[tuple[str, int, int]] = []
-    outcome = evaluate(str(tmp_path / "photos.csv"), options, lambda *given: told.append(given))
+    told = Watcher()
+    outcome = evaluate(str(tmp_path / "photos.csv"), options, told)
     (found,) = outcome.scores
     assert found.n == 49
     assert found.k / found.n > 0.75
     assert found.top5_k is not None
     assert found.top5_k / found.n > 0.9
     assert "crop 224, (x - 127) / 128" in found.preprocessing
-    assert told == [("efficientnet-lite0", 49, 49)]
+    assert told.shown == [("efficientnet-lite0", 49, 49)]
     assert outcome.cautions == ()
 
 
@@ -89,11 +91,11 @@ def options_for(name: str, tmp_path: Path) -> ModelOptions:
 def test_other_models_run_from_weights_in_a_file(name: str, photos: Path, tmp_path: Path) -> None:
     options = options_for(name, tmp_path)
     evaluated = read_set(photos)
-    found, broken = run_model(name, evaluated, options, tmp_path / "out", lambda _: None)
+    found, broken = run_model(name, evaluated, options, tmp_path / "out")
     assert found.values.shape == (6, 5)
     assert broken == ["n01/5.png"]
     assert (found.values[5] == -1).all()
-    again, _ = run_model(name, evaluated, replace(options, batch_size=1), tmp_path / "out2", lambda _: None)
+    again, _ = run_model(name, evaluated, replace(options, batch_size=1), tmp_path / "out2")
     assert (again.values == found.values).mean() > 0.9, "batches do not matter (but for rounding)"
 
 
@@ -105,29 +107,28 @@ def test_a_killed_run_goes_on_where_it_was(
     options = options_for(name, tmp_path)
     evaluated = read_set(photos)
 
-    def stop_at_two(_: int) -> None:
-        if len(list((tmp_path / "out").rglob("*.npz"))) == 2:
-            raise KeyboardInterrupt
+    class StopsAtTwo(Watcher):
+        def advance(self, what: str, done: int = 1, total: int | None = None) -> None:
+            if len(list((tmp_path / "out").rglob("*.npz"))) == 2:
+                raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_model(name, evaluated, options, tmp_path / "out", stop_at_two)
+        run_model(name, evaluated, options, tmp_path / "out", StopsAtTwo())
     kept = sorted((tmp_path / "out").rglob("*.npz"))
     assert len(kept) == 2
     before = kept[0].stat().st_mtime_ns
     kept[1].write_bytes(b"half a piece")
-    found, _ = run_model(name, evaluated, options, tmp_path / "out", lambda _: None)
+    found, _ = run_model(name, evaluated, options, tmp_path / "out")
     assert kept[0].stat().st_mtime_ns == before, "a whole piece is not made again"
-    assert (
-        found.values == run_model(name, evaluated, options, tmp_path / "new", lambda _: None)[0].values
-    ).all()
+    assert (found.values == run_model(name, evaluated, options, tmp_path / "new")[0].values).all()
 
 
 def test_a_picture_that_was_repaired_is_looked_at_again(photos: Path, tmp_path: Path) -> None:
     name = "timm:test_resnet"
     options = options_for(name, tmp_path)
-    assert run_model(name, read_set(photos), options, tmp_path / "out", lambda _: None)[1] == ["n01/5.png"]
+    assert run_model(name, read_set(photos), options, tmp_path / "out")[1] == ["n01/5.png"]
     (photos / "n01" / "5.png").write_bytes((photos / "n01" / "3.png").read_bytes())
-    found, broken = run_model(name, read_set(photos), options, tmp_path / "out", lambda _: None)
+    found, broken = run_model(name, read_set(photos), options, tmp_path / "out")
     assert broken == []
     assert (found.values[5] >= 0).all()
 
@@ -138,17 +139,15 @@ def test_outputs_that_mean_no_class_of_the_set_are_not_looked_at(photos: Path, t
     classes = tmp_path / "classes.txt"
     classes.write_text("".join(f"other{at}\n" for at in range(998)) + "n00\nn01\n")
     run = EvaluateOptions(models=(name,), classes=classes, model=options, out=tmp_path / "out")
-    outcome = evaluate(str(photos), run, lambda *_: None)
+    outcome = evaluate(str(photos), run)
     (stored,) = read_store(tmp_path / "out")
     assert stored.results["k"].tolist() == [outcome.scores[0].k]
     assert {c.kind for c in outcome.cautions} <= {"unreadable-images", "chance"}
-    found, _ = run_model(
-        name, read_set(photos), options, tmp_path / "new", lambda _: None, np.arange(1000) >= 998
-    )
+    found, _ = run_model(name, read_set(photos), options, tmp_path / "new", UNWATCHED, np.arange(1000) >= 998)
     assert set(found.values[:5, :2].ravel().tolist()) == {998, 999}
     assert (found.values[:, 2:] == -1).all()
     with pytest.raises(EvaluationError, match="1000 outputs, and its class list 3"):
-        run_model(name, read_set(photos), options, tmp_path / "x", lambda _: None, np.ones(3, dtype=bool))
+        run_model(name, read_set(photos), options, tmp_path / "x", UNWATCHED, np.ones(3, dtype=bool))
 
 
 def test_a_zero_shot_model_answers_as_newtest_zeroshot_does(
@@ -176,17 +175,17 @@ def test_a_zero_shot_model_answers_as_newtest_zeroshot_does(
     options = EvaluateOptions(
         models=("open_clip:newtest-tiny",), class_names=tmp_path / "names.txt", model=model, out=one
     )
-    told: list[tuple[str, int, int]] = []
-    outcome = evaluate(str(photos), options, lambda *what: told.append(what))
+    told = Watcher()
+    outcome = evaluate(str(photos), options, told)
     assert [c.kind for c in outcome.cautions if c.fatal] == ["unreadable-images"]
-    assert told[-1] == ("open_clip:newtest-tiny, images", 6, 6)
+    assert told.shown[-1] == ("images", 6, 6)
     same = ZeroShotOptions(
         model=f"newtest-tiny@{tmp_path / 'w.pt'}",
         names=tmp_path / "names.txt",
         out=two,
         cache=tmp_path / "own",
     )
-    zero_shot(str(photos), same, lambda *_: None)
+    zero_shot(str(photos), same)
     [left], [right] = read_store(one), read_store(two)
     assert left.results.equals(right.results) and left.correct.equals(right.correct)
     assert left.results["group"].tolist() == ["zero-shot"]
@@ -203,7 +202,7 @@ def test_a_zero_shot_model_of_other_classes_goes_through_a_class_map(photos: Pat
     options = ZeroShotOptions(
         image_embeddings=tmp_path / "images.npy", text_embeddings=tmp_path / "texts.npy"
     )
-    found = classify(evaluated, ("red", "blue", "orange"), options, lambda *_: None)
+    found = classify(evaluated, ("red", "blue", "orange"), options)
     mapping = class_map(("red", "blue", "orange"), evaluated.classes, read_class_map(tmp_path / "map.csv"))
     [result], _ = score(evaluated, [found.answers], ScoreOptions(mapping=mapping))
     assert result.correct.tolist() == [True, True, True, True, True, False]
@@ -212,24 +211,24 @@ def test_a_zero_shot_model_of_other_classes_goes_through_a_class_map(photos: Pat
 def test_a_zero_shot_model_that_cannot_be_loaded_stops_no_other(photos: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.array([0, 0, 0, 1, 1, 1]))
     options = EvaluateOptions((tmp_path / "good.npy",), ("open_clip:no-such/tag",), out=tmp_path / "out")
-    outcome = evaluate(str(photos), options, lambda *_: None)
+    outcome = evaluate(str(photos), options)
     assert [s.k for s in outcome.scores] == [6]
     [caution] = outcome.cautions
     assert caution.fatal and "open_clip:no-such/tag: open_clip has no model 'no-such'" in str(caution)
     with pytest.raises(UsageError, match="name its weights"):
-        evaluate(str(photos), EvaluateOptions(models=("open_clip:ViT-B-32",)), lambda *_: None)
+        evaluate(str(photos), EvaluateOptions(models=("open_clip:ViT-B-32",)))
 
 
 @pytest.mark.parametrize("name", ["resnet50", "timm:", "keras:x"])
 def test_unknown_kinds_are_usage(name: str, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="known are timm:NAME"):
-        run_model(name, read_set(photos), ModelOptions(), tmp_path, lambda _: None)
+        run_model(name, read_set(photos), ModelOptions(), tmp_path)
 
 
 def test_a_model_that_cannot_be_built_stops_no_other(photos: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.array([0, 0, 0, 1, 1, 1]))
     options = EvaluateOptions((tmp_path / "good.npy",), ("timm:no_such_model",), out=tmp_path / "out")
-    outcome = evaluate(str(photos), options, lambda *_: None)
+    outcome = evaluate(str(photos), options)
     assert [s.k for s in outcome.scores] == [6]
     assert "timm:no_such_model: cannot be built" in str(outcome.cautions[0])
     with pytest.raises(EvaluationError, match="names no files"):

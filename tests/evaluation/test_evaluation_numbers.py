@@ -19,10 +19,6 @@ from newtest.evaluation.scoring.results import as_results
 SETS = {"val": "imagenet-validation-original", "b-33": "imagenetv2-b-33"}
 
 
-def quiet(*_: object) -> None:
-    """No progress bar."""
-
-
 @pytest.fixture(scope="module")
 def imagenet(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Loaded, list[str]]:
     """67 models on both sets as `newtest evaluate` keeps them, fv_16k's ranking read the right way round."""
@@ -31,10 +27,10 @@ def imagenet(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Load
     for name, file in SETS.items():
         top1, top5 = (data / "imagenetv2" / "predictions" / f"{file}.{kind}.npz" for kind in ("top1", "top5"))
         options = EvaluateOptions((top1, top5), name=name, out=out)
-        cautions += evaluate(str(data / "imagenetv2" / "datasets" / f"{file}.json"), options, quiet).cautions
+        cautions += evaluate(str(data / "imagenetv2" / "datasets" / f"{file}.json"), options).cautions
         if name == "b-33":
             turned = EvaluateOptions((top1, top5), name=name, out=out, reversed_models=("fv_16k",))
-            outcome = evaluate(str(data / "imagenetv2" / "datasets" / f"{file}.json"), turned, quiet)
+            outcome = evaluate(str(data / "imagenetv2" / "datasets" / f"{file}.json"), turned)
             assert not outcome.cautions
     return load([out]), [str(caution) for caution in cautions]
 
@@ -70,7 +66,7 @@ def test_cifar_10_1(data: Path, tmp_path: Path) -> None:
     folder = data / "cifar10"
     for name, labels in (("cifar10_test", "cifar10_test_labels"), ("cifar10.1_v4", "cifar10.1_v4_labels")):
         options = EvaluateOptions((folder / f"{name}.predictions.json.gz",), name=name, out=tmp_path)
-        assert evaluate(str(folder / f"{labels}.npy"), options, quiet).cautions == ()
+        assert evaluate(str(folder / f"{labels}.npy"), options).cautions == ()
     results = load([tmp_path]).results
     line = fit_line(results, LineOptions(("cifar10_test",), "cifar10.1_v4", "linear"))
     assert (line.n, round(line.slope, 4), round(line.fit.intercept, 2), round(line.fit.r2, 4)) == (

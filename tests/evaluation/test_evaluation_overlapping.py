@@ -102,7 +102,7 @@ def test_a_study_that_compared_the_set_with_the_training_set(tmp_path: Path) -> 
     assert run("dedup", "--study", study).returncode == 0
     np.save(tmp_path / "m.npy", np.zeros(8, int))
     options = EvaluateOptions((tmp_path / "m.npy",), study=study, out=tmp_path / "results")
-    assert evaluate("whole", options, lambda *_: None).scores
+    assert evaluate("whole", options).scores
     [stored] = read_store(tmp_path / "results")
     mask = overlapping(stored, study).mask
     assert int(mask.sum()) == 2

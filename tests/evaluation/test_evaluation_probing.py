@@ -21,10 +21,6 @@ from newtest.evaluation.scoring.probing import Efficiency, Labelled, Source, lab
 NAMES = np.array([f"digit {at}" for at in range(10)])
 
 
-def quiet(*_: object) -> None:
-    """An advance that tells nobody."""
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Pixels of real digits as embeddings: 1,200 to learn from, 597 to score."""
@@ -38,7 +34,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def found(files: tuple[Path, Path]) -> Efficiency:
-    train, test = (labelled(str(path), Source(), quiet) for path in files)
+    train, test = (labelled(str(path), Source()) for path in files)
     return label_efficiency(
         train, test, ProbeConfig(shots=(1, 4, 16, None), seeds=3, strengths=(1.0, 10.0)), 80.0
     )
@@ -76,7 +72,7 @@ def test_the_figure_has_error_bars_and_the_zero_shot_line_and_is_the_same_every_
 
 
 def test_classes_are_matched_by_name(files: tuple[Path, Path], tmp_path: Path) -> None:
-    train, test = (labelled(str(path), Source(), quiet) for path in files)
+    train, test = (labelled(str(path), Source()) for path in files)
     config = ProbeConfig(shots=(16,), seeds=1, strengths=(1.0,))
     digits = load_digits()
     order = np.random.default_rng(0).permutation(10)
@@ -86,7 +82,7 @@ def test_classes_are_matched_by_name(files: tuple[Path, Path], tmp_path: Path) -
         labels=np.argsort(order)[digits.target[1200:]],
         classes=NAMES[order],
     )
-    shuffled = labelled(str(tmp_path / "test.npz"), Source(), quiet)
+    shuffled = labelled(str(tmp_path / "test.npz"), Source())
     assert (
         label_efficiency(train, shuffled, config).points[0].mean
         == label_efficiency(train, test, config).points[0].mean
@@ -95,7 +91,7 @@ def test_classes_are_matched_by_name(files: tuple[Path, Path], tmp_path: Path) -
         tmp_path / "eleven.npz", embeddings=digits.data[:2], labels=[0, 1], classes=["digit 1", "eleven"]
     )
     with pytest.raises(EvaluationError, match="first 'eleven'"):
-        label_efficiency(train, labelled(str(tmp_path / "eleven.npz"), Source(), quiet), config)
+        label_efficiency(train, labelled(str(tmp_path / "eleven.npz"), Source()), config)
 
 
 def test_one_image_of_each_of_many_classes_is_no_cause_for_a_warning() -> None:
@@ -117,7 +113,7 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
     ):
         np.savez(tmp_path / "x.npz", **arrays)  # type: ignore[arg-type]
         with pytest.raises(EvaluationError, match=complaint):
-            labelled(str(tmp_path / "x.npz"), Source(), quiet)
+            labelled(str(tmp_path / "x.npz"), Source())
 
 
 def test_sets_are_embedded_and_broken_pictures_left_out(
@@ -133,7 +129,7 @@ def test_sets_are_embedded_and_broken_pictures_left_out(
             place.symlink_to(photo)
     (tmp_path / "train" / "bird" / "broken.jpg").write_bytes(b"no picture")
     source = Source(cache=tmp_path / "cache")
-    train, test = (labelled(str(tmp_path / side), source, quiet) for side in ("train", "test"))
+    train, test = (labelled(str(tmp_path / side), source) for side in ("train", "test"))
     assert (len(train.classes), train.unreadable, test.classes.tolist()) == (4, 1, ["bird", "fish"])
     found = label_efficiency(train, test, ProbeConfig(shots=(None,)))
     assert [point.mean for point in found.points] == [100.0]

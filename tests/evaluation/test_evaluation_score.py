@@ -281,9 +281,7 @@ def test_a_subset_of_classes_is_scored_from_the_model_s_own(tmp_path: Path) -> N
     pd.DataFrame({"image_id": ["a", "b"], "wnid": ["n3", "n1"]}).to_csv(tmp_path / "set.csv", index=False)
     np.save(tmp_path / "m.npy", np.array([[0.1, 5.0, 0.2], [0.3, 0.2, 0.1]]))
     options = EvaluateOptions((tmp_path / "m.npy",), classes=tmp_path / "classes.txt", out=tmp_path / "out")
-    assert evaluate(str(tmp_path / "set.csv"), options, lambda *_: None).scores[0].k == 2, (
-        "n2 is no class of this set"
-    )
+    assert evaluate(str(tmp_path / "set.csv"), options).scores[0].k == 2, "n2 is no class of this set"
     assert read_classes(tmp_path / "classes.txt") == ("n1", "n2", "n3")
 
 
@@ -418,7 +416,7 @@ def test_a_class_map_takes_a_set_of_wnids_and_predictions_in_its_order(tmp_path:
     options = EvaluateOptions(
         (tmp_path / "m.npy", tmp_path / "scores.npy"), class_map=tmp_path / "map.csv", out=tmp_path / "out"
     )
-    outcome = evaluate(str(tmp_path / "val.json"), options, lambda *_: None)
+    outcome = evaluate(str(tmp_path / "val.json"), options)
     assert [(s.model, s.k, s.n) for s in outcome.scores] == [("m", 28, 30), ("scores", 29, 30)]
     [caution] = outcome.cautions
     assert (caution.kind, caution.model, caution.fatal) == ("other-classes", "m", False)
@@ -432,9 +430,7 @@ def test_a_set_without_images_of_a_class_is_scored_among_all_of_the_map(tmp_path
     options = EvaluateOptions(
         (tmp_path / "m.npy",), classes=tmp_path / "classes.txt", class_map=tmp_path / "map.csv", out=tmp_path
     )
-    assert evaluate(str(tmp_path / "new.csv"), options, lambda *_: None).scores[0].k == 1, (
-        "one is called a dog"
-    )
+    assert evaluate(str(tmp_path / "new.csv"), options).scores[0].k == 1, "one is called a dog"
 
 
 def test_five_outputs_are_no_five_classes_where_a_map_merges_them() -> None:

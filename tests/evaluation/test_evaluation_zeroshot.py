@@ -27,10 +27,6 @@ from newtest.files import cache_folder
 PHOTOS = 32  # each costs a forward pass of the classifier
 
 
-def quiet(*_: object) -> None:
-    """An advance that tells nobody."""
-
-
 @pytest.fixture(scope="module")
 def photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ImageFolder of real photos, one a class."""
@@ -62,7 +58,7 @@ def one_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_conse_is_far_above_chance_and_not_above_its_own_classifier(
     photos: Path, options: ZeroShotOptions, tmp_path: Path
 ) -> None:
-    outcome = zero_shot(str(photos), replace(options, out=tmp_path / "results"), quiet)
+    outcome = zero_shot(str(photos), replace(options, out=tmp_path / "results"))
     [score] = outcome.scores
     evaluated = read_set(photos)
     probabilities = conse_once().probabilities(
@@ -88,7 +84,7 @@ def test_conse_is_far_above_chance_and_not_above_its_own_classifier(
 def test_embeddings_are_cached_and_a_damaged_cache_is_made_again(
     photos: Path, options: ZeroShotOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = zero_shot(str(photos), replace(options, out=tmp_path / "one"), quiet)
+    first = zero_shot(str(photos), replace(options, out=tmp_path / "one"))
     asked: list[int] = []
 
     class Counting:
@@ -101,18 +97,18 @@ def test_embeddings_are_cached_and_a_damaged_cache_is_made_again(
             return conse_once().texts(texts)
 
     monkeypatch.setattr(zeroshot, "encoder", lambda *_, **__: Counting())
-    zero_shot(str(photos), replace(options, out=tmp_path / "two"), quiet)
+    zero_shot(str(photos), replace(options, out=tmp_path / "two"))
     assert asked == []
     kept = list((options.cache or Path()).glob("texts/*/*.npy"))
     assert len(kept) == 1
     kept[0].write_bytes(kept[0].read_bytes()[:200])
-    again = zero_shot(str(photos), replace(options, out=tmp_path / "three"), quiet)
+    again = zero_shot(str(photos), replace(options, out=tmp_path / "three"))
     assert asked == [PHOTOS]
     assert [s.k for s in again.scores] == [s.k for s in first.scores]
 
 
 def test_the_inverse_direction_finds_the_goldfish(photos: Path, options: ZeroShotOptions) -> None:
-    found = find_images(str(photos), ["an orange goldfish in a bowl", "a bird"], options, quiet, best=3)
+    found = find_images(str(photos), ["an orange goldfish in a bowl", "a bird"], options, best=3)
     assert [(f.text, f.rank) for f in found[:3]] == [("an orange goldfish in a bowl", r) for r in (1, 2, 3)]
     assert found[0].wnid == "n01443537" and found[0].path.endswith("goldfish.JPEG")
     assert found[0].cosine > found[1].cosine > found[2].cosine
@@ -138,7 +134,7 @@ def test_without_an_encoder_from_embeddings_of_ones_own(
             out=tmp_path / "results",
             label=name,
         )
-        outcome = zero_shot(str(tmp_path / "set.npy"), given, quiet)
+        outcome = zero_shot(str(tmp_path / "set.npy"), given)
         assert [(s.model, s.k, s.n) for s in outcome.scores] == [(name, 6, 7)]
     assert sorted(read_store(tmp_path / "results")[0].results["model"]) == ["many", "one"]
     np.savez(tmp_path / "images.npz", embeddings=images, labels=np.arange(7) % 6)
@@ -147,10 +143,10 @@ def test_without_an_encoder_from_embeddings_of_ones_own(
         ({"image_embeddings": tmp_path / "one.npy"}, "is not"),
     ):
         with pytest.raises(EvaluationError, match=complaint):
-            zero_shot(str(tmp_path / "set.npy"), replace(given, **change), quiet)  # type: ignore[arg-type]
+            zero_shot(str(tmp_path / "set.npy"), replace(given, **change))  # type: ignore[arg-type]
     np.savez(tmp_path / "images.npz", embeddings=images, labels=np.arange(7))
     with pytest.raises(EvaluationError, match="another order"):
-        zero_shot(str(tmp_path / "set.npy"), replace(given, image_embeddings=tmp_path / "images.npz"), quiet)
+        zero_shot(str(tmp_path / "set.npy"), replace(given, image_embeddings=tmp_path / "images.npz"))
 
 
 def test_a_picture_that_cannot_be_read_counts_as_wrong_and_is_named(
@@ -159,10 +155,10 @@ def test_a_picture_that_cannot_be_read_counts_as_wrong_and_is_named(
     folder = tmp_path / "photos"
     for wnid in sorted(path.name for path in photos.iterdir())[:6]:
         shutil.copytree(photos / wnid, folder / wnid)
-    [before] = zero_shot(str(folder), replace(options, out=tmp_path / "results"), quiet).scores
+    [before] = zero_shot(str(folder), replace(options, out=tmp_path / "results")).scores
     broken = folder / "n01443537" / "a.jpg"
     broken.write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    outcome = zero_shot(str(folder), replace(options, out=tmp_path / "results"), quiet)
+    outcome = zero_shot(str(folder), replace(options, out=tmp_path / "results"))
     [caution] = outcome.cautions
     assert caution.fatal and "1 images could not be read" in caution.message and "a.jpg" in caution.message
     assert [(s.k, s.n) for s in outcome.scores] == [(before.k, before.n + 1)]
@@ -208,7 +204,7 @@ def test_two_cranes_are_found_by_the_lint(tmp_path: Path) -> None:
     given = ZeroShotOptions(
         image_embeddings=tmp_path / "images.npy", out=tmp_path / "r", cache=tmp_path / "c"
     )
-    outcome = zero_shot(str(tmp_path / "set.csv"), given, quiet)
+    outcome = zero_shot(str(tmp_path / "set.csv"), given)
     assert [f.kind for f in outcome.findings] == ["same-name"]
     assert outcome.names == "WordNet"
 

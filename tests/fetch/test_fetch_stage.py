@@ -18,6 +18,7 @@ import PIL.Image
 import pytest
 from aiohttp import web
 from servers.images import ImageServer, made_photo, serving
+from watchers import Watcher
 
 from newtest.catalog import transaction
 from newtest.catalog.files import failures, file_of, wanted
@@ -55,11 +56,11 @@ def stored(study: Study) -> dict[str, tuple[str, str | None]]:
 
 
 def test_bytes_are_stored_as_they_came_under_their_hash(tmp_path: Path, server: ImageServer) -> None:
-    seen: list[int] = []
+    seen = Watcher()
     with study_of(tmp_path, {f"i{n}": server.url(f"photo/{n}.jpg") for n in range(10)}) as study:
-        summary = fetch_missing(study, CONFIG, advance=seen.append)
+        summary = fetch_missing(study, CONFIG, progress=seen)
         assert (summary.fetched, summary.failed, summary.gone) == (10, 0, 0)
-        assert sum(seen) == 10
+        assert sum(done for what, done, _ in seen.shown if what == "downloading") == 10
         for n in range(10):
             row = file_of(study.catalog, f"i{n}")
             assert row is not None and row.sha256 == hashlib.sha256(server.photos[n]).hexdigest()
@@ -335,7 +336,7 @@ def test_the_bar_says_rate_what_waits_and_when_it_ends() -> None:
     pacer = Pacer(400, lambda done, sentence: shown.append((done, sentence)), clock=lambda: clock[0])
     for second in range(1, 11):
         clock[0] = float(second)
-        pacer.advance(10)
+        pacer.advance("downloading", 10)
     assert shown[-1] == (100, "10.0 per second · ends in 30 s")
     pacer.watch(Traffic(3, (HostTraffic("live.staticflickr.com", 270, 0.5, 12.0),)))
     assert shown[-1][1] == (

@@ -16,6 +16,7 @@ from pool_photos import SIZE
 from pool_s3 import forget_the_last_server
 from pool_tables import pool_table
 from shared_encoders import conse_once
+from watchers import Watcher
 
 from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine
@@ -79,11 +80,11 @@ def photo_pool(captioned: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def embedded_pool(photo_pool: Path, conse: Conse, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, embedded and scored by the first filter that wanted scores; ``said.txt`` holds what that said."""
     folder = shutil.copytree(photo_pool, tmp_path_factory.mktemp("embedded") / "pool")
-    said: list[str] = []
+    watcher = Watcher()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedding, "_encoder", lambda config: conse)
-        run(open_pool(folder), Recipe(clip_score=True, fraction=0.5), LocalEngine(), 1, said.append)
-    (folder / "said.txt").write_text("\n".join(said))
+        run(open_pool(folder), Recipe(clip_score=True, fraction=0.5), LocalEngine(), 1, watcher)
+    (folder / "said.txt").write_text("\n".join(watcher.said))
     return Path(folder)
 
 

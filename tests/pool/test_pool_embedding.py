@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_photos import SIZE
+from watchers import Watcher
 
 from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine, Resources
@@ -51,9 +52,9 @@ def embedded(pool: Pool) -> dict[str, int]:
 
 def test_keeping_half_by_score_keeps_the_right_pairs(pool: Pool, shared: Conse) -> None:
     assert "embedding its images and captions with conse" in (Path(pool.address) / "said.txt").read_text()
-    said: list[str] = []
-    subset = run(pool, Recipe(clip_score=True, fraction=0.5), ENGINE, 1, said.append)
-    assert "layer scores-" in said[0]
+    watcher = Watcher()
+    subset = run(pool, Recipe(clip_score=True, fraction=0.5), ENGINE, 1, watcher)
+    assert "layer scores-" in watcher.said[0]
     assert subset.manifest["inputs"]["layers"]["clip_score"]["encoder"] == "conse"
     assert len(subset) == SIZE // 2
     rows = [row for path in Path(pool.address).glob("*.parquet") for row in pq.read_table(path).to_pylist()]

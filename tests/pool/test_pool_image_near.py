@@ -37,7 +37,7 @@ def test_samples_of_the_clusters_that_the_target_uses_stay(
         np.savez(tmp_path / f"{name}.npz", l14_img=vectors[part].astype(np.float16))
     np.save(tmp_path / "target.npy", unit_rows(centres[[1, 3]] + 0.02 * draw.normal(size=(2, 24))))
     target = str(tmp_path / "target.npy")
-    first = run(open_pool(tmp_path), Recipe(image_near=target), LocalEngine(), 1, lambda text: None)
+    first = run(open_pool(tmp_path), Recipe(image_near=target), LocalEngine(), 1)
     kept = {low for _, low in first.uids.tolist()}
     # The definition, spelt out on the centroids that the same seed gives.
     stored = vectors.astype(np.float16).astype(np.float32)
@@ -46,7 +46,7 @@ def test_samples_of_the_clusters_that_the_target_uses_stay(
     nearest = (np.nan_to_num(stored) @ centroids.T).argmax(1)
     assert kept == {row for row in range(200) if nearest[row] in used} - {7, 11, 12}
     assert 20 < len(kept) < 190
-    again = run(open_pool(tmp_path), Recipe(image_near=target), LocalEngine(), 1, lambda text: None)
+    again = run(open_pool(tmp_path), Recipe(image_near=target), LocalEngine(), 1)
     assert again.uids.tobytes() == first.uids.tobytes()
     assert again.manifest == first.manifest
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_tables import pool_table
+from watchers import Watcher
 
 from newtest.engines import LocalEngine, Resources
 from newtest.pool.filtering.apply import Plan
@@ -34,9 +35,9 @@ def pool(datacomp: Path, tmp_path: Path) -> Pool:
 
 def run(pool: Pool, *rules: Rule, combine: str = "and", workers: int = 1) -> tuple[Subset, int, int]:
     """The subset, and how many captions were asked about and known."""
-    said: list[str] = []
-    subset = select(pool, Plan(rules, combine), LocalEngine(), Resources(workers), said.append)  # type: ignore[arg-type]
-    words = said[0].replace(",", "").split()
+    watcher = Watcher()
+    subset = select(pool, Plan(rules, combine), LocalEngine(), Resources(workers), watcher)  # type: ignore[arg-type]
+    words = watcher.said[0].replace(",", "").split()
     return subset, int(words[words.index("about") + 1]), int(words[words.index("were") - 1])
 
 
@@ -124,10 +125,10 @@ def test_a_run_that_was_killed_goes_on_and_a_changed_shard_is_asked_about_again(
 def test_a_pool_that_cannot_be_written_to_is_filtered_all_the_same(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     elsewhere = open_pool(pool.address, layers=tmp_path / "file" / "layers")
-    said: list[str] = []
-    subset = select(elsewhere, Plan((BASIC,)), LocalEngine(), Resources(1), said.append)
-    assert "could not be kept" in said[0]
-    assert "`layers`" in said[0]
+    watcher = Watcher()
+    subset = select(elsewhere, Plan((BASIC,)), LocalEngine(), Resources(1), watcher)
+    assert "could not be kept" in watcher.said[0]
+    assert "`layers`" in watcher.said[0]
     assert same(subset, fresh(pool, BASIC))
 
 
@@ -163,7 +164,7 @@ from newtest.engines import LocalEngine
 from newtest.pool.storage.pool import open_pool
 from newtest.pool.filtering.recipe import Recipe, run
 for recipe in (Recipe(clip_score=True), Recipe(basic=True), Recipe(basic=True)):
-    run(open_pool(sys.argv[1]), recipe, LocalEngine(), 1, print)
+    run(open_pool(sys.argv[1]), recipe, LocalEngine(), 1)
 print("pandas" in sys.modules)
 """
 

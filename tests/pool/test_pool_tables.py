@@ -20,6 +20,7 @@ import pytest
 from pool_commands import contents, killed_at_event, left_over, newtest
 from pool_tiny_model import tiny_model
 from servers.images import made_photo
+from watchers import Watcher
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
@@ -119,9 +120,9 @@ def twins(model: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     folder = tmp_path_factory.mktemp("twins")
     pools = {form: write_pool(folder / form, form, rows_of(10)) for form in FORMS}
     for path in pools.values():
-        said: list[str] = []
-        run(open_pool(path), Recipe(clip_score=True, fraction=0.5, arch=model), ENGINE, 1, said.append)
-        assert "embedding its images and captions" in said[0]
+        watcher = Watcher()
+        run(open_pool(path), Recipe(clip_score=True, fraction=0.5, arch=model), ENGINE, 1, watcher)
+        assert "embedding its images and captions" in watcher.said[0]
         dedup(open_pool(path), DedupConfig("hash"))
     return pools
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from newtest.evaluation.scoring.score import Score, ScoreOptions, score
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set, read_classes
 from newtest.evaluation.scoring.store import set_folder, write_scores
 from newtest.evaluation.scoring.zeroshot import ZeroShotOptions, classify
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["EvaluateOptions", "Outcome", "evaluate"]
 
@@ -58,12 +57,11 @@ class Outcome:
     folder: Path | None
 
 
-Advance = Callable[[str, int, int], None]
 """Told (what runs, how many in all, done since the last call) while a model runs."""
 _ZERO_SHOT = "open_clip:"
 
 
-def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
+def evaluate(which: str, options: EvaluateOptions, progress: Progress = UNWATCHED) -> Outcome:
     """Score everything on one set and keep the results. A file or model that cannot be scored is a fatal caution.
 
     Raises EvaluationError when the set, the class list or the class map cannot be had.
@@ -80,10 +78,10 @@ def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
     for name in options.models:
         try:
             if name.startswith(_ZERO_SHOT):
-                found, wrong = _zero_shot(name, evaluated, mapping, options, advance)
+                found, wrong = _zero_shot(name, evaluated, mapping, options, progress)
                 groups[found.model] = ZeroShotOptions.group
             else:
-                found, wrong = _classifier(name, evaluated, mapping, options, advance)
+                found, wrong = _classifier(name, evaluated, mapping, options, progress)
         except EvaluationError as error:
             cautions.append(Caution("model", evaluated.name, str(error), name, fatal=True))
             continue
@@ -96,18 +94,25 @@ def evaluate(which: str, options: EvaluateOptions, advance: Advance) -> Outcome:
 
 
 def _classifier(
-    name: str, evaluated: EvaluationSet, mapping: ClassMap | None, options: EvaluateOptions, advance: Advance
+    name: str,
+    evaluated: EvaluationSet,
+    mapping: ClassMap | None,
+    options: EvaluateOptions,
+    progress: Progress,
 ) -> tuple[Predictions, list[Caution]]:
     folder = set_folder(options.root, evaluated)
-    told = partial(advance, name, len(evaluated))
     found, broken = run_model(
-        name, evaluated, options.model, folder, told, None if mapping is None else mapping.looked_at
+        name, evaluated, options.model, folder, progress, None if mapping is None else mapping.looked_at
     )
     return found, [unreadable(evaluated.name, broken, name)] if broken else []
 
 
 def _zero_shot(
-    name: str, evaluated: EvaluationSet, mapping: ClassMap | None, options: EvaluateOptions, advance: Advance
+    name: str,
+    evaluated: EvaluationSet,
+    mapping: ClassMap | None,
+    options: EvaluateOptions,
+    progress: Progress,
 ) -> tuple[Predictions, list[Caution]]:
     """``newtest zeroshot`` for a model named as ``evaluate`` names it: the same answers, and the same row."""
     known = evaluated.classes if mapping is None else mapping.outputs
@@ -127,11 +132,8 @@ def _zero_shot(
         device=options.model.device,
     )
 
-    def told(what: str, total: int, done: int) -> None:
-        advance(f"{name}, {what}", total, done)
-
     try:
-        found = classify(evaluated, [known[at] for at in looked_at], zero_shot, told)
+        found = classify(evaluated, [known[at] for at in looked_at], zero_shot, progress)
     except UsageError as error:  # another model may be well
         raise EvaluationError(
             f"`model` {name}: {error}; without a network give a file with `weights`"

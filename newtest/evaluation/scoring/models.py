@@ -28,6 +28,7 @@ from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.set_vectors import file_facts
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import sha256_of, write_atomic
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["ModelOptions", "run_model"]
 
@@ -65,12 +66,12 @@ def run_model(
     evaluated: EvaluationSet,
     options: ModelOptions,
     folder: Path,
-    advance: Callable[[int], None],
+    progress: Progress = UNWATCHED,
     looked_at: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Predictions, list[str]]:
     """The five best classes of every image, and the ids of images that could not be read (their answers are no class).
 
-    ``looked_at`` (outputs,) leaves outputs out of the choice. ``advance`` is told how many images are done, batch by
+    ``looked_at`` (outputs,) leaves outputs out of the choice. ``progress`` is told how many images are done, batch by
     batch. Pieces of an earlier run are taken over while their files have the same path, size and time of change. Raises
     UsageError for an unknown kind of model, EvaluationError where a model or the set's files cannot be had or the model
     has another number of outputs than ``looked_at``, MissingExtra without torch.
@@ -91,6 +92,10 @@ def run_model(
     )
     pieces = folder / "predictions" / key[:16]
     built: Built | None = None
+
+    def told(images: int) -> None:
+        progress.advance(name, images, len(evaluated))
+
     parts = []
     for start in range(0, len(paths), PIECE):
         chunk = paths[start : start + PIECE]
@@ -98,7 +103,7 @@ def run_model(
         part = _kept(path, len(chunk))
         if part is None:
             built = built or _build(name, options)
-            top5, readable = _predict(built, chunk, options, advance, looked_at)
+            top5, readable = _predict(built, chunk, options, told, looked_at)
             packed = io.BytesIO()
             np.savez_compressed(
                 packed, top5=top5, readable=readable, preprocessing=np.array(built.preprocessing)
@@ -106,7 +111,7 @@ def run_model(
             write_atomic(path, packed.getvalue())
             part = top5, readable, built.preprocessing
         else:
-            advance(len(chunk))
+            told(len(chunk))
         parts.append(part)
     ranking = np.concatenate([part[0] for part in parts])
     seen = np.concatenate([part[1] for part in parts])
@@ -129,7 +134,7 @@ def _predict(
     built: Built,
     paths: list[str],
     options: ModelOptions,
-    advance: Callable[[int], None],
+    told: Callable[[int], None],
     looked_at: npt.NDArray[np.bool_] | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     torch = torch_runtime.torch()
@@ -151,9 +156,9 @@ def _predict(
         best = min(TOP, logits.shape[1] if looked_at is None else int(looked_at.sum()))
         top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
         readable[rows] = True
-        advance(len(rows))
+        told(len(rows))
     if not readable.all():
-        advance(int((~readable).sum()))
+        told(int((~readable).sum()))
     return top5, readable
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.embeddings import read_embeddings, shared_rows
 from newtest.evaluation.scoring.set_vectors import set_vectors
 from newtest.evaluation.scoring.sets import find_set
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["Efficiency", "Labelled", "ProbePoint", "Source", "label_efficiency", "labelled"]
 
-Advance = Callable[[str, int, int], None]
 """Told (train or test, images in all, done since the last call) while an encoder runs."""
 
 
@@ -102,7 +101,7 @@ class Efficiency:
         }
 
 
-def labelled(which: str, source: Source, advance: Callable[[int, int], None]) -> Labelled:
+def labelled(which: str, source: Source, progress: Progress = UNWATCHED) -> Labelled:
     """Embeddings and classes of a set, or of an ``.npz`` with ``embeddings``, ``labels`` and optionally ``classes``.
 
     ``classes`` names what the labels (positions in it) mean; without it a label is its own name. Raises
@@ -113,7 +112,7 @@ def labelled(which: str, source: Source, advance: Callable[[int, int], None]) ->
         return _from_file(path)
     evaluated = find_set(which, source.study)
     model = encoder(source.model, like=source.like, device=source.device, precision=source.precision)
-    embedded = set_vectors(evaluated, model, source.cache, partial(advance, len(evaluated)))
+    embedded = set_vectors(evaluated, model, source.cache, progress)
     seen = embedded.readable
     if not seen.any():
         raise EvaluationError(f"{evaluated.name}: none of its {len(evaluated)} pictures could be read")

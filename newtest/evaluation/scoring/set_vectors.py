@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from newtest.errors import EvaluationError, ImageError
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import cache_folder
 from newtest.images import shown
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["SetVectors", "file_facts", "set_vectors"]
 
@@ -42,7 +43,7 @@ def set_vectors(
     evaluated: EvaluationSet,
     encoder: Encoder,
     cache: Path | None = None,
-    advance: Callable[[int], None] = lambda _: None,
+    progress: Progress = UNWATCHED,
     *,
     batch: int = BATCH,
 ) -> SetVectors:
@@ -70,7 +71,7 @@ def set_vectors(
                     lambda piece=piece: _embed(piece, encoder, threads, batch),  # type: ignore[misc]
                 )
             )
-            advance(len(piece))
+            progress.advance("images", len(piece), len(evaluated))
     return SetVectors(np.concatenate(parts), encoder.name)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,10 @@ from newtest.evaluation.scoring.set_vectors import set_vectors
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import write_scores
 from newtest.files import write_atomic
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["Classified", "Found", "ZeroShot", "ZeroShotOptions", "classify", "find_images", "zero_shot"]
 
-Advance = Callable[[str, int, int], None]
 """Told (images or texts, how many in all, done since the last call) while an encoder runs."""
 Floats = npt.NDArray[np.float32]
 TOP = 5
@@ -100,14 +100,14 @@ class Found:
     """Empty where the set names no files."""
 
 
-def zero_shot(which: str, options: ZeroShotOptions, advance: Advance) -> ZeroShot:
+def zero_shot(which: str, options: ZeroShotOptions, progress: Progress = UNWATCHED) -> ZeroShot:
     """Classify every image of a set by its nearest class in words, and keep the result as ``newtest evaluate`` does.
 
     An image that cannot be read counts as wrong and is a fatal caution. Raises EvaluationError, UsageError and
     MissingExtra.
     """
     evaluated = find_set(which, options.study, options.set_name)
-    found = classify(evaluated, evaluated.classes, options, advance)
+    found = classify(evaluated, evaluated.classes, options, progress)
     answers = found.answers
     scores, cautions = score(evaluated, [answers])
     if found.broken:
@@ -120,13 +120,13 @@ def zero_shot(which: str, options: ZeroShotOptions, advance: Advance) -> ZeroSho
 
 
 def classify(
-    evaluated: EvaluationSet, outputs: Sequence[str], options: ZeroShotOptions, advance: Advance
+    evaluated: EvaluationSet, outputs: Sequence[str], options: ZeroShotOptions, progress: Progress = UNWATCHED
 ) -> Classified:
     """The nearest of the classes ``outputs`` for every image of a set, best first. Raises as ``zero_shot``."""
     model = _Model(options)
     words = _Words(_templates(options), class_names(outputs, options.names))
-    classes = _classes(evaluated, outputs, model, words, advance)
-    images = _images(evaluated, model, advance)
+    classes = _classes(evaluated, outputs, model, words, progress)
+    images = _images(evaluated, model, progress)
     seen = np.asarray(images.any(axis=1))
     answers = _answers(model, words, top_classes(images[seen], classes, TOP), seen)
     broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
@@ -136,12 +136,17 @@ def classify(
 
 
 def find_images(
-    which: str, texts: Sequence[str], options: ZeroShotOptions, advance: Advance, *, best: int = 10
+    which: str,
+    texts: Sequence[str],
+    options: ZeroShotOptions,
+    progress: Progress = UNWATCHED,
+    *,
+    best: int = 10,
 ) -> list[Found]:
     """The inverse direction: for each text the ``best`` images of a set, nearest first. Raises as ``zero_shot``."""
     evaluated = find_set(which, options.study, options.set_name)
     model = _Model(options)
-    images = _images(evaluated, model, advance)
+    images = _images(evaluated, model, progress)
     vectors = text_vectors(model.encoder, texts, options.cache)
     rows = np.flatnonzero(images.any(axis=1))
     if not len(rows):
@@ -212,13 +217,12 @@ def _answers(
 
 
 def _classes(
-    evaluated: EvaluationSet, outputs: Sequence[str], model: _Model, words: _Words, advance: Advance
+    evaluated: EvaluationSet, outputs: Sequence[str], model: _Model, words: _Words, progress: Progress
 ) -> Floats:
     path = model.options.text_embeddings
     if path is None:
         names = [words.named.names[cls] for cls in outputs]
-        told = partial(advance, "texts", len(names) * len(words.templates))
-        return named_classes(model.encoder, words.templates, names, model.options.cache, told)
+        return named_classes(model.encoder, words.templates, names, model.options.cache, progress)
     vectors = read_embeddings(path).vectors
     if vectors.ndim not in (2, 3) or len(vectors) != len(outputs):
         raise EvaluationError(
@@ -228,13 +232,12 @@ def _classes(
     return class_embeddings(vectors) if vectors.ndim == 3 else normalised(vectors)
 
 
-def _images(evaluated: EvaluationSet, model: _Model, advance: Advance) -> Floats:
+def _images(evaluated: EvaluationSet, model: _Model, progress: Progress) -> Floats:
     """Rows in the order of the set; a row of zeros is a picture that could not be read."""
     path = model.options.image_embeddings
     if path is None:
-        told = partial(advance, "images", len(evaluated))
         return set_vectors(
-            evaluated, model.encoder, model.options.cache, told, batch=model.options.batch_size
+            evaluated, model.encoder, model.options.cache, progress, batch=model.options.batch_size
         ).vectors
     embedded = read_embeddings(path)
     if embedded.vectors.ndim != 2 or len(embedded.vectors) != len(evaluated):

@@ -23,10 +23,10 @@ from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool.dedup.hashing import framed_hashes
 from newtest.pool.dedup.target_sets import set_images, something_read, vectors_of_set
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.passes import Watch, unwatched
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.subset import Subset
 from newtest.pool.storage.vectors import gathered, vector_source
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["DecontaminateConfig", "Decontaminated", "decontaminate"]
 
@@ -67,14 +67,16 @@ class _Near:
 
 
 def decontaminate(
-    pool: Pool, sets: Sequence[str], config: DecontaminateConfig, watch: Watch = unwatched
+    pool: Pool, sets: Sequence[str], config: DecontaminateConfig, progress: Progress = UNWATCHED
 ) -> Decontaminated:
-    """Compare a pool with every set. Rows that cannot be compared stay and are counted; ``watch`` is shown the hashing,
-    where that is due. Raises PoolError, UsageError.
+    """Compare a pool with every set. Rows that cannot be compared stay and are counted; ``progress`` is shown the
+    hashing, where that is due. Raises PoolError, UsageError.
     """
     if not sets:
         raise UsageError("name at least one set with `against`")
-    comparison: Any = _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config, watch)
+    comparison: Any = (
+        _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config, progress)
+    )
     tables, counts, gone = [], {}, np.zeros(len(comparison.uids), np.bool_)
     for address in sets:
         names, near, unreadable = comparison.near(address)
@@ -128,10 +130,10 @@ class _ByVectors:
 class _ByHashes:
     """Perceptual hashes of both."""
 
-    def __init__(self, pool: Pool, config: DecontaminateConfig, watch: Watch) -> None:
+    def __init__(self, pool: Pool, config: DecontaminateConfig, progress: Progress) -> None:
         self.config = config
         self.said, self.setting = "perceptual hashes", {"radius": config.radius}
-        self.words, self.rows = framed_hashes(pool, watch)
+        self.words, self.rows = framed_hashes(pool, progress)
         parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
         self.uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
         self.compared = len(self.rows)

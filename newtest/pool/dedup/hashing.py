@@ -15,23 +15,24 @@ from newtest.images import check
 from newtest.neighbors import close_hashes
 from newtest.pool.dedup.pairs import Pairs
 from newtest.pool.storage.layers import Layer, build
-from newtest.pool.storage.passes import Watch, complete, unwatched
+from newtest.pool.storage.passes import complete
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired, require_images
+from newtest.progress import UNWATCHED, Progress, watched
 
 __all__ = ["HASHES", "framed_hashes", "hash_pairs", "sha256_column"]
 
 HASHES = Layer("hashes", {"perceptual": KIND, "bytes": "sha256", "rule": 1})
 
 
-def sha256_column(pool: Pool, watch: Watch = unwatched) -> list[str | None]:
+def sha256_column(pool: Pool, progress: Progress = UNWATCHED) -> list[str | None]:
     """The sha256 of every row's image, from the tables where all have the column, else from the images
     (kept as a layer).
     """
     if all(pool.tells(shard, "sha256") for shard in pool.shards):
         tables = (batch for shard in pool.shards for batch in pool.batches(shard, ["sha256"]))
         return [value for table in tables for value in table["sha256"].to_pylist()]
-    _computed(pool, watch)
+    _computed(pool, progress)
     return [
         value
         for shard in pool.shards
@@ -40,10 +41,10 @@ def sha256_column(pool: Pool, watch: Watch = unwatched) -> list[str | None]:
 
 
 def framed_hashes(
-    pool: Pool, watch: Watch = unwatched
+    pool: Pool, progress: Progress = UNWATCHED
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Hashes (n, framings, words) of all rows that have one, and their places in the pool; kept as a layer."""
-    _computed(pool, watch)
+    _computed(pool, progress)
     framed, rows, start = [], [], 0
     for shard in pool.shards:
         column = HASHES.table(pool, shard, ["perceptual"])["perceptual"].to_pylist()
@@ -56,21 +57,21 @@ def framed_hashes(
     return np.concatenate(framed), np.concatenate(rows)
 
 
-def hash_pairs(pool: Pool, radius: int, watch: Watch = unwatched) -> tuple[Pairs, int]:
+def hash_pairs(pool: Pool, radius: int, progress: Progress = UNWATCHED) -> tuple[Pairs, int]:
     """Pairs of rows whose pictures differ in at most ``radius`` of 144 bits, in any framing, mirrored or not.
 
     Second: how many rows have a hash (a flat picture has none).
     """
-    words, places = framed_hashes(pool, watch)
+    words, places = framed_hashes(pool, progress)
     i, j, distances = close_hashes(words, words, radius)
     once = i < j
     return Pairs(places[i[once]], places[j[once]], distances[once].astype(np.float32)), len(places)
 
 
-def _computed(pool: Pool, watch: Watch) -> None:
+def _computed(pool: Pool, progress: Progress) -> None:
     require_images(pool)
     outcomes = build(pool, HASHES, _HashShard, LocalEngine(), Resources())
-    complete(watch("hashing", outcomes, len(pool.shards)), len(pool.shards))
+    complete(watched(progress, "hashing", outcomes, len(pool.shards)), len(pool.shards))
 
 
 class _HashShard:

@@ -23,12 +23,12 @@ from newtest.pool.dedup.hashing import hash_pairs, sha256_column
 from newtest.pool.dedup.pairs import Pairs, components
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.columns import numbers, read_batches
-from newtest.pool.storage.passes import Watch, unwatched
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.score_columns import score_source
 from newtest.pool.storage.subset import Subset
 from newtest.pool.storage.uids import Uids
 from newtest.pool.storage.vectors import VectorSource, gathered, vector_source
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["METHODS", "DedupConfig", "Deduplicated", "Ranks", "dedup", "keepers"]
 
@@ -63,16 +63,16 @@ class Deduplicated:
     pairs: pa.Table
 
 
-def dedup(pool: Pool, config: DedupConfig, watch: Watch = unwatched) -> Deduplicated:
-    """Find pairs and choose who stays. Rows that cannot be compared stay and are counted; ``watch`` is shown the
+def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> Deduplicated:
+    """Find pairs and choose who stays. Rows that cannot be compared stay and are counted; ``progress`` is shown the
     hashing, where that is due. Raises PoolError, UsageError.
     """
     ranks = _ranks(pool)
     details: dict[str, Any] = {}
     if config.method == "bytes":
-        pairs, compared = _same_bytes(pool, watch)
+        pairs, compared = _same_bytes(pool, progress)
     elif config.method == "hash":
-        pairs, compared = hash_pairs(pool, config.radius, watch)
+        pairs, compared = hash_pairs(pool, config.radius, progress)
     else:
         pairs, compared, details = _similar(pool, config)
     groups = components(len(ranks.uids), pairs)
@@ -133,9 +133,9 @@ def _ranks(pool: Pool) -> Ranks:
     )  # fmt: skip
 
 
-def _same_bytes(pool: Pool, watch: Watch) -> tuple[Pairs, int]:
+def _same_bytes(pool: Pool, progress: Progress) -> tuple[Pairs, int]:
     """Each row with the first row of equal sha256."""
-    digests = np.array(sha256_column(pool, watch), dtype=object)
+    digests = np.array(sha256_column(pool, progress), dtype=object)
     known = np.flatnonzero(np.array([digest is not None for digest in digests], np.bool_))
     first: dict[str, int] = {}
     found = [(first.setdefault(digests[row], int(row)), int(row)) for row in known]

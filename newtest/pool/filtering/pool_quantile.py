@@ -14,9 +14,10 @@ from newtest.engines import Engine, Resources
 from newtest.pool.filtering.quantile import Cut, comparable, exact_cut
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.columns import PLACE, Columns, Places, Scores, numbers, places, read_batches
-from newtest.pool.storage.passes import Watch, mapped, unwatched
+from newtest.pool.storage.passes import mapped
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.uids import Uids
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["HELD_SCORES", "cut_of"]
 
@@ -30,14 +31,14 @@ def cut_of(
     layers: Columns,
     engine: Engine,
     workers: int = 0,
-    watch: Watch = unwatched,
+    progress: Progress = UNWATCHED,
 ) -> Cut:
     """The exact cut of a fraction by a score column. Raises PoolError, UsageError.
 
     On this machine up to ``HELD_SCORES`` scores of the first pass are held for the second (64 MiB where the column
     is float32, 128 MiB where it is float64); more are read again.
     """
-    stream = _Stream(pool, column, layers, engine, workers, watch)
+    stream = _Stream(pool, column, layers, engine, workers, progress)
     return exact_cut(stream, stream.tied, fraction)
 
 
@@ -45,9 +46,9 @@ class _Stream:
     """The scores of a pool, as often as they are wanted."""
 
     def __init__(
-        self, pool: Pool, column: str, layers: Columns, engine: Engine, workers: int, watch: Watch
+        self, pool: Pool, column: str, layers: Columns, engine: Engine, workers: int, progress: Progress
     ) -> None:
-        self.pool, self.column, self.layers, self.watch = pool, column, layers, watch
+        self.pool, self.column, self.layers, self.progress = pool, column, layers, progress
         self.engine, self.resources = engine, Resources(workers, kind="thread")
         self.held: dict[Shard, list[Scores]] | None = None
 
@@ -77,7 +78,7 @@ class _Stream:
         return self._mapped(pool, work)
 
     def _mapped(self, pool: Pool, work: Callable[[Shard], Any]) -> Iterator[Any]:
-        return mapped(pool, work, self.engine, self.resources, self.watch, "reading scores")
+        return mapped(pool, work, self.engine, self.resources, self.progress, "reading scores")
 
 
 def _reduced(

@@ -23,13 +23,13 @@ from newtest.pool.filtering.filters import (
     laion2b,
 )
 from newtest.pool.filtering.pool_quantile import cut_of
-from newtest.pool.filtering.select import Say, select
+from newtest.pool.filtering.select import select
 from newtest.pool.storage.columns import Columns
-from newtest.pool.storage.passes import Watch, unwatched
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_images import holds_images
 from newtest.pool.storage.score_columns import ARCHES, ScoreSource, score_source
 from newtest.pool.storage.subset import Subset
+from newtest.progress import UNWATCHED, Progress, watched
 
 __all__ = ["DEFAULT_FRACTION", "Recipe", "carried_out", "plan_of", "run"]
 
@@ -94,22 +94,22 @@ class Recipe:
         )
 
 
-def run(pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say) -> Subset:
-    """Carry a recipe out; ``say`` is told which scores and cuts are used. Raises PoolError, UsageError."""
-    return carried_out(pool, plan_of(pool, recipe, engine, workers, say), engine, workers, say)
+def run(
+    pool: Pool, recipe: Recipe, engine: Engine, workers: int = 0, progress: Progress = UNWATCHED
+) -> Subset:
+    """Carry a recipe out; ``progress`` is told which scores and cuts are used. Raises PoolError, UsageError."""
+    return carried_out(pool, plan_of(pool, recipe, engine, workers, progress), engine, workers, progress)
 
 
 def carried_out(
-    pool: Pool, plan: Plan, engine: Engine, workers: int, say: Say, watch: Watch = unwatched
+    pool: Pool, plan: Plan, engine: Engine, workers: int, progress: Progress = UNWATCHED
 ) -> Subset:
     """The plan's subset; rules that run Python or a model on each row get processes, others threads."""
-    return select(pool, plan, engine, Resources(workers, kind=plan.kind), say, watch)
+    return select(pool, plan, engine, Resources(workers, kind=plan.kind), progress)
 
 
-def plan_of(
-    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch = unwatched
-) -> Plan:
-    """The rules of a recipe, with the cuts of fractions found; ``watch`` is shown each pass over the pool."""
+def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: Progress = UNWATCHED) -> Plan:
+    """The rules of a recipe, with the cuts of fractions found; ``progress`` is shown each pass over the pool."""
     rules: list[Rule] = []
     layers: Columns = {}
     if recipe.basic:
@@ -138,23 +138,21 @@ def plan_of(
         rules.append(Rule(name, (filter_,)))
     if recipe.clip_score:
         source = score_source(pool, recipe.arch)
-        source = source or _computed(pool, recipe, engine, workers, say, watch)
-        say(f"scores: {source.said}")
+        source = source or _computed(pool, recipe, engine, workers, progress)
+        progress.say(f"scores: {source.said}")
         layers |= source.layers
         rules.append(
-            Rule("clip-score", (_by_score(pool, recipe, source.column, layers, engine, workers, say, watch),))
+            Rule("clip-score", (_by_score(pool, recipe, source.column, layers, engine, workers, progress),))
         )
     for text in recipe.scores:
         column, fraction, least = parsed_score(text, recipe)
         one = Recipe(scores=(column,), fraction=fraction, min_score=least)
-        rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, say, watch),)))
+        rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, progress),)))
     combine = "and" if recipe.combine == "and" else "or"
     return Plan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
 
 
-def _computed(
-    pool: Pool, recipe: Recipe, engine: Engine, workers: int, say: Say, watch: Watch
-) -> ScoreSource:
+def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: Progress) -> ScoreSource:
     """Scores for a pool that has images and captions and no scores: embedded now, and kept for the next time."""
     from newtest.pool.embedding import EmbedConfig, embed, encoder_name, score
     from newtest.pool.storage.passes import complete
@@ -167,9 +165,9 @@ def _computed(
         )
     config = EmbedConfig(recipe.arch or "conse")
     name = encoder_name(config)
-    say(f"no scores in the pool: embedding its images and captions with {name} (kept as a layer)")
+    progress.say(f"no scores in the pool: embedding its images and captions with {name} (kept as a layer)")
     outcomes = embed(pool, config, engine, Resources(workers or 1))
-    complete(watch("embedding", outcomes, len(pool.shards)), len(pool.shards))
+    complete(watched(progress, "embedding", outcomes, len(pool.shards)), len(pool.shards))
     complete(score(pool, name, engine, workers), len(pool.shards))
     found = score_source(pool, name)
     if found is None:
@@ -209,14 +207,13 @@ def _by_score(
     layers: Columns,
     engine: Engine,
     workers: int,
-    say: Say,
-    watch: Watch,
+    progress: Progress,
 ) -> ScoreAbove | ScoreCut:
     if recipe.min_score is not None:
         return ScoreAbove(column, recipe.min_score)
     fraction = DEFAULT_FRACTION if recipe.fraction is None else recipe.fraction
-    cut = cut_of(pool, column, fraction, layers, engine, workers, watch)
-    say(
+    cut = cut_of(pool, column, fraction, layers, engine, workers, progress)
+    progress.say(
         f"{column}: the best {fraction:g} of {cut.rows:,} rows are {cut.wanted:,}, cut at "
         f"{cut.score:.6g}; {cut.without_score:,} rows have no score"
     )

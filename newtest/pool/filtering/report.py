@@ -26,9 +26,9 @@ from newtest.pool.filtering.filters import Rule, ScoreAbove, ScoreCut
 from newtest.pool.filtering.select import manifest, settled
 from newtest.pool.storage.columns import numbers
 from newtest.pool.storage.location import LocalPlace
-from newtest.pool.storage.passes import Watch, unwatched
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import holds_images, paired
+from newtest.progress import UNWATCHED, Progress, watched
 from newtest.templates import environment
 
 __all__ = ["write_report"]
@@ -66,11 +66,13 @@ class Drawn:
         return sorted(entry[2] for entry in self.heap)
 
 
-def write_report(pool: Pool, plan: Plan, folder: Path, *, seed: int = 0, watch: Watch = unwatched) -> Path:
+def write_report(
+    pool: Pool, plan: Plan, folder: Path, *, seed: int = 0, progress: Progress = UNWATCHED
+) -> Path:
     """Judge every row by every rule, write the page, and return its path. Raises PoolError."""
     plan = replace(plan, exhaustive=True)
     counts, drawn, scores = ShardCounts(), _drawn(plan), _Histograms(plan)
-    for shard in watch("reporting", iter(pool.shards), len(pool.shards)):
+    for shard in watched(progress, "reporting", iter(pool.shards), len(pool.shards)):
         _look(pool, plan, shard, counts, drawn, scores, seed)
     settled(pool, plan, counts)
     pictures = _pictures(pool, [example for each in drawn.values() for example in each.examples()], folder)

@@ -6,7 +6,6 @@ stay are looked at. A fraction needs its cut first (``newtest.pool.filtering.poo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -18,18 +17,13 @@ from newtest.pool.filtering.filters import described
 from newtest.pool.filtering.language_layer import languages_layer
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.layers import settle
-from newtest.pool.storage.passes import Watch, mapped, unwatched
+from newtest.pool.storage.passes import mapped
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.subset import Subset
 from newtest.pool.storage.uids import Uids
+from newtest.progress import UNWATCHED, Progress
 
-__all__ = ["Say", "manifest", "select", "select_shard", "settled"]
-
-Say = Callable[[str], None]
-
-
-def _silent(text: str) -> None:
-    """Nobody listens."""
+__all__ = ["manifest", "select", "select_shard", "settled"]
 
 
 def select(
@@ -37,11 +31,10 @@ def select(
     plan: Plan,
     engine: Engine,
     resources: Resources | None = None,
-    say: Say = _silent,
-    watch: Watch = unwatched,
+    progress: Progress = UNWATCHED,
 ) -> Subset:
-    """The subset that the plan keeps, with a manifest of rules and counts; ``say`` is told whose languages were found,
-    ``watch`` is shown the shards as they are done.
+    """The subset that the plan keeps, with a manifest of rules and counts; ``progress`` is told whose languages
+    were found, and is shown the shards as they are done.
 
     Raises UsageError for a plan without rules and PoolError that names every shard that could not be read;
     then nothing is selected, for a subset that silently lacks a shard would be wrong.
@@ -51,10 +44,10 @@ def select(
     counts, parts = ShardCounts(), []
     work = partial(select_shard, pool, plan)
     resources = resources or Resources(kind=plan.kind)
-    for uids, shard_counts in mapped(pool, work, engine, resources, watch, "filtering"):
+    for uids, shard_counts in mapped(pool, work, engine, resources, progress, "filtering"):
         parts.append(uids)
         counts.add(shard_counts)
-    settled(pool, plan, counts, say)
+    settled(pool, plan, counts, progress)
     return Subset(ids.ordered(parts), manifest(pool, plan, counts))
 
 
@@ -97,7 +90,7 @@ def manifest(pool: Pool, plan: Plan, counts: ShardCounts) -> dict[str, Any]:
     }
 
 
-def settled(pool: Pool, plan: Plan, counts: ShardCounts, say: Say = _silent) -> None:
+def settled(pool: Pool, plan: Plan, counts: ShardCounts, progress: Progress = UNWATCHED) -> None:
     """Write the manifests of the layers of languages that grew, and say what was asked and what was known."""
     for detector in sorted({detector for detector, _ in counts.languages}):
         asked, known = counts.languages[detector, "asked"], counts.languages[detector, "known"]
@@ -111,4 +104,6 @@ def settled(pool: Pool, plan: Plan, counts: ShardCounts, say: Say = _silent) -> 
             said = f"kept in {layer.folder}"
         else:
             said = "a dry run keeps none"
-        say(f"languages: {detector} was asked about {asked:,} captions, {known:,} were known ({said})")
+        progress.say(
+            f"languages: {detector} was asked about {asked:,} captions, {known:,} were known ({said})"
+        )

@@ -9,31 +9,29 @@ from typing import Any
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError
 from newtest.pool.storage.pool import Pool, Shard
+from newtest.progress import Progress, watched
 
-__all__ = ["Watch", "complete", "mapped", "merged", "unwatched"]
-
-Watch = Callable[[str, Iterator[Any], int], Iterator[Any]]
-"""``watch(what, outcomes, total)`` passes on what comes of each shard, and may show how far they are."""
-
-
-def unwatched(what: str, outcomes: Iterator[Any], total: int) -> Iterator[Any]:
-    """Nobody looks."""
-    return outcomes
+__all__ = ["complete", "mapped", "merged"]
 
 
 def mapped(
-    pool: Pool, work: Callable[[Shard], Any], engine: Engine, resources: Resources, watch: Watch, what: str
+    pool: Pool,
+    work: Callable[[Shard], Any],
+    engine: Engine,
+    resources: Resources,
+    progress: Progress,
+    what: str,
 ) -> Iterator[Any]:
     """The function's values of all shards, as they come, for work that loads nothing first. Raises PoolError."""
-    return merged(pool, partial(_itself, work), engine, resources, watch, what)
+    return merged(pool, partial(_itself, work), engine, resources, progress, what)
 
 
 def merged(
-    pool: Pool, make_worker: Any, engine: Engine, resources: Resources, watch: Watch, what: str
+    pool: Pool, make_worker: Any, engine: Engine, resources: Resources, progress: Progress, what: str
 ) -> Iterator[Any]:
     """The values of all shards, as they come; raises PoolError at the end if any shard failed, naming them."""
     failures = []
-    for outcome in watch(what, engine.map(make_worker, pool.shards, resources), len(pool.shards)):
+    for outcome in watched(progress, what, engine.map(make_worker, pool.shards, resources), len(pool.shards)):
         if outcome.error is not None:
             failures.append(outcome.error)
         else:
