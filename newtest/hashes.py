@@ -13,14 +13,12 @@ A distance is a number of differing signs, 0 to 144; smaller is closer. Unrelate
 from __future__ import annotations
 
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
-from newtest.errors import ImageError
+from newtest.images import ImageError, luma, read_image
 
 __all__ = [
     "BITS",
@@ -36,7 +34,7 @@ __all__ = [
     "oriented",
 ]
 
-KIND = "dct144-1"
+KIND = "dct144-2"
 """Name and version: hashes of different kinds are never compared."""
 SIDE = 128
 ORDER = 12
@@ -71,16 +69,14 @@ Grey = npt.NDArray[np.float32]
 def grey(image: Path | bytes) -> Grey:
     """A picture as 128 x 128 grey levels in 0..255, EXIF orientation applied, squashed whatever its shape.
 
-    JPEGs are decoded at a reduced size, luma alone: most of the time goes into decoding. Raises ImageError.
+    JPEGs are decoded at a reduced size, luma alone: most of the time goes into decoding. What is transparent is white.
+    Raises ImageError, also for a file that cannot be read.
     """
     try:
-        with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            opened.draft("L", (SIDE, SIDE))
-            upright = ImageOps.exif_transpose(opened)
-            small = upright.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError("not-an-image", f"the picture cannot be decoded ({error})") from error
-    return np.asarray(small, dtype=np.float32)
+        data = image if isinstance(image, bytes) else read_image(image)
+    except OSError as error:
+        raise ImageError("unreadable", f"the file cannot be read ({error.strerror or error})") from error
+    return np.asarray(luma(data, SIDE), dtype=np.float32)
 
 
 def detail(picture: Grey) -> float:

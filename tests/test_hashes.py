@@ -89,5 +89,5 @@ def test_flat_pictures_have_no_hash() -> None:
 
 @pytest.mark.parametrize("cut", [0, 3, 200])
 def test_bytes_that_are_no_picture_are_an_image_error(photos: list[Path], cut: int) -> None:
-    with pytest.raises(ImageError, match="cannot be decoded"):
+    with pytest.raises(ImageError, match=r"cannot be (decoded|read)|is empty"):
         perceptual.hash_of(photos[0].read_bytes()[:cut])

@@ -319,7 +319,7 @@ CREATE UNIQUE INDEX worker_links_active ON worker_links (worker) WHERE revoked_a
 -- An empty value says that the picture is flat: nothing can be told from its hash.
 CREATE TABLE hashes (
     sha256 TEXT NOT NULL,
-    kind   TEXT NOT NULL,                  -- name and version of the hash, e.g. 'dct144-1'
+    kind   TEXT NOT NULL,                  -- name and version of the hash, e.g. 'dct144-2'
     value  BLOB NOT NULL,
     PRIMARY KEY (sha256, kind)
 ) STRICT, WITHOUT ROWID;

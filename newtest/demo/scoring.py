@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 
 from newtest.demo.digits import NAMES, SIDE
+from newtest.images import read_image, shown
 
 __all__ = ["read_scans", "score"]
 
@@ -19,7 +19,8 @@ __all__ = ["read_scans", "score"]
 def read_scans(files: list[Path]) -> npt.NDArray[np.float64]:
     """PNG files that ``Digits.png`` made, back as (N, 64) pixels in [0, 16]."""
     step = SIDE // 8
-    images = np.stack([np.asarray(Image.open(file))[step // 2 :: step, step // 2 :: step] for file in files])
+    pictures = [np.asarray(shown(read_image(file)).convert("L")) for file in files]
+    images = np.stack([levels[step // 2 :: step, step // 2 :: step] for levels in pictures])
     return ((255 - images.astype(np.float64)) * 16 / 255).round().reshape(len(files), 64)
 
 

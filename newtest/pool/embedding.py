@@ -26,7 +26,7 @@ from newtest.clip.torch_runtime import gpus
 from newtest.engines import Engine, Outcome, Resources
 from newtest.engines.base import cores
 from newtest.errors import ImageError
-from newtest.images import ImageLimits, shown
+from newtest.images import ImageLimits, parallel, shown
 from newtest.pool.prefetch import read_ahead
 from newtest.pool.storage.layers import Layer, build
 from newtest.pool.storage.pool import Pool, Shard
@@ -42,9 +42,9 @@ __all__ = [
 
 Halves = npt.NDArray[np.float16]
 
-RULE = 2
+RULE = 3
 """The version of what this module computes; part of the layers' names."""
-MODELS_RULE = 3
+MODELS_RULE = 4
 """The same for the models of open_clip, whose pictures are prepared as open_clip does since then."""
 
 
@@ -125,7 +125,7 @@ class _EmbedShard:
         reasons = np.full(rows, "no image", object)
         ahead = self.config.ahead if gpus() else 0
         read = read_ahead(paired(pool, shard), self.config.batch * (self.config.ahead + 1))
-        with closing(read), ThreadPoolExecutor(self.config.decoders or cores()) as decoders:
+        with closing(read), ThreadPoolExecutor(parallel(self.config.decoders or cores())) as decoders:
             for batch in _ahead(read, self._decode, decoders, self.config.batch, ahead):
                 whole = [(row, pixels) for row, pixels in batch if not isinstance(pixels, str)]
                 for row, pixels in batch:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from newtest.images import KINDS
 from newtest.release.licenses import license_url
 from newtest.release.members import Member
 from newtest.spreadsheets import TEXTS
@@ -55,13 +56,7 @@ _NUMBERS = {"num_selected": "sc:Integer", "num_shown": "sc:Integer", "frequency"
 _TEXTS = ("image_id", "wnid", "file", "sha256", "source", "page_url", "title", "license", "owner")
 
 
-_MEDIA = {
-    ".png": "image/png",
-    ".gif": "image/gif",
-    ".webp": "image/webp",
-    ".bmp": "image/bmp",
-    ".tiff": "image/tiff",
-}
+_MEDIA = {suffix: kind.media_type for kind in KINDS for suffix in kind.suffixes}
 
 
 def croissant(

@@ -9,21 +9,27 @@ from dataclasses import dataclass
 
 from newtest.catalog.releases import MemberRow
 from newtest.errors import ReleaseError
+from newtest.images import kind_named
 from newtest.study import Study
 
 __all__ = ["Member", "members_of", "read_bytes"]
 
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_SUFFIXES = {
-    "JPEG": (".jpg", ".jpeg"),
-    "MPO": (".jpg", ".jpeg"),
-    "PNG": (".png",),
-    "GIF": (".gif",),
-    "WEBP": (".webp",),
-    "BMP": (".bmp",),
-    "TIFF": (".tif", ".tiff"),
-    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+_LOADED = {
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".gif",
+    ".webp",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".avif",
+    ".heic",
 }
+"""Suffixes that loaders of image folders know; a name with another (.jfif) gets one of them behind it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,8 @@ def read_bytes(study: Study, member: Member) -> bytes:
 
 def _name(row: MemberRow) -> str:
     """The id, with the suffix of what the bytes are; an id that cannot name a file is hashed."""
-    suffixes = _SUFFIXES.get(row.format or "", (".bin",))
+    kind = kind_named(row.format or "")
+    suffixes = tuple(suffix for suffix in kind.suffixes if suffix in _LOADED) if kind else (".bin",)
     name = (
         row.image_id
         if _SAFE.fullmatch(row.image_id)

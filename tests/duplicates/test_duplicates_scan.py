@@ -46,7 +46,7 @@ def pairs(study) -> set[tuple[str, str, str]]:
     return {tuple(row) for row in rows}
 
 
-HASH = "dct144-1"
+HASH = "dct144-2"
 EXPECTED = {
     ("mirror0", "p00", HASH),
     ("p01", "same1", HASH),
@@ -109,7 +109,7 @@ def test_automatic_rules_never_overrule_a_person(filled) -> None:
     judge(filled, [("p01", "same1")], duplicate=False, reviewer="ana")
     assert judge_automatically(filled, radius=8) == {
         "automatic:identical-bytes": 0,
-        "automatic:dct144-1<=8": 2,
+        "automatic:dct144-2<=8": 2,
     }
     assert "same1" not in set(flags(filled).query("near_duplicate")["image_id"])
 
@@ -130,7 +130,7 @@ def test_judging_needs_a_name_and_two_images(filled) -> None:
 def test_broken_files_are_reported_and_not_called_compared(filled, builder) -> None:
     builder.add("broken", b"\xff\xd8\xff not a picture")
     report = scan(filled)
-    assert [reason for reason in report.broken.values() if "cannot be decoded" in reason]
+    assert [reason for reason in report.broken.values() if "cannot be read" in reason]
     reason = flags(filled).set_index("image_id").loc["broken", "reason"]
     assert reason == "not yet compared with pool by bytes"
 
@@ -164,10 +164,10 @@ def test_command_prints_json_and_says_what_failed(filled, builder) -> None:
     )
     answer = json.loads(done.stdout)
     assert answer["near_duplicate"] == 3 and answer["unreviewed"] == 1
-    assert answer["verdicts"] == {"automatic:identical-bytes": 1, "automatic:dct144-1<=10": 2}
+    assert answer["verdicts"] == {"automatic:identical-bytes": 1, "automatic:dct144-2<=10": 2}
     builder.add("broken", b"\xff\xd8\xff not a picture")
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert failed.returncode == 1 and "cannot be decoded" in failed.stderr
+    assert failed.returncode == 1 and "cannot be read" in failed.stderr
     wrong = subprocess.run([*command, "--radius", "99"], capture_output=True, text=True, check=False)
     assert wrong.returncode == 2 and "radius must be" in wrong.stderr
     assert isinstance(flags(filled), pd.DataFrame)

@@ -23,11 +23,12 @@ import numpy.typing as npt
 from newtest.clip import torch_runtime
 from newtest.clip.timm_models import own_preprocessing
 from newtest.config import fingerprint
-from newtest.errors import EvaluationError, NewtestError, UsageError
+from newtest.errors import EvaluationError, ImageError, NewtestError, UsageError
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.set_vectors import file_facts
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import sha256_of, write_atomic
+from newtest.images import read_image, shown
 from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["ModelOptions", "run_model"]
@@ -35,7 +36,6 @@ __all__ = ["ModelOptions", "run_model"]
 PIECE = 512
 """Images a piece: what a killed run loses at most."""
 TOP = 5
-_MAX_PIXELS = 100_000_000
 
 Precision = Literal["float32", "bfloat16"]
 Floats = npt.NDArray[np.float32]
@@ -88,7 +88,7 @@ def run_model(
         sha256_of(options.weights) if options.weights else "",
         [] if looked_at is None else np.flatnonzero(looked_at).tolist(),
         options.precision,
-        "2",
+        "3",
     )
     pieces = folder / "predictions" / key[:16]
     built: Built | None = None
@@ -163,17 +163,12 @@ def _predict(
 
 
 def _batches(built: Built, paths: list[str], size: int) -> Iterator[tuple[list[int], list[Any]]]:
-    from PIL import Image, ImageOps
-
     rows: list[int] = []
     images: list[Any] = []
     for row, path in enumerate(paths):
         try:
-            with Image.open(path) as opened:
-                if opened.width * opened.height > _MAX_PIXELS:
-                    continue
-                image = ImageOps.exif_transpose(opened).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            image = shown(read_image(path))
+        except (OSError, ValueError, ImageError):
             continue
         rows.append(row)
         images.append(built.transform(image))

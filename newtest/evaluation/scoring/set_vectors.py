@@ -17,7 +17,7 @@ from newtest.config import fingerprint
 from newtest.errors import EvaluationError, ImageError
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import cache_folder
-from newtest.images import shown
+from newtest.images import parallel, read_image, shown
 from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["SetVectors", "file_facts", "set_vectors"]
@@ -57,11 +57,11 @@ def set_vectors(
     paths = evaluated.images["path"].astype(str).tolist()
     root = (cache or cache_folder()) / "images"
     parts = []
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+    with ThreadPoolExecutor(parallel(min(8, os.cpu_count() or 1))) as threads:
         for start in range(0, len(paths), PIECE):
             piece = paths[start : start + PIECE]
             key = fingerprint(
-                "images", 2, encoder.name, encoder.preprocessing, [file_facts(path) for path in piece]
+                "images", 3, encoder.name, encoder.preprocessing, [file_facts(path) for path in piece]
             )
             file = root / key[:2] / f"{key}.npy"
             parts.append(
@@ -96,6 +96,6 @@ def _embed(paths: Sequence[str], encoder: Encoder, threads: ThreadPoolExecutor, 
 
 def _pixels(path: str, encoder: Encoder) -> Pixels | None:
     try:
-        return encoder.prepare(shown(Path(path).read_bytes()))
-    except (OSError, ImageError):
+        return encoder.prepare(shown(read_image(path)))
+    except (OSError, ValueError, ImageError):
         return None

@@ -59,7 +59,7 @@ def test_an_image_of_endless_empty_pieces_is_refused_before_it_costs_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Markers, fill bytes, chunks, comments: a million pieces are allowed, here ten thousand."""
-    monkeypatch.setattr("newtest.images._Counted._left", 10_000)
+    monkeypatch.setattr("newtest.images.opening._Counted._left", 10_000)
     jpeg, picture = made_photo(1), PIL.Image.new("P", (8, 8))
     png, gif = encoded(picture, "PNG"), encoded(picture, "GIF")
     chunk = struct.pack(">I4sI", 0, b"xxXx", zlib.crc32(b"xxXx"))
@@ -90,6 +90,17 @@ def test_orientation_is_applied_in_what_is_shown(orientation: int) -> None:
     x, y = corners[orientation]
     red, green, _ = image.getpixel((x % width, y % height))  # type: ignore[misc]
     assert red > 200 and green < 80
+
+
+def test_a_png_may_tell_its_orientation_behind_its_pixels() -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    before = encoded(PIL.Image.new("RGB", (60, 40)), "PNG", exif=exif)
+    start = before.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(before[start : start + 4], "big")
+    behind = before[:start] + before[end:-12] + before[start:end] + before[-12:]
+    for data in (before, behind):
+        assert (check(data).width, check(data).height) == shown(data).size == (40, 60)
 
 
 @pytest.mark.parametrize(
