@@ -1,4 +1,4 @@
-"""Texts of strangers in CSV files that people open in a spreadsheet, where a cell that begins like a formula is one.
+"""Spreadsheets: cells of strangers' texts that are no formula, and tables as spreadsheet programs write them.
 
 The titles, owners and licences of photos are whatever somebody typed. One that begins like a formula gets an apostrophe
 before it, as OWASP advises (owasp.org/www-community/attacks/CSV_Injection); numbers never do. So that reading gives
@@ -7,9 +7,20 @@ back exactly what was written, a text that begins with apostrophes and then like
 
 from __future__ import annotations
 
+import csv
 import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["TEXTS", "guarded", "unguarded"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["TEXTS", "Sheet", "guarded", "read_sheet", "sheet_of", "unguarded"]
+
+DELIMITERS = (",", ";", "\t")
+MOST_HEADER = 1 << 20
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
 TEXTS = ("title", "license", "owner")
 """The columns that hold what strangers typed. Ids are of letters, digits and ``_ . : -``, addresses begin with http."""
@@ -25,3 +36,62 @@ def guarded(text: str) -> str:
 def unguarded(cell: str) -> str:
     """The text of a cell that ``guarded`` made."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """How a file of separated values was written: as pyarrow and Python name its encoding, and its first row."""
+
+    encoding: str
+    delimiter: str
+    header: tuple[str, ...]
+    skip: int = 0
+    """Lines before the header: 1 for Excel's ``sep=;``."""
+
+    @property
+    def text_encoding(self) -> str:
+        """The encoding for ``open``, which drops a byte order mark."""
+        return "utf-8-sig" if self.encoding == "utf8" else self.encoding
+
+
+def sheet_of(path: Path) -> Sheet:
+    """How a spreadsheet program wrote a table: comma, semicolon or tab; UTF-8, or UTF-16 with or without its mark.
+
+    The separator is the one that the header has most of, outside quotes; a line ``sep=;`` before the header decides.
+    Raises UnicodeDecodeError for a header in another encoding, csv.Error for one without an end.
+    """
+    with open(path, "rb") as raw:
+        start = raw.read(4)
+    encoding = "utf8"
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif len(start) >= 4 and start[1::2] == b"\0\0" and b"\0" not in start[::2]:
+        encoding = "utf-16-le"
+    elif len(start) >= 4 and start[::2] == b"\0\0" and b"\0" not in start[1::2]:
+        encoding = "utf-16-be"
+    skip, delimiter = 0, ""
+    with open(path, encoding="utf-8-sig" if encoding == "utf8" else encoding, newline="") as handle:
+        first = handle.readline(MOST_HEADER)
+        if found := _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n")):
+            skip, delimiter = 1, found[1]
+            first = handle.readline(MOST_HEADER)
+        handle.seek(0)
+        for _ in range(skip):
+            handle.readline()
+        bare = re.sub(r'"[^"]*"', "", first)
+        delimiter = delimiter or max(DELIMITERS, key=lambda mark: (bare.count(mark), -DELIMITERS.index(mark)))
+        header = next(csv.reader(handle, delimiter=delimiter), [])
+    return Sheet(encoding, delimiter, tuple(header), skip)
+
+
+def read_sheet(path: Path) -> pd.DataFrame:
+    """A small table of separated values as texts, "" where a cell is empty. Raises OSError and ValueError."""
+    import pandas as pd
+
+    try:
+        sheet = sheet_of(path)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    return pd.read_csv(
+        path, dtype=str, keep_default_na=False, sep=sheet.delimiter, encoding=sheet.text_encoding, skiprows=sheet.skip
+    )  # fmt: skip

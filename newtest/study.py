@@ -20,6 +20,7 @@ import hmac
 import os
 import secrets
 import sqlite3
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,8 +85,12 @@ class Study:
         return self.root / "thumbnails" / sha256[:2] / f"{sha256}.jpg"
 
     def worker_key(self, worker_id: str) -> str:
-        """A worker's id as it is stored: 32 hex digits of HMAC-SHA256 under the study's own key."""
-        return hmac.new(self._key(), worker_id.encode(), hashlib.sha256).hexdigest()[:32]
+        """A worker's id as it is stored: 32 hex digits of HMAC-SHA256 under the study's own key.
+
+        Two Unicode forms of one name are one worker: the form NFC is hashed.
+        """
+        name = unicodedata.normalize("NFC", worker_id)
+        return hmac.new(self._key(), name.encode(), hashlib.sha256).hexdigest()[:32]
 
     def secret_for(self, purpose: str) -> bytes:
         """32 bytes derived from the study's own key for one purpose, such as signing links."""

@@ -38,7 +38,8 @@ def takedown(study: Study, image: str, *, reason: str, by: str) -> Takedown:
         # The bytes first: killed in between, the catalog still names what the next try has to delete.
         for sha256 in hashes:
             study.image_path(sha256).unlink(missing_ok=True)
-            study.thumbnail_path(sha256).unlink(missing_ok=True)
+            for small in study.thumbnail_path(sha256).parent.glob(f"{sha256}*"):  # of every size
+                small.unlink(missing_ok=True)
         take_down(study.catalog, ids, hashes, Removal(reason, by, now()))
     revisions = revisions_with(study.catalog, ids)
     return Takedown(tuple(ids), len(hashes), tuple(revisions), tuple(release_paths(study.catalog, ids)))

@@ -1,14 +1,10 @@
-"""Votes and counts in the catalog.
-
-New votes are staged in a temporary table, so that a file of millions is checked against the catalog by joins
-and stored by one transaction.
-"""
+"""Votes and counts in the catalog. New ones are staged first: see ``newtest.catalog.vote_stage``."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import unicodedata
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,24 +16,16 @@ from newtest.catalog.frames import read_frame
 __all__ = [
     "Batch",
     "Origin",
-    "counted",
-    "drop_staged",
     "has_batch",
     "ids_by_source_id",
-    "images_there",
     "pairs_of_study",
-    "repeated",
-    "staged_counts",
-    "staged_votes",
     "store_counts",
     "store_votes",
     "totals",
-    "unknown",
     "workers_there",
 ]
 
 Origin = Literal["imported", "simulated", "local", "mturk"]
-Place = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
@@ -48,73 +36,6 @@ class Batch:
     origin: Origin
     description: str
     added_at: str
-
-
-@contextmanager
-def staged_votes(catalog: sqlite3.Connection, rows: Iterable[Sequence[object]]) -> Iterator[None]:
-    """Stage (row, image_id, wnid, worker, selected, hit_id, submitted_at, control) while the block runs."""
-    with _staged(
-        catalog, "worker TEXT, selected INTEGER, hit_id TEXT, submitted_at TEXT, control TEXT", rows
-    ):
-        yield
-
-
-@contextmanager
-def staged_counts(catalog: sqlite3.Connection, rows: Iterable[Sequence[object]]) -> Iterator[None]:
-    """Stage (row, image_id, wnid, num_selected, num_shown) while the block runs."""
-    columns = "num_selected INTEGER, num_shown INTEGER, control TEXT"
-    with _staged(catalog, columns, ((*row, None) for row in rows)):
-        yield
-
-
-def unknown(catalog: sqlite3.Connection) -> list[Place]:
-    """Staged (row, image_id, wnid) that are neither candidates nor members of a reference, by row.
-
-    A negative control pairs an image with a class that is not its own: there the image must be known, no
-    more.
-    """
-    return _places(
-        catalog,
-        "SELECT row, image_id, wnid FROM temp.incoming i"
-        " WHERE NOT EXISTS (SELECT 1 FROM candidates c WHERE c.image_id = i.image_id AND c.wnid = i.wnid)"
-        " AND NOT EXISTS (SELECT 1 FROM reference_members m WHERE m.image_id = i.image_id AND m.wnid = i.wnid)"
-        " AND NOT (i.control IS 'negative' AND EXISTS (SELECT 1 FROM images g WHERE g.image_id = i.image_id))"
-        " ORDER BY row",
-    )
-
-
-def repeated(catalog: sqlite3.Connection, batch_id: str) -> list[Place]:
-    """Staged (row, image_id, wnid) whose worker has voted on the pair in another batch, by row.
-
-    The very same vote (equal in every column, and from a named HIT) is no second vote but a file that
-    overlaps an earlier one: it is not listed, and storing it again changes nothing.
-    """
-    return _places(
-        catalog,
-        "SELECT i.row, i.image_id, i.wnid FROM temp.incoming i JOIN votes v USING (image_id, wnid, worker)"
-        " WHERE v.batch_id <> ? AND NOT (v.hit_id IS NOT NULL AND v.hit_id IS i.hit_id"
-        " AND v.selected = i.selected AND v.submitted_at IS i.submitted_at AND v.control IS i.control)"
-        " ORDER BY i.row",
-        (batch_id,),
-    )
-
-
-def counted(catalog: sqlite3.Connection, batch_id: str) -> list[Place]:
-    """Staged (row, image_id, wnid) of new counts whose pair has other counts, or single real votes; by row."""
-    return _places(
-        catalog,
-        "SELECT row, image_id, wnid FROM temp.incoming i WHERE NOT EXISTS (SELECT 1 FROM vote_counts c"
-        " WHERE c.image_id = i.image_id AND c.wnid = i.wnid AND c.batch_id = ?)"
-        " AND (EXISTS (SELECT 1 FROM vote_counts c WHERE c.image_id = i.image_id AND c.wnid = i.wnid)"
-        " OR EXISTS (SELECT 1 FROM votes v JOIN vote_batches b USING (batch_id)"
-        " WHERE v.image_id = i.image_id AND v.wnid = i.wnid AND b.origin <> 'simulated')) ORDER BY row",
-        (batch_id,),
-    )
-
-
-def drop_staged(catalog: sqlite3.Connection, rows: Iterable[int]) -> None:
-    """Take rows out of the stage."""
-    catalog.executemany("DELETE FROM temp.incoming WHERE row = ?", ((row,) for row in rows))
 
 
 def store_votes(catalog: sqlite3.Connection, batch: Batch) -> int:
@@ -175,44 +96,24 @@ def pairs_of_study(catalog: sqlite3.Connection) -> pd.DataFrame:
     )
 
 
-def images_there(catalog: sqlite3.Connection, image_ids: Iterable[str]) -> set[str]:
-    """Those of the ids that the catalog knows."""
-    query = "SELECT 1 FROM images WHERE image_id = ?"
-    return {image_id for image_id in image_ids if catalog.execute(query, (image_id,)).fetchone() is not None}
-
-
 def workers_there(catalog: sqlite3.Connection, workers: Iterable[str]) -> set[str]:
     """Those of the keys under which votes are stored."""
     query = "SELECT 1 FROM votes WHERE worker = ? LIMIT 1"
     return {worker for worker in workers if catalog.execute(query, (worker,)).fetchone() is not None}
 
 
-def ids_by_source_id(catalog: sqlite3.Connection) -> dict[str, list[str]]:
-    """What sources call their images -> our ids (several when two sources use one name)."""
-    names: dict[str, list[str]] = {}
+def ids_by_source_id(catalog: sqlite3.Connection, names: Collection[str]) -> dict[str, list[str]]:
+    """Those of the names that sources give their images -> our ids (several when two sources use one name).
+
+    Names are compared in Unicode's form NFC: a file's name may be stored in another.
+    """
+    wanted = set(names)
+    found: dict[str, list[str]] = {}
     for source_id, image_id in catalog.execute("SELECT source_id, image_id FROM images ORDER BY image_id"):
-        names.setdefault(source_id, []).append(image_id)
-    return names
-
-
-@contextmanager
-def _staged(catalog: sqlite3.Connection, columns: str, rows: Iterable[Sequence[object]]) -> Iterator[None]:
-    places = ", ".join("?" * (columns.count(",") + 4))
-    catalog.execute("BEGIN")  # writes to the temporary database alone, so nobody waits for it
-    try:
-        catalog.execute("DROP TABLE IF EXISTS temp.incoming")
-        catalog.execute(
-            f"CREATE TEMP TABLE incoming (row INTEGER PRIMARY KEY, image_id TEXT, wnid TEXT, {columns})"
-        )
-        catalog.executemany(f"INSERT INTO temp.incoming VALUES ({places})", rows)
-    except BaseException:
-        catalog.execute("ROLLBACK")
-        raise
-    catalog.execute("COMMIT")
-    try:
-        yield
-    finally:
-        catalog.execute("DROP TABLE temp.incoming")
+        name = unicodedata.normalize("NFC", source_id)
+        if name in wanted:
+            found.setdefault(name, []).append(image_id)
+    return found
 
 
 def _store(catalog: sqlite3.Connection, batch: Batch, insert: str) -> int:
@@ -222,10 +123,6 @@ def _store(catalog: sqlite3.Connection, batch: Batch, insert: str) -> int:
             (batch.batch_id, batch.origin, batch.description, batch.added_at),
         )
         return catalog.execute(insert, (batch.batch_id,)).rowcount
-
-
-def _places(catalog: sqlite3.Connection, sql: str, parameters: Sequence[object] = ()) -> list[Place]:
-    return [(int(row), image_id, wnid) for row, image_id, wnid in catalog.execute(sql, parameters)]
 
 
 def _sums(catalog: sqlite3.Connection, *, filtered: bool, origin: str | None = None) -> pd.DataFrame:

@@ -41,34 +41,70 @@ def import_(
     hits: Annotated[
         Path | None, typer.Option("--hits", metavar="FILE", help="JSON: which images each MTurk HIT showed.")
     ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option(
+            "--control",
+            metavar="NAME",
+            help="Label Studio: the control that holds the answer.",
+            show_default="shows",
+        ),
+    ] = None,
+    yes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--yes",
+            metavar="CHOICE",
+            help="Label Studio: what means yes; may be repeated.",
+            show_default="yes",
+        ),
+    ] = None,
+    no: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--no", metavar="CHOICE", help="Label Studio: what means no; may be repeated.", show_default="no"
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Import votes (image_id, wnid, worker_id, selected) or counts (image_id, wnid, num_selected, num_shown).
 
     CSV, Parquet and JSON lines; votes may also have hit_id, submitted_at and control. With --format also
-    mturk-csv (batch results), mturk-json (GetAssignment, ListAssignmentsForHIT) and label-studio. A file is
-    imported whole or not at all, and importing it again adds nothing. Worker ids are stored as keyed hashes.
+    mturk-csv (batch results), mturk-json (GetAssignment, ListAssignmentsForHIT) and label-studio (JSON, JSON-MIN,
+    CSV). A file is imported whole or not at all, and importing it again adds nothing. Answers that gave no vote are
+    counted with the reason. Worker ids are stored as keyed hashes.
 
     Example: newtest votes import batch_1.csv batch_2.csv --study goldfish
     """
-    from newtest.crowd.importers import FORMATS, read_external
+    from newtest.crowd.importers import FORMATS, External, read_external
+    from newtest.crowd.label_studio import Question
     from newtest.study import Study
     from newtest.votes import ImportOptions, import_votes
 
-    external = format_name is not None and format_name in FORMATS
+    known = next((name for name in FORMATS if name == format_name), None)
     options = ImportOptions(
-        format_name=None if external else format_name, skip_unknown=skip_unknown, add_counts=add_counts
+        format_name=None if known else format_name, skip_unknown=skip_unknown, add_counts=add_counts
     )
+    external = External(hits, Question(control, tuple(yes or ("yes",)), tuple(no or ("no",))))
     with Study(study) as opened:
         reports = []
         for file in files:
-            source = read_external(opened, file, format_name, hits) if external and format_name else file
+            source = read_external(opened, file, known, external) if known else file
             reports.append((file, import_votes(opened, source, options)))
+    for file, report in reports:
+        for text in report.warnings:
+            note(f"warning: {file}: {text}")
+        if report.left_out:
+            why = "; ".join(f"{count} x {reason}" for reason, count in report.left_out.items())
+            note(f"{file}: {sum(report.left_out.values())} answers gave no vote: {why}")
     if json:
         print_json([{"file": str(file), **report.__dict__} for file, report in reports])
         return
-    columns = ["file", "form", "rows", "added", "known", "skipped"]
-    print_table(columns, [(str(f), r.form, r.rows, r.added, r.known, r.skipped) for f, r in reports])
+    columns = ["file", "form", "rows", "added", "known", "skipped", "no vote"]
+    print_table(
+        columns,
+        [(str(f), r.form, r.rows, r.added, r.known, r.skipped, sum(r.left_out.values())) for f, r in reports],
+    )
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -96,20 +97,25 @@ def export(
     ] = None,
     pictures: Annotated[
         str,
-        typer.Option("--picture-prefix", help="Put before an image's id to make its address (Label Studio)."),
+        typer.Option(
+            "--picture-prefix",
+            metavar="URL",
+            help="Label Studio: where the study's folder is served to browsers.",
+        ),
     ] = "/data/local-files/?d=",
     json: JsonFlag = False,
 ) -> None:
     """Write single votes as a table that other tools read, or pairs to be voted on as Label Studio tasks.
 
-    Worker ids are keyed hashes. A .csv or .parquet is the votes table that newtest votes import reads.
+    Worker ids are keyed hashes. A .csv or .parquet is the votes table that newtest votes import reads. A task's picture
+    is a JPEG in the study's thumbnails/; images whose bytes are not here are in no task, and counted.
 
     Example: newtest votes export votes.csv --study goldfish
     """
     from newtest.catalog import quality as rows
     from newtest.cli.annotate_market import choice
     from newtest.config import canonical_json
-    from newtest.crowd.importers import export_votes
+    from newtest.crowd.label_studio_tasks import label_studio_tasks
     from newtest.errors import UsageError
     from newtest.files import atomic_path, write_atomic
     from newtest.study import Study
@@ -119,11 +125,12 @@ def export(
         format_name or ("label-studio" if out.suffix == ".json" else "table"),
         ("table", "label-studio"),
     )
+    left_out: Mapping[str, str] = {}
     with Study(study) as opened:
         if kind == "label-studio":
-            tasks = export_votes(rows.pairs(opened.catalog), rows.class_names(opened.catalog), pictures)
-            write_atomic(out, canonical_json(tasks))
-            written = len(tasks)
+            made = label_studio_tasks(opened, pictures)
+            write_atomic(out, canonical_json(made.tasks))
+            written, left_out = len(made.tasks), made.left_out
         else:
             table = rows.vote_table(opened.catalog)
             written = len(table)
@@ -133,6 +140,9 @@ def export(
                 write = table.to_csv if out.suffix == ".csv" else table.to_parquet
                 write(temporary, index=False)
     if json:
-        print_json({"rows": written, "out": str(out)})
+        print_json({"rows": written, "out": str(out), "left_out": dict(left_out)})
     else:
         note(f"{written} rows written to {out}")
+        if left_out:
+            image_id, reason = next(iter(left_out.items()))
+            note(f"{len(left_out)} images are in no task, such as {image_id}: {reason}")

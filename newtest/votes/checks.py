@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import VotesError
-from newtest.votes.tables import VotesTable
+from newtest.votes.ids import id_texts
+from newtest.votes.tables import Chunk, VotesTable
 
-__all__ = ["COUNTS", "OPTIONAL", "VOTES", "checked", "form_of", "refuse_twice"]
+__all__ = ["COUNTS", "OPTIONAL", "VOTES", "checked", "form_of"]
 
 VOTES = ("image_id", "wnid", "worker_id", "selected")
 OPTIONAL = ("hit_id", "submitted_at", "control")
@@ -31,7 +32,7 @@ Bools = npt.NDArray[np.bool_]
 
 def form_of(table: VotesTable) -> Literal["votes", "counts"]:
     """Which of the two forms a table has, by its columns. Raises VotesError when it has neither or both."""
-    there = set(table.frame.columns)
+    there = set(table.columns)
     votes, counts = there.issuperset(VOTES), there.issuperset(COUNTS)
     if votes and counts:
         raise VotesError(f"{table.name}: has the columns of single votes and of counts; leave one kind out")
@@ -41,39 +42,22 @@ def form_of(table: VotesTable) -> Literal["votes", "counts"]:
     missing = [column for column in wanted if column not in there]
     raise VotesError(
         f"{table.name}: column {missing[0]!r} is missing; "
-        f"votes need {', '.join(VOTES)}, counts need {', '.join(COUNTS)}"
+        f"votes need {', '.join(VOTES)}, counts need {', '.join(COUNTS)}; "
+        f"the file has {', '.join(map(repr, table.columns))[:500] or 'none'}"
     )
 
 
-def checked(table: VotesTable) -> pd.DataFrame:
-    """The table in its canonical form: text ids, integers 0 and 1 or counts, None where an optional is empty.
+def checked(chunk: Chunk, form: Literal["votes", "counts"]) -> pd.DataFrame:
+    """The rows in their canonical form: text ids, integers 0 and 1 or counts, None where an optional is empty.
 
-    Raises VotesError for a table without rows, or naming the first row that cannot be: empty ids, selected other
-    than 0 and 1, counts that are no whole numbers or more selected than shown, a control or a date that is none.
+    Raises VotesError naming the first row that cannot be: empty ids, selected other than 0 and 1, counts that are no
+    whole numbers or more selected than shown, a control or a date that is none.
     """
-    form = form_of(table)
-    if table.frame.empty:
-        raise VotesError(f"{table.name}: there are no rows in it; nothing was imported")
-    _refuse_simulated(table)
-    return _votes(table) if form == "votes" else _counts(table)
+    _refuse_simulated(chunk)
+    return _votes(chunk) if form == "votes" else _counts(chunk)
 
 
-def refuse_twice(table: VotesTable, frame: pd.DataFrame) -> None:
-    """Raise VotesError where a worker votes twice on a pair, or a pair has counts twice. ``frame`` is
-    checked.
-    """
-    single = "worker_id" in frame.columns
-    rows = np.flatnonzero(frame.duplicated([*frame.columns[: 3 if single else 2]]).to_numpy())
-    if rows.size:
-        first = int(rows[0])
-        what = "the same worker has voted before on" if single else "there were counts before for"
-        raise VotesError(
-            f"{table.name}, {table.place(first)}: {what} image {frame['image_id'].iloc[first]}, class "
-            f"{frame['wnid'].iloc[first]}{_others(rows.size)}; keep one row, nothing was imported"
-        )
-
-
-def _refuse_simulated(table: VotesTable) -> None:
+def _refuse_simulated(table: Chunk) -> None:
     """Votes that were simulated in one study must not be people's in another."""
     for column, mark in (("origin", "simulated"), ("simulated", "true")):
         if column in table.frame.columns:
@@ -86,7 +70,7 @@ def _refuse_simulated(table: VotesTable) -> None:
             )
 
 
-def _votes(table: VotesTable) -> pd.DataFrame:
+def _votes(table: Chunk) -> pd.DataFrame:
     ids = {column: _text(table, column) for column in VOTES[:3]}
     selected = _whole(table, "selected")
     wrong = ~selected.isin([0, 1]).to_numpy()
@@ -104,7 +88,7 @@ def _votes(table: VotesTable) -> pd.DataFrame:
     return pd.DataFrame({**ids, "selected": selected.astype(np.int64), **optional})
 
 
-def _counts(table: VotesTable) -> pd.DataFrame:
+def _counts(table: Chunk) -> pd.DataFrame:
     ids = {column: _text(table, column) for column in COUNTS[:2]}
     selected, shown = (_counted(table, column) for column in COUNTS[2:])
     _refuse(
@@ -127,42 +111,60 @@ def _counts(table: VotesTable) -> pd.DataFrame:
     return pd.DataFrame({**ids, "num_selected": selected, "num_shown": shown})
 
 
-def _text(table: VotesTable, column: str) -> pd.Series[str]:
-    values = table.frame[column]
-    _refuse(table, column, values.isna().to_numpy(dtype=bool), lambda _: f"{column} is empty")
-    text = values.astype(str).str.strip()
-    _refuse(table, column, (text == "").to_numpy(), lambda _: f"{column} is empty")
-    return text.astype(object)
+def _text(table: Chunk, column: str) -> pd.Series[str]:
+    texts, why = id_texts(table.frame[column])
+    if why:
+        first = min(why)
+        raise VotesError(
+            f"{table.where(first)}: {column} {why[first]}{_others(len(why))}; nothing was imported"
+        )
+    return pd.Series(texts, index=table.frame.index, dtype=object)
 
 
-def _optional(table: VotesTable, column: str) -> pd.Series[str]:
+def _optional(table: Chunk, column: str) -> pd.Series[str]:
     if column not in table.frame.columns:
         return pd.Series(None, index=table.frame.index, dtype=object)
     values = table.frame[column]
+    if column == "hit_id":
+        texts, why = id_texts(values)
+        wrong = {row: text for row, text in why.items() if text != "is empty"}
+        if wrong:
+            first = min(wrong)
+            raise VotesError(
+                f"{table.where(first)}: {column} {wrong[first]}{_others(len(wrong))}; nothing was imported"
+            )
+        return pd.Series([text or None for text in texts], index=values.index, dtype=object)
     filled = values.notna() & (values.astype(str) != "")
     return values.astype(str).astype(object).where(filled, None)
 
 
-def _counted(table: VotesTable, column: str) -> pd.Series[int]:
+def _counted(table: Chunk, column: str) -> pd.Series[int]:
     numbers = _whole(table, column)
     wrong = numbers.isna().to_numpy()
     _refuse(table, column, wrong, lambda value: f"{column} is {value!r}, a whole number is wanted")
     return numbers.astype(np.int64)
 
 
-def _whole(table: VotesTable, column: str) -> pd.Series[float]:
+def _whole(table: Chunk, column: str) -> pd.Series[float]:
     """The whole numbers of a column, NaN for anything else: fractions, and text such as "1.0", "yes" or ""."""
     values = table.frame[column]
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         numbers = values.astype("Float64").astype(np.float64)
     else:
-        text = values.astype(str)
+        text = values.map(_plain_number).astype(str)
         digits = text.where(text.str.fullmatch(r"-?[0-9]{1,15}"), None)
         numbers = pd.to_numeric(digits, errors="coerce").astype(np.float64)
     return numbers.where(numbers % 1 == 0)
 
 
-def _dates(table: VotesTable, dates: pd.Series[str]) -> pd.Series[str]:
+def _plain_number(value: object) -> object:
+    """Whole floats and booleans as integers: JSON has both among whole numbers."""
+    if isinstance(value, (bool, float)) and value == value and value in (0, 1):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _dates(table: Chunk, dates: pd.Series[str]) -> pd.Series[str]:
     """Dates as ISO 8601 in UTC, to the second; a date without a zone is taken to be UTC."""
     known: dict[str, str | None] = {}
     for text in dates.dropna().unique():
@@ -182,15 +184,13 @@ def _dates(table: VotesTable, dates: pd.Series[str]) -> pd.Series[str]:
     return dates.map(known).astype(object).where(dates.notna(), None)
 
 
-def _refuse(table: VotesTable, column: str, wrong: Bools, why: Callable[[object], str]) -> None:
+def _refuse(table: Chunk, column: str, wrong: Bools, why: Callable[[object], str]) -> None:
     rows = np.flatnonzero(wrong)
     if rows.size:
         first = int(rows[0])
         value = table.frame[column].iloc[first]
         value = value.item() if hasattr(value, "item") else value
-        raise VotesError(
-            f"{table.name}, {table.place(first)}: {why(value)}{_others(rows.size)}; nothing was imported"
-        )
+        raise VotesError(f"{table.where(first)}: {why(value)}{_others(rows.size)}; nothing was imported")
 
 
 def _others(count: int) -> str:

@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from newtest.catalog import votes as catalog_votes
+from newtest.catalog.vote_stage import staged_votes
 from newtest.catalog.votes import Batch
 from newtest.config import fingerprint
 from newtest.digests import frame_digest
 from newtest.draws import generator
 from newtest.errors import UsageError, VotesError
+from newtest.spreadsheets import read_sheet
 from newtest.study import Study, now
 
 __all__ = ["Simulation", "SimulationReport", "read_difficulty", "simulate_votes"]
@@ -82,7 +84,7 @@ def simulate_votes(
         pairs = catalog_votes.pairs_of_study(study.catalog)
         silent = pairs[~pairs["voted"]]
         rows = _votes(silent, simulation, known, workers)
-        with catalog_votes.staged_votes(study.catalog, rows):
+        with staged_votes(study.catalog, rows):
             votes = catalog_votes.store_votes(
                 study.catalog, Batch(batch_id, "simulated", _description(simulation), now())
             )
@@ -136,7 +138,9 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
         )
     wnids: list[str | None] = [None] * len(difficulty)  # no class: the probability holds for every one
     if "wnid" in difficulty.columns:
-        wnids = [None if wnid is None or wnid != wnid else str(wnid) for wnid in difficulty["wnid"]]
+        wnids = [
+            None if wnid is None or wnid != wnid or wnid == "" else str(wnid) for wnid in difficulty["wnid"]
+        ]
     pairs = zip(difficulty["image_id"].astype(str), wnids, strict=True)
     return dict(zip(pairs, p.astype(float), strict=True))
 
@@ -144,11 +148,7 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
 def read_difficulty(path: Path) -> pd.DataFrame:
     """A difficulty table from CSV or Parquet. Raises VotesError for a file that is none."""
     try:
-        return (
-            pd.read_parquet(path)
-            if path.suffix == ".parquet"
-            else pd.read_csv(path, dtype={"image_id": str, "wnid": str})
-        )
+        return pd.read_parquet(path) if path.suffix == ".parquet" else read_sheet(path)
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise VotesError(f"{path}: not a CSV or Parquet file that can be read: {error}") from error
 
