@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -31,7 +31,7 @@ class External:
     """What helps to read a file: a table of HITs (MTurk), which control is the answer (Label Studio)."""
 
     hits: Path | None = None
-    question: Question = Question()
+    question: Question = field(default_factory=Question)
 
 
 def read_external(

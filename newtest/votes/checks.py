@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import VotesError
-from newtest.votes.ids import id_texts
+from newtest.votes.ids import EMPTY, id_texts
 from newtest.votes.tables import Chunk, VotesTable
 
 __all__ = ["COUNTS", "OPTIONAL", "VOTES", "checked", "form_of"]
@@ -127,7 +127,7 @@ def _optional(table: Chunk, column: str) -> pd.Series[str]:
     values = table.frame[column]
     if column == "hit_id":
         texts, why = id_texts(values)
-        wrong = {row: text for row, text in why.items() if text != "is empty"}
+        wrong = {row: text for row, text in why.items() if text != EMPTY}
         if wrong:
             first = min(wrong)
             raise VotesError(

@@ -67,7 +67,7 @@ def test_neighbours_above_two_to_the_53_stay_apart_where_others_are_missing(
         (2.0**53, "may be rounded"),
         (7.5, "a whole number is required"),
         ("1.2E+17", "spreadsheet rounded"),
-        ([7], "is a list"),
+        ([7], r"is \[7\], a text"),
     ],
 )
 def test_an_id_that_was_rounded_or_is_none_is_refused(study: Study, worker: object, why: str) -> None:
