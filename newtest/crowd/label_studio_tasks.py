@@ -8,7 +8,7 @@ from typing import Any
 
 from newtest.catalog.crowd import file_of
 from newtest.catalog.quality import class_names, pairs
-from newtest.crowd.server.pictures import Pictures
+from newtest.crowd.server.worker_images import Pictures
 from newtest.errors import ImageError
 from newtest.study import Study
 from newtest.web.keys import Keys
