@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from newtest.catalog import searches, transaction
 from newtest.catalog.classes import put_classes
 from newtest.catalog.images import clashing
-from newtest.classes import QueryOptions, queries_of
+from newtest.classes import QueryConfig, queries_of
 from newtest.config import fingerprint
 from newtest.errors import SourceError, SourceUnavailable
 from newtest.progress import UNWATCHED, Progress
@@ -30,7 +30,7 @@ class CollectConfig:
     """``max_images`` a class, shared by its queries; ``options`` make the queries, the same for every class."""
 
     max_images: int = 200
-    options: QueryOptions = field(default_factory=QueryOptions)
+    options: QueryConfig = field(default_factory=QueryConfig)
 
 
 @dataclass(frozen=True)

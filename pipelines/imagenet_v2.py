@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from newtest.classes import QueryOptions, classes_of
+from newtest.classes import QueryConfig, classes_of
 from newtest.collect import CollectConfig, collect
 from newtest.duplicates import judge_automatically, measure_dssim, measure_l2, scan, unreviewed_pairs
 from newtest.fetch import FetchConfig, fetch_missing
@@ -49,7 +49,7 @@ def replicate(recipe: Recipe, say: Callable[[str], None] = print) -> list[Path]:
         say(
             "Gather candidates: a query a lemma, photos of one year from the original's source; and the original."
         )
-        classes, options = classes_of(recipe.wnids), QueryOptions(window=recipe.window)
+        classes, options = classes_of(recipe.wnids), QueryConfig(window=recipe.window)
         collect(study, open_source(recipe.source, say), classes, CollectConfig(options=options))
         add_reference(study, "original", members_of_folder(recipe.reference), str(recipe.reference))
         fetch_missing(study, recipe.fetch)

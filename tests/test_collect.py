@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from newtest.catalog.images import candidate_ids, image_of
-from newtest.classes import QueryOptions
+from newtest.classes import QueryConfig
 from newtest.collect import CollectConfig, Found, collect
 from newtest.records import Class, image_id_of
 from newtest.sources.flickr import Flickr, FlickrConfig
@@ -164,7 +164,7 @@ def test_a_table_that_still_names_what_was_taken_down_is_read_on(tmp_path: Path)
 
 def test_options_reach_the_queries(tmp_path: Path, server: FlickrServer) -> None:
     with Study(tmp_path, create=True) as study:
-        options = QueryOptions(terms=("koi",), exclude=("cracker",))
+        options = QueryConfig(terms=("koi",), exclude=("cracker",))
         collect(study, source_of(server), (FISH,), CollectConfig(30, options))
     assert {asked[0] for asked in server.asked} == {
         "koi -cracker",

@@ -16,7 +16,7 @@ from newtest.records import Image, Query
 
 __all__ = [
     "Search",
-    "Tally",
+    "SearchCounts",
     "add_page",
     "fail",
     "open_search",
@@ -38,7 +38,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Tally:
+class SearchCounts:
     """Of one search: results, those of them that are candidates of the class, and those that cannot be used."""
 
     found: int
@@ -128,7 +128,7 @@ def rest(catalog: sqlite3.Connection, search_id: str) -> None:
     )
 
 
-def tally(catalog: sqlite3.Connection, search_id: str) -> Tally:
+def tally(catalog: sqlite3.Connection, search_id: str) -> SearchCounts:
     """Count a search. Failed are: unreadable entries, results without a URL, candidates whose bytes did not come."""
     row = catalog.execute(
         "SELECT s.rejected, count(r.image_id), count(c.image_id),"
@@ -140,4 +140,4 @@ def tally(catalog: sqlite3.Connection, search_id: str) -> Tally:
         (search_id,),
     ).fetchone()
     rejected, found, candidates, not_fetched, without_url = (int(value or 0) for value in row)
-    return Tally(found + rejected, candidates, rejected + not_fetched + without_url)
+    return SearchCounts(found + rejected, candidates, rejected + not_fetched + without_url)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from newtest.classes.custom import read_classes
-from newtest.classes.queries import QueryOptions, queries_of
+from newtest.classes.queries import QueryConfig, queries_of
 from newtest.classes.similarity import most_similar, path_similarity
 from newtest.classes.wordnet import WordNet, is_wnid, wordnet
 from newtest.records import Class
 
 __all__ = [
-    "QueryOptions",
+    "QueryConfig",
     "WordNet",
     "classes_of",
     "is_wnid",

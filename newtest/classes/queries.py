@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from newtest.records import Class, Query
 
-__all__ = ["QueryOptions", "queries_of"]
+__all__ = ["QueryConfig", "queries_of"]
 
 
 @dataclass(frozen=True)
-class QueryOptions:
+class QueryConfig:
     """What is searched for besides the plain lemmas."""
 
     hypernym: str = "no"
@@ -28,9 +28,9 @@ class QueryOptions:
     """Carries the dates and licences of every query; its own class and text don't count."""
 
 
-def queries_of(cls: Class, options: QueryOptions | None = None) -> tuple[Query, ...]:
+def queries_of(cls: Class, options: QueryConfig | None = None) -> tuple[Query, ...]:
     """The queries of a class in their order, each text once (compared without case)."""
-    options = options or QueryOptions()
+    options = options or QueryConfig()
     texts = list(options.terms)
     for lemma in (*cls.lemmas, *options.more_lemmas.get(cls.wnid, ())):
         variants = []

@@ -12,7 +12,7 @@ from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_tabl
 
 if TYPE_CHECKING:
     from newtest.crowd.costs import Cost
-    from newtest.crowd.planning import Plan
+    from newtest.crowd.planning import HitPlan
 
 __all__ = ["app"]
 
@@ -55,7 +55,7 @@ def plan(
         Path | None, typer.Option("--pages", metavar="FILE", help="JSON: wnid -> encyclopedia page.")
     ] = None,
     max_hits: Annotated[
-        int | None, typer.Option("--max-hits", min=1, help="Plan no more HITs than this.")
+        int | None, typer.Option("--max-hits", min=1, help="HitPlan no more HITs than this.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of every draw.")] = 0,
     reward: Annotated[
@@ -133,7 +133,7 @@ def plan(
     )
 
 
-def _plan_rows(plan: Plan, cost: Cost, pace: float) -> list[tuple[str, str]]:
+def _plan_rows(plan: HitPlan, cost: Cost, pace: float) -> list[tuple[str, str]]:
     to_vote_on = sum(len(hit.of("candidate")) for hit in plan.hits)
     return [
         ("HITs", f"{cost.hits:,}"),

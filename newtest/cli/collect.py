@@ -11,7 +11,7 @@ import typer
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from newtest.classes import QueryOptions
+    from newtest.classes import QueryConfig
     from newtest.collect import Found
     from newtest.records import Class
     from newtest.study import Study
@@ -224,15 +224,15 @@ def _classes(wnid: Sequence[str], wnids_file: Path | None, classes_file: Path | 
     return classes_of(wnids, custom)
 
 
-def _options(hypernym: str, join: str, terms: Sequence[str], exclude: Sequence[str]) -> QueryOptions:
+def _options(hypernym: str, join: str, terms: Sequence[str], exclude: Sequence[str]) -> QueryConfig:
     """The options of queries. Raises UsageError."""
-    from newtest.classes import QueryOptions
+    from newtest.classes import QueryConfig
     from newtest.errors import UsageError
 
     for name, value in (("--hypernym", hypernym), ("--join", join)):
         if value not in ("no", "add", "only"):
             raise UsageError(f"{name} {value!r} is none of no, add, only")
-    return QueryOptions(hypernym, join, tuple(terms), tuple(exclude))
+    return QueryConfig(hypernym, join, tuple(terms), tuple(exclude))
 
 
 def _translations(

@@ -77,13 +77,13 @@ def evaluate(
     Example: newtest evaluate releases/matched-0 --predictions resnet50.npy --out results
     """
     from newtest.errors import UsageError
-    from newtest.evaluation.scoring.evaluate import EvaluateOptions
+    from newtest.evaluation.scoring.evaluate import EvaluateConfig
     from newtest.evaluation.scoring.evaluate import evaluate as run
-    from newtest.evaluation.scoring.models import ModelOptions
+    from newtest.evaluation.scoring.models import ModelConfig
 
     if not predictions and not model:
         raise UsageError("nothing to score: give --predictions FILE or --model NAME")
-    options = EvaluateOptions(
+    options = EvaluateConfig(
         predictions=tuple(predictions or ()),
         models=tuple(model or ()),
         name=name,
@@ -94,7 +94,7 @@ def evaluate(
         class_names=class_names,
         study=study,
         out=out,
-        model=ModelOptions(
+        model=ModelConfig(
             batch_size=batch_size,
             precision=precision,
             device=device,

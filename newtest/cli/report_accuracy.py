@@ -81,12 +81,12 @@ def line(
     Example: newtest report line robustness_top1s.csv --x val --y imagenetv2-matched-frequency-format-val
     --group STANDARD
     """
-    from newtest.evaluation.analysis.line import LineOptions, fit_line
+    from newtest.evaluation.analysis.line import LineConfig, fit_line
     from newtest.evaluation.analysis.outliers import far_below
     from newtest.evaluation.analysis.scales import check_scale
 
     loaded = load(tables, groups, unit, metric)
-    options = LineOptions(
+    options = LineConfig(
         tuple(x), y, check_scale(scale), group, tuple(exclude or ()), pivot, resamples, seed=seed
     )
     correct = (

@@ -33,11 +33,11 @@ Metric = Annotated[
 
 def load(paths: list[Path], groups: Path | None, unit: str, metric: str = "top1") -> Any:
     from newtest.errors import UsageError
-    from newtest.evaluation.scoring.loading import LoadOptions, load
+    from newtest.evaluation.scoring.loading import LoadConfig, load
 
     if unit not in ("auto", "percent", "fraction"):
         raise UsageError(f"--unit {unit}: known are auto, percent, fraction")
-    loaded = load(paths, LoadOptions(groups, unit, metric))  # type: ignore[arg-type]
+    loaded = load(paths, LoadConfig(groups, unit, metric))  # type: ignore[arg-type]
     for caution in loaded.results.cautions:
         note(f"warning: {caution}")
     return loaded

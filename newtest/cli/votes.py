@@ -79,10 +79,10 @@ def import_(
     from newtest.crowd.importers import FORMATS, External, read_external
     from newtest.crowd.label_studio import Question
     from newtest.study import Study
-    from newtest.votes import ImportOptions, import_votes
+    from newtest.votes import ImportConfig, import_votes
 
     known = next((name for name in FORMATS if name == format_name), None)
-    options = ImportOptions(
+    options = ImportConfig(
         format_name=None if known else format_name, skip_unknown=skip_unknown, add_counts=add_counts
     )
     external = External(hits, Question(control, tuple(yes or ("yes",)), tuple(no or ("no",))))

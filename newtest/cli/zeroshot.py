@@ -10,7 +10,7 @@ import typer
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from newtest.evaluation.scoring.zeroshot import ZeroShotOptions
+    from newtest.evaluation.scoring.zeroshot import ZeroShotConfig
     from newtest.progress import Progress
 
 __all__ = ["zeroshot"]
@@ -83,11 +83,11 @@ def zeroshot(
     Example: newtest zeroshot releases/matched-0 --model conse --out results
     """
     from newtest.errors import UsageError
-    from newtest.evaluation.scoring.zeroshot import ZeroShotOptions
+    from newtest.evaluation.scoring.zeroshot import ZeroShotConfig
 
     if find and text_embeddings is not None:
         raise UsageError("--find embeds its texts itself, with --model: leave --text-embeddings away")
-    options = ZeroShotOptions(
+    options = ZeroShotConfig(
         model=model,
         like=like,
         image_embeddings=image_embeddings,
@@ -110,7 +110,7 @@ def zeroshot(
             _classify(which, options, bars, json=json)
 
 
-def _classify(which: str, options: ZeroShotOptions, bars: Progress, *, json: bool) -> None:
+def _classify(which: str, options: ZeroShotConfig, bars: Progress, *, json: bool) -> None:
     from dataclasses import asdict
 
     from newtest.evaluation.scoring.zeroshot import zero_shot
@@ -143,7 +143,7 @@ def _classify(which: str, options: ZeroShotOptions, bars: Progress, *, json: boo
 
 
 def _find(
-    which: str, texts: list[str], options: ZeroShotOptions, bars: Progress, *, best: int, json: bool
+    which: str, texts: list[str], options: ZeroShotConfig, bars: Progress, *, best: int, json: bool
 ) -> None:
     from dataclasses import asdict
 

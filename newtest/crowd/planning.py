@@ -19,7 +19,7 @@ from newtest.draws import generator
 from newtest.errors import ConfigError, UsageError
 from newtest.study import Study, now
 
-__all__ = ["Plan", "make_plan", "read_pages", "read_similar", "store_plan", "wordnet_similar"]
+__all__ = ["HitPlan", "make_plan", "read_pages", "read_similar", "store_plan", "wordnet_similar"]
 
 MAX_NEAR = 20
 
@@ -28,7 +28,7 @@ Similar = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class HitPlan:
     """HITs, and what they leave. ``examples`` holds the images that each class's page shows as examples."""
 
     config: PlanConfig
@@ -56,7 +56,7 @@ def make_plan(
     votes: int | None = None,
     wnids: Sequence[str] | None = None,
     max_hits: int | None = None,
-) -> Plan:
+) -> HitPlan:
     """HITs for every image with fewer than ``votes`` votes (given or underway); ``votes`` is by default the
     number of assignments. Nothing is written. Raises UsageError for a class that the study does not have.
 
@@ -77,10 +77,10 @@ def make_plan(
         left += len(set(images.wanted)) - sum(len(hit.of("candidate")) for hit in kept)
         hits += kept
         warnings += _warnings(wnid, kept, config)
-    return Plan(config, hits, examples, left, warnings)
+    return HitPlan(config, hits, examples, left, warnings)
 
 
-def store_plan(study: Study, plan: Plan) -> int:
+def store_plan(study: Study, plan: HitPlan) -> int:
     """Keep a plan's HITs in the study, all or none; gives how many were new."""
     stored = 0
     text = canonical_json(plan.config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newtest.download.records import Outcome, Request
+from newtest.download.records import Download, Request
 from newtest.download.retry_after import retry_after
 from newtest.download.scheduler import download
 from newtest.download.traffic import HostTraffic, Traffic
@@ -10,9 +10,9 @@ from newtest.download.transfer import DownloadConfig
 from newtest.download.urls import without_credentials
 
 __all__ = [
+    "Download",
     "DownloadConfig",
     "HostTraffic",
-    "Outcome",
     "Request",
     "Traffic",
     "download",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Outcome", "Request"]
+__all__ = ["Download", "Request"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Download:
     """Bytes, or else a ``kind`` and a ``reason``. ``permanent``: asking again is pointless, or unwelcome.
 
     ``throttled``: its host asks for fewer requests than this run has time for; nothing was learned of this one, so it

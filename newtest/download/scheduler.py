@@ -27,7 +27,7 @@ import aiohttp
 
 from newtest.download.addresses import connector
 from newtest.download.hosts import Host, Hosts, Pending
-from newtest.download.records import Outcome, Request
+from newtest.download.records import Download, Request
 from newtest.download.traffic import Traffic
 from newtest.download.transfer import DownloadConfig, Throttled, Transferred, TryAgain, transfer
 from newtest.download.urls import host_of
@@ -41,8 +41,8 @@ _MOST_REFUSALS = 20
 
 async def download(
     requests: Iterable[Request], config: DownloadConfig, watch: Callable[[Traffic], None] | None = None
-) -> AsyncGenerator[Outcome, None]:
-    """Yield one Outcome a request, in the order in which they end; ``watch`` is told of the traffic once a second.
+) -> AsyncGenerator[Download, None]:
+    """Yield one Download a request, in the order in which they end; ``watch`` is told of the traffic once a second.
 
     ``requests`` is read ahead by ``config.read_ahead``, not counting those of hosts that throttle; no new one starts
     while ``config.total`` are in flight or waiting to be taken, so memory is bounded by ``total`` responses. Wrap in
@@ -86,7 +86,7 @@ class _Run:
         self._session, self._config, self._source = session, config, source
         self._hosts = Hosts(config)
         self._ready: deque[str] = deque()
-        self._results: asyncio.Queue[Outcome | BaseException] = asyncio.Queue()
+        self._results: asyncio.Queue[Download | BaseException] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
         self._clock = asyncio.get_running_loop().time
@@ -94,7 +94,7 @@ class _Run:
         self._open = 0
         """Requests read from the source whose outcome has not been taken."""
 
-    async def next(self) -> Outcome | None:
+    async def next(self) -> Download | None:
         """The next outcome; None when all requests have ended."""
         self._pump()
         if not self._open:
@@ -218,7 +218,7 @@ class _Run:
         self._end(pending, Transferred(None, "throttled", reason), throttled=True)
 
     def _end(self, pending: Pending, result: Transferred, *, throttled: bool = False) -> None:
-        outcome = Outcome(
+        outcome = Download(
             pending.request.key,
             result.data,
             result.kind,

@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from newtest.catalog.files import FileRow, Wanted, left_out, record, stored_files, unstore, wanted
-from newtest.download import DownloadConfig, Outcome, Request, Traffic, download
+from newtest.download import Download, DownloadConfig, Request, Traffic, download
 from newtest.errors import ImageError
 from newtest.fetch.store import Store, has_size
 from newtest.fetch.thumbnails import make_thumbnails
@@ -168,9 +168,9 @@ class _Keeper:
     def __init__(self, store: Store, config: FetchConfig, ledger: _Ledger) -> None:
         self._store, self._config, self._ledger = store, config, ledger
         self._room = asyncio.Semaphore(2 * config.threads)
-        self._batch: list[Outcome] = []
+        self._batch: list[Download] = []
 
-    async def take(self, outcomes: AsyncIterator[Outcome]) -> None:
+    async def take(self, outcomes: AsyncIterator[Download]) -> None:
         """Check and store all outcomes; the first OSError ends it."""
         try:
             with ThreadPoolExecutor(self._config.threads, thread_name_prefix="keep") as threads:
@@ -200,7 +200,7 @@ class _Keeper:
         else:
             self._room.release()
 
-    async def _keep(self, batch: list[Outcome], threads: ThreadPoolExecutor) -> None:
+    async def _keep(self, batch: list[Download], threads: ThreadPoolExecutor) -> None:
         def work() -> list[FileRow]:
             return [_keep(outcome, self._store, self._config) for outcome in batch]
 
@@ -224,18 +224,18 @@ async def _fetch(
 
 async def _outcomes(
     todo: Sequence[Wanted], config: FetchConfig, watch: Callable[[Traffic], None] | None
-) -> AsyncGenerator[Outcome, None]:
+) -> AsyncGenerator[Download, None]:
     remote: list[Request] = []
     for image in todo:
         if image.url is None:
-            yield Outcome(image.image_id, None, "no-url", "its source gave no URL", permanent=True)
+            yield Download(image.image_id, None, "no-url", "its source gave no URL", permanent=True)
         elif not _is_file(image.url):
             remote.append(Request(image.image_id, image.url))
         elif image.source in LOCAL_SOURCES or image.source.startswith("reference:"):
             yield await asyncio.to_thread(_read_local, image, config)
         else:
             reason = f"a file: URL from {image.source}, which is no local source"
-            yield Outcome(image.image_id, None, "local-file", reason, permanent=True)
+            yield Download(image.image_id, None, "local-file", reason, permanent=True)
     if remote:
         async with aclosing(download(remote, config.download, watch)) as outcomes:
             async for outcome in outcomes:
@@ -246,21 +246,21 @@ def _is_file(url: str) -> bool:
     return url[:5].lower() == "file:"
 
 
-def _read_local(image: Wanted, config: FetchConfig) -> Outcome:
+def _read_local(image: Wanted, config: FetchConfig) -> Download:
     """Read a file of the user's own; only regular files, no more bytes than allowed."""
     path = Path(unquote(urlsplit(image.url or "").path))
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
             if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
-                return Outcome(image.image_id, None, "not-a-file", f"{path} is not a regular file")
-            return Outcome(image.image_id, handle.read(config.limits.max_bytes + 1))
+                return Download(image.image_id, None, "not-a-file", f"{path} is not a regular file")
+            return Download(image.image_id, handle.read(config.limits.max_bytes + 1))
     except (OSError, ValueError) as error:
-        return Outcome(
+        return Download(
             image.image_id, None, "unreadable", f"{path}: {getattr(error, 'strerror', None) or error}"
         )
 
 
-def _keep(outcome: Outcome, store: Store, config: FetchConfig) -> FileRow:
+def _keep(outcome: Download, store: Store, config: FetchConfig) -> FileRow:
     """Check and store what came; runs in a thread."""
     if outcome.data is None:
         state = "gone" if outcome.permanent else "failed"

@@ -10,7 +10,7 @@ from scipy.special import gammaln
 
 from newtest.errors import SamplingError
 
-__all__ = ["Tally", "VoteCounts", "log_choose", "tally"]
+__all__ = ["DistinctCounts", "VoteCounts", "log_choose", "tally"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -64,7 +64,7 @@ class VoteCounts:
 
 
 @dataclass(frozen=True)
-class Tally:
+class DistinctCounts:
     """The P distinct pairs of counts, sorted by (num_shown, num_selected): all that a likelihood needs.
 
     ``images`` (P,) counts the images of each pair; ``pair_of`` (N,) is each image's pair.
@@ -76,13 +76,15 @@ class Tally:
     pair_of: Ints
 
 
-def tally(counts: VoteCounts) -> Tally:
+def tally(counts: VoteCounts) -> DistinctCounts:
     """The distinct pairs of ``counts``."""
     width = int(counts.num_shown.max()) + 1
     codes, pair_of, images = np.unique(
         counts.num_shown * width + counts.num_selected, return_inverse=True, return_counts=True
     )
-    return Tally(codes % width, codes // width, images.astype(np.int64), pair_of.reshape(-1).astype(np.int64))
+    return DistinctCounts(
+        codes % width, codes // width, images.astype(np.int64), pair_of.reshape(-1).astype(np.int64)
+    )
 
 
 def log_choose(n: npt.ArrayLike, k: npt.ArrayLike) -> Floats:

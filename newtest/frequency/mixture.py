@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import xlog1py, xlogy
 
-from newtest.frequency.counts import Tally, VoteCounts, log_choose, tally
+from newtest.frequency.counts import DistinctCounts, VoteCounts, log_choose, tally
 
 __all__ = ["ClassMixtures", "Mixture", "fit", "fit_classes", "likelihood", "resample_weights", "shrinkage"]
 
@@ -70,7 +70,7 @@ class Mixture:
         """The variance of the true frequency."""
         return float(self.weights @ GRID**2) - self.mean**2
 
-    def posterior(self, counts: Tally | VoteCounts) -> Floats:
+    def posterior(self, counts: DistinctCounts | VoteCounts) -> Floats:
         """p(s | k, n) for each pair of counts: shape (P, G), rows add up to 1."""
         return _posterior(likelihood(counts), self.weights)
 
@@ -114,7 +114,7 @@ class ClassMixtures:
         return mean, np.maximum(square - mean**2, 0.0)
 
 
-def likelihood(counts: Tally | VoteCounts) -> Floats:
+def likelihood(counts: DistinctCounts | VoteCounts) -> Floats:
     """Binomial(k; n, s) for each pair of counts and each s of ``GRID``: shape (P, G)."""
     k, n = counts.num_selected[:, None].astype(np.float64), counts.num_shown[:, None].astype(np.float64)
     table: Floats = np.exp(log_choose(n, k) + xlogy(k, GRID) + xlog1py(n - k, -GRID))

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from newtest.config import fingerprint
-from newtest.download import Outcome
+from newtest.download import Download
 from newtest.errors import PoolError
 from newtest.files import cache_folder, full_disk_at
 from newtest.pool.storage.location import LocalPlace, RemotePlace
@@ -57,7 +57,7 @@ class Journal:
     ) -> None:
         self._handle.close()
 
-    def add(self, uid: str, url: str, outcome: Outcome) -> None:
+    def add(self, uid: str, url: str, outcome: Download) -> None:
         """Write down an outcome; it is there when this returns. Raises OSError that names the place (a full disk)."""
         data = outcome.data or b""
         head = {

@@ -7,14 +7,14 @@ import numpy.typing as npt
 
 from newtest.draws import generator
 from newtest.sampling.config import SamplingConfig
-from newtest.sampling.plan import Plan
+from newtest.sampling.plan import DrawPlan
 
 __all__ = ["draw"]
 
 Ints = npt.NDArray[np.int64]
 
 
-def draw(plan: Plan, config: SamplingConfig) -> Ints:
+def draw(plan: DrawPlan, config: SamplingConfig) -> Ints:
     """Positions (in ``plan.eligible``) of the drawn candidates, rising, ``plan.take`` from each cell.
 
     Without a rank the draw is uniform, except that members of the parent come first: a revision changes as
@@ -32,7 +32,7 @@ def draw(plan: Plan, config: SamplingConfig) -> Ints:
     return np.sort(np.concatenate(drawn))
 
 
-def _choose(plan: Plan, config: SamplingConfig, cell: int, rows: Ints) -> Ints:
+def _choose(plan: DrawPlan, config: SamplingConfig, cell: int, rows: Ints) -> Ints:
     wanted = int(plan.take[cell])
     if wanted == len(rows):
         return rows

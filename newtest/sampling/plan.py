@@ -17,7 +17,7 @@ import pandas as pd
 
 from newtest.sampling.pairs import Pairs
 
-__all__ = ["NO_CELL", "Cells", "Plan", "one_cell_a_class"]
+__all__ = ["NO_CELL", "Cells", "DrawPlan", "one_cell_a_class"]
 
 Ints = npt.NDArray[np.int64]
 NO_CELL = -1
@@ -40,7 +40,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DrawPlan:
     """Cells, and where each of the N eligible candidates lies.
 
     ``cell_of`` has shape (N,), NO_CELL for candidates that no cell wants. ``rank`` has shape (N,): the

@@ -18,7 +18,7 @@ from newtest.sampling.config import NEEDS_REFERENCE, SamplingConfig
 from newtest.sampling.draw import draw
 from newtest.sampling.eligibility import exclusions, reasons
 from newtest.sampling.pairs import REQUIRED, Pairs, pairs_of, share_classes
-from newtest.sampling.plan import Plan
+from newtest.sampling.plan import DrawPlan
 from newtest.sampling.strategies import STRATEGIES, Strategy
 
 __all__ = ["Draft", "Sample", "prepare", "sample", "strategy_of"]
@@ -61,7 +61,7 @@ class Draft:
     """
 
     config: SamplingConfig
-    plan: Plan
+    plan: DrawPlan
     reference: Pairs
     exclusions: pd.DataFrame
     problems: Mapping[str, str]

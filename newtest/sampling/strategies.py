@@ -1,6 +1,6 @@
 """The strategies: plain functions from eligible candidates and the reference to a plan.
 
-To add one: write a function ``(eligible, reference, config) -> Plan``, name it in ``STRATEGIES`` and in
+To add one: write a function ``(eligible, reference, config) -> DrawPlan``, name it in ``STRATEGIES`` and in
 ``config.StrategyName``. ``eligible`` and ``reference`` share their ``wnids``.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.histogram import bin_labels, bin_of, largest_remainder
 from newtest.sampling.pairs import Pairs
-from newtest.sampling.plan import NO_CELL, Cells, Plan, one_cell_a_class
+from newtest.sampling.plan import NO_CELL, Cells, DrawPlan, one_cell_a_class
 
 __all__ = [
     "STRATEGIES",
@@ -27,10 +27,10 @@ __all__ = [
     "top_images",
 ]
 
-Strategy = Callable[[Pairs, Pairs, SamplingConfig], Plan]
+Strategy = Callable[[Pairs, Pairs, SamplingConfig], DrawPlan]
 
 
-def matched_frequency(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Plan:
+def matched_frequency(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> DrawPlan:
     """MatchedFrequency: the histogram of the original's frequencies in each class, scaled to ``per_class``.
 
     Only reference images with ``reference_votes`` votes count, and a class needs ``min_reference_images`` of
@@ -62,22 +62,22 @@ def matched_frequency(eligible: Pairs, reference: Pairs, config: SamplingConfig)
         fill_from.ravel(),
     )
     cell_of = eligible.class_index * width + bin_of(eligible.num_selected, eligible.num_shown, config.bins)
-    return Plan(eligible, cells, cell_of, lacking=lacking)
+    return DrawPlan(eligible, cells, cell_of, lacking=lacking)
 
 
-def threshold(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Plan:
+def threshold(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> DrawPlan:
     """Threshold0.7: uniform among the candidates at or above the threshold (see eligibility)."""
     own = dict(config.class_thresholds)
     labels = tuple(f"[{own.get(wnid, config.threshold):g},1]" for wnid in eligible.wnids)
     return _per_class(eligible, reference, config, labels)
 
 
-def random(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Plan:
+def random(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> DrawPlan:
     """Uniform among all that are eligible: the baseline that no vote informs."""
     return _per_class(eligible, reference, config, ("all",) * len(eligible.wnids))
 
 
-def top_images(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Plan:
+def top_images(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> DrawPlan:
     """TopImages: the first by (frequency, number of votes, in the parent, image id), each descending.
 
     Equal fractions of integers are equal as floats too, so the float frequency orders exactly.
@@ -88,20 +88,20 @@ def top_images(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Pla
     order = np.lexsort((descending_id, ~eligible.in_parent, -eligible.num_shown, -frequency))
     rank = np.empty(len(eligible), dtype=np.int64)
     rank[order] = np.arange(len(eligible))
-    return Plan(plan.eligible, plan.cells, plan.cell_of, rank)
+    return DrawPlan(plan.eligible, plan.cells, plan.cell_of, rank)
 
 
-def take_all(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Plan:
+def take_all(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> DrawPlan:
     """Everything that is eligible; a class with nothing is lacking."""
     classes = len(eligible.wnids)
     found = np.bincount(eligible.class_index, minlength=classes).astype(np.int64)
     originals = np.bincount(reference.class_index, minlength=classes).astype(np.int64)
     lacking = {str(eligible.wnids[index]): "no candidate is eligible" for index in np.flatnonzero(found == 0)}
     cells = one_cell_a_class(eligible, ("all",) * classes, found, originals)
-    return Plan(eligible, cells, eligible.class_index, lacking=lacking)
+    return DrawPlan(eligible, cells, eligible.class_index, lacking=lacking)
 
 
-def matched_keywords(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Plan:
+def matched_keywords(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> DrawPlan:
     """CIFAR-10.1's rule (Recht et al. 2018): a class's search keywords in the original's proportions.
 
     Cells are the keywords of the original, rarest first, so that ties of the largest remainder go to the more
@@ -133,7 +133,7 @@ def matched_keywords(eligible: Pairs, reference: Pairs, config: SamplingConfig) 
     arrays = (np.array(values, dtype=np.int64) for values in (class_index, counts, target))
     owners, originals, targets = arrays
     cells = Cells(owners, tuple(label), originals, targets, np.full(len(label), NO_CELL))
-    return Plan(eligible, cells, cell_of, lacking=lacking)
+    return DrawPlan(eligible, cells, cell_of, lacking=lacking)
 
 
 STRATEGIES: Mapping[str, Strategy] = {
@@ -146,8 +146,10 @@ STRATEGIES: Mapping[str, Strategy] = {
 }
 
 
-def _per_class(eligible: Pairs, reference: Pairs, config: SamplingConfig, labels: tuple[str, ...]) -> Plan:
+def _per_class(
+    eligible: Pairs, reference: Pairs, config: SamplingConfig, labels: tuple[str, ...]
+) -> DrawPlan:
     classes = len(eligible.wnids)
     originals = np.bincount(reference.class_index, minlength=classes).astype(np.int64)
     target = np.full(classes, config.per_class, dtype=np.int64)
-    return Plan(eligible, one_cell_a_class(eligible, labels, target, originals), eligible.class_index)
+    return DrawPlan(eligible, one_cell_a_class(eligible, labels, target, originals), eligible.class_index)

@@ -20,7 +20,7 @@ from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.allowance import Allowance
 from newtest.sources.licenses import flickr_license, flickr_numbers
 from newtest.sources.patience import Busy, Patience, patiently
-from newtest.sources.protocol import Page, Plan
+from newtest.sources.protocol import Page, SearchPlan
 from newtest.sources.slices import Slices, seconds_of
 from newtest.sources.values import moment, number, text_or_none, web_url
 
@@ -69,9 +69,9 @@ class Flickr:
         self._client = _client(config)
         self._allowance = Allowance(f"flickr {config.url} {config.key}", config.hourly, 3600.0)
 
-    def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
+    def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """All queries; Flickr filters by dates, licences and words."""
-        return Plan(tuple(queries))
+        return SearchPlan(tuple(queries))
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
         """Pages of at most 500; the cursor is the windows of time still to be asked."""

@@ -14,7 +14,7 @@ from newtest.config import fingerprint
 from newtest.errors import SourceError
 from newtest.files import sha256_of
 from newtest.records import Class, Image, Query, image_id_of
-from newtest.sources.protocol import LOCAL_PAGE, Page, Plan, only, unfiltered
+from newtest.sources.protocol import LOCAL_PAGE, Page, SearchPlan, only, unfiltered
 from newtest.sources.values import text_or_none
 
 __all__ = ["SUFFIXES", "Folder"]
@@ -31,16 +31,16 @@ class Folder:
         self._root = path.resolve()
         self.name = f"folder:{self._root}"
 
-    def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
+    def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """One query: the class's folder. Its text names the content, so a folder that has grown is read again."""
         files = self._files(cls.wnid)
         notes = unfiltered("a folder", queries[0], knows=()) if queries else ()
         if not files:
-            return Plan((), (*notes, f"{self._root / cls.wnid}: no such folder, or no images in it"))
+            return SearchPlan((), (*notes, f"{self._root / cls.wnid}: no such folder, or no images in it"))
         names = [os.fsencode(file.name).decode(errors="backslashreplace") for file in files]
         sizes = [file.stat().st_size for file in files]
         listing = fingerprint(list(zip(names, sizes, strict=True)))[:12]
-        return Plan(tuple(only(query, f"{cls.wnid}/@{listing}") for query in queries[:1]), notes)
+        return SearchPlan(tuple(only(query, f"{cls.wnid}/@{listing}") for query in queries[:1]), notes)
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
         """The images of the class by file name."""

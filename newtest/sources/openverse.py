@@ -17,7 +17,7 @@ from newtest.errors import SourceError
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.allowance import Allowance
 from newtest.sources.patience import Busy, Patience, patiently
-from newtest.sources.protocol import Page, Plan, unfiltered
+from newtest.sources.protocol import Page, SearchPlan, unfiltered
 from newtest.sources.values import number, text_or_none, web_url
 
 __all__ = ["API_URL", "Openverse", "OpenverseConfig"]
@@ -60,17 +60,17 @@ class Openverse:
             Allowance(f"openverse {config.url}", limit, seconds) for limit, seconds in config.limits
         ]
 
-    def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
+    def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """All queries; dates are not filtered, and licences that Openverse has no code for are said."""
         if not queries:
-            return Plan(())
+            return SearchPlan(())
         notes = unfiltered("Openverse", queries[0], knows=("license",))
         unknown = [name for name in queries[0].licenses if name not in CODES]
         if unknown:
             notes += (f"Openverse has no images licensed {', '.join(unknown)}",)
         if queries[0].licenses and len(unknown) == len(queries[0].licenses):
-            return Plan((), notes)
-        return Plan(tuple(queries), notes)
+            return SearchPlan((), notes)
+        return SearchPlan(tuple(queries), notes)
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
         """Pages of 20 by relevance; the cursor is the number of the next page."""

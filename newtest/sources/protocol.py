@@ -13,7 +13,17 @@ from typing import Protocol
 from newtest.records import Class, Image, Query
 from newtest.sources.licenses import is_licensed
 
-__all__ = ["LOCAL_PAGE", "Page", "Plan", "Source", "images_of", "matches", "only", "pages_of", "unfiltered"]
+__all__ = [
+    "LOCAL_PAGE",
+    "Page",
+    "SearchPlan",
+    "Source",
+    "images_of",
+    "matches",
+    "only",
+    "pages_of",
+    "unfiltered",
+]
 
 LOCAL_PAGE = 500
 """Images a page, of sources that are at hand."""
@@ -32,7 +42,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """The searches that a source will answer for a class, and sentences on what of them it cannot do."""
 
     queries: tuple[Query, ...]
@@ -46,7 +56,7 @@ class Source(Protocol):
     def name(self) -> str:
         """What the catalog calls it. Two sources that may answer differently never share a name."""
 
-    def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
+    def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """The queries that this source answers: the class's own, or those that were recorded for it."""
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:

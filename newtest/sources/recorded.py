@@ -15,7 +15,7 @@ from typing import Any
 
 from newtest.errors import SourceError
 from newtest.records import Class, Image, Query, image_id_of
-from newtest.sources.protocol import Page, Plan, matches, only, pages_of, unfiltered
+from newtest.sources.protocol import Page, SearchPlan, matches, only, pages_of, unfiltered
 from newtest.sources.values import moment, number, storable, text_or_none, web_url
 
 __all__ = ["Recorded"]
@@ -49,7 +49,7 @@ class Recorded:
         key = (text_or_none(entry["wnid"]) or "", str(storable(str(entry.get("search_key") or ""))))
         self._found.setdefault(key, {}).setdefault(image.image_id, image)
 
-    def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
+    def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """One query for each recorded search text of the class, in the order of the record."""
         texts = [text for wnid, text in self._found if wnid == cls.wnid]
         notes = unfiltered("a recorded result", queries[0], knows=("taken", "uploaded")) if queries else ()
@@ -57,7 +57,7 @@ class Recorded:
             notes += (f"{self.name}: {self._unread} entries have no id or class and are left out",)
         if not texts:
             notes += (f"{self.name}: no results were recorded for {cls.wnid} ({cls.name})",)
-        return Plan(tuple(only(queries[0], text) for text in texts) if queries else (), notes)
+        return SearchPlan(tuple(only(queries[0], text) for text in texts) if queries else (), notes)
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
         """What was recorded for this class and text, in the order of the record."""

@@ -15,7 +15,7 @@ from typing import Any
 from newtest.errors import SourceError
 from newtest.files import sha256_of
 from newtest.records import Class, Image, Query
-from newtest.sources.protocol import Page, Plan, matches, only, pages_of, unfiltered
+from newtest.sources.protocol import Page, SearchPlan, matches, only, pages_of, unfiltered
 from newtest.sources.values import moment, number, storable, text_or_none, web_url
 from newtest.spreadsheets import TEXTS, unguarded
 
@@ -47,12 +47,12 @@ class Table:
                 raise SourceError(f"{path}, row {position}: no wnid")
             self._found.setdefault(wnid, {}).setdefault(image.image_id, image)
 
-    def plan(self, cls: Class, queries: Sequence[Query]) -> Plan:
+    def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """One query: the table's rows of this class."""
         notes = unfiltered("this table", queries[0], knows=self._knows) if queries else ()
         if cls.wnid not in self._found:
-            return Plan((), (*notes, f"{self.name}: no rows for {cls.wnid} ({cls.name})"))
-        return Plan(tuple(only(query, cls.wnid) for query in queries[:1]), notes)
+            return SearchPlan((), (*notes, f"{self.name}: no rows for {cls.wnid} ({cls.name})"))
+        return SearchPlan(tuple(only(query, cls.wnid) for query in queries[:1]), notes)
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
         """The rows of the class in the table's order."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from newtest.votes.frequencies import frequencies
-from newtest.votes.importing import ImportOptions, ImportReport, import_votes
+from newtest.votes.importing import ImportConfig, ImportReport, import_votes
 from newtest.votes.simulate import Simulation, SimulationReport, simulate_votes
 
 __all__ = [
-    "ImportOptions",
+    "ImportConfig",
     "ImportReport",
     "Simulation",
     "SimulationReport",

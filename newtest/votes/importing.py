@@ -20,7 +20,7 @@ from newtest.study import Study, now
 from newtest.votes.checks import checked, form_of
 from newtest.votes.tables import VotesTable, read_votes, table_of
 
-__all__ = ["ImportOptions", "ImportReport", "import_votes"]
+__all__ = ["ImportConfig", "ImportReport", "import_votes"]
 
 Form = Literal["votes", "counts"]
 STAGED: Mapping[Form, Sequence[str]] = {
@@ -32,7 +32,7 @@ INTEGERS = {"selected", "num_selected", "num_shown"}
 
 
 @dataclass(frozen=True)
-class ImportOptions:
+class ImportConfig:
     """``format_name`` is a key of ``tables.READERS``, None to go by the file's suffix.
 
     With ``skip_unknown`` rows about images that the study does not know are left out and counted, instead of
@@ -66,7 +66,7 @@ class ImportReport:
 
 
 def import_votes(
-    study: Study, source: Path | pd.DataFrame | VotesTable, options: ImportOptions | None = None
+    study: Study, source: Path | pd.DataFrame | VotesTable, options: ImportConfig | None = None
 ) -> ImportReport:
     """Import votes (image_id, wnid, worker_id, selected, ...) or counts (image_id, wnid, num_selected,
     num_shown).
@@ -77,7 +77,7 @@ def import_votes(
     (unless ``skip_unknown``), for a worker who has voted otherwise on the same pair, and for counts of a pair that has
     votes or counts (unless ``add_counts``).
     """
-    options = options or ImportOptions()
+    options = options or ImportConfig()
     if isinstance(source, VotesTable):
         table = source
     elif isinstance(source, pd.DataFrame):
@@ -143,7 +143,7 @@ def _fingerprint(study: Study, table: VotesTable, form: Form) -> tuple[str, int,
 
 
 def _store(
-    study: Study, table: VotesTable, batch: Batch, options: ImportOptions, rows: int
+    study: Study, table: VotesTable, batch: Batch, options: ImportConfig, rows: int
 ) -> tuple[int, int, int]:
     """Of so many rows: how many were added, how many skipped, and how many are second votes that do not count."""
     catalog, form = study.catalog, form_of(table)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from newtest.classes import QueryOptions, queries_of, read_classes
+from newtest.classes import QueryConfig, queries_of, read_classes
 from newtest.classes.omw import lemmas_of
 from newtest.errors import ClassError, ConfigError
 from newtest.records import Class, Query
@@ -12,31 +12,31 @@ from newtest.records import Class, Query
 TURTLE = Class("n01669191", ("box turtle", "Box turtle", "box tortoise"), "a turtle", ("turtle", "reptile"))
 
 
-def texts(options: QueryOptions) -> list[str]:
+def texts(options: QueryConfig) -> list[str]:
     return [query.text for query in queries_of(TURTLE, options)]
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (QueryOptions(), ["box turtle", "box tortoise"]),
-        (QueryOptions(join="add"), ["box turtle", "boxturtle", "box tortoise", "boxtortoise"]),
-        (QueryOptions(join="only"), ["boxturtle", "boxtortoise"]),
-        (QueryOptions(hypernym="only"), ["box turtle turtle", "box tortoise turtle"]),
-        (QueryOptions(terms=("terrapin",)), ["terrapin", "box turtle", "box tortoise"]),
+        (QueryConfig(), ["box turtle", "box tortoise"]),
+        (QueryConfig(join="add"), ["box turtle", "boxturtle", "box tortoise", "boxtortoise"]),
+        (QueryConfig(join="only"), ["boxturtle", "boxtortoise"]),
+        (QueryConfig(hypernym="only"), ["box turtle turtle", "box tortoise turtle"]),
+        (QueryConfig(terms=("terrapin",)), ["terrapin", "box turtle", "box tortoise"]),
         (
-            QueryOptions(more_lemmas={"n01669191": ("Dosenschildkröte",)}),
+            QueryConfig(more_lemmas={"n01669191": ("Dosenschildkröte",)}),
             ["box turtle", "box tortoise", "Dosenschildkröte"],
         ),
     ],
 )
-def test_the_options_make_the_texts(options: QueryOptions, expected: list[str]) -> None:
+def test_the_options_make_the_texts(options: QueryConfig, expected: list[str]) -> None:
     assert texts(options) == expected
 
 
 def test_the_window_and_the_exclusions_go_with_every_query() -> None:
     window = Query("", "", taken_after="2012-07-11", licenses=("by",))
-    queries = queries_of(TURTLE, QueryOptions(exclude=("cake",), window=window))
+    queries = queries_of(TURTLE, QueryConfig(exclude=("cake",), window=window))
     assert queries[0] == Query(
         "n01669191", "box turtle", ("cake",), taken_after="2012-07-11", licenses=("by",)
     )

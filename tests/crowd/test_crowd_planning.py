@@ -10,14 +10,14 @@ import pytest
 from crowd_study import GOLDFISH, SMALL, TENCH, plan, similar
 
 from newtest.crowd.hits import PlanConfig
-from newtest.crowd.planning import Plan, make_plan, read_pages, read_similar, store_plan, wordnet_similar
+from newtest.crowd.planning import HitPlan, make_plan, read_pages, read_similar, store_plan, wordnet_similar
 from newtest.errors import ConfigError
 from newtest.study import Study
 
 SHAPE = PlanConfig(images=12, positive=2, negative=2, assignments=2, examples=2)
 
 
-def made(study: Study, config: PlanConfig = SMALL, **more: int) -> Plan:
+def made(study: Study, config: PlanConfig = SMALL, **more: int) -> HitPlan:
     return make_plan(study.catalog, config, similar, **more)
 
 

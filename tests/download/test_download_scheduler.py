@@ -15,8 +15,8 @@ import pytest
 from servers.images import ImageServer, self_signed, serving
 
 from newtest.download import (
+    Download,
     DownloadConfig,
-    Outcome,
     Request,
     download,
     retry_after,
@@ -32,15 +32,15 @@ def server() -> Iterator[ImageServer]:
         yield running
 
 
-def fetch(urls: list[str], config: DownloadConfig = QUICK) -> dict[str, Outcome]:
-    async def run() -> dict[str, Outcome]:
+def fetch(urls: list[str], config: DownloadConfig = QUICK) -> dict[str, Download]:
+    async def run() -> dict[str, Download]:
         async with aclosing(download([Request(url, url) for url in urls], config)) as outcomes:
             return {outcome.key: outcome async for outcome in outcomes}
 
     return asyncio.run(run())
 
 
-def one(url: str, config: DownloadConfig = QUICK) -> Outcome:
+def one(url: str, config: DownloadConfig = QUICK) -> Download:
     return fetch([url], config)[url]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newtest.errors import EvaluationError, UsageError
-from newtest.evaluation.analysis.line import LineOptions, fit_line
+from newtest.evaluation.analysis.line import LineConfig, fit_line
 from newtest.evaluation.analysis.line_model import ols, predict
 from newtest.evaluation.analysis.scales import from_percent, ticks, to_percent
 from newtest.evaluation.report.figures import draw_scatter, scatter_of
@@ -30,7 +30,7 @@ def table_of(x: object, y: object, **more: object) -> pd.DataFrame:
 
 def test_the_testbed_gives_its_published_line(data: Path) -> None:
     results = read_results([data / "testbed" / "robustness_top1s.csv"])
-    line = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD"))
+    line = fit_line(results, LineConfig(("val",), V2, "logit", "STANDARD"))
     assert line.n == 85
     assert (round(line.slope, 5), round(line.fit.intercept, 5), round(line.fit.r2, 5)) == (
         0.92323,
@@ -62,7 +62,7 @@ def test_zero_shot_models_are_drawn_above_the_line_as_a_group_of_their_own(
     results = read_results([testbed / "robustness_top1s.csv"], groups=tmp_path / "groups.csv")
     # A table of groups of one's own: the testbed's two repeats of ResNet-50 have to be named.
     repeats = ("resnet50_aws_baseline", "resnet50_imagenet_100percent_batch64_original_images")
-    line = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD", repeats))
+    line = fit_line(results, LineConfig(("val",), V2, "logit", "STANDARD", repeats))
     above = line.models.set_index("model").query("group == 'ZERO-SHOT'")
     assert above["rho"].round(2).to_dict() == {"resnet50_clip_zeroshot": 5.79, "vit_b_32_clip_zeroshot": 5.63}
     assert (above["rho_lo"] > 0).all()
@@ -73,19 +73,19 @@ def test_zero_shot_models_are_drawn_above_the_line_as_a_group_of_their_own(
 
 def test_several_axes_and_a_pivot(data: Path) -> None:
     results = read_results([data / "testbed" / "robustness_top1s.csv"])
-    both = fit_line(results, LineOptions(("val", "imagenet-sketch"), V2, "logit", "STANDARD"))
+    both = fit_line(results, LineConfig(("val", "imagenet-sketch"), V2, "logit", "STANDARD"))
     assert len(both.fit.slopes) == 2
     assert set(both.over_models) == {"slope:val", "slope:imagenet-sketch", "intercept", "r2"}
-    one = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD"))
+    one = fit_line(results, LineConfig(("val",), V2, "logit", "STANDARD"))
     assert both.fit.r2 >= one.fit.r2
     with pytest.raises(UsageError, match="bends one axis"):
-        fit_line(results, LineOptions(("val", "imagenet-sketch"), V2, "logit", pivot=70))
+        fit_line(results, LineConfig(("val", "imagenet-sketch"), V2, "logit", pivot=70))
 
 
 def test_a_pivot_finds_the_bend() -> None:
     x = np.linspace(20, 80, 31)
     y = np.where(x < 50, x, 50 + 2 * (x - 50) / 2.5)
-    line = fit_line(as_results(table_of(x, y)), LineOptions(("x",), "y", "linear", pivot=50))
+    line = fit_line(as_results(table_of(x, y)), LineConfig(("x",), "y", "linear", pivot=50))
     assert line.slope == pytest.approx(1.0)
     assert line.fit.bend == pytest.approx(-0.2)
     assert np.abs(line.models["rho"]).max() < 1e-9
@@ -106,7 +106,7 @@ def test_a_line_through_points_on_a_line(scale: str, slope: float, shift: float,
         y = np.clip(y, 0, 100)
         if y.max() >= 100 or y.min() <= 0:
             return
-    line = fit_line(as_results(table_of(x, y), unit="percent"), LineOptions(("x",), "y", scale, resamples=50))  # type: ignore[arg-type]
+    line = fit_line(as_results(table_of(x, y), unit="percent"), LineConfig(("x",), "y", scale, resamples=50))  # type: ignore[arg-type]
     assert line.slope == pytest.approx(slope, abs=1e-9)
     assert line.fit.intercept == pytest.approx(intercept, abs=1e-7)
     assert line.fit.r2 == pytest.approx(1)
@@ -118,14 +118,14 @@ def test_points_at_0_and_1_and_holes_are_named() -> None:
     y = x - 5
     y[0], y[1] = 0, np.nan
     x[2] = 100
-    line = fit_line(as_results(table_of(x, y)), LineOptions(("x",), "y"))
+    line = fit_line(as_results(table_of(x, y)), LineConfig(("x",), "y"))
     assert line.n == 9
     assert dict(line.left_out) == {
         "m00000": "0 % on y is infinite on the logit scale",
         "m00001": "no accuracy on y",
         "m00002": "100 % on x is infinite on the logit scale",
     }
-    linear = fit_line(as_results(table_of(x, y)), LineOptions(("x",), "y", "linear"))
+    linear = fit_line(as_results(table_of(x, y)), LineConfig(("x",), "y", "linear"))
     assert [model for model, _ in linear.left_out] == ["m00001"]
 
 
@@ -140,28 +140,28 @@ def test_points_at_0_and_1_and_holes_are_named() -> None:
 )
 def test_refusals(x: object, message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
-        fit_line(as_results(table_of(x, np.asarray(x) - 5)), LineOptions(("x",), "y"))
+        fit_line(as_results(table_of(x, np.asarray(x) - 5)), LineConfig(("x",), "y"))
 
 
 def test_an_unknown_group_or_set_is_said() -> None:
     results = as_results(table_of(np.linspace(20, 80, 12), np.linspace(20, 80, 12), group="cnn"))
     with pytest.raises(EvaluationError, match="groups are cnn"):
-        fit_line(results, LineOptions(("x",), "y", group="STANDARD"))
+        fit_line(results, LineConfig(("x",), "y", group="STANDARD"))
     with pytest.raises(EvaluationError, match="sets are x, y"):
-        fit_line(results, LineOptions(("x",), "z"))
+        fit_line(results, LineConfig(("x",), "z"))
 
 
 def test_relative_robustness_is_the_change_on_the_new_set() -> None:
     table = table_of(np.linspace(20, 80, 12), np.linspace(10, 70, 12))
     table["base"] = np.where(table["model"] == "m00005", "m00003", "")
-    models = fit_line(as_results(table), LineOptions(("x",), "y")).models.set_index("model")
+    models = fit_line(as_results(table), LineConfig(("x",), "y")).models.set_index("model")
     assert models.at["m00005", "tau"] == pytest.approx(models.at["m00005", "y"] - models.at["m00003", "y"])
     assert models["tau"].notna().sum() == 1
 
 
 def test_ten_thousand_models() -> None:
     x = np.linspace(20, 80, 10_000)
-    line = fit_line(as_results(table_of(x, x - 5)), LineOptions(("x",), "y", resamples=50))
+    line = fit_line(as_results(table_of(x, x - 5)), LineConfig(("x",), "y", resamples=50))
     assert line.n == 10_000
     assert len(line.to_json()["models"]) == 10_000
 
@@ -178,14 +178,14 @@ def test_images_are_redrawn_from_counts_or_from_correctness() -> None:
         for name, matrix in zip("xy", correct, strict=True)
     ]
     results = as_results(pd.concat(parts))
-    paired = fit_line(results, LineOptions(("x",), "y"), correct)
-    counted = fit_line(results, LineOptions(("x",), "y"))
+    paired = fit_line(results, LineConfig(("x",), "y"), correct)
+    counted = fit_line(results, LineConfig(("x",), "y"))
     for line, is_paired in ((paired, True), (counted, False)):
         assert line.images_paired is is_paired
         assert line.over_images is not None
         low, high = line.over_images["slope"]
         assert low < high
-    assert fit_line(results, LineOptions(("x",), "y"), correct).over_images == paired.over_images
+    assert fit_line(results, LineConfig(("x",), "y"), correct).over_images == paired.over_images
 
 
 def test_ols_agrees_with_numpy() -> None:
@@ -199,7 +199,7 @@ def test_ols_agrees_with_numpy() -> None:
 
 def test_predict_keeps_shapes(data: Path) -> None:
     results = read_results([data / "testbed" / "robustness_top1s.csv"])
-    line = fit_line(results, LineOptions(("val",), V2, "logit", "STANDARD"))
+    line = fit_line(results, LineConfig(("val",), V2, "logit", "STANDARD"))
     assert predict(line.fit, line.options, [70.0, 80.0]).shape == (2,)
     assert predict(line.fit, line.options, 76.13) == pytest.approx(63.85, abs=0.5)
 
@@ -215,7 +215,7 @@ def test_ticks_are_round_few_and_inside(scale: str, low: float, span: float) -> 
 
 def test_what_is_not_a_number_is_null_in_json() -> None:
     table = table_of(np.linspace(20, 80, 12), np.full(12, 50.0))
-    found = fit_line(as_results(table), LineOptions(("x",), "y")).to_json()
+    found = fit_line(as_results(table), LineConfig(("x",), "y")).to_json()
     assert found["slope"] == pytest.approx(0)
     assert found["r2"] is None
     assert json.loads(json.dumps(found, allow_nan=False))["models"][0]["tau"] is None
@@ -232,7 +232,7 @@ def test_the_interval_over_images_covers_what_more_images_would_show() -> None:
     for seed in range(40):
         table = table_of(true_x, true_y, n=500)
         table["k"] = rng.binomial(500, table.pop("accuracy") / 100)
-        line = fit_line(as_results(table), LineOptions(("x",), "y", resamples=200, seed=seed))
+        line = fit_line(as_results(table), LineConfig(("x",), "y", resamples=200, seed=seed))
         assert line.over_images is not None
         for name, truth in (("slope", slope), ("r2", r2)):
             low, high = line.over_images[name]

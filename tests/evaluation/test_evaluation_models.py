@@ -15,12 +15,12 @@ from watchers import Watcher
 
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.classmap import class_map, read_class_map
-from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
-from newtest.evaluation.scoring.models import ModelOptions, run_model
-from newtest.evaluation.scoring.score import ScoreOptions, score
+from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
+from newtest.evaluation.scoring.models import ModelConfig, run_model
+from newtest.evaluation.scoring.score import ScoreConfig, score
 from newtest.evaluation.scoring.sets import read_set
 from newtest.evaluation.scoring.store import read_store
-from newtest.evaluation.scoring.zeroshot import ZeroShotOptions, classify, zero_shot
+from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify, zero_shot
 from newtest.progress import UNWATCHED
 
 
@@ -56,7 +56,7 @@ def test_efficientnet_lite0_knows_the_photos(data: Path, tmp_path: Path) -> None
     )
     frame.to_csv(tmp_path / "photos.csv", index=False)
     classes = data / "imagenetv2" / "metadata" / "class_info.json"
-    options = EvaluateOptions(models=("efficientnet-lite0",), classes=classes, out=tmp_path / "out")
+    options = EvaluateConfig(models=("efficientnet-lite0",), classes=classes, out=tmp_path / "out")
     told = Watcher()
     outcome = evaluate(str(tmp_path / "photos.csv"), options, told)
     (found,) = outcome.scores
@@ -69,7 +69,7 @@ def test_efficientnet_lite0_knows_the_photos(data: Path, tmp_path: Path) -> None
     assert outcome.cautions == ()
 
 
-def options_for(name: str, tmp_path: Path) -> ModelOptions:
+def options_for(name: str, tmp_path: Path) -> ModelConfig:
     """Random weights in a file: the real ones are on a hub."""
     import torch
 
@@ -84,7 +84,7 @@ def options_for(name: str, tmp_path: Path) -> ModelOptions:
             name[12:], weights=None
         )
     torch.save(module.state_dict(), path)
-    return ModelOptions(batch_size=4, weights=path)
+    return ModelConfig(batch_size=4, weights=path)
 
 
 @pytest.mark.parametrize("name", ["timm:test_resnet", "torchvision:squeezenet1_1"])
@@ -138,7 +138,7 @@ def test_outputs_that_mean_no_class_of_the_set_are_not_looked_at(photos: Path, t
     options = options_for(name, tmp_path)
     classes = tmp_path / "classes.txt"
     classes.write_text("".join(f"other{at}\n" for at in range(998)) + "n00\nn01\n")
-    run = EvaluateOptions(models=(name,), classes=classes, model=options, out=tmp_path / "out")
+    run = EvaluateConfig(models=(name,), classes=classes, model=options, out=tmp_path / "out")
     outcome = evaluate(str(photos), run)
     (stored,) = read_store(tmp_path / "out")
     assert stored.results["k"].tolist() == [outcome.scores[0].k]
@@ -171,15 +171,15 @@ def test_a_zero_shot_model_answers_as_newtest_zeroshot_does(
     torch.save(open_clip.create_model("newtest-tiny").state_dict(), tmp_path / "w.pt")
     (tmp_path / "names.txt").write_text("goldfish\ngreat white shark\n")
     one, two = tmp_path / "one", tmp_path / "two"
-    model = ModelOptions(weights=tmp_path / "w.pt", batch_size=4)
-    options = EvaluateOptions(
+    model = ModelConfig(weights=tmp_path / "w.pt", batch_size=4)
+    options = EvaluateConfig(
         models=("open_clip:newtest-tiny",), class_names=tmp_path / "names.txt", model=model, out=one
     )
     told = Watcher()
     outcome = evaluate(str(photos), options, told)
     assert [c.kind for c in outcome.cautions if c.fatal] == ["unreadable-images"]
     assert told.shown[-1] == ("images", 6, 6)
-    same = ZeroShotOptions(
+    same = ZeroShotConfig(
         model=f"newtest-tiny@{tmp_path / 'w.pt'}",
         names=tmp_path / "names.txt",
         out=two,
@@ -199,40 +199,38 @@ def test_a_zero_shot_model_of_other_classes_goes_through_a_class_map(photos: Pat
     evaluated = read_set(photos)
     np.save(tmp_path / "images.npy", np.eye(3)[[2, 0, 2, 1, 1, 0]])
     np.save(tmp_path / "texts.npy", np.eye(3))
-    options = ZeroShotOptions(
-        image_embeddings=tmp_path / "images.npy", text_embeddings=tmp_path / "texts.npy"
-    )
+    options = ZeroShotConfig(image_embeddings=tmp_path / "images.npy", text_embeddings=tmp_path / "texts.npy")
     found = classify(evaluated, ("red", "blue", "orange"), options)
     mapping = class_map(("red", "blue", "orange"), evaluated.classes, read_class_map(tmp_path / "map.csv"))
-    [result], _ = score(evaluated, [found.answers], ScoreOptions(mapping=mapping))
+    [result], _ = score(evaluated, [found.answers], ScoreConfig(mapping=mapping))
     assert result.correct.tolist() == [True, True, True, True, True, False]
 
 
 def test_a_zero_shot_model_that_cannot_be_loaded_stops_no_other(photos: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.array([0, 0, 0, 1, 1, 1]))
-    options = EvaluateOptions((tmp_path / "good.npy",), ("open_clip:no-such/tag",), out=tmp_path / "out")
+    options = EvaluateConfig((tmp_path / "good.npy",), ("open_clip:no-such/tag",), out=tmp_path / "out")
     outcome = evaluate(str(photos), options)
     assert [s.k for s in outcome.scores] == [6]
     [caution] = outcome.cautions
     assert caution.fatal and "open_clip:no-such/tag: open_clip has no model 'no-such'" in str(caution)
     with pytest.raises(UsageError, match="name its weights"):
-        evaluate(str(photos), EvaluateOptions(models=("open_clip:ViT-B-32",)))
+        evaluate(str(photos), EvaluateConfig(models=("open_clip:ViT-B-32",)))
 
 
 @pytest.mark.parametrize("name", ["resnet50", "timm:", "keras:x"])
 def test_unknown_kinds_are_usage(name: str, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="known are timm:NAME"):
-        run_model(name, read_set(photos), ModelOptions(), tmp_path)
+        run_model(name, read_set(photos), ModelConfig(), tmp_path)
 
 
 def test_a_model_that_cannot_be_built_stops_no_other(photos: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.array([0, 0, 0, 1, 1, 1]))
-    options = EvaluateOptions((tmp_path / "good.npy",), ("timm:no_such_model",), out=tmp_path / "out")
+    options = EvaluateConfig((tmp_path / "good.npy",), ("timm:no_such_model",), out=tmp_path / "out")
     outcome = evaluate(str(photos), options)
     assert [s.k for s in outcome.scores] == [6]
     assert "timm:no_such_model: cannot be built" in str(outcome.cautions[0])
     with pytest.raises(EvaluationError, match="names no files"):
         np.save(tmp_path / "labels.npy", np.array([0, 1]))
         run_model(
-            "efficientnet-lite0", read_set(tmp_path / "labels.npy"), ModelOptions(), tmp_path, lambda _: None
+            "efficientnet-lite0", read_set(tmp_path / "labels.npy"), ModelConfig(), tmp_path, lambda _: None
         )

@@ -10,10 +10,10 @@ import pytest
 from newtest.errors import EvaluationError
 from newtest.evaluation.analysis.compare import rank_correlations
 from newtest.evaluation.analysis.gap import decompose
-from newtest.evaluation.analysis.line import LineOptions, fit_line
+from newtest.evaluation.analysis.line import LineConfig, fit_line
 from newtest.evaluation.analysis.tables import accuracy_table
-from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
-from newtest.evaluation.scoring.loading import Loaded, LoadOptions, load
+from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
+from newtest.evaluation.scoring.loading import LoadConfig, Loaded, load
 from newtest.evaluation.scoring.results import as_results
 
 SETS = {"val": "imagenet-validation-original", "b-33": "imagenetv2-b-33"}
@@ -26,10 +26,10 @@ def imagenet(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Load
     cautions = []
     for name, file in SETS.items():
         top1, top5 = (data / "imagenetv2" / "predictions" / f"{file}.{kind}.npz" for kind in ("top1", "top5"))
-        options = EvaluateOptions((top1, top5), name=name, out=out)
+        options = EvaluateConfig((top1, top5), name=name, out=out)
         cautions += evaluate(str(data / "imagenetv2" / "datasets" / f"{file}.json"), options).cautions
         if name == "b-33":
-            turned = EvaluateOptions((top1, top5), name=name, out=out, reversed_models=("fv_16k",))
+            turned = EvaluateConfig((top1, top5), name=name, out=out, reversed_models=("fv_16k",))
             outcome = evaluate(str(data / "imagenetv2" / "datasets" / f"{file}.json"), turned)
             assert not outcome.cautions
     return load([out]), [str(caution) for caution in cautions]
@@ -54,21 +54,21 @@ def test_imagenetv2_drop_and_resnet50(imagenet: tuple[Loaded, list[str]]) -> Non
 
 def test_imagenetv2_lines(imagenet: tuple[Loaded, list[str]]) -> None:
     results = imagenet[0].results
-    linear = fit_line(results, LineOptions(("val",), "b-33", "linear", exclude=("fv_*",)))
+    linear = fit_line(results, LineConfig(("val",), "b-33", "linear", exclude=("fv_*",)))
     assert linear.n == 64
     found = (round(linear.slope, 4), round(linear.fit.intercept, 3), round(linear.fit.r2, 4))
     assert found == (1.1098, -20.263, 0.9913)
-    logit = fit_line(results, LineOptions(("val",), "b-33", "logit", exclude=("fv_*",)))
+    logit = fit_line(results, LineConfig(("val",), "b-33", "logit", exclude=("fv_*",)))
     assert (round(logit.slope, 4), round(logit.fit.r2, 4)) == (0.9315, 0.9957)
 
 
 def test_cifar_10_1(data: Path, tmp_path: Path) -> None:
     folder = data / "cifar10"
     for name, labels in (("cifar10_test", "cifar10_test_labels"), ("cifar10.1_v4", "cifar10.1_v4_labels")):
-        options = EvaluateOptions((folder / f"{name}.predictions.json.gz",), name=name, out=tmp_path)
+        options = EvaluateConfig((folder / f"{name}.predictions.json.gz",), name=name, out=tmp_path)
         assert evaluate(str(folder / f"{labels}.npy"), options).cautions == ()
     results = load([tmp_path]).results
-    line = fit_line(results, LineOptions(("cifar10_test",), "cifar10.1_v4", "linear"))
+    line = fit_line(results, LineConfig(("cifar10_test",), "cifar10.1_v4", "linear"))
     assert (line.n, round(line.slope, 4), round(line.fit.intercept, 2), round(line.fit.r2, 4)) == (
         30,
         1.6166,
@@ -103,12 +103,12 @@ def test_soups_are_read_as_fractions_and_span_too_little_for_a_line(data: Path) 
     results = as_results(frame.rename(columns={"model_name": "model"}))
     assert [caution.kind for caution in results.cautions] == ["fractions"]
     with pytest.raises(EvaluationError, match=r"72 models of the table span 5\.40 points on ImageNet"):
-        fit_line(results, LineOptions(("ImageNet",), "ImageNetV2", "probit"))
+        fit_line(results, LineConfig(("ImageNet",), "ImageNetV2", "probit"))
 
 
 def test_groups_and_metrics_of_tables(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("model,set,metric,value\na,s,f1,80\na,s,em,70\nb,s,f1,81\nb,s,em,69\n")
     (tmp_path / "g.csv").write_text("model,type\na,big\n")
-    table = load([tmp_path / "t.csv"], LoadOptions(groups=tmp_path / "g.csv", metric="em")).results.table
+    table = load([tmp_path / "t.csv"], LoadConfig(groups=tmp_path / "g.csv", metric="em")).results.table
     assert table.set_index("model")["accuracy"].to_dict() == {"a": 70, "b": 69}
     assert table.set_index("model")["group"].to_dict() == {"a": "big", "b": ""}

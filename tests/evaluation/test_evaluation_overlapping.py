@@ -14,7 +14,7 @@ from servers.images import made_photo
 
 from newtest.errors import EvaluationError
 from newtest.evaluation.analysis.overlapping import overlapping
-from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
+from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
 from newtest.evaluation.scoring.store import StoredSet, read_store
 
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
@@ -101,7 +101,7 @@ def test_a_study_that_compared_the_set_with_the_training_set(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert run("dedup", "--study", study).returncode == 0
     np.save(tmp_path / "m.npy", np.zeros(8, int))
-    options = EvaluateOptions((tmp_path / "m.npy",), study=study, out=tmp_path / "results")
+    options = EvaluateConfig((tmp_path / "m.npy",), study=study, out=tmp_path / "results")
     assert evaluate("whole", options).scores
     [stored] = read_store(tmp_path / "results")
     mask = overlapping(stored, study).mask

@@ -17,13 +17,13 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.analysis.outliers import far_below
 from newtest.evaluation.analysis.tables import accuracy_table, by_column, render, table_by
 from newtest.evaluation.scoring.classmap import class_map, restrict
-from newtest.evaluation.scoring.evaluate import EvaluateOptions, evaluate
+from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
 from newtest.evaluation.scoring.guards import string_order
 from newtest.evaluation.scoring.loading import load
 from newtest.evaluation.scoring.metrics import average_precision_11, mean_per_class, rank_of_truth
 from newtest.evaluation.scoring.predictions import Predictions, read_predictions
 from newtest.evaluation.scoring.results import as_results, read_results
-from newtest.evaluation.scoring.score import Score, ScoreOptions, score
+from newtest.evaluation.scoring.score import Score, ScoreConfig, score
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set, make_set, read_classes, read_set
 from newtest.evaluation.scoring.store import read_store, write_scores
 
@@ -263,11 +263,11 @@ def test_many_classes_onto_few() -> None:
     mapping = class_map(evaluated.classes, ("high", "low"), names)
     keep = evaluated.labels != 19
     given = answers(evaluated, values=evaluated.labels[keep])
-    found = score(coarse, [given], ScoreOptions(mapping=mapping))[0][0]
+    found = score(coarse, [given], ScoreConfig(mapping=mapping))[0][0]
     assert found.k == 190
     spread = np.eye(20)[evaluated.labels[keep]]
     assert (
-        score(coarse, [answers(evaluated, values=spread, kind="scores")], ScoreOptions(mapping=mapping))[0][
+        score(coarse, [answers(evaluated, values=spread, kind="scores")], ScoreConfig(mapping=mapping))[0][
             0
         ].k
         == 190
@@ -280,7 +280,7 @@ def test_a_subset_of_classes_is_scored_from_the_model_s_own(tmp_path: Path) -> N
     (tmp_path / "classes.txt").write_text("n1 one\nn2 two\nn3 three\n")
     pd.DataFrame({"image_id": ["a", "b"], "wnid": ["n3", "n1"]}).to_csv(tmp_path / "set.csv", index=False)
     np.save(tmp_path / "m.npy", np.array([[0.1, 5.0, 0.2], [0.3, 0.2, 0.1]]))
-    options = EvaluateOptions((tmp_path / "m.npy",), classes=tmp_path / "classes.txt", out=tmp_path / "out")
+    options = EvaluateConfig((tmp_path / "m.npy",), classes=tmp_path / "classes.txt", out=tmp_path / "out")
     assert evaluate(str(tmp_path / "set.csv"), options).scores[0].k == 2, "n2 is no class of this set"
     assert read_classes(tmp_path / "classes.txt") == ("n1", "n2", "n3")
 
@@ -385,7 +385,7 @@ def test_a_model_that_could_not_answer_is_wrong_there_and_no_more() -> None:
     ranking = np.array([[0, 2], [-1, -1], [0, 1], [1, 0]])
     one = Predictions("m", "m", "ranking", ranking, gaps=True)
     mapping = class_map(("n0", "n1", "n2"), evaluated.classes)
-    for options in (ScoreOptions(), ScoreOptions(mapping=mapping)):
+    for options in (ScoreConfig(), ScoreConfig(mapping=mapping)):
         given = one if options.mapping else replace(one, values=np.minimum(ranking, 1))
         scores, cautions = score(evaluated, [given], options)
         assert [(s.k, s.correct.tolist()) for s in scores] == [(3, [True, False, True, True])]
@@ -413,7 +413,7 @@ def test_a_class_map_takes_a_set_of_wnids_and_predictions_in_its_order(tmp_path:
     given[[1, 3, 4]] = 0, 1, 2  # right: the same superclass; wrong: the other; wrong: no class of the set
     np.save(tmp_path / "m.npy", given)
     np.save(tmp_path / "scores.npy", np.eye(4)[given] + 0.1 * np.eye(4)[truth])
-    options = EvaluateOptions(
+    options = EvaluateConfig(
         (tmp_path / "m.npy", tmp_path / "scores.npy"), class_map=tmp_path / "map.csv", out=tmp_path / "out"
     )
     outcome = evaluate(str(tmp_path / "val.json"), options)
@@ -427,7 +427,7 @@ def test_a_set_without_images_of_a_class_is_scored_among_all_of_the_map(tmp_path
     (tmp_path / "map.csv").write_text("from,to\ntabby,cat\nlion,cat\nbeagle,dog\n")
     (tmp_path / "classes.txt").write_text("beagle\nlion\ntabby\n")
     np.save(tmp_path / "m.npy", np.array([[0.9, 0.5, 0.1], [0.1, 0.2, 0.9]]))
-    options = EvaluateOptions(
+    options = EvaluateConfig(
         (tmp_path / "m.npy",), classes=tmp_path / "classes.txt", class_map=tmp_path / "map.csv", out=tmp_path
     )
     assert evaluate(str(tmp_path / "new.csv"), options).scores[0].k == 1, "one is called a dog"
@@ -438,7 +438,7 @@ def test_five_outputs_are_no_five_classes_where_a_map_merges_them() -> None:
     outputs = tuple(f"o{at}" for at in range(8))
     mapping = class_map(outputs, evaluated.classes, dict(zip(outputs, "xyzuvwww", strict=True)))
     given = Predictions("m", "f", "ranking", np.array([[7, 6, 5, 4, 0]]))
-    assert score(evaluated, [given], ScoreOptions(mapping=mapping))[0][0].top5_k is None
+    assert score(evaluated, [given], ScoreConfig(mapping=mapping))[0][0].top5_k is None
 
 
 def test_results_of_one_set_from_two_folders_are_joined(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from newtest.evaluation.scoring.class_names import class_names
 from newtest.evaluation.scoring.set_vectors import set_vectors
 from newtest.evaluation.scoring.sets import read_set
 from newtest.evaluation.scoring.store import read_store
-from newtest.evaluation.scoring.zeroshot import ZeroShotOptions, find_images, zero_shot
+from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, find_images, zero_shot
 from newtest.files import cache_folder
 
 PHOTOS = 32  # each costs a forward pass of the classifier
@@ -39,10 +39,10 @@ def photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def options(data: Path, tmp_path_factory: pytest.TempPathFactory) -> ZeroShotOptions:
+def options(data: Path, tmp_path_factory: pytest.TempPathFactory) -> ZeroShotConfig:
     folder = tmp_path_factory.mktemp("cache")
     (folder / "templates.txt").write_text("a photo of a {}.\n")
-    return ZeroShotOptions(
+    return ZeroShotConfig(
         names=data / "imagenetv2" / "metadata" / "class_info.json",
         templates=folder / "templates.txt",
         cache=folder / "cache",
@@ -56,7 +56,7 @@ def one_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_conse_is_far_above_chance_and_not_above_its_own_classifier(
-    photos: Path, options: ZeroShotOptions, tmp_path: Path
+    photos: Path, options: ZeroShotConfig, tmp_path: Path
 ) -> None:
     outcome = zero_shot(str(photos), replace(options, out=tmp_path / "results"))
     [score] = outcome.scores
@@ -82,7 +82,7 @@ def test_conse_is_far_above_chance_and_not_above_its_own_classifier(
 
 
 def test_embeddings_are_cached_and_a_damaged_cache_is_made_again(
-    photos: Path, options: ZeroShotOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, options: ZeroShotConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = zero_shot(str(photos), replace(options, out=tmp_path / "one"))
     asked: list[int] = []
@@ -107,7 +107,7 @@ def test_embeddings_are_cached_and_a_damaged_cache_is_made_again(
     assert [s.k for s in again.scores] == [s.k for s in first.scores]
 
 
-def test_the_inverse_direction_finds_the_goldfish(photos: Path, options: ZeroShotOptions) -> None:
+def test_the_inverse_direction_finds_the_goldfish(photos: Path, options: ZeroShotConfig) -> None:
     found = find_images(str(photos), ["an orange goldfish in a bowl", "a bird"], options, best=3)
     assert [(f.text, f.rank) for f in found[:3]] == [("an orange goldfish in a bowl", r) for r in (1, 2, 3)]
     assert found[0].wnid == "n01443537" and found[0].path.endswith("goldfish.JPEG")
@@ -128,7 +128,7 @@ def test_without_an_encoder_from_embeddings_of_ones_own(
     texts = np.repeat(np.eye(6, 8)[:, None], 3, axis=1) + np.array([0.0, 0.01, 0.02])[:, None]
     for name, rows in (("many", texts), ("one", texts[:, 0])):
         np.save(tmp_path / f"{name}.npy", rows)
-        given = ZeroShotOptions(
+        given = ZeroShotConfig(
             image_embeddings=tmp_path / "images.npy",
             text_embeddings=tmp_path / f"{name}.npy",
             out=tmp_path / "results",
@@ -150,7 +150,7 @@ def test_without_an_encoder_from_embeddings_of_ones_own(
 
 
 def test_a_picture_that_cannot_be_read_counts_as_wrong_and_is_named(
-    photos: Path, options: ZeroShotOptions, tmp_path: Path
+    photos: Path, options: ZeroShotConfig, tmp_path: Path
 ) -> None:
     folder = tmp_path / "photos"
     for wnid in sorted(path.name for path in photos.iterdir())[:6]:
@@ -201,9 +201,7 @@ def test_names_come_from_files_from_wordnet_or_are_the_ids(data: Path, tmp_path:
 def test_two_cranes_are_found_by_the_lint(tmp_path: Path) -> None:
     (tmp_path / "set.csv").write_text("id,wnid\na,n02012849\nb,n03126707\nc,n01443537\n")
     np.save(tmp_path / "images.npy", np.ones((3, 384)))
-    given = ZeroShotOptions(
-        image_embeddings=tmp_path / "images.npy", out=tmp_path / "r", cache=tmp_path / "c"
-    )
+    given = ZeroShotConfig(image_embeddings=tmp_path / "images.npy", out=tmp_path / "r", cache=tmp_path / "c")
     outcome = zero_shot(str(tmp_path / "set.csv"), given)
     assert [f.kind for f in outcome.findings] == ["same-name"]
     assert outcome.names == "WordNet"

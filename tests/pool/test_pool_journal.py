@@ -8,17 +8,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pool_commands import newtest
 
-from newtest.download import Outcome
+from newtest.download import Download
 from newtest.pool.journal import Journal, alone
 
 
 def test_what_was_written_down_is_there_and_a_torn_record_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "new" / "0.journal"
     with Journal(path) as journal:
-        journal.add("a", "http://a", Outcome("0", b"first\nbytes"))
-        journal.add("b", "http://b", Outcome("1", None, "http-404", "gone", True))
+        journal.add("a", "http://a", Download("0", b"first\nbytes"))
+        journal.add("b", "http://b", Download("1", None, "http-404", "gone", True))
         whole = path.stat().st_size
-        journal.add("c", "http://c", Outcome("2", bytes(1000)))
+        journal.add("c", "http://c", Download("2", bytes(1000)))
     for cut in (whole + 1, whole + 100, path.stat().st_size - 1):
         data = path.read_bytes()
         (tmp_path / "torn").write_bytes(data[:cut])
@@ -26,14 +26,14 @@ def test_what_was_written_down_is_there_and_a_torn_record_is_cut_off(tmp_path: P
             assert set(journal.records) == {("a", "http://a"), ("b", "http://b")}
             assert journal.data(journal.records["a", "http://a"]) == b"first\nbytes"
             assert journal.records["b", "http://b"].permanent
-            journal.add("d", "http://d", Outcome("3", b"later"))
+            journal.add("d", "http://d", Download("3", b"later"))
         with Journal(tmp_path / "torn") as journal:
             assert journal.data(journal.records["d", "http://d"]) == b"later"
 
 
 def test_bytes_that_changed_on_the_disk_are_no_image(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
-        journal.add("a", "u", Outcome("0", b"first"))
+        journal.add("a", "u", Download("0", b"first"))
     (tmp_path / "j").write_bytes((tmp_path / "j").read_bytes().replace(b"first", b"\0\0\0\0\0"))
     with Journal(tmp_path / "j") as journal:
         assert journal.data(journal.records["a", "u"]) is None

@@ -15,7 +15,7 @@ from pool_tables import pool_table
 from watchers import Watcher
 
 from newtest.engines import LocalEngine, Resources
-from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.filters import LanguageIs, MinWords, Rule, basic, laion2b
 from newtest.pool.filtering.language import detect
 from newtest.pool.filtering.language_layer import languages_layer
@@ -36,13 +36,13 @@ def pool(datacomp: Path, tmp_path: Path) -> Pool:
 def run(pool: Pool, *rules: Rule, combine: str = "and", workers: int = 1) -> tuple[Subset, int, int]:
     """The subset, and how many captions were asked about and known."""
     watcher = Watcher()
-    subset = select(pool, Plan(rules, combine), LocalEngine(), Resources(workers), watcher)  # type: ignore[arg-type]
+    subset = select(pool, FilterPlan(rules, combine), LocalEngine(), Resources(workers), watcher)  # type: ignore[arg-type]
     words = watcher.said[0].replace(",", "").split()
     return subset, int(words[words.index("about") + 1]), int(words[words.index("were") - 1])
 
 
 def fresh(pool: Pool, *rules: Rule) -> Subset:
-    return select(pool, Plan(rules, keeps_languages=False), LocalEngine(), Resources(1))
+    return select(pool, FilterPlan(rules, keeps_languages=False), LocalEngine(), Resources(1))
 
 
 def captioned(pool: Pool) -> int:
@@ -126,7 +126,7 @@ def test_a_pool_that_cannot_be_written_to_is_filtered_all_the_same(pool: Pool, t
     (tmp_path / "file").write_text("in the way")
     elsewhere = open_pool(pool.address, layers=tmp_path / "file" / "layers")
     watcher = Watcher()
-    subset = select(elsewhere, Plan((BASIC,)), LocalEngine(), Resources(1), watcher)
+    subset = select(elsewhere, FilterPlan((BASIC,)), LocalEngine(), Resources(1), watcher)
     assert "could not be kept" in watcher.said[0]
     assert "`layers`" in watcher.said[0]
     assert same(subset, fresh(pool, BASIC))

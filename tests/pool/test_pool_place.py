@@ -9,7 +9,7 @@ import pytest
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
-from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.filters import MinWords, Rule
 from newtest.pool.filtering.select import select
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
@@ -61,7 +61,7 @@ def test_a_pool_on_s3_gives_what_its_copy_on_disk_gives(bucket: str, datacomp: P
     for path in sorted(datacomp.glob("*.parquet")):
         with remote.writing(path.name) as temporary:
             shutil.copy(path, temporary)
-    plan = Plan((Rule("words", (MinWords(5),)),))
+    plan = FilterPlan((Rule("words", (MinWords(5),)),))
     here = select(open_pool(tmp_path / "pool"), plan, LocalEngine(), Resources(1))
     there = select(open_pool(f"{bucket}/copied"), plan, LocalEngine(), Resources(1))
     assert len(here) > 1000

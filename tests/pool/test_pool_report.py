@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.filters import Rule, ScoreAbove
 from newtest.pool.filtering.report import _Histograms
 
@@ -60,7 +60,7 @@ def test_examples_have_their_pictures_and_captions(embedded_pool: Path, tmp_path
 def test_a_bar_lies_on_one_side_of_the_cut(kind: type[np.floating]) -> None:
     scores = np.random.default_rng(0).normal(0.25, 0.05, 5000).astype(kind)
     cut = float(np.sort(scores)[3500])
-    histograms = _Histograms(Plan((Rule("score", (ScoreAbove("score", cut),)),)))
+    histograms = _Histograms(FilterPlan((Rule("score", (ScoreAbove("score", cut),)),)))
     histograms.add(pa.table({"score": scores}))
     assert cut in histograms.edges["score"]
     right = histograms.edges["score"][:-1] >= cut

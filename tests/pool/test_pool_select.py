@@ -17,7 +17,7 @@ from pool_tables import pool_table
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError
-from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.filters import (
     Filter,
     LanguageIs,
@@ -63,7 +63,7 @@ def hexes(subset: Subset) -> list[str]:
 
 
 def selected(folder: Path, *rules: Rule, combine: str = "and", exhaustive: bool = False) -> Subset:
-    plan = Plan(rules, combine, {}, exhaustive)  # type: ignore[arg-type]
+    plan = FilterPlan(rules, combine, {}, exhaustive)  # type: ignore[arg-type]
     return select(open_pool(folder), plan, ENGINE, ONE)
 
 
@@ -136,7 +136,7 @@ def test_rules_combine(datacomp: Path, frame: pd.DataFrame) -> None:
 
 
 def test_every_engine_setting_gives_the_same_bytes(datacomp: Path) -> None:
-    plan = Plan((Rule("chars", (MinChars(30),)), Rule("score", (ScoreAbove(B32, 0.2),))))
+    plan = FilterPlan((Rule("chars", (MinChars(30),)), Rule("score", (ScoreAbove(B32, 0.2),))))
     pool = open_pool(datacomp)
     one = select(pool, plan, ENGINE, ONE)
     threads = select(pool, plan, ENGINE, Resources(2, kind="thread"))
@@ -151,7 +151,7 @@ def test_all_text_rules_on_the_real_captions(data: Path, tmp_path: Path) -> None
     pool = open_pool(tmp_path)
 
     def kept(*filters: Filter) -> int:
-        return len(select(pool, Plan((Rule("r", filters),)), ENGINE, ONE))
+        return len(select(pool, FilterPlan((Rule("r", filters),)), ENGINE, ONE))
 
     assert kept(MinWords(3)) == (texts.str.split().str.len() > 2).sum()
     assert kept(MinChars(6)) == (texts.str.len() > 5).sum()
@@ -218,7 +218,7 @@ class TestBrokenPools:
         opened = open_pool(pool)
         (pool / "0.parquet").unlink()
         with pytest.raises(PoolError, match="has vanished"):
-            select(opened, Plan((self.rule,)), ENGINE, ONE)
+            select(opened, FilterPlan((self.rule,)), ENGINE, ONE)
 
     def test_empty(self, tmp_path: Path) -> None:
         with pytest.raises(PoolError, match="no pool here"):

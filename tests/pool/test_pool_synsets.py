@@ -10,7 +10,7 @@ from needs import missing
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
-from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.select import select
 from newtest.pool.filtering.text_synsets import first_noun_synset, text_based, wordnet_folder
 from newtest.pool.storage.pool import open_pool
@@ -62,7 +62,7 @@ def test_the_rule_keeps_captions_with_a_listed_word(
 ) -> None:
     listing = tmp_path / "wnids.txt"
     listing.write_text("# dog and car\nn02084071\tdog\nn02958343 car\n")
-    subset = select(open_pool(datacomp), Plan((text_based(listing),)), LocalEngine(), Resources(1))
+    subset = select(open_pool(datacomp), FilterPlan((text_based(listing),)), LocalEngine(), Resources(1))
     assert 5 < len(subset) < 200
     assert subset.manifest["rules"][0]["filters"][0]["wnids"] == 2
     assert first_noun_synset("Dogs", str(folder)) == "n02084071"

@@ -17,7 +17,7 @@ from newtest.catalog.revisions import exclusions_of, find, members_of, names
 from newtest.errors import SamplingError, StudyError, UsageError
 from newtest.sampling import Origin, SamplingConfig, diff_revisions, sample_study
 from newtest.study import Study
-from newtest.votes import ImportOptions, import_votes
+from newtest.votes import ImportConfig, import_votes
 
 CLASSES = ("n1", "n2", "n3")
 CONFIG = SamplingConfig(per_class=10)
@@ -93,7 +93,7 @@ def test_the_same_again_changes_nothing_and_other_inputs_need_another_name(study
     import_votes(
         study,
         pd.DataFrame([("cn1000", "n1", 1, 1)], columns=["image_id", "wnid", "num_selected", "num_shown"]),
-        ImportOptions(add_counts=True),
+        ImportConfig(add_counts=True),
     )
     with pytest.raises(SamplingError, match="its votes hash differs"):
         sample_study(study, CONFIG, name="a-0")

@@ -129,9 +129,9 @@ def test_rows_in_are_rows_added_known_and_skipped_over_many_chunks(
     rows.append({**ROW, "image_id": "gone"})
     with pytest.raises(VotesError, match=r"1 of 31 rows are about pairs.* such as gone \(n1, row 31\)"):
         import_votes(study, pd.DataFrame(rows))
-    from newtest.votes import ImportOptions
+    from newtest.votes import ImportConfig
 
-    report = import_votes(study, pd.DataFrame(rows), ImportOptions(skip_unknown=True))
+    report = import_votes(study, pd.DataFrame(rows), ImportConfig(skip_unknown=True))
     assert (report.rows, report.added, report.known, report.skipped) == (31, 14, 16, 1)
     rows[20]["selected"] = 1 - rows[20]["selected"]
     with pytest.raises(

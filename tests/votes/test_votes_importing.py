@@ -10,7 +10,7 @@ from votes_studies import make_study
 from newtest.catalog.quality import vote_table
 from newtest.errors import UsageError, VotesError
 from newtest.study import Study
-from newtest.votes import ImportOptions, frequencies, import_votes, simulate_votes
+from newtest.votes import ImportConfig, frequencies, import_votes, simulate_votes
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_counts_from_elsewhere_are_pooled_with_votes_and_with_each_other(
 ) -> None:
     import_votes(study, _csv(tmp_path, VOTES))
     counts = _csv(tmp_path, "image_id,wnid,num_selected,num_shown\na,n1,7,10\nb,n2,0,5\n", "counts.csv")
-    others = ImportOptions(add_counts=True)
+    others = ImportConfig(add_counts=True)
     assert import_votes(study, counts, others).form == "counts"
     assert import_votes(study, counts).added == 0
     more = _csv(tmp_path, "image_id,wnid,num_selected,num_shown\nb,n2,5,5\n", "more.csv")
@@ -226,12 +226,12 @@ def test_files_that_are_none_are_said_to_be_none(study: Study, tmp_path: Path) -
     (tmp_path / "latin.csv").write_bytes(VOTES.replace("w1", "wé").encode("latin-1"))
     with pytest.raises(VotesError, match=r"latin.csv: not a CSV file that can be read"):
         import_votes(study, tmp_path / "latin.csv")
-    assert import_votes(study, _csv(tmp_path, VOTES, "v.txt"), ImportOptions(format_name="csv")).added == 4
+    assert import_votes(study, _csv(tmp_path, VOTES, "v.txt"), ImportConfig(format_name="csv")).added == 4
 
 
 def test_unknown_images_can_be_skipped_and_come_in_later(study: Study, tmp_path: Path) -> None:
     path = _csv(tmp_path, VOTES + "x,n1,w1,1\n")
-    report = import_votes(study, path, ImportOptions(skip_unknown=True))
+    report = import_votes(study, path, ImportConfig(skip_unknown=True))
     assert (report.added, report.known, report.skipped) == (4, 0, 1)
     study.catalog.execute("INSERT INTO images (image_id, source, source_id) VALUES ('x', 'folder', 'x')")
     study.catalog.execute("INSERT INTO candidates VALUES ('x', 'n1')")

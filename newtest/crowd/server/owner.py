@@ -13,7 +13,7 @@ from newtest.catalog import figures, leases, workers
 from newtest.crowd.links import PURPOSE, invite
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.settings import Shared
-from newtest.crowd.server.tally import Tally
+from newtest.crowd.server.tally import ControlTally
 from newtest.errors import UsageError
 from newtest.study import now
 from newtest.votes.quality import assess
@@ -27,7 +27,7 @@ class OwnerPages:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._tally = Tally()
+        self._tally = ControlTally()
 
     def routes(self) -> list[Route]:
         """What the application mounts behind ``OwnerAccess``."""

@@ -14,10 +14,10 @@ from newtest.crowd.answers import from_xml, read_answer
 from newtest.errors import SourceError
 from newtest.votes.quality import ControlCounts
 
-__all__ = ["Tally"]
+__all__ = ["ControlTally"]
 
 
-class Tally:
+class ControlTally:
     """Counts on controls a worker; each call reads only what was submitted since the last."""
 
     def __init__(self) -> None:

@@ -18,11 +18,11 @@ import pandas as pd
 
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.analysis.line_bootstrap import Interval, intervals, over_images, over_models
-from newtest.evaluation.analysis.line_model import Coefficients, Floats, LineOptions, design, ols, predict
+from newtest.evaluation.analysis.line_model import Coefficients, Floats, LineConfig, design, ols, predict
 from newtest.evaluation.analysis.scales import from_percent, to_percent
 from newtest.evaluation.scoring.results import Results, pick
 
-__all__ = ["MIN_MODELS", "MIN_RANGE", "Line", "LineOptions", "fit_line"]
+__all__ = ["MIN_MODELS", "MIN_RANGE", "Line", "LineConfig", "fit_line"]
 
 MIN_MODELS = 8
 MIN_RANGE = 10.0
@@ -33,7 +33,7 @@ MIN_RANGE = 10.0
 class Line:
     """A fitted line, its bootstrap intervals, and every model's place beside it."""
 
-    options: LineOptions
+    options: LineConfig
     n: int
     fit: Coefficients
     over_models: dict[str, Interval]
@@ -90,7 +90,7 @@ def _lists(found: dict[str, Interval]) -> dict[str, list[float | None]]:
     return {key: [_known(low), _known(high)] for key, (low, high) in found.items()}
 
 
-def fit_line(results: Results, options: LineOptions, correct: Sequence[pd.DataFrame] | None = None) -> Line:
+def fit_line(results: Results, options: LineConfig, correct: Sequence[pd.DataFrame] | None = None) -> Line:
     """Fit and place every model.
 
     ``correct`` holds, for x.. then y, correctness tables (index models, one column an image, True where right), for a
@@ -133,15 +133,15 @@ def fit_line(results: Results, options: LineOptions, correct: Sequence[pd.DataFr
     )
 
 
-def _axes(options: LineOptions) -> list[str]:
+def _axes(options: LineConfig) -> list[str]:
     return ["x"] if len(options.x) == 1 else [f"x:{name}" for name in options.x]
 
 
-def _in_group(wide: pd.DataFrame, model: str, options: LineOptions) -> bool:
+def _in_group(wide: pd.DataFrame, model: str, options: LineConfig) -> bool:
     return options.group is None or str(wide.at[model, "group"]) == options.group
 
 
-def _points(table: pd.DataFrame, options: LineOptions) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+def _points(table: pd.DataFrame, options: LineConfig) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     """One row a model that has a place in the plot, and (model, reason) of those that have none."""
     names = [*options.x, options.y]
     if len(set(names)) < len(names):
@@ -168,7 +168,7 @@ def _points(table: pd.DataFrame, options: LineOptions) -> tuple[pd.DataFrame, li
     return kept.copy(), noted
 
 
-def _refuse(fitted: pd.DataFrame, options: LineOptions, table: pd.DataFrame) -> None:
+def _refuse(fitted: pd.DataFrame, options: LineConfig, table: pd.DataFrame) -> None:
     where = f"group {options.group!r}" if options.group else "the table"
     if len(fitted) < MIN_MODELS:
         groups = sorted(set(table["group"]) - {""})
@@ -187,7 +187,7 @@ def _refuse(fitted: pd.DataFrame, options: LineOptions, table: pd.DataFrame) -> 
             )
 
 
-def _coefficients(values: Floats, r2: float, options: LineOptions) -> Coefficients:
+def _coefficients(values: Floats, r2: float, options: LineConfig) -> Coefficients:
     if np.isnan(values).any():
         raise EvaluationError(
             "no line: the axes x (or the two sides of the pivot) do not vary independently over the fitted models"
@@ -196,7 +196,7 @@ def _coefficients(values: Floats, r2: float, options: LineOptions) -> Coefficien
     return Coefficients(slopes, float(values[-1]), r2, None if options.pivot is None else float(values[-2]))
 
 
-def _place(wide: pd.DataFrame, fit: Coefficients, options: LineOptions, draws: Floats) -> None:
+def _place(wide: pd.DataFrame, fit: Coefficients, options: LineConfig, draws: Floats) -> None:
     """Add predicted, rho with its interval (bootstrap over models) and tau to the models, in place."""
     rows = wide[_axes(options)].to_numpy()
     wide["predicted"] = predict(fit, options, rows if len(options.x) > 1 else rows[:, 0])

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from newtest.draws import generator
-from newtest.evaluation.analysis.line_model import Floats, LineOptions, design, ols
+from newtest.evaluation.analysis.line_model import Floats, LineConfig, design, ols
 from newtest.evaluation.analysis.scales import from_percent
 from newtest.evaluation.scoring.results import pick
 
@@ -21,7 +21,7 @@ well enough.
 """
 
 
-def over_models(x: Floats, y: Floats, options: LineOptions) -> tuple[Floats, Floats]:
+def over_models(x: Floats, y: Floats, options: LineConfig) -> tuple[Floats, Floats]:
     """Coefficients (B, .) and R2 (B,) of lines through models drawn with replacement; x (M, P), y (M,)."""
     rng = generator(options.seed, "line", "models", *options.x, options.y)
     weights = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), size=options.resamples).astype(np.float64)
@@ -29,7 +29,7 @@ def over_models(x: Floats, y: Floats, options: LineOptions) -> tuple[Floats, Flo
 
 
 def over_images(
-    table: pd.DataFrame, fitted: pd.DataFrame, options: LineOptions, correct: Sequence[pd.DataFrame] | None
+    table: pd.DataFrame, fitted: pd.DataFrame, options: LineConfig, correct: Sequence[pd.DataFrame] | None
 ) -> tuple[tuple[Floats, Floats] | None, bool]:
     """Coefficients (B, .) and R2 (B,) of lines through redrawn accuracies; B is at most ``MOST_IMAGE_DRAWS``.
 
@@ -67,7 +67,7 @@ def over_images(
 
 
 def intervals(
-    draws: tuple[Floats, Floats], options: LineOptions, around: tuple[Floats, float] | None = None
+    draws: tuple[Floats, Floats], options: LineConfig, around: tuple[Floats, float] | None = None
 ) -> dict[str, Interval]:
     """The interval of each coefficient and of R2, at ``options.level``; NaN where no resample had one.
 

@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from newtest.evaluation.analysis.scales import Scale, from_percent, to_percent
 
-__all__ = ["Coefficients", "Floats", "LineOptions", "design", "ols", "predict"]
+__all__ = ["Coefficients", "Floats", "LineConfig", "design", "ols", "predict"]
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LineOptions:
+class LineConfig:
     """What to fit. Several ``x`` are several in-distribution axes at once; ``pivot`` (percent) bends the line there."""
 
     x: tuple[str, ...]
@@ -41,7 +41,7 @@ class Coefficients:
     bend: float | None = None
 
 
-def design(rows: Floats, options: LineOptions) -> Floats:
+def design(rows: Floats, options: LineConfig) -> Floats:
     """Columns of the fit from accuracies (M, P): the transformed axes and, with a pivot, the hinge above it."""
     x = from_percent(rows, options.scale)
     if options.pivot is None:
@@ -79,7 +79,7 @@ def ols(x: Floats, y: Floats, weights: Floats | None = None) -> tuple[Floats, Fl
     return coefficients, r2
 
 
-def predict(fit: Coefficients, options: LineOptions, percent: npt.ArrayLike) -> Floats:
+def predict(fit: Coefficients, options: LineConfig, percent: npt.ArrayLike) -> Floats:
     """The line's accuracy on y (percent) for accuracies on x (percent), shape (..., P) or (...) for one axis."""
     values = np.asarray(percent, dtype=np.float64)
     rows = values.reshape(-1, len(options.x))

@@ -21,7 +21,7 @@ from newtest.drawing import Picture
 from newtest.errors import EvaluationError
 from newtest.evaluation.analysis.frequency_gap import ByFrequency
 from newtest.evaluation.analysis.gap import decompose
-from newtest.evaluation.analysis.line import Line, LineOptions, fit_line
+from newtest.evaluation.analysis.line import Line, LineConfig, fit_line
 from newtest.evaluation.analysis.outliers import far_below
 from newtest.evaluation.analysis.scales import Scale
 from newtest.evaluation.analysis.tables import accuracy_table, render
@@ -262,7 +262,7 @@ def _accuracies(
 
 
 def _line(inputs: ReportInputs, results: Results, name: str) -> Line:
-    options = LineOptions((inputs.original,), name, inputs.scale, inputs.group)
+    options = LineConfig((inputs.original,), name, inputs.scale, inputs.group)
     sets = (inputs.original, name)
     correct = [inputs.correct[s] for s in sets] if all(s in inputs.correct for s in sets) else None
     return fit_line(results, options, correct)

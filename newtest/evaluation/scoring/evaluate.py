@@ -11,19 +11,19 @@ from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.cautions import Caution, unreadable
 from newtest.evaluation.scoring.classmap import ClassMap, class_map, read_class_map, restrict
 from newtest.evaluation.scoring.frames import read_frame
-from newtest.evaluation.scoring.models import ModelOptions, run_model
+from newtest.evaluation.scoring.models import ModelConfig, run_model
 from newtest.evaluation.scoring.predictions import Predictions, read_predictions
-from newtest.evaluation.scoring.score import Score, ScoreOptions, score
+from newtest.evaluation.scoring.score import Score, ScoreConfig, score
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set, read_classes
 from newtest.evaluation.scoring.store import set_folder, write_scores
-from newtest.evaluation.scoring.zeroshot import ZeroShotOptions, classify
+from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify
 from newtest.progress import UNWATCHED, Progress
 
-__all__ = ["EvaluateOptions", "Outcome", "evaluate"]
+__all__ = ["EvaluateConfig", "Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateConfig:
     """What to score on a set, and where results go (``out``; else ``results/`` of the study, else of the
     current folder).
     """
@@ -38,7 +38,7 @@ class EvaluateOptions:
     groups: Path | None = None
     class_names: Path | None = None
     """The classes in words, for ``open_clip:`` models; see ``newtest.evaluation.scoring.class_names``."""
-    model: ModelOptions = field(default_factory=ModelOptions)
+    model: ModelConfig = field(default_factory=ModelConfig)
     study: Path = Path()
     out: Path | None = None
 
@@ -49,7 +49,7 @@ class EvaluateOptions:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Evaluation:
     """What was scored, what looked wrong, and the folder that keeps it (None when nothing could be scored)."""
 
     scores: tuple[Score, ...]
@@ -61,7 +61,7 @@ class Outcome:
 _ZERO_SHOT = "open_clip:"
 
 
-def evaluate(which: str, options: EvaluateOptions, progress: Progress = UNWATCHED) -> Outcome:
+def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED) -> Evaluation:
     """Score everything on one set and keep the results. A file or model that cannot be scored is a fatal caution.
 
     Raises EvaluationError when the set, the class list or the class map cannot be had.
@@ -79,7 +79,7 @@ def evaluate(which: str, options: EvaluateOptions, progress: Progress = UNWATCHE
         try:
             if name.startswith(_ZERO_SHOT):
                 found, wrong = _zero_shot(name, evaluated, mapping, options, progress)
-                groups[found.model] = ZeroShotOptions.group
+                groups[found.model] = ZeroShotConfig.group
             else:
                 found, wrong = _classifier(name, evaluated, mapping, options, progress)
         except EvaluationError as error:
@@ -87,17 +87,17 @@ def evaluate(which: str, options: EvaluateOptions, progress: Progress = UNWATCHE
             continue
         answers.append(found)
         cautions += wrong
-    scores, found_wrong = score(evaluated, answers, ScoreOptions(options.reversed_models, mapping))
+    scores, found_wrong = score(evaluated, answers, ScoreConfig(options.reversed_models, mapping))
     groups |= _groups(options.groups)
     folder = write_scores(options.root, evaluated, scores, groups=groups) if scores else None
-    return Outcome(tuple(scores), (*cautions, *found_wrong), folder)
+    return Evaluation(tuple(scores), (*cautions, *found_wrong), folder)
 
 
 def _classifier(
     name: str,
     evaluated: EvaluationSet,
     mapping: ClassMap | None,
-    options: EvaluateOptions,
+    options: EvaluateConfig,
     progress: Progress,
 ) -> tuple[Predictions, list[Caution]]:
     folder = set_folder(options.root, evaluated)
@@ -111,7 +111,7 @@ def _zero_shot(
     name: str,
     evaluated: EvaluationSet,
     mapping: ClassMap | None,
-    options: EvaluateOptions,
+    options: EvaluateConfig,
     progress: Progress,
 ) -> tuple[Predictions, list[Caution]]:
     """``newtest zeroshot`` for a model named as ``evaluate`` names it: the same answers, and the same row."""
@@ -124,7 +124,7 @@ def _zero_shot(
         raise UsageError(
             f"`model` {name}: name its weights, open_clip:ARCH/TAG, or give a file with `weights`"
         )
-    zero_shot = ZeroShotOptions(
+    zero_shot = ZeroShotConfig(
         model=model,
         names=options.class_names,
         batch_size=options.model.batch_size,
@@ -146,7 +146,7 @@ def _zero_shot(
     )
 
 
-def _mapped(which: str, options: EvaluateOptions) -> tuple[EvaluationSet, ClassMap | None]:
+def _mapped(which: str, options: EvaluateConfig) -> tuple[EvaluationSet, ClassMap | None]:
     outputs = read_classes(options.classes) if options.classes else None
     evaluated = find_set(which, options.study, options.name)
     if options.class_map is not None:

@@ -19,13 +19,13 @@ from newtest.evaluation.scoring.results import (
 )
 from newtest.evaluation.scoring.store import StoredSet, aligned, is_results, read_store
 
-__all__ = ["LoadOptions", "Loaded", "load"]
+__all__ = ["LoadConfig", "Loaded", "load"]
 
 TOP1 = "top1"
 
 
 @dataclass(frozen=True)
-class LoadOptions:
+class LoadConfig:
     """``groups`` is a table of model and type; ``metric`` is top1, another column, or a value of a ``metric``
     column.
     """
@@ -53,9 +53,9 @@ class Loaded:
         return self.stored[name]
 
 
-def load(paths: Sequence[Path], options: LoadOptions | None = None) -> Loaded:
+def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
     """Read tables and results folders into one. Raises EvaluationError for what is neither."""
-    options = options or LoadOptions()
+    options = options or LoadConfig()
     stored: dict[str, StoredSet] = {}
     parts: list[Results] = []
     for path in sorted(paths):

@@ -31,7 +31,7 @@ from newtest.files import sha256_of, write_atomic
 from newtest.images import read_image, shown
 from newtest.progress import UNWATCHED, Progress
 
-__all__ = ["ModelOptions", "run_model"]
+__all__ = ["ModelConfig", "run_model"]
 
 PIECE = 512
 """Images a piece: what a killed run loses at most."""
@@ -42,7 +42,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelConfig:
     """How to run. ``weights`` is a state dict in place of the published one; ``device`` None is a GPU if there is
     one."""
 
@@ -64,7 +64,7 @@ class Built:
 def run_model(
     name: str,
     evaluated: EvaluationSet,
-    options: ModelOptions,
+    options: ModelConfig,
     folder: Path,
     progress: Progress = UNWATCHED,
     looked_at: npt.NDArray[np.bool_] | None = None,
@@ -133,7 +133,7 @@ def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 def _predict(
     built: Built,
     paths: list[str],
-    options: ModelOptions,
+    options: ModelConfig,
     told: Callable[[int], None],
     looked_at: npt.NDArray[np.bool_] | None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -179,7 +179,7 @@ def _batches(built: Built, paths: list[str], size: int) -> Iterator[tuple[list[i
         yield rows, images
 
 
-def _build(name: str, options: ModelOptions) -> Built:
+def _build(name: str, options: ModelConfig) -> Built:
     kind, _, rest = name.partition(":")
     builders = {
         "efficientnet-lite0": _efficientnet_lite0,
@@ -204,7 +204,7 @@ def _build(name: str, options: ModelOptions) -> Built:
     return built
 
 
-def _efficientnet_lite0(_: str, options: ModelOptions) -> Built:
+def _efficientnet_lite0(_: str, options: ModelConfig) -> Built:
     """Weights from the package; (x - 127) / 128, short side 256, centre crop 224."""
     torch = torch_runtime.torch()
     packaged = torch_runtime.library(
@@ -221,7 +221,7 @@ def _efficientnet_lite0(_: str, options: ModelOptions) -> Built:
     return Built(module, transform, "short side 256 bicubic, centre crop 224, (x - 127) / 128")
 
 
-def _timm(name: str, options: ModelOptions) -> Built:
+def _timm(name: str, options: ModelConfig) -> Built:
     timm = torch_runtime.library("timm", "timm", "clip")
     module = timm.create_model(
         name, pretrained=options.weights is None, checkpoint_path=str(options.weights or "")
@@ -229,7 +229,7 @@ def _timm(name: str, options: ModelOptions) -> Built:
     return Built(module, *own_preprocessing(module))
 
 
-def _torchvision(name: str, options: ModelOptions) -> Built:
+def _torchvision(name: str, options: ModelConfig) -> Built:
     vision = torch_runtime.library("torchvision", "torchvision", "clip")
     torch = torch_runtime.torch()
     weights = vision.models.get_model_weights(name).DEFAULT

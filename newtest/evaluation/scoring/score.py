@@ -17,13 +17,13 @@ from newtest.evaluation.scoring.metrics import average_precision_11, mean_per_cl
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.sets import EvaluationSet
 
-__all__ = ["Score", "ScoreOptions", "score"]
+__all__ = ["Score", "ScoreConfig", "score"]
 
 Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class ScoreOptions:
+class ScoreConfig:
     """How predictions are read. ``mapping`` takes a model's classes to the set's; None means they are the same."""
 
     reversed_models: tuple[str, ...] = ()
@@ -63,10 +63,10 @@ class _Unscorable(Exception):
 
 
 def score(
-    evaluated: EvaluationSet, predictions: Sequence[Predictions], options: ScoreOptions | None = None
+    evaluated: EvaluationSet, predictions: Sequence[Predictions], options: ScoreConfig | None = None
 ) -> tuple[list[Score], list[Caution]]:
     """Score every model; one that cannot be scored is a fatal caution, not an exception, and the others go on."""
-    options = options or ScoreOptions()
+    options = options or ScoreConfig()
     set_hash = evaluated.hash
     scores: list[Score] = []
     chosen, cautions = _one_a_model(predictions, options)
@@ -83,7 +83,7 @@ def score(
 
 
 def _one_a_model(
-    predictions: Sequence[Predictions], options: ScoreOptions
+    predictions: Sequence[Predictions], options: ScoreConfig
 ) -> tuple[list[Predictions], list[Caution]]:
     """The richest predictions of each name: two that agree are one, two that do not are a caution and the
     first counts.
@@ -128,7 +128,7 @@ def _score(
     evaluated: EvaluationSet,
     set_hash: str,
     one: Predictions,
-    options: ScoreOptions,
+    options: ScoreConfig,
     warn: Callable[[str, str], None],
 ) -> Score:
     labels, n, num_classes = evaluated.labels, len(evaluated), len(evaluated.classes)
@@ -175,7 +175,7 @@ def _score(
 
 
 def _from_scores(
-    table: npt.NDArray[np.float64], labels: Ints, num_classes: int, options: ScoreOptions
+    table: npt.NDArray[np.float64], labels: Ints, num_classes: int, options: ScoreConfig
 ) -> _Answers:
     holes = int(np.isnan(table).any(axis=1).sum())
     if holes:
@@ -235,7 +235,7 @@ def _in_order(
 
 
 def _numbers(
-    evaluated: EvaluationSet, one: Predictions, values: npt.NDArray[np.generic], options: ScoreOptions
+    evaluated: EvaluationSet, one: Predictions, values: npt.NDArray[np.generic], options: ScoreConfig
 ) -> Ints:
     """Answers as positions in the set's classes; -1 for none, and for a class that a mapping leaves out."""
     names = options.mapping.outputs if options.mapping is not None else evaluated.classes

@@ -28,7 +28,7 @@ from newtest.evaluation.scoring.store import write_scores
 from newtest.files import write_atomic
 from newtest.progress import UNWATCHED, Progress
 
-__all__ = ["Classified", "Found", "ZeroShot", "ZeroShotOptions", "classify", "find_images", "zero_shot"]
+__all__ = ["Classified", "Found", "ZeroShot", "ZeroShotConfig", "classify", "find_images", "zero_shot"]
 
 """Told (images or texts, how many in all, done since the last call) while an encoder runs."""
 Floats = npt.NDArray[np.float32]
@@ -36,7 +36,7 @@ TOP = 5
 
 
 @dataclass(frozen=True)
-class ZeroShotOptions:
+class ZeroShotConfig:
     """Where the two sides come from. With both embedding files no encoder, and so no torch, is needed."""
 
     model: str = "conse"
@@ -100,7 +100,7 @@ class Found:
     """Empty where the set names no files."""
 
 
-def zero_shot(which: str, options: ZeroShotOptions, progress: Progress = UNWATCHED) -> ZeroShot:
+def zero_shot(which: str, options: ZeroShotConfig, progress: Progress = UNWATCHED) -> ZeroShot:
     """Classify every image of a set by its nearest class in words, and keep the result as ``newtest evaluate`` does.
 
     An image that cannot be read counts as wrong and is a fatal caution. Raises EvaluationError, UsageError and
@@ -120,7 +120,7 @@ def zero_shot(which: str, options: ZeroShotOptions, progress: Progress = UNWATCH
 
 
 def classify(
-    evaluated: EvaluationSet, outputs: Sequence[str], options: ZeroShotOptions, progress: Progress = UNWATCHED
+    evaluated: EvaluationSet, outputs: Sequence[str], options: ZeroShotConfig, progress: Progress = UNWATCHED
 ) -> Classified:
     """The nearest of the classes ``outputs`` for every image of a set, best first. Raises as ``zero_shot``."""
     model = _Model(options)
@@ -138,7 +138,7 @@ def classify(
 def find_images(
     which: str,
     texts: Sequence[str],
-    options: ZeroShotOptions,
+    options: ZeroShotConfig,
     progress: Progress = UNWATCHED,
     *,
     best: int = 10,
@@ -182,7 +182,7 @@ class _Words:
 class _Model:
     """The encoder, built when it is first needed: with embeddings from files it never is."""
 
-    options: ZeroShotOptions
+    options: ZeroShotConfig
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -196,7 +196,7 @@ class _Model:
         return self.encoder.name if images is None else images.stem
 
 
-def _templates(options: ZeroShotOptions) -> tuple[str, ...]:
+def _templates(options: ZeroShotConfig) -> tuple[str, ...]:
     if options.templates is None:
         return default_templates()
     return read_lines(options.templates, templates=True)

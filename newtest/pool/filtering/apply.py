@@ -21,14 +21,14 @@ from newtest.pool.filtering.language_layer import LANGUAGES, ShardLanguages, lan
 from newtest.pool.storage.columns import Columns, arrow, read_batches
 from newtest.pool.storage.pool import Pool, Shard
 
-__all__ = ["Judged", "Pattern", "Plan", "ShardCounts", "judged"]
+__all__ = ["FilterPlan", "Judged", "Pattern", "ShardCounts", "judged"]
 
 Pattern = npt.NDArray[np.uint8] | npt.NDArray[np.int64]
 """For each row a bit for each rule that drops it."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class FilterPlan:
     """The rules, how they combine, and which layers their columns come from."""
 
     rules: tuple[Rule, ...]
@@ -89,7 +89,7 @@ class Judged:
 
 
 def judged(
-    pool: Pool, plan: Plan, shard: Shard, columns: Sequence[str], counts: ShardCounts
+    pool: Pool, plan: FilterPlan, shard: Shard, columns: Sequence[str], counts: ShardCounts
 ) -> Iterator[Judged]:
     """A shard's batches with these columns and the plan's, judged. Adds to the counts, keeps the languages found."""
     names = dict.fromkeys([*columns, *plan.columns])
@@ -128,7 +128,7 @@ class _Rows:
         return table
 
 
-def _judge(batch: _Rows, plan: Plan, counts: ShardCounts) -> tuple[Pattern, Mask]:
+def _judge(batch: _Rows, plan: FilterPlan, counts: ShardCounts) -> tuple[Pattern, Mask]:
     """The pattern (bit k is rule k) and whether each row stays; adds to the counts of rules, reasons and overlaps."""
     in_turn = plan.combine == "and" and not plan.exhaustive
     everyone = np.ones(len(batch.table), np.bool_)

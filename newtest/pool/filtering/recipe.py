@@ -8,7 +8,7 @@ from pathlib import Path
 
 from newtest.engines import Engine, Resources
 from newtest.errors import PoolError, UsageError
-from newtest.pool.filtering.apply import Plan
+from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.filters import (
     Filter,
     LanguageIs,
@@ -102,13 +102,15 @@ def run(
 
 
 def carried_out(
-    pool: Pool, plan: Plan, engine: Engine, workers: int, progress: Progress = UNWATCHED
+    pool: Pool, plan: FilterPlan, engine: Engine, workers: int, progress: Progress = UNWATCHED
 ) -> Subset:
     """The plan's subset; rules that run Python or a model on each row get processes, others threads."""
     return select(pool, plan, engine, Resources(workers, kind=plan.kind), progress)
 
 
-def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: Progress = UNWATCHED) -> Plan:
+def plan_of(
+    pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: Progress = UNWATCHED
+) -> FilterPlan:
     """The rules of a recipe, with the cuts of fractions found; ``progress`` is shown each pass over the pool."""
     rules: list[Rule] = []
     layers: Columns = {}
@@ -149,7 +151,7 @@ def plan_of(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: 
         one = Recipe(scores=(column,), fraction=fraction, min_score=least)
         rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, progress),)))
     combine = "and" if recipe.combine == "and" else "or"
-    return Plan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
+    return FilterPlan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
 
 
 def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: Progress) -> ScoreSource:

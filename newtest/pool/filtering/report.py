@@ -21,7 +21,7 @@ import pyarrow as pa
 from newtest.errors import ImageError
 from newtest.files import write_atomic
 from newtest.images import thumbnail
-from newtest.pool.filtering.apply import Plan, ShardCounts, judged
+from newtest.pool.filtering.apply import FilterPlan, ShardCounts, judged
 from newtest.pool.filtering.filters import Rule, ScoreAbove, ScoreCut
 from newtest.pool.filtering.select import manifest, settled
 from newtest.pool.storage.columns import numbers
@@ -67,7 +67,7 @@ class Drawn:
 
 
 def write_report(
-    pool: Pool, plan: Plan, folder: Path, *, seed: int = 0, progress: Progress = UNWATCHED
+    pool: Pool, plan: FilterPlan, folder: Path, *, seed: int = 0, progress: Progress = UNWATCHED
 ) -> Path:
     """Judge every row by every rule, write the page, and return its path. Raises PoolError."""
     plan = replace(plan, exhaustive=True)
@@ -91,13 +91,13 @@ def write_report(
     return folder / "index.html"
 
 
-def _drawn(plan: Plan) -> dict[str, Drawn]:
+def _drawn(plan: FilterPlan) -> dict[str, Drawn]:
     return {"kept": Drawn(), **{f"dropped by {rule.name}": Drawn() for rule in plan.rules}}
 
 
 def _look(
     pool: Pool,
-    plan: Plan,
+    plan: FilterPlan,
     shard: Shard,
     counts: ShardCounts,
     drawn: dict[str, Drawn],
@@ -160,7 +160,7 @@ class _Histograms:
     end bins.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: FilterPlan) -> None:
         self.cuts = {
             each.columns[0]: each.cut.score if isinstance(each, ScoreCut) else each.least
             for rule in plan.rules

@@ -12,7 +12,7 @@ from typing import Any
 from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
 from newtest.errors import UsageError
-from newtest.pool.filtering.apply import Plan, ShardCounts, judged
+from newtest.pool.filtering.apply import FilterPlan, ShardCounts, judged
 from newtest.pool.filtering.filters import described
 from newtest.pool.filtering.language_layer import languages_layer
 from newtest.pool.storage import uids as ids
@@ -28,7 +28,7 @@ __all__ = ["manifest", "select", "select_shard", "settled"]
 
 def select(
     pool: Pool,
-    plan: Plan,
+    plan: FilterPlan,
     engine: Engine,
     resources: Resources | None = None,
     progress: Progress = UNWATCHED,
@@ -51,7 +51,7 @@ def select(
     return Subset(ids.ordered(parts), manifest(pool, plan, counts))
 
 
-def select_shard(pool: Pool, plan: Plan, shard: Shard) -> tuple[Uids, ShardCounts]:
+def select_shard(pool: Pool, plan: FilterPlan, shard: Shard) -> tuple[Uids, ShardCounts]:
     """The ids that stay of one shard, in row order, and the counts."""
     counts, parts = ShardCounts(), []
     for batch in judged(pool, plan, shard, ["uid"], counts):
@@ -60,7 +60,7 @@ def select_shard(pool: Pool, plan: Plan, shard: Shard) -> tuple[Uids, ShardCount
     return ids.concatenated(parts), counts
 
 
-def manifest(pool: Pool, plan: Plan, counts: ShardCounts) -> dict[str, Any]:
+def manifest(pool: Pool, plan: FilterPlan, counts: ShardCounts) -> dict[str, Any]:
     """What a subset's manifest says of its making."""
     names = [rule.name for rule in plan.rules]
     return {
@@ -90,7 +90,7 @@ def manifest(pool: Pool, plan: Plan, counts: ShardCounts) -> dict[str, Any]:
     }
 
 
-def settled(pool: Pool, plan: Plan, counts: ShardCounts, progress: Progress = UNWATCHED) -> None:
+def settled(pool: Pool, plan: FilterPlan, counts: ShardCounts, progress: Progress = UNWATCHED) -> None:
     """Write the manifests of the layers of languages that grew, and say what was asked and what was known."""
     for detector in sorted({detector for detector, _ in counts.languages}):
         asked, known = counts.languages[detector, "asked"], counts.languages[detector, "known"]

@@ -18,7 +18,7 @@ from newtest.draws import generator
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.draw import draw
 from newtest.sampling.pairs import Pairs
-from newtest.sampling.plan import Plan
+from newtest.sampling.plan import DrawPlan
 
 __all__ = ["SPLITS", "HeldOut", "held_out"]
 
@@ -47,7 +47,7 @@ class HeldOut:
 
 
 def held_out(
-    rule: Callable[[Pairs, Pairs, SamplingConfig], Plan],
+    rule: Callable[[Pairs, Pairs, SamplingConfig], DrawPlan],
     eligible: Pairs,
     reference: Pairs,
     config: SamplingConfig,

@@ -20,7 +20,7 @@ from newtest.frequency.mixture import IMAGES_AT_ONCE, POINTS, ClassMixtures, fit
 from newtest.frequency.weights import EDGES, GROUPS, group_of, round_systematically, solve_together
 from newtest.sampling.config import SamplingConfig
 from newtest.sampling.pairs import Pairs
-from newtest.sampling.plan import NO_CELL, Cells, Plan
+from newtest.sampling.plan import NO_CELL, Cells, DrawPlan
 
 __all__ = ["Population", "matched_mixture"]
 
@@ -75,7 +75,7 @@ class Population:
         return means.reshape(classes, GROUPS, POINTS), sizes.reshape(classes, GROUPS)
 
 
-def matched_mixture(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> Plan:
+def matched_mixture(eligible: Pairs, reference: Pairs, config: SamplingConfig) -> DrawPlan:
     """How many candidates to draw at each expected true frequency, so that true frequencies match the original's.
 
     Reference images and classes count as in the published rule (``reference_votes``, ``min_reference_images``). The
@@ -108,7 +108,7 @@ def matched_mixture(eligible: Pairs, reference: Pairs, config: SamplingConfig) -
         target.ravel(),
         np.full(classes * GROUPS, NO_CELL),
     )
-    return Plan(eligible, cells, cell_of, lacking=lacking)
+    return DrawPlan(eligible, cells, cell_of, lacking=lacking)
 
 
 def _whole_numbers(
