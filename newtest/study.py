@@ -28,6 +28,7 @@ from types import TracebackType
 
 from newtest.catalog import open_catalog
 from newtest.errors import StudyError
+from newtest.outputs import require_this_machine
 
 __all__ = ["Study", "now"]
 
@@ -49,6 +50,7 @@ class Study:
         written.
         """
         self.root = root
+        require_this_machine(root)
         path = root / "study.sqlite"
         if not create and not path.exists():
             raise StudyError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from newtest.cli import annotate_market, annotate_serve
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
     from newtest.crowd.costs import Cost
@@ -160,7 +160,8 @@ def preview(
         typer.Option("--hit", metavar="ID", help="Show this planned HIT.", show_default="drawn tiles"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the page and do not serve it.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the page and do not serve it.", callback=own_file),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
     allow_image_host: Annotated[
@@ -193,7 +194,7 @@ def preview(
     from newtest.crowd.server.worker_images import Pictures
     from newtest.crowd.templates import is_requester_page, load_template
     from newtest.errors import UsageError
-    from newtest.files import write_atomic
+    from newtest.outputs import write_made
     from newtest.study import Study
     from newtest.web.serving import listen, run
 
@@ -214,7 +215,7 @@ def preview(
                 page = study_page(opened, Pictures(opened.root, crowd_keys(opened)), hit)
         shown = template_preview(text, page)
     if out is not None:
-        write_atomic(out, shown.html)
+        write_made(out, shown.html)
         note(f"written to {out}")
         if json:
             print_json({"out": str(out)})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
     from newtest.crowd.annotators import Annotator
@@ -142,7 +142,9 @@ def pay(
     study: StudyDir = Path(),
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the proposals, to be read and changed."),
+        typer.Option(
+            "--out", metavar="FILE", help="Write the proposals, to be read and changed.", callback=own_file
+        ),
     ] = None,
     act: Annotated[
         Path | None, typer.Option("--act-on", metavar="FILE", help="Carry out proposals that you have read.")
@@ -164,7 +166,7 @@ def pay(
 
     from newtest.catalog.publications import control_votes
     from newtest.crowd.pay import LocalPayer, act_on, propose, read_proposals, to_be_paid
-    from newtest.files import atomic_path
+    from newtest.outputs import made_path
     from newtest.study import Study
 
     with Study(study) as opened:
@@ -186,7 +188,7 @@ def pay(
             return
         proposals = propose(opened, control_votes(opened.catalog))
     if out is not None:
-        with atomic_path(out) as temporary:
+        with made_path(out) as temporary:
             proposals.to_csv(temporary, index=False)
         note(
             f"{len(proposals)} proposals written to {out}; read them, then: newtest annotate pay --act-on {out}"

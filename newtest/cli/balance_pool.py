@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, PoolAt, Workers
+from newtest.cli.options import JsonFlag, note, own_subset, print_json, print_table, progress
+from newtest.cli.pool_options import EngineName, PoolAt, Workers, default_out
 
 __all__ = ["balance_pool"]
 
@@ -22,9 +22,14 @@ def balance_pool(
     at_least: Annotated[int, typer.Option(min=1, help="Captions a noun must be in, to be a query.")] = 20,
     cap: Annotated[int, typer.Option(help="Samples that a query may bring, on average.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    out: Annotated[Path, typer.Option(help="The subset; the table of queries goes beside it.")] = Path(
-        "balanced.npy"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The subset; the table of queries goes beside it.",
+            callback=own_subset,
+            show_default="balanced.npy",
+        ),
+    ] = None,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -33,6 +38,7 @@ def balance_pool(
 
     Example: newtest balance-pool commonpool --queries queries.txt --cap 20000
     """
+    out = out or default_out(pool, "balanced.npy")
     from newtest.engines import engine as engine_of
     from newtest.pool.balance import balance, queries_from_captions, read_queries
     from newtest.pool.dedup.pairs import write_pairs

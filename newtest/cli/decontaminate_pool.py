@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, print_json, print_table, progress
-from newtest.cli.pool_options import LayersDir, PoolAt
+from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
+from newtest.cli.pool_options import LayersDir, PoolAt, default_out
 
 __all__ = ["decontaminate_pool"]
 
@@ -26,7 +26,12 @@ def decontaminate_pool(
     radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 22,
     model: Annotated[str | None, typer.Option(help="The encoder, as embed-pool was given it.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    out: Annotated[Path, typer.Option(help="The subset; the pairs go beside it.")] = Path("clean.npy"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The subset; the pairs go beside it.", callback=own_subset, show_default="clean.npy"
+        ),
+    ] = None,
     layers: LayersDir = None,
     json: JsonFlag = False,
 ) -> None:
@@ -38,6 +43,8 @@ def decontaminate_pool(
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
+
+    out = out or default_out(pool, "clean.npy")
 
     config = DecontaminateConfig(method, threshold, radius, model, device)  # type: ignore[arg-type]
     with progress() as bars:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, print_json, print_table, progress
-from newtest.cli.pool_options import LayersDir, PoolAt
+from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
+from newtest.cli.pool_options import LayersDir, PoolAt, default_out
 
 __all__ = ["dedup_pool"]
 
@@ -26,7 +26,12 @@ def dedup_pool(
     clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one for 1,000 rows.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the k-means and of the recall's sample.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    out: Annotated[Path, typer.Option(help="The subset; the pairs go beside it.")] = Path("dedup.npy"),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The subset; the pairs go beside it.", callback=own_subset, show_default="dedup.npy"
+        ),
+    ] = None,
     layers: LayersDir = None,
     json: JsonFlag = False,
 ) -> None:
@@ -40,6 +45,8 @@ def dedup_pool(
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
+
+    out = out or default_out(pool, "dedup.npy")
 
     config = DedupConfig(method, threshold, radius, arch, clusters, seed, device)  # type: ignore[arg-type]
     with progress() as bars:

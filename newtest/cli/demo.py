@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json
+from newtest.cli.options import JsonFlag, note, own_folder, print_json
 
 __all__ = ["demo"]
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything goes.")] = Path("newtest-demo"),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where everything goes.", callback=own_folder)
+    ] = Path("newtest-demo"),
     seed: Annotated[int, typer.Option(help="Another seed deals, votes and draws otherwise.")] = 0,
     json: JsonFlag = False,
 ) -> None:
@@ -24,6 +26,9 @@ def demo(
     Example: newtest demo --out newtest-demo
     """
     from newtest.demo.recipe import load_recipe
+    from newtest.outputs import claim_folder
+
+    claim_folder(out)
 
     recipe = load_recipe("digits_demo")
     report = recipe.main(out, seed=seed, say=note)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
     from newtest.sampling.bias.diagnostics import Diagnostics
@@ -28,7 +28,10 @@ def diagnose(
     plot: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the plot: .svg or .png.", show_default="REVISION-frequencies.svg"
+            metavar="FILE",
+            help="Write the plot: .svg or .png.",
+            show_default="REVISION-frequencies.svg",
+            callback=own_file,
         ),
     ] = None,
     json: JsonFlag = False,
@@ -41,7 +44,7 @@ def diagnose(
     from newtest.errors import UsageError
     from newtest.evaluation.analysis.mismatch import explain
     from newtest.evaluation.scoring.store import slug
-    from newtest.files import write_atomic
+    from newtest.outputs import write_made
     from newtest.sampling.bias.plot import draw_distributions
     from newtest.sampling.diagnosis import stored_diagnostics
     from newtest.study import Study
@@ -53,7 +56,7 @@ def diagnose(
         found = stored_diagnostics(opened, revision)
         explained = None if results is None else explain(opened, revision, results)
     picture = draw_distributions(found, revision)
-    write_atomic(out, picture.png if out.suffix == ".png" else picture.svg)
+    write_made(out, picture.png if out.suffix == ".png" else picture.svg)
     if json:
         points = None if explained is None else explained.to_dict(orient="records")
         print_json({"revision": revision, **to_mapping(found), "explained": points, "plot": str(out)})

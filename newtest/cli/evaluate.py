@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+from newtest.cli.options import JsonFlag, StudyDir, note, own_folder, print_json, print_table, progress
 
 __all__ = ["evaluate"]
 
@@ -68,7 +68,12 @@ def evaluate(
     study: StudyDir = Path(),
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where results are kept.", show_default="results/ of the study"),
+        typer.Option(
+            metavar="DIR",
+            help="Where results are kept.",
+            show_default="results/ of the study",
+            callback=own_folder,
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:

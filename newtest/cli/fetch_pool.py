@@ -7,14 +7,16 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, print_json, print_table
-from newtest.cli.pool_options import PoolAt, counted
+from newtest.cli.pool_options import PoolAt, counted, default_out
 
 __all__ = ["fetch_pool"]
 
 
 def fetch_pool(
     pool: PoolAt = ".",
-    out: Annotated[str, typer.Option(help="The pool to write: a folder or an fsspec URL.")] = "shards",
+    out: Annotated[
+        str | None, typer.Option(help="The pool to write: a folder or an fsspec URL.", show_default="shards")
+    ] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Rows a shard.")] = 10_000,
     connections: Annotated[int, typer.Option(min=1, help="Downloads at once.")] = 256,
     retries: Annotated[int, typer.Option(min=0, help="Tries again within this run.")] = 4,
@@ -30,6 +32,7 @@ def fetch_pool(
 
     Example: newtest fetch-pool metadata --out mypool
     """
+    out = out or str(default_out(pool, "shards"))
     from collections import Counter
 
     from newtest.download import DownloadConfig

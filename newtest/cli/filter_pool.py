@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers
+from newtest.cli.options import JsonFlag, note, own_folder, own_subset, print_json, print_table, progress
+from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers, default_out
 
 if TYPE_CHECKING:
     from newtest.pool.filtering.recipe import Recipe
@@ -55,11 +55,16 @@ def filter_pool(
     max_aspect: Annotated[float | None, typer.Option(help="Longer side over shorter.")] = None,
     combine: Annotated[str, typer.Option(help="How the rules combine: and, or.")] = "and",
     out: Annotated[
-        Path | None, typer.Option(help="The subset to write.", show_default="named by the rules")
+        Path | None,
+        typer.Option(help="The subset to write.", show_default="named by the rules", callback=own_subset),
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write a page: histograms, counts, examples with their images."),
+        typer.Option(
+            metavar="DIR",
+            help="Write a page: histograms, counts, examples with their images.",
+            callback=own_folder,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and print; write nothing.")] = False,
     layers: LayersDir = None,
@@ -87,11 +92,11 @@ def filter_pool(
         min_words=min_words, min_chars=min_chars,
         min_size=min_size, max_aspect=max_aspect, combine=combine, dry_run=dry_run,
     )  # fmt: skip
+    target = None if dry_run else out or default_out(pool, f"{recipe.name}.npy")
     opened = open_pool(pool, layers=layers)
     with progress() as bars:
         plan = plan_of(opened, recipe, engine_of(engine), workers, bars)
         chosen = carried_out(opened, plan, engine_of(engine), workers, bars)
-    target = None if dry_run else out or Path(f"{recipe.name}.npy")
     if target is not None:
         subsets.write(chosen, target)
     if report is not None and not dry_run:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json, print_table
+from newtest.cli.options import JsonFlag, note, on_this_machine, own_file, own_folder, print_json, print_table
 
 __all__ = ["app"]
 
@@ -19,14 +19,19 @@ app = typer.Typer(
 Checkpoints = Annotated[
     list[Path], typer.Argument(metavar="CHECKPOINT...", help=".safetensors, .npz, or PyTorch state dicts.")
 ]
-Out = Annotated[Path, typer.Option("--out", help="The merged checkpoint: .safetensors or .npz.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="The merged checkpoint: .safetensors or .npz.", callback=own_file)
+]
 
 
 @app.command("wise")
 def wise(
     zeroshot: Annotated[Path, typer.Option("--zeroshot", help="The model before fine-tuning (alpha 0).")],
     finetuned: Annotated[Path, typer.Option("--finetuned", help="The model after fine-tuning (alpha 1).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for alpha-X.safetensors and sweep.json.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="Folder for alpha-X.safetensors and sweep.json.", callback=own_folder),
+    ],
     alphas: Annotated[str, typer.Option("--alphas", help="FIRST:LAST:STEP, or a list with commas.")] = "0.5",
     score_command: Annotated[
         str | None,
@@ -113,7 +118,15 @@ def uniform(checkpoints: Checkpoints, out: Out, json: JsonFlag = False) -> None:
         note(f"{out}: the mean of {len(checkpoints)} checkpoints")
 
 
-@app.command("greedy")
+def _own_log(path: Path | None) -> Path | None:
+    from newtest.clip.weights.soups import check_log
+
+    if path is not None and path.is_file():
+        check_log(path)
+    return on_this_machine(path)
+
+
+@app.command()
 def greedy(
     checkpoints: Checkpoints,
     out: Out,
@@ -129,7 +142,10 @@ def greedy(
             "--scores", help="JSON: checkpoint file name -> its own held-out score, where they are known."
         ),
     ] = None,
-    log: Annotated[Path | None, typer.Option("--log", help="Every decision, a line each (JSON).")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="Every decision, a line each (JSON).", callback=_own_log),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """The greedy soup: by falling held-out score, a model stays if the soup's score does not fall.

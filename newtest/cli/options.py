@@ -17,7 +17,10 @@ from newtest.progress import Progress
 if TYPE_CHECKING:
     import rich.progress
 
-__all__ = ["JsonFlag", "StudyDir", "note", "print_json", "print_table", "progress"]
+__all__ = [
+    "JsonFlag", "StudyDir", "note", "on_this_machine", "own_file", "own_folder", "own_subset", "print_json",
+    "print_table", "progress",
+]  # fmt: skip
 
 StudyDir = Annotated[
     Path,
@@ -30,6 +33,37 @@ StudyDir = Annotated[
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout, for programs.")]
+
+
+def own_file(path: Path | None) -> Path | None:
+    """Check an option that names a file to write, before any work is done."""
+    from newtest.outputs import require_own_file
+
+    return path if path is None else require_own_file(path)
+
+
+def own_folder(path: Path | None) -> Path | None:
+    """Check an option that names a folder to write into."""
+    from newtest.outputs import require_own_folder
+
+    return path if path is None else require_own_folder(path)
+
+
+def own_subset(path: Path | None) -> Path | None:
+    """Check an option that names a subset to write, and the files that go beside it."""
+    from newtest.outputs import require_own_file
+
+    if path is not None:
+        for suffix in ("", ".json", ".pairs.parquet", ".queries.parquet"):
+            require_own_file(path.with_suffix(suffix) if suffix else path)
+    return path
+
+
+def on_this_machine(path: Path | None) -> Path | None:
+    """Check an option that names a new folder on this machine; a URL is none."""
+    from newtest.outputs import require_this_machine
+
+    return path if path is None else require_this_machine(path)
 
 
 def note(message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from newtest.cli.options import progress
 from newtest.progress import watched
 
-__all__ = ["EngineName", "LayersDir", "PoolAt", "Workers", "counted"]
+__all__ = ["EngineName", "LayersDir", "PoolAt", "Workers", "counted", "default_out"]
 
 T = TypeVar("T")
 
@@ -28,6 +29,21 @@ LayersDir = Annotated[
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="local, ray, or ray:ADDRESS.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is one a core (or a GPU).")]
+
+
+def default_out(pool: str, name: str) -> Path:
+    """Where a command writes that was told of no place: in the current folder, or in ``__newtest`` of a pool that it
+    was typed in, which other readers would take for a table of theirs otherwise.
+    """
+    from newtest.cli.options import own_subset
+    from newtest.pool.storage.location import HOME, LocalPlace, place_of
+
+    place, here = place_of(pool), Path.cwd()
+    root = place.root.resolve() if isinstance(place, LocalPlace) else None
+    out = Path(name)
+    if root is not None and root in (here, *here.parents):
+        out = Path(*[".."] * len(here.relative_to(root).parts), HOME, name)
+    return (own_subset(out) if out.suffix == ".npy" else out) or out
 
 
 def counted(what: str, things: Iterable[T], total: int) -> Iterator[T]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+from newtest.cli.options import JsonFlag, StudyDir, note, own_folder, print_json, print_table, progress
 
 __all__ = ["probe"]
 
@@ -44,7 +44,8 @@ def probe(
         typer.Option(metavar="PERCENT", min=0, max=100, help="Zero-shot accuracy: how many labels match it?"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the figure and probe.json go.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the figure and probe.json go.", callback=own_folder),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, ...", show_default="a GPU if there is one")
@@ -63,7 +64,7 @@ def probe(
 
     from newtest.clip.probe import ProbeConfig, parse_shots
     from newtest.evaluation.scoring.probing import Source, label_efficiency, labelled
-    from newtest.files import write_atomic
+    from newtest.outputs import write_made
 
     config = ProbeConfig(shots=parse_shots(shots), seeds=seeds, seed=seed)
     source = Source(model, like, device, precision, study)
@@ -87,7 +88,7 @@ def probe(
     if out is not None:
         from newtest.evaluation.report.efficiency import write_label_efficiency
 
-        write_atomic(out / "probe.json", dumps(found.to_json(), indent=1) + "\n")
+        write_made(out / "probe.json", dumps(found.to_json(), indent=1) + "\n")
         write_label_efficiency(found, out)
         note(f"drawn in {out / 'label-efficiency.png'}")
     if json:

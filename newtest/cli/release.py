@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, progress
+from newtest.cli.options import JsonFlag, StudyDir, note, on_this_machine, print_json, progress
 
 __all__ = ["release"]
 
@@ -16,7 +16,13 @@ def release(
     revision: Annotated[str, typer.Argument(metavar="REVISION", help="A revision that newtest sample drew.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="A new folder.", show_default="STUDY/releases/REVISION"),
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="A new folder.",
+            show_default="STUDY/releases/REVISION",
+            callback=on_this_machine,
+        ),
     ] = None,
     format: Annotated[  # the option's own name
         list[str] | None,

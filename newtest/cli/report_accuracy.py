@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, own_folder, print_json, print_table
 from newtest.cli.report_options import Groups, Metric, Tables, Unit, load, save, write
 
 __all__ = ["html", "line", "table"]
@@ -28,7 +28,9 @@ def table(
     format_: Annotated[str, typer.Option("--format", help="markdown, csv or latex.")] = "markdown",
     groups: Groups = None,
     unit: Unit = "auto",
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here instead of stdout.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here instead of stdout.", callback=own_file)
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Accuracies with exact 95 % intervals, a set a column, change and rank change.
@@ -68,7 +70,9 @@ def line(
         list[str] | None, typer.Option(metavar="MODEL", help="Not fitted (shell patterns); may be repeated.")
     ] = None,
     pivot: Annotated[float | None, typer.Option(metavar="PERCENT", help="Let the line bend here.")] = None,
-    figure: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png.", callback=own_file)
+    ] = None,
     resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     metric: Metric = "top1",
@@ -154,7 +158,10 @@ def html(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="DIR", help="Where report.html goes, and its figures and numbers.", show_default=False
+            metavar="DIR",
+            help="Where report.html goes, and its figures and numbers.",
+            show_default=False,
+            callback=own_folder,
         ),
     ],
     title: Annotated[str, typer.Option(help="The page's title.")] = "How good is the new test set?",

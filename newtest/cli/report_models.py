@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from newtest.cli.options import JsonFlag, print_json, print_table
+from newtest.cli.options import JsonFlag, own_file, print_json, print_table
 from newtest.cli.report_options import Tables, load, save
 
 __all__ = ["compare", "similarity"]
@@ -94,9 +94,11 @@ def similarity(
         float, typer.Option(min=0.01, help="Points by which a worse model must not look better.")
     ] = 1.0,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The heat map, as .svg or .png.")
+        Path | None, typer.Option(metavar="FILE", help="The heat map, as .svg or .png.", callback=own_file)
     ] = None,
-    matrix: Annotated[Path | None, typer.Option(metavar="FILE", help="The matrix, as CSV.")] = None,
+    matrix: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The matrix, as CSV.", callback=own_file)
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """How alike the models' mistakes are, against independence, and how many models the set can rank.
@@ -106,13 +108,13 @@ def similarity(
     from newtest.evaluation.analysis.similarity import agreement
     from newtest.evaluation.analysis.similarity import similarity as measure
     from newtest.evaluation.report.figures import draw_matrix
-    from newtest.files import write_atomic
+    from newtest.outputs import write_made
 
     correct = load(tables, None, "auto").set(set_).correct
     found = measure(correct, margin=margin)
     observed, independent = agreement(correct)
     if matrix is not None:
-        write_atomic(matrix, observed.to_csv(float_format="%.6f", lineterminator="\n"))
+        write_made(matrix, observed.to_csv(float_format="%.6f", lineterminator="\n"))
     if figure is not None:
         order = correct.mean(axis=1).sort_values(ascending=False, kind="stable").index
         values = observed.loc[order, order].to_numpy()

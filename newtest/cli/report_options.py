@@ -44,20 +44,20 @@ def load(paths: list[Path], groups: Path | None, unit: str, metric: str = "top1"
 
 
 def write(text: str, out: Path | None) -> None:
-    from newtest.files import write_atomic
+    from newtest.outputs import write_made
 
     if out is None:
         typer.echo(text, nl=False)
     else:
-        write_atomic(out, text)
+        write_made(out, text)
         note(f"written to {out}")
 
 
 def save(picture: Any, path: Path) -> None:
     from newtest.errors import UsageError
-    from newtest.files import write_atomic
+    from newtest.outputs import write_made
 
     if path.suffix not in (".png", ".svg"):
         raise UsageError(f"--figure {path}: figures are .png or .svg")
-    write_atomic(path, picture.png if path.suffix == ".png" else picture.svg)
+    write_made(path, picture.png if path.suffix == ".png" else picture.svg)
     note(f"drawn in {path}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 from newtest.cli.report_options import Groups, Tables, Unit, load, save
 
 __all__ = ["gap", "shift"]
@@ -25,7 +25,8 @@ def gap(
         ),
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Accuracy by frequency, as .svg or .png.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Accuracy by frequency, as .svg or .png.", callback=own_file),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     groups: Groups = None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json
-from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted
+from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted, default_out
 
 __all__ = ["reshard_pool"]
 
@@ -16,7 +16,9 @@ __all__ = ["reshard_pool"]
 def reshard_pool(
     pool: PoolAt = ".",
     subset: Annotated[Path, typer.Option(help='The subset: a sorted "u8,u8" .npy.')] = Path("subset.npy"),
-    out: Annotated[str, typer.Option(help="The new pool, a folder or an fsspec URL.")] = "resharded",
+    out: Annotated[
+        str | None, typer.Option(help="The new pool, a folder or an fsspec URL.", show_default="resharded")
+    ] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = 10_000,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.")
@@ -32,6 +34,7 @@ def reshard_pool(
 
     Example: newtest reshard-pool mypool --subset clip-score-0.3.npy --out training
     """
+    out = out or str(default_out(pool, "resharded"))
     from newtest.engines import Resources
     from newtest.engines import engine as engine_of
     from newtest.pool.reshard import plan_reshard, reshard

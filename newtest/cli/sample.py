@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,9 @@ def sample(
     ] = False,
     feasibility: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write what is feasible a class and bin to a CSV file."),
+        typer.Option(
+            metavar="FILE", help="Write what is feasible a class and bin to a CSV file.", callback=own_file
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -155,11 +157,11 @@ def diff(
 
 
 def _feasible(draft: Draft, out: Path | None, json: bool) -> None:
-    from newtest.files import atomic_path
+    from newtest.outputs import made_path
 
     table = draft.plan.histogram
     if out is not None:
-        with atomic_path(out) as temporary:
+        with made_path(out) as temporary:
             table.to_csv(temporary, index=False)
     if json:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from newtest.cli import votes_quality
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +165,8 @@ def simulate(
 def frequencies(
     study: StudyDir = Path(),
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a .csv or .parquet file instead.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a .csv or .parquet file instead.", callback=own_file),
     ] = None,
     filtered: Annotated[
         bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")
@@ -207,11 +208,11 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _write(out: Path, table: pd.DataFrame) -> None:
     from newtest.errors import UsageError
-    from newtest.files import atomic_path
+    from newtest.outputs import made_path
 
     if out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"{out}: frequencies are written as .csv or .parquet")
-    with atomic_path(out) as temporary:
+    with made_path(out) as temporary:
         if out.suffix == ".csv":
             table.to_csv(temporary, index=False)
         else:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 
 __all__ = ["export", "quality"]
 
@@ -36,7 +36,8 @@ def quality(
         list[str] | None, typer.Option("--include", metavar="WORKER", help="Take a worker back in.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the whole table as CSV.")
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write the whole table as CSV.", callback=own_file),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -48,7 +49,7 @@ def quality(
     """
     from newtest.catalog import quality as rows
     from newtest.errors import VotesError
-    from newtest.files import atomic_path
+    from newtest.outputs import made_path
     from newtest.study import Study
     from newtest.votes.quality import QualityRule
     from newtest.votes.workers import agreement_of, exclude_flagged, worker_table
@@ -66,7 +67,7 @@ def quality(
         if alpha is not None and math.isnan(alpha):
             alpha = None
     if out is not None:
-        with atomic_path(out) as temporary:
+        with made_path(out) as temporary:
             table.to_csv(temporary, index=False)
         note(f"{len(table)} workers written to {out}")
     if json:
@@ -87,7 +88,10 @@ def quality(
 
 
 def export(
-    out: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv, .parquet or .json file to write.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A .csv, .parquet or .json file to write.", callback=own_file),
+    ],
     study: StudyDir = Path(),
     format_name: Annotated[
         str | None,
@@ -117,7 +121,7 @@ def export(
     from newtest.config import canonical_json
     from newtest.crowd.label_studio_tasks import label_studio_tasks
     from newtest.errors import UsageError
-    from newtest.files import atomic_path, write_atomic
+    from newtest.outputs import made_path, write_made
     from newtest.study import Study
 
     kind = choice(
@@ -129,14 +133,14 @@ def export(
     with Study(study) as opened:
         if kind == "label-studio":
             made = label_studio_tasks(opened, pictures)
-            write_atomic(out, canonical_json(made.tasks))
+            write_made(out, canonical_json(made.tasks))
             written, left_out = len(made.tasks), made.left_out
         else:
             table = rows.vote_table(opened.catalog)
             written = len(table)
             if out.suffix not in (".csv", ".parquet"):
                 raise UsageError(f"{out}: a votes table is written as .csv or .parquet")
-            with atomic_path(out) as temporary:
+            with made_path(out) as temporary:
                 write = table.to_csv if out.suffix == ".csv" else table.to_parquet
                 write(temporary, index=False)
     if json:

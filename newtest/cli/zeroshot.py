@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
+from newtest.cli.options import (
+    JsonFlag,
+    StudyDir,
+    note,
+    own_file,
+    own_folder,
+    print_json,
+    print_table,
+    progress,
+)
 
 if TYPE_CHECKING:
     from newtest.evaluation.scoring.zeroshot import ZeroShotConfig
@@ -63,7 +72,9 @@ def zeroshot(
     group: Annotated[str, typer.Option(help="Its group in the results, for report line.")] = "zero-shot",
     save_embeddings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep the images' embeddings (.npz) for newtest probe."),
+        typer.Option(
+            metavar="FILE", help="Keep the images' embeddings (.npz) for newtest probe.", callback=own_file
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, ...", show_default="a GPU if there is one")
@@ -74,7 +85,12 @@ def zeroshot(
     study: StudyDir = Path(),
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where results are kept.", show_default="results/ of the study"),
+        typer.Option(
+            metavar="DIR",
+            help="Where results are kept.",
+            show_default="results/ of the study",
+            callback=own_folder,
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
 from newtest.pool.storage import uids as ids
+from newtest.pool.storage.claims import claim
 from newtest.pool.storage.location import place_of
 
 __all__ = ["Joined", "caption_of", "join_captions", "read_rows"]
@@ -70,6 +71,7 @@ def join_captions(labels: pd.DataFrame, photos: pd.DataFrame, out: str | Path) -
             rows.append({**row, "text": caption, **found})
     uids = ids.to_hex(ids.derived([row["file"] for row in rows], [row["text"] for row in rows])).to_pylist()
     table = pa.Table.from_pylist([{"uid": uid, **row} for uid, row in zip(uids, rows, strict=True)], SCHEMA)
+    claim(place_of(out), "caption-pool", {}, "")
     with place_of(out).writing("00000000.parquet") as path:
         pq.write_table(table, path)
     return Joined(len(labels), matched, len(rows))

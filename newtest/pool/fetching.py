@@ -22,13 +22,13 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from newtest import __version__
+from newtest.config import fingerprint
 from newtest.download import DownloadConfig, Request, download
 from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, shown
 from newtest.pool.journal import Journal, Record, alone, journal_folder
-from newtest.pool.storage.listing import FETCHED
-from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.claims import LAYERS, claim
+from newtest.pool.storage.location import Entry, place_of
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.tar_format import END, packed
@@ -67,9 +67,16 @@ def fetch_shards(
     another process fetches into ``out``.
     """
     number = 0
+    claim(
+        place_of(out), "fetch-pool", {"shard_rows": shard_rows},
+        "it was fetched from other tables or in shards of another size",
+        {
+            "source": pool.place.absolute,
+            "tables": fingerprint([pool.table_fingerprint(shard) for shard in pool.shards]),
+        },
+    )  # fmt: skip
     folder = journal_folder(place_of(out))
     with alone(folder):
-        _mark(place_of(out))
         for shard in pool.shards:
             extra = [name for name in ("text", "face_bboxes") if pool.tells(shard, name)]
             for batch in pool.batches(shard, ["uid", "url", *extra], shard_rows):
@@ -77,13 +84,6 @@ def fetch_shards(
                 with Journal(folder / f"{name}.journal") as journal:
                     yield _Shard(name, out, journal, blur_faces).fetched(batch.to_pylist(), config)
                 number += 1
-
-
-def _mark(place: LocalPlace | RemotePlace) -> None:
-    """Say that this is a pool of its own, for it may lie within the folder of the tables that it comes from."""
-    if not place.exists(FETCHED):
-        with place.writing(FETCHED) as path:
-            path.write_text(json.dumps({"newtest": __version__}) + "\n")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class _OldImages:
 
     def __init__(self, name: str, out: str) -> None:
         self._samples: Iterator[tuple[int, Sample]] | None = None
-        self._name, self._pool = name, Pool(out, (), f"{out}/layers")
+        self._name, self._pool = name, Pool(out, (), f"{out}/{LAYERS}")
         self._uids: list[str] = []
         self._passed: dict[str, list[bytes]] = {}
 

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from newtest.errors import ImageError, PoolError
 from newtest.images import check
 from newtest.pool.storage import uids as ids
+from newtest.pool.storage.claims import LAYERS, claim
 from newtest.pool.storage.location import Entry, place_of
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.tar_format import END, packed
@@ -58,6 +59,13 @@ def import_folder(source: Path, out: str | Path, *, shard_rows: int = 10_000) ->
             raise PoolError(f"{source}: no loose images here but Parquet tables; they are a pool as they are")
         raise PoolError(f"{source}: no images here (.{', .'.join(IMAGE_SUFFIXES)})")
     captions = _captions(source)
+    recipe = {"source": str(source.resolve()), "shard_rows": shard_rows}
+    claim(
+        place_of(out),
+        "import-pool",
+        recipe,
+        "it was imported from another folder or in shards of another size",
+    )
     remaining = iter(enumerate(paths))
     number = 0
     while chunk := list(islice(remaining, shard_rows)):
@@ -77,7 +85,7 @@ def import_tars(address: str | Path) -> Iterator[Imported]:
         table_name = str(PurePosixPath(tar.name).with_suffix(".parquet"))
         if table_name in names:
             continue
-        pool = Pool(str(address), (), f"{place.url}/layers")
+        pool = Pool(str(address), (), f"{place.url}/{LAYERS}")
         shard = Shard(table_name.removesuffix(".parquet"), Entry(table_name, 0), tar)
         rows, left_out = [], []
         for sample in samples(pool, shard):

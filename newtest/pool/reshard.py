@@ -4,13 +4,12 @@ where a pool has none, tables alone in the order of its tables.
 What goes where is settled from the tables alone, before a tar is opened: every output shard knows its rows.
 So each can be written anywhere and again, and one is done when its table is there, which is written after its
 tar (where there is one) and carries the fingerprint of the shards it was made of: where a tar was mended since, it
-is written anew. The new pool says by which tables and subset it was made in ``reshard.json``; a run that finds
+is written anew. The new pool says by which tables and subset it was made in ``__newtest/pool.json``; a run that finds
 another recipe there stops before it touches anything.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from newtest.config import fingerprint
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.listing import RESHARDED
+from newtest.pool.storage.claims import claim
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
@@ -100,7 +99,9 @@ def reshard(
     Raises PoolError where ``out`` holds another run's shards.
     """
     place = place_of(out)
-    _claim(place, plan)
+    claim(
+        place, "reshard-pool", {"recipe": plan.recipe}, "it holds the shards of another pool, subset or shard size"
+    )  # fmt: skip
     done = {entry.name for entry in place.entries()}
     todo = []
     for output in plan.outputs:
@@ -168,31 +169,6 @@ def _made_of(place: LocalPlace | RemotePlace, output: Output) -> str | None:
     except (pa.ArrowInvalid, OSError):
         return None
     return str(metadata.get(_INPUTS, b"").decode())
-
-
-def _claim(place: LocalPlace | RemotePlace, plan: ReshardPlan) -> None:
-    """Write down whose folder this is, or find that it is ours already."""
-    if place.exists(RESHARDED):
-        with place.open(RESHARDED) as handle:
-            theirs = json.load(handle).get("recipe")
-        if theirs != plan.recipe:
-            raise PoolError(
-                f"{place.url}: this folder holds the shards of another pool, subset or shard size; choose "
-                "another `out`"
-            )
-        return
-    if any(entry.name.endswith((".tar", ".parquet")) for entry in place.entries()):
-        raise PoolError(
-            f"{place.url}: there are shards here that this command did not write; choose an empty `out`"
-        )
-    with place.writing(RESHARDED) as path:
-        said = {
-            "recipe": plan.recipe,
-            "samples": plan.samples,
-            "shards": len(plan.outputs),
-            "absent": len(plan.absent),
-        }
-        path.write_text(json.dumps(said, indent=1) + "\n")
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def left_over(folder: Path) -> list[str]:
     """What is hidden below a folder: nothing, where a run has ended well."""
-    return sorted(str(path) for path in folder.rglob("*") if _is_hidden(path.relative_to(folder)))
+    return sorted(
+        str(path)
+        for path in folder.rglob("*")
+        if _is_hidden(path.relative_to(folder)) and path.name != ".newtest-made"  # the list of what we wrote
+    )
 
 
 def _is_hidden(path: Path) -> bool:

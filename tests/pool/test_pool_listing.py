@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -29,22 +30,25 @@ def test_commands_typed_in_a_pool_leave_it_the_pool_that_it_was(tmp_path: Path) 
         "text": [f"red wall {number}" for number in range(3)],
     }
     pq.write_table(pa.table(rows), tmp_path / "0.parquet")
-    (tmp_path / "q.txt").write_text("wall\n")
+    (tmp_path / "_q.txt").write_text("wall\n")
     before = open_pool(tmp_path)
     for command in (
         ("dedup-pool", "--method", "bytes"),
         ("dedup-pool", "--method", "hash"),
-        ("balance-pool", "--queries", "q.txt"),
-        ("filter-pool", "--min-words", "3", "--report", "page"),
-        ("reshard-pool", "--subset", "min-words-3.npy"),
-        ("balance-pool", "--queries", "q.txt"),
+        ("balance-pool", "--queries", "_q.txt"),
+        ("filter-pool", "--min-words", "3"),
+        ("reshard-pool", "--subset", "__newtest/min-words-3.npy"),
+        ("balance-pool", "--queries", "_q.txt"),
     ):
         done = newtest(*command, cwd=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
     written = {path.name for path in tmp_path.rglob("*.parquet")}
     assert {"dedup.pairs.parquet", "balanced.queries.parquet", "00000000.parquet"} <= written
     assert open_pool(tmp_path) == before
-    assert open_pool(tmp_path / "resharded").rows(open_pool(tmp_path / "resharded").shards[0]) == 3
+    resharded = open_pool(tmp_path / "__newtest" / "resharded")
+    assert resharded.rows(resharded.shards[0]) == 3
+    assert len(pd.read_parquet(tmp_path)) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"0.parquet", "_q.txt", "__newtest"}
 
 
 def test_a_download_into_the_folder_of_its_tables_is_a_pool_of_its_own(
@@ -57,7 +61,7 @@ def test_a_download_into_the_folder_of_its_tables_is_a_pool_of_its_own(
     assert (first["rows"], first["asked"], first["errors"]) == (3, 3, {"http-404": 1})
     assert (second["rows"], second["asked"], second["success"]) == (3, 0, 2)
     assert [shard.name for shard in open_pool(tmp_path).shards] == ["urls"]
-    assert [shard.tar is not None for shard in open_pool(tmp_path / "shards").shards] == [True]
+    assert [shard.tar is not None for shard in open_pool(tmp_path / "__newtest/shards").shards] == [True]
 
 
 def test_what_is_no_part_of_a_pool_is_told_by_its_names() -> None:

@@ -96,7 +96,7 @@ def test_a_pool_may_hold_its_images_in_its_tables(tmp_path: Path) -> None:
         done = newtest("dedup-pool", name, "--method", "hash", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "kept 3 rows" in done.stdout
-        layer = next((tmp_path / name / "layers").rglob("0-*.parquet"))
+        layer = next((tmp_path / name / "__newtest/layers").rglob("0-*.parquet"))
         assert pq.read_table(layer)["reason"].to_pylist() == [None, None, None, reason]
 
 

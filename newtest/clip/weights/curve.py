@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from newtest.drawing import COLORS, Picture, axes_of, picture, style
-from newtest.files import write_atomic
+from newtest.outputs import write_made
 
 __all__ = ["draw_alpha_curve", "write_alpha_curve"]
 
@@ -60,8 +60,8 @@ def draw_alpha_curve(points: Curve, chosen: float, *, outputs: Curve = ()) -> Pi
 def write_alpha_curve(points: Curve, chosen: float, out: Path, *, outputs: Curve = ()) -> None:
     """Write ``out/alpha-curve.png`` and ``.svg``."""
     drawn = draw_alpha_curve(points, chosen, outputs=outputs)
-    write_atomic(out / "alpha-curve.png", drawn.png)
-    write_atomic(out / "alpha-curve.svg", drawn.svg)
+    write_made(out / "alpha-curve.png", drawn.png)
+    write_made(out / "alpha-curve.svg", drawn.svg)
 
 
 def _line(points: Curve, name: str) -> tuple[list[float], list[float], list[float]]:

@@ -129,11 +129,9 @@ def _decided(log: Path, identity: str) -> list[GreedyStep]:
     """The decisions that a run before this one wrote; a last line cut short by a kill is dropped."""
     if not log.exists():
         return []
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    check_log(log)
+    lines = log.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
-    if len(whole) < len(lines):
-        with open(log, "r+", encoding="utf-8") as handle:
-            handle.truncate(sum(len(line.encode()) for line in whole))
     steps = []
     for line in whole:
         try:
@@ -147,7 +145,24 @@ def _decided(log: Path, identity: str) -> list[GreedyStep]:
             raise WeightsError(
                 f"{log}: is not a log of ours ({error}); give this soup its own `log`"
             ) from error
+    if len(whole) < len(lines):
+        with open(log, "r+b") as handle:
+            handle.truncate(sum(len(line.encode("utf-8", "surrogateescape")) for line in whole))
     return steps
+
+
+def check_log(log: Path) -> None:
+    """Raises WeightsError for a file that is there and holds something else than decisions."""
+    with open(log, encoding="utf-8", errors="surrogateescape") as handle:
+        start = handle.read(4096)
+    if (
+        start
+        and not (start.startswith("{") and '"ingredients"' in start)
+        and not '{"ingredients"'.startswith(start)
+    ):
+        raise WeightsError(
+            f"{log}: is not a log of ours; give this soup its own `log`, and it stays as it is"
+        )
 
 
 def _append(log: Path, row: dict[str, Any]) -> None:

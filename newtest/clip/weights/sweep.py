@@ -14,7 +14,8 @@ from newtest.clip.weights.interpolate import interpolate
 from newtest.clip.weights.soups import finite
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
-from newtest.files import sha256_of, write_atomic
+from newtest.files import sha256_of
+from newtest.outputs import write_made
 
 __all__ = ["SweepPoint", "choose", "command_outputs", "command_score", "logits_path", "sweep"]
 
@@ -57,7 +58,7 @@ def sweep(
             point = SweepPoint(alpha, name, dict(score(out / name)))
         done[alpha] = point
         rows = [asdict(done[key]) for key in sorted(done)]
-        write_atomic(
+        write_made(
             record, json.dumps({"inputs": identity, "scored_by": scored_by, "points": rows}, indent=1) + "\n"
         )
     return [done[alpha] for alpha in alphas]

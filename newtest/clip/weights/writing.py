@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from newtest.clip.weights.tensors import DTYPES, TensorInfo
 from newtest.errors import WeightsError
-from newtest.files import atomic_path
+from newtest.outputs import made_path
 
 __all__ = ["check_writable", "write_tensors"]
 
@@ -31,7 +31,7 @@ def check_writable(path: Path) -> None:
 def write_tensors(path: Path, tensors: Mapping[str, TensorInfo], pieces: Pieces) -> None:
     """Write each tensor from its pieces. Raises WeightsError for a suffix or dtype that the format has not."""
     check_writable(path)
-    with atomic_path(path) as temporary:
+    with made_path(path) as temporary:
         if path.suffix.lower() == ".safetensors":
             _safetensors(temporary, tensors, pieces)
         else:

@@ -29,7 +29,7 @@ from newtest.evaluation.report.figures import draw_by_frequency, draw_histogram,
 from newtest.evaluation.report.page import render_page
 from newtest.evaluation.report.thumbnails import data_uri
 from newtest.evaluation.scoring.results import Results, as_results
-from newtest.files import write_atomic
+from newtest.outputs import write_made
 
 __all__ = [
     "BuiltSet",
@@ -162,13 +162,13 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
         for name, found in inputs.adjusted.items():
             numbers["warnings"] += [f"{name}: {warning}" for warning in found["warnings"]]
         table = out / "table.csv"
-        write_atomic(table, render(accuracy_table(results.table, inputs.original), "csv"))
+        write_made(table, render(accuracy_table(results.table, inputs.original), "csv"))
     written = _write_figures(pictures, out / "figures")
-    write_atomic(
+    write_made(
         out / "report.json",
         json.dumps(json.loads(canonical_json(numbers)), indent=1, ensure_ascii=False) + "\n",
     )
-    write_atomic(out / "report.html", render_page(numbers, pictures, thumbnails))
+    write_made(out / "report.html", render_page(numbers, pictures, thumbnails))
     return ReportFiles(out / "report.html", out / "report.json", table, written)
 
 
@@ -177,7 +177,7 @@ def _write_figures(pictures: Sequence[Picture], folder: Path) -> tuple[Path, ...
     for picture in pictures:
         for suffix, data in (("png", picture.png), ("svg", picture.svg)):
             path = folder / f"{picture.name}.{suffix}"
-            write_atomic(path, data)
+            write_made(path, data)
             written.append(path)
     return tuple(written)
 

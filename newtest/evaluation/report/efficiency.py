@@ -6,7 +6,7 @@ from pathlib import Path
 
 from newtest.drawing import COLORS, INK, Picture, axes_of, picture, style
 from newtest.evaluation.scoring.probing import Efficiency
-from newtest.files import write_atomic
+from newtest.outputs import write_made
 
 __all__ = ["draw_label_efficiency", "write_label_efficiency"]
 
@@ -63,5 +63,5 @@ def draw_label_efficiency(found: Efficiency) -> Picture:
 def write_label_efficiency(found: Efficiency, out: Path) -> None:
     """Write ``out/label-efficiency.png`` and ``.svg``."""
     drawn = draw_label_efficiency(found)
-    write_atomic(out / "label-efficiency.png", drawn.png)
-    write_atomic(out / "label-efficiency.svg", drawn.svg)
+    write_made(out / "label-efficiency.png", drawn.png)
+    write_made(out / "label-efficiency.svg", drawn.svg)

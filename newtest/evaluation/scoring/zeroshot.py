@@ -25,7 +25,7 @@ from newtest.evaluation.scoring.score import Score, score
 from newtest.evaluation.scoring.set_vectors import set_vectors
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import write_scores
-from newtest.files import write_atomic
+from newtest.outputs import write_made
 from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["Classified", "Found", "ZeroShot", "ZeroShotConfig", "classify", "find_images", "zero_shot"]
@@ -261,4 +261,4 @@ def _save(path: Path, evaluated: EvaluationSet, images: Floats) -> None:
         classes=np.array(evaluated.classes, dtype=np.str_),
         image_ids=evaluated.images["image_id"].to_numpy(dtype=np.str_),
     )
-    write_atomic(path, packed.getvalue())
+    write_made(path, packed.getvalue())

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from newtest.files import atomic_path
+from newtest.outputs import made_path
 
 __all__ = ["Pairs", "components", "write_pairs"]
 
@@ -34,5 +34,5 @@ def components(rows: int, pairs: Pairs) -> npt.NDArray[np.int64]:
 
 def write_pairs(pairs: pa.Table, path: Path) -> None:
     """A table of pairs as Parquet; it appears whole."""
-    with atomic_path(path) as temporary:
+    with made_path(path) as temporary:
         pq.write_table(pairs, temporary)

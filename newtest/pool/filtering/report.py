@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from newtest.errors import ImageError
-from newtest.files import write_atomic
 from newtest.images import thumbnail
+from newtest.outputs import write_made
 from newtest.pool.filtering.apply import FilterPlan, ShardCounts, judged
 from newtest.pool.filtering.filters import Rule, ScoreAbove, ScoreCut
 from newtest.pool.filtering.select import manifest, settled
@@ -80,14 +80,14 @@ def write_report(
         title: [{"uid": e.uid, "text": e.text, "picture": pictures.get(e.uid)} for e in each.examples()]
         for title, each in drawn.items()
     }
-    write_atomic(folder / "examples.json", json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
+    write_made(folder / "examples.json", json.dumps(shown, indent=1, ensure_ascii=False) + "\n")
     for name, figure in scores.drawn().items():
-        write_atomic(folder / name, figure)
+        write_made(folder / name, figure)
     page = environment(__package__).from_string(PAGE)
     told = manifest(pool, plan, counts)
     if isinstance(pool.place, LocalPlace):
         told["pool"] = pool.place.root.resolve().name  # "." says nothing on a page
-    write_atomic(folder / "index.html", page.render(told=told, shown=shown, figures=sorted(scores.names)))
+    write_made(folder / "index.html", page.render(told=told, shown=shown, figures=sorted(scores.names)))
     return folder / "index.html"
 
 
@@ -142,7 +142,7 @@ def _pictures(pool: Pool, examples: list[Example], folder: Path) -> dict[str, st
         for row, data in _images(pool, shard, set(rows)):
             name = f"images/{hashlib.sha256(rows[row].encode()).hexdigest()[:32]}.jpg"
             try:
-                write_atomic(folder / name, thumbnail(data, THUMBNAIL))
+                write_made(folder / name, thumbnail(data, THUMBNAIL))
             except ImageError:
                 continue
             found[rows[row]] = name

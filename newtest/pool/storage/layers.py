@@ -1,6 +1,6 @@
 """Layers: what was computed about a pool (embeddings, scores, languages, hashes), kept beside its shards.
 
-A layer is a folder ``layers/<kind>-<fingerprint>/``, named by what made it (model, configuration, version of
+A layer is a folder ``__newtest/layers/<kind>-<fingerprint>/``, named by what made it (model, configuration, version of
 the rule). It holds one Parquet file a shard, in the shard's row order, named by the shard and by a
 fingerprint of the shard's bytes; each appears by rename. ``manifest.json`` is written last: a layer is
 complete when it is there and names every shard that the pool holds now. So a killed run goes on where it was,

@@ -9,26 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from newtest.pool.storage.claims import OLD_LAYERS
 from newtest.pool.storage.location import Entry
 
-__all__ = ["FETCHED", "LAYERS", "RESHARDED", "of_this_pool"]
+__all__ = ["of_this_pool"]
 
-LAYERS = "layers"
-"""The folder of the layers."""
-FETCHED = "fetch.json"
-RESHARDED = "reshard.json"
-"""The files by which the pools that ``fetch-pool`` and ``reshard-pool`` write tell that they are pools of their own."""
+_OLD_CLAIMS = ("fetch.json", "reshard.json")
 _ABOUT = (".pairs.parquet", ".queries.parquet")
 
 
 def of_this_pool(entries: Sequence[Entry]) -> list[Entry]:
-    """The entries without layers, tables about the pool, and pools of their own in folders below."""
+    """The entries without tables about the pool and without what older newtests left: layers, and pools of their own
+    in folders below (a place leaves out the ones of today, ``newtest.pool.storage.location``).
+    """
     paths = [PurePosixPath(entry.name) for entry in entries]
-    others = {path.parent for path in paths if path.name in (FETCHED, RESHARDED)} - {PurePosixPath()}
+    others = {path.parent for path in paths if path.name in _OLD_CLAIMS} - {PurePosixPath()}
     return [
         entry
         for entry, path in zip(entries, paths, strict=True)
-        if LAYERS not in path.parts[:-1]
+        if OLD_LAYERS not in path.parts[:-1]
         and not path.name.endswith(_ABOUT)
         and others.isdisjoint(path.parents)
     ]

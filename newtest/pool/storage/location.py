@@ -21,9 +21,15 @@ from urllib.request import url2pathname
 
 from newtest.errors import MissingExtra, NewtestError, PoolError
 from newtest.files import atomic_path, is_full_disk
+from newtest.outputs import MADE
 from newtest.pool.storage.scratch import scratch_folder
 
-__all__ = ["Entry", "LocalPlace", "Place", "RemotePlace", "place_of"]
+__all__ = ["CLAIM", "HOME", "Entry", "LocalPlace", "Place", "RemotePlace", "place_of"]
+
+HOME = "__newtest"
+"""The folder of what newtest stores in a pool."""
+CLAIM = f"{HOME}/pool.json"
+"""The file by which a pool that newtest made tells so; it may lie in a folder of another pool."""
 
 _BUFFER = 1 << 20
 """Bytes fetched from a store at least: what obstore asks for at a time."""
@@ -45,10 +51,23 @@ class Place(Protocol):
         """The folder's own name, for messages."""
         ...
 
+    @property
+    def absolute(self) -> str:
+        """The same name from wherever it is asked."""
+        ...
+
     def entries(self) -> list[Entry]:
-        """All files below the folder, sorted by name; files and folders whose names begin with ``.`` or
-        ``_`` are not ours.
+        """All files below the folder, sorted by name, but for names that begin with ``.`` or ``_`` and for pools of
+        their own in folders below. Links to folders outside are followed, each folder once.
         """
+        ...
+
+    def is_empty(self) -> bool:
+        """Whether nothing is there, hidden names included, but what newtest itself hides there."""
+        ...
+
+    def move(self, old: str, new: str) -> None:
+        """Rename a folder below this one. Raises OSError or PoolError where that cannot be."""
         ...
 
     def exists(self, name: str) -> bool:
@@ -78,16 +97,22 @@ class LocalPlace:
     def url(self) -> str:
         return str(self.root)
 
+    @property
+    def absolute(self) -> str:
+        return str(self.root.resolve())
+
     def entries(self) -> list[Entry]:
-        found = []
-        for folder, folders, files in os.walk(self.root, followlinks=False):
-            folders[:] = sorted(name for name in folders if _is_ours(name))
-            for name in files:
-                path = Path(folder, name)
-                size = _size(path) if _is_ours(name) else None
-                if size is not None:
-                    found.append(Entry(path.relative_to(self.root).as_posix(), size))
-        return sorted(found)
+        return sorted(_walked(self.root, "", {_identity(self.root)}))
+
+    def is_empty(self) -> bool:
+        if not self.root.exists():
+            return True
+        return all(path.name == MADE or path.name.endswith(".part") for path in self.root.iterdir())
+
+    def move(self, old: str, new: str) -> None:
+        target = self.path(new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.path(old).rename(target)
 
     def exists(self, name: str) -> bool:
         return self.path(name).is_file()
@@ -119,6 +144,10 @@ class RemotePlace:
     def url(self) -> str:
         return self.address
 
+    @property
+    def absolute(self) -> str:
+        return self.address
+
     def entries(self) -> list[Entry]:
         system, root = self._system()
         system.invalidate_cache()  # a shard that somebody adds or takes away is seen at once
@@ -127,12 +156,37 @@ class RemotePlace:
                 found = system.find(root, detail=True)
         except FileNotFoundError:
             return []
-        rows = (
-            (str(PurePosixPath(path).relative_to(root)), info) for path, info in found.items() if path != root
-        )
+        sizes = {
+            str(PurePosixPath(path).relative_to(root)): int(info["size"])
+            for path, info in found.items()
+            if path != root
+        }
+        others = {
+            PurePosixPath(name).parent.parent
+            for name in sizes
+            if name.endswith(f"/{CLAIM}") and name != CLAIM
+        }
         return sorted(
-            Entry(name, int(info["size"])) for name, info in rows if all(map(_is_ours, name.split("/")))
+            Entry(name, size)
+            for name, size in sizes.items()
+            if all(map(_is_ours, name.split("/"))) and others.isdisjoint(PurePosixPath(name).parents)
         )
+
+    def is_empty(self) -> bool:
+        system, root = self._system()
+        system.invalidate_cache()
+        try:
+            with _explained(self.address):
+                return not [path for path in system.find(root) if path != root]
+        except FileNotFoundError:
+            return True
+
+    def move(self, old: str, new: str) -> None:
+        system, root = self._system()
+        with _explained(self.address):
+            for path in sorted(system.find(f"{root}/{_checked(old)}")):
+                system.mv(path, f"{root}/{_checked(new)}{path[len(root) + 1 + len(old) :]}")
+        system.invalidate_cache()
 
     def exists(self, name: str) -> bool:
         system, root = self._system()
@@ -260,6 +314,43 @@ def _size(path: Path) -> int | None:
     except OSError:
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _walked(folder: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[Entry]:
+    """The files below a folder, real folders before links; ``seen`` are the folders that need no second visit."""
+    try:
+        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    folders = []
+    for entry in found:
+        if not _is_ours(entry.name):
+            continue
+        path = folder / entry.name
+        if path.is_dir():
+            folders.append((path.is_symlink(), path))
+        elif (size := _size(path)) is not None:
+            yield Entry(f"{below}{entry.name}", size)
+    for linked, path in sorted(folders):
+        name = f"{below}{path.name}"
+        if (path / CLAIM).is_file() or (linked and _is_within(path, seen)):
+            continue
+        seen.add(_identity(path))
+        yield from _walked(path, f"{name}/", seen)
+
+
+def _is_within(link: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether a link leads to a folder that is listed anyway, into one, or to one around them."""
+    real = link.resolve()
+    return any(_identity(path) in seen for path in (real, *real.parents))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return status.st_dev, status.st_ino
 
 
 def _is_ours(name: str) -> bool:

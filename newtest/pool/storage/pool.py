@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from newtest.config import fingerprint
 from newtest.errors import PoolError
 from newtest.pool.storage import uids as ids
+from newtest.pool.storage.claims import layers_of
 from newtest.pool.storage.embedded_images import SEEN, image_column
-from newtest.pool.storage.listing import LAYERS, of_this_pool
+from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 
 __all__ = ["ALIASES", "BATCH_ROWS", "Pool", "Shard", "open_pool"]
@@ -70,7 +71,7 @@ class Pool:
 
     @property
     def layers(self) -> LocalPlace | RemotePlace:
-        """The folder of the layers: ``layers`` in the pool, or where the pool was told to keep them."""
+        """The folder of the layers: ``__newtest/layers`` in the pool, or where the pool was told to keep them."""
         return place_of(self.layers_address)
 
     def shard_fingerprint(self, shard: Shard) -> str:
@@ -139,7 +140,8 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
         raise PoolError(
             f"{address}: there is no such folder; name the folder that holds the pool's .parquet files"
         )
-    entries = of_this_pool(place.entries())
+    listed = place.entries()
+    entries = of_this_pool(listed)
     by_name = {entry.name: entry for entry in entries}
     shards = tuple(
         Shard(
@@ -153,9 +155,8 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
     )
     if not shards:
         raise PoolError(f"{address}: no pool here, {_advice(entries)}")
-    return Pool(
-        str(address), shards, str(layers) if layers is not None else f"{place.url.rstrip('/')}/{LAYERS}"
-    )
+    kept = f"{place.url.rstrip('/')}/{layers_of(place, listed)}" if layers is None else str(layers)
+    return Pool(str(address), shards, kept)
 
 
 def _advice(entries: Sequence[Entry]) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from newtest import __version__
 from newtest.errors import PoolError
-from newtest.files import atomic_path
+from newtest.outputs import made_path
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.uids import UID, Uids
 
@@ -124,7 +124,7 @@ def write(subset: Subset, path: Path) -> None:
         },
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with atomic_path(path) as temporary, atomic_path(manifest_path(path)) as said:
+    with made_path(path) as temporary, made_path(manifest_path(path)) as said:
         said.write_text(text, encoding="utf-8")
         with open(temporary, "wb") as handle:
             # np.save would tell of a full disk by an error without a number.

@@ -1,0 +1,158 @@
+"""What newtest may write over: its own files, and nothing else. Every command's output is decided here.
+
+Each folder into which a command wrote keeps a list, ``.newtest-made``, of the files that newtest made there and the
+sha256 that each had (the lines of ``sha256sum``). A file is newtest's own while it stands in the list with the bytes
+that it has: one that somebody else made, or changed since, is refused and stays as it is. The list is written before
+the file appears, so a killed run leaves nothing that the next one would take for a stranger's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from newtest.errors import UsageError
+from newtest.files import atomic_path, sha256_of
+
+__all__ = [
+    "MADE", "claim_folder", "is_own_folder", "made_path", "require_own_file", "require_own_folder",
+    "require_this_machine", "write_made",
+]  # fmt: skip
+
+MADE = ".newtest-made"
+"""The list of a folder's files that newtest made."""
+
+_SIGNS = (
+    "study.sqlite",
+    "study/study.sqlite",
+    "__newtest",
+    "fetch.json",
+    "reshard.json",
+    "sweep.json",
+    "set.json",
+    "*/set.json",
+)
+"""What only newtest's folders hold: a study, a demo, a pool, a sweep, results."""
+
+
+def require_this_machine(path: Path) -> Path:
+    """``path``, or UsageError for a URL: it would become a folder here whose name begins with ``s3:``."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise UsageError(
+            f"{str(path).replace(':/', '://', 1)}: this is written on this machine alone; name a path here and copy "
+            "what was written from there"
+        )
+    return path
+
+
+def require_own_file(path: Path) -> Path:
+    """``path``, where a file may be written: nothing is there, or what newtest itself put there.
+
+    Raises UsageError for a file of somebody else, for a folder and for a URL. Pipes and devices are never refused.
+    """
+    require_this_machine(path)
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise UsageError(f"{path}: a link to nothing is there; remove it or name another file") from None
+        return path
+    except NotADirectoryError:
+        raise UsageError(f"{path}: a part of this path is a file and no folder; name another place") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"{path}: a folder is there, and a file is to be written; name a file")
+    if stat.S_ISREG(status.st_mode) and status.st_size and not _is_made(path):
+        raise UsageError(
+            f"{path}: a file is there that newtest did not make, or that was changed since; move it away or name "
+            "another one, and it stays as it is"
+        )
+    return path
+
+
+def require_own_folder(path: Path) -> Path:
+    """``path``, where a folder of newtest's may be: nothing is there, an empty folder, or one that newtest made.
+
+    Raises UsageError for a folder of somebody else, for a file and for a URL.
+    """
+    require_this_machine(path)
+    if not path.exists():
+        return path
+    if not path.is_dir():
+        raise UsageError(f"{path}: a file is there, and a folder is to be written; name another one")
+    if any(not _is_unfinished(each.name) for each in path.iterdir()) and not is_own_folder(path):
+        raise UsageError(
+            f"{path}: this folder holds files that newtest did not make; name a new or an empty folder, and it stays "
+            "as it is"
+        )
+    return path
+
+
+def claim_folder(path: Path) -> None:
+    """Make the folder where there is none and note that it is newtest's; raises UsageError where it is not."""
+    require_own_folder(path)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / MADE).touch()
+
+
+def is_own_folder(path: Path) -> bool:
+    """Whether newtest wrote into this folder before."""
+    return (path / MADE).is_file() or any(any(path.glob(sign)) for sign in _SIGNS)
+
+
+@contextmanager
+def made_path(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes ``path`` when the block ends well (``newtest.files.atomic_path``), noted as ours.
+
+    Raises UsageError where something else is in its place.
+    """
+    require_own_file(path)
+    if path.exists() and not path.is_file():  # /dev/stdout, a named pipe
+        yield path
+        return
+    with atomic_path(path) as temporary:
+        yield temporary
+        _note(path, sha256_of(temporary))
+
+
+def write_made(path: Path, data: bytes | str) -> None:
+    """Write a whole file that newtest may write again later; raises UsageError where something else is there."""
+    with made_path(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def _is_unfinished(name: str) -> bool:
+    """Whether a killed run left this file (``newtest.files.atomic_path``)."""
+    return name.startswith(".") and name.endswith(".part")
+
+
+def _is_made(path: Path) -> bool:
+    known = _known(path)
+    return bool(known) and sha256_of(path) in known
+
+
+def _known(path: Path) -> set[str]:
+    """What the list says of a file: the sha256 of each version that newtest wrote."""
+    try:
+        lines = (path.parent / MADE).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except (OSError, ValueError):
+        return set()
+    return {digest for digest, _, name in (line.partition("  ") for line in lines) if name == _listed(path)}
+
+
+def _note(path: Path, digest: str) -> None:
+    if digest in _known(path):
+        return
+    line = f"{digest}  {_listed(path)}\n".encode("utf-8", "surrogateescape")
+    handle = os.open(path.parent / MADE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        os.write(handle, line)  # one write: lines of two runs never mix
+    finally:
+        os.close(handle)
+
+
+def _listed(path: Path) -> str:
+    return path.name.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
