@@ -27,7 +27,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--model",
-            help="Run efficientnet-lite0, timm:NAME, torchvision:NAME or open_clip:ARCH/TAG; may be repeated.",
+            help="Run efficientnet-lite0, timm:NAME, torchvision:NAME[.WEIGHTS] or open_clip:ARCH/TAG; may be "
+            "repeated.",
         ),
     ] = None,
     name: Annotated[
@@ -58,10 +59,10 @@ def evaluate(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The model's weights, in place of the published ones.")
+        Path | None, typer.Option(metavar="FILE", help="The model's weights, prepared for as the named ones.")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once, with --model.")] = 64,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16, with --model.")] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16, with --model.")] = "float32",
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, ..., with --model.", show_default="a GPU if there is one")
     ] = None,

@@ -228,7 +228,7 @@ def test_a_model_that_cannot_be_built_stops_no_other(photos: Path, tmp_path: Pat
     options = EvaluateConfig((tmp_path / "good.npy",), ("timm:no_such_model",), out=tmp_path / "out")
     outcome = evaluate(str(photos), options)
     assert [s.k for s in outcome.scores] == [6]
-    assert "timm:no_such_model: cannot be built" in str(outcome.cautions[0])
+    assert "timm:no_such_model: timm has no such model" in str(outcome.cautions[0])
     with pytest.raises(EvaluationError, match="names no files"):
         np.save(tmp_path / "labels.npy", np.array([0, 1]))
         run_model(

