@@ -35,8 +35,8 @@ import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from newtest.catalog import transaction  # noqa: E402
-from newtest.fetch.store import Store  # noqa: E402
-from newtest.fetch.thumbnails import make_thumbnails  # noqa: E402
+from newtest.fetching.store import Store  # noqa: E402
+from newtest.fetching.thumbnails import make_thumbnails  # noqa: E402
 from newtest.study import Study  # noqa: E402
 
 if TYPE_CHECKING:

@@ -124,7 +124,7 @@ def serve(limit: Limit, ready: Connection) -> None:
 def run(limit: Limit, numbers: range, folder: Path, ports: list[int], scale: float, *, alone: bool) -> str:
     """One run's row: lost, refused, minutes (unscaled), the free host's seconds."""
     from newtest.catalog import transaction
-    from newtest.fetch import DownloadConfig, FetchConfig, fetch_missing
+    from newtest.fetching import DownloadConfig, FetchConfig, fetch_missing
     from newtest.study import Study
 
     hosts = ports[1:] if alone else ports

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from newtest.classes import read_classes
-from newtest.collect import CollectConfig, collect
+from newtest.collecting import CollectConfig, collect
 from newtest.demo import digits, pages, scoring
 from newtest.demo.classifiers import train_classifiers
 from newtest.duplicates import ScanConfig, judge_automatically, scan
-from newtest.fetch import fetch_missing
+from newtest.fetching import fetch_missing
 from newtest.reference import add_reference, members_of_folder
-from newtest.release import build_release
+from newtest.releasing import build_release
 from newtest.sampling import SamplingConfig, sample_study
 from newtest.sources import open_source
 from newtest.study import Study

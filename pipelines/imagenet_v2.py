@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from newtest.classes import QueryConfig, classes_of
-from newtest.collect import CollectConfig, collect
+from newtest.collecting import CollectConfig, collect
 from newtest.duplicates import judge_automatically, measure_dssim, measure_l2, scan, unreviewed_pairs
-from newtest.fetch import FetchConfig, fetch_missing
+from newtest.fetching import FetchConfig, fetch_missing
 from newtest.records import Query
 from newtest.reference import add_reference, members_of_folder
-from newtest.release import build_release
+from newtest.releasing import build_release
 from newtest.sampling import SamplingConfig, sample_study
 from newtest.sources import open_source
 from newtest.study import Study

@@ -15,13 +15,13 @@ import pytest
 
 from newtest.catalog.images import candidate_ids, image_of
 from newtest.classes import QueryConfig
-from newtest.collect import CollectConfig, Found, collect
+from newtest.collecting import CollectConfig, Found, collect
 from newtest.records import Class, image_id_of
 from newtest.sources.flickr import Flickr, FlickrConfig
 from newtest.sources.patience import Patience
 from newtest.sources.table import Table
 from newtest.study import Study
-from newtest.takedown import takedown
+from newtest.withdrawal import takedown
 from tests.servers.flickr import FlickrServer, Photo, made_photos
 from tests.servers.images import serving
 from tests.servers.openverse import OpenverseServer

@@ -10,7 +10,7 @@ from newtest.templates import environment, markdown_environment
 
 def test_pages_escape_text_and_markdown_leaves_that_to_its_filter() -> None:
     assert environment("newtest.review").from_string("{{ x }}").render(x="<b>") == "&lt;b&gt;"
-    assert markdown_environment("newtest.release").from_string("{{ x }}").render(x="<b>") == "<b>"
+    assert markdown_environment("newtest.releasing").from_string("{{ x }}").render(x="<b>") == "<b>"
 
 
 @pytest.mark.parametrize("made", [environment, markdown_environment])

@@ -10,9 +10,9 @@ import typer
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
-    from newtest.release.check import Finding
-    from newtest.release.evidence import Evidence
-    from newtest.release.sets import SetToCheck
+    from newtest.releasing.check import Finding
+    from newtest.releasing.evidence import Evidence
+    from newtest.releasing.sets import SetToCheck
     from newtest.study import Study
 
 __all__ = ["check"]
@@ -51,9 +51,9 @@ def check(
 
     Example: newtest check imagenetv2-b-33.json --near-duplicates near_duplicates.json --reference val.json
     """
-    from newtest.release.check import check_set
-    from newtest.release.copies import check_copies
-    from newtest.release.evidence import Evidence, read_blocked, read_near_duplicates, read_reference
+    from newtest.releasing.check import check_set
+    from newtest.releasing.copies import check_copies
+    from newtest.releasing.evidence import Evidence, read_blocked, read_near_duplicates, read_reference
 
     found, known = _target(target, study)
     evidence = Evidence(
@@ -78,8 +78,8 @@ def check(
 
 def _target(target: str, study: Path) -> tuple[SetToCheck, Evidence]:
     """The set, and what its study knows of it where it is a revision."""
-    from newtest.release.evidence import Evidence, study_evidence
-    from newtest.release.sets import read_folder, read_json, read_release, read_revision
+    from newtest.releasing.evidence import Evidence, study_evidence
+    from newtest.releasing.sets import read_folder, read_json, read_release, read_revision
 
     path = Path(target)
     if path.is_dir():

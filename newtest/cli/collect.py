@@ -12,7 +12,7 @@ from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_tabl
 
 if TYPE_CHECKING:
     from newtest.classes import QueryConfig
-    from newtest.collect import Found
+    from newtest.collecting import Found
     from newtest.records import Class
     from newtest.study import Study
 
@@ -156,8 +156,8 @@ def collect(
     """
     from dataclasses import replace
 
-    from newtest.collect import CollectConfig, count
-    from newtest.collect import collect as run
+    from newtest.collecting import CollectConfig, count
+    from newtest.collecting import collect as run
     from newtest.records import Query
     from newtest.sources import checked_licenses, open_source
     from newtest.study import Study
@@ -187,7 +187,7 @@ def collect(
 def _fetch(study: Study, *, allow_private: bool, as_json: bool) -> bool:
     """Download what is missing; whether all of it came."""
     from newtest.cli.downloading import fetched, report
-    from newtest.fetch import DownloadConfig, FetchConfig
+    from newtest.fetching import DownloadConfig, FetchConfig
 
     config = FetchConfig(download=DownloadConfig(allow_private=allow_private))
     summary = fetched(study, config)

@@ -11,7 +11,7 @@ from newtest.cli.options import note, print_table
 
 if TYPE_CHECKING:
     from newtest.download import HostTraffic, Traffic
-    from newtest.fetch import FetchConfig, FetchSummary
+    from newtest.fetching import FetchConfig, FetchSummary
     from newtest.study import Study
 
 __all__ = ["Pacer", "fetched", "report"]
@@ -23,7 +23,7 @@ _LATELY = 30.0
 def fetched(study: Study, config: FetchConfig) -> FetchSummary:
     """Download what a study lacks, with a bar."""
     from newtest.catalog.files import wanted
-    from newtest.fetch import fetch_missing
+    from newtest.fetching import fetch_missing
 
     with _bar(len(wanted(study.catalog, config.max_attempts))) as pacer:
         return fetch_missing(study, config, progress=pacer, watch=pacer.watch)

@@ -52,7 +52,7 @@ def fetch(
     Example: newtest fetch --study goldfish --per-host 8
     """
     from newtest.cli.downloading import fetched, report
-    from newtest.fetch import DownloadConfig, FetchConfig
+    from newtest.fetching import DownloadConfig, FetchConfig
     from newtest.study import Study
 
     config = FetchConfig(

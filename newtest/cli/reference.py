@@ -37,7 +37,7 @@ def add(
     Example: newtest reference add imagenet-val --images /data/imagenet/val
     """
     from newtest.errors import UsageError
-    from newtest.fetch import FetchConfig, fetch_missing
+    from newtest.fetching import FetchConfig, fetch_missing
     from newtest.reference import add_reference, members_of_folder, members_of_table, with_files_from
     from newtest.study import Study
 

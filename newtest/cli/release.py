@@ -39,7 +39,7 @@ def release(
 
     Example: newtest release a-1 --out goldfish-a-1 --format imagefolder --format webdataset
     """
-    from newtest.release import build_release
+    from newtest.releasing import build_release
     from newtest.study import Study
 
     formats = tuple(format or ("imagefolder",))

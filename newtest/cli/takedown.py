@@ -26,7 +26,7 @@ def takedown(
     Example: newtest takedown 2c7af50194e611dd6a445bc20004417b4ea3b865 --reason "the owner asked"
     """
     from newtest.study import Study
-    from newtest.takedown import takedown as take_down
+    from newtest.withdrawal import takedown as take_down
 
     with Study(study) as opened:
         done = take_down(opened, image, reason=reason, by=by)

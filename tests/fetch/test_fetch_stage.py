@@ -25,8 +25,8 @@ from newtest.catalog.files import failures, file_of, wanted
 from newtest.cli import main
 from newtest.download import DownloadConfig
 from newtest.errors import StudyError
-from newtest.fetch import FetchConfig, fetch_missing
-from newtest.fetch.thumbnails import thumbnail_of
+from newtest.fetching import FetchConfig, fetch_missing
+from newtest.fetching.thumbnails import thumbnail_of
 from newtest.study import Study
 
 CONFIG = FetchConfig(

@@ -16,12 +16,12 @@ from servers.images import ImageServer, serving
 from newtest.catalog import revisions
 from newtest.download import DownloadConfig
 from newtest.duplicates import flags
-from newtest.fetch import FetchConfig
+from newtest.fetching import FetchConfig
 from newtest.records import Query
-from newtest.release import build_release
-from newtest.release.check import check_set
-from newtest.release.evidence import study_evidence
-from newtest.release.sets import read_release
+from newtest.releasing import build_release
+from newtest.releasing.check import check_set
+from newtest.releasing.evidence import study_evidence
+from newtest.releasing.sets import read_release
 from newtest.review.actions import block, finish_class
 from newtest.review.pending import revision_progress
 from newtest.sampling import SamplingConfig, sample_study

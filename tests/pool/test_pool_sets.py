@@ -16,8 +16,8 @@ from pool_commands import newtest
 from newtest.catalog.releases import MemberRow
 from newtest.pool.dedup.target_sets import set_images
 from newtest.pool.storage.embedded_images import image_column
-from newtest.release.formats import WRITERS
-from newtest.release.members import Member
+from newtest.releasing.formats import WRITERS
+from newtest.releasing.members import Member
 
 WNIDS = ("n01", "n02")
 

@@ -9,7 +9,7 @@ from servers.images import made_photo
 
 from newtest.catalog import transaction
 from newtest.catalog.revisions import Revision, store
-from newtest.fetch import fetch_missing
+from newtest.fetching import fetch_missing
 from newtest.study import Study
 
 __all__ = ["EVIL", "drawn_study"]

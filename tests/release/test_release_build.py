@@ -24,9 +24,9 @@ from newtest.catalog.files import file_of
 from newtest.catalog.releases import MemberRow, member_rows, release_paths, vote_facts
 from newtest.catalog.votes import totals
 from newtest.errors import ReleaseError, UsageError
-from newtest.release import build_release
-from newtest.release.members import members_of
-from newtest.release.sets import read_release
+from newtest.releasing import build_release
+from newtest.releasing.members import members_of
+from newtest.releasing.sets import read_release
 from newtest.study import Study
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]

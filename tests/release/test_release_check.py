@@ -17,19 +17,19 @@ from release_study import drawn_study
 from servers.images import made_photo
 
 from newtest.errors import ReleaseError, UsageError
-from newtest.fetch import fetch_missing
+from newtest.fetching import fetch_missing
 from newtest.files import sha256_of
-from newtest.release import build_release
-from newtest.release.check import Finding, check_set
-from newtest.release.copies import check_copies
-from newtest.release.evidence import (
+from newtest.releasing import build_release
+from newtest.releasing.check import Finding, check_set
+from newtest.releasing.copies import check_copies
+from newtest.releasing.evidence import (
     Evidence,
     read_blocked,
     read_near_duplicates,
     read_reference,
     study_evidence,
 )
-from newtest.release.sets import SetMember, SetToCheck, read_folder, read_json, read_release, read_revision
+from newtest.releasing.sets import SetMember, SetToCheck, read_folder, read_json, read_release, read_revision
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 

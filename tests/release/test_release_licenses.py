@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from newtest.release.licenses import allows_redistribution, license_url
+from newtest.releasing.licenses import allows_redistribution, license_url
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from release_study import drawn_study
 from newtest.catalog.files import file_of, wanted
 from newtest.catalog.revisions import blocked_pairs
 from newtest.errors import ReleaseError, UsageError
-from newtest.fetch import fetch_missing
-from newtest.release import build_release
-from newtest.takedown import takedown
+from newtest.fetching import fetch_missing
+from newtest.releasing import build_release
+from newtest.withdrawal import takedown
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 

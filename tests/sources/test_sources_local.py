@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from newtest.collect import collect
+from newtest.collecting import collect
 from newtest.download import retry_after
 from newtest.errors import ConfigError, SourceError, SourceUnavailable, UsageError
 from newtest.records import Class, Image, Query

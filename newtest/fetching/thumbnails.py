@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from newtest.errors import ImageError
-from newtest.fetch.store import Store
+from newtest.fetching.store import Store
 from newtest.files import write_atomic
 from newtest.images import thumbnail
 from newtest.progress import UNWATCHED, Progress

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from newtest.images import KINDS
-from newtest.release.licenses import license_url
-from newtest.release.members import Member
+from newtest.releasing.licenses import license_url
+from newtest.releasing.members import Member
 from newtest.spreadsheets import TEXTS
 
 __all__ = ["croissant"]

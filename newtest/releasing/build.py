@@ -29,12 +29,12 @@ from newtest.errors import ReleaseError, UsageError
 from newtest.files import sha256_of
 from newtest.progress import UNWATCHED, Progress
 from newtest.records import Class
-from newtest.release.card import Facts, attributions, dataset_card
-from newtest.release.croissant import croissant
-from newtest.release.formats import WRITERS
-from newtest.release.licenses import allows_redistribution
-from newtest.release.manifest import write_manifest
-from newtest.release.members import Member, members_of, read_bytes
+from newtest.releasing.card import Facts, attributions, dataset_card
+from newtest.releasing.croissant import croissant
+from newtest.releasing.formats import WRITERS
+from newtest.releasing.licenses import allows_redistribution
+from newtest.releasing.manifest import write_manifest
+from newtest.releasing.members import Member, members_of, read_bytes
 from newtest.study import Study, now
 
 __all__ = ["Release", "build_release"]

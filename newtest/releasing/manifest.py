@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from newtest.release.members import Member
+from newtest.releasing.members import Member
 from newtest.spreadsheets import TEXTS, guarded
 
 __all__ = ["COLUMNS", "write_manifest"]

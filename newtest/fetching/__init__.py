@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from newtest.download import DownloadConfig
-from newtest.fetch.stage import LOCAL_SOURCES, FetchConfig, FetchSummary, fetch_missing
+from newtest.fetching.stage import LOCAL_SOURCES, FetchConfig, FetchSummary, fetch_missing
 
 __all__ = ["LOCAL_SOURCES", "DownloadConfig", "FetchConfig", "FetchSummary", "fetch_missing"]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from newtest.files import sha256_of
-from newtest.release.archives import contents_of
-from newtest.release.evidence import Evidence
-from newtest.release.licenses import allows_redistribution
-from newtest.release.sets import SetToCheck
+from newtest.releasing.archives import contents_of
+from newtest.releasing.evidence import Evidence
+from newtest.releasing.licenses import allows_redistribution
+from newtest.releasing.sets import SetToCheck
 
 __all__ = ["Finding", "check_set"]
 

@@ -18,10 +18,10 @@ from newtest.errors import ImageError
 from newtest.files import sha256_of
 from newtest.neighbors import close_hashes
 from newtest.progress import UNWATCHED, Progress
-from newtest.release.archives import pictures_of
-from newtest.release.check import Finding
-from newtest.release.evidence import Evidence
-from newtest.release.sets import SetToCheck
+from newtest.releasing.archives import pictures_of
+from newtest.releasing.check import Finding
+from newtest.releasing.evidence import Evidence
+from newtest.releasing.sets import SetToCheck
 
 __all__ = ["RADIUS", "check_copies"]
 

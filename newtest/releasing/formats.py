@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from newtest.release.members import Member
+from newtest.releasing.members import Member
 
 __all__ = ["WRITERS", "Reader"]
 

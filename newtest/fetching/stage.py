@@ -23,8 +23,8 @@ from urllib.parse import unquote, urlsplit
 from newtest.catalog.files import FileRow, Wanted, left_out, record, stored_files, unstore, wanted
 from newtest.download import Download, DownloadConfig, Request, Traffic, download
 from newtest.errors import ImageError
-from newtest.fetch.store import Store, has_size
-from newtest.fetch.thumbnails import make_thumbnails
+from newtest.fetching.store import Store, has_size
+from newtest.fetching.thumbnails import make_thumbnails
 from newtest.images import ImageLimits, check
 from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study, now

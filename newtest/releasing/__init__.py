@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from newtest.release.build import Release, build_release
-from newtest.release.formats import WRITERS
+from newtest.releasing.build import Release, build_release
+from newtest.releasing.formats import WRITERS
 
 __all__ = ["WRITERS", "Release", "build_release"]

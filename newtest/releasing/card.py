@@ -14,8 +14,8 @@ from newtest.catalog.releases import VoteFacts
 from newtest.catalog.revisions import Revision
 from newtest.crowd.costs import Paid
 from newtest.records import Class
-from newtest.release.licenses import allows_redistribution, license_url
-from newtest.release.members import Member
+from newtest.releasing.licenses import allows_redistribution, license_url
+from newtest.releasing.members import Member
 from newtest.templates import markdown_environment
 
 __all__ = ["Facts", "attributions", "dataset_card", "markdown"]
@@ -41,7 +41,7 @@ class Facts:
 
 def dataset_card(facts: Facts) -> str:
     """``README.md``: how collected, votes, configuration, exclusions, licences, known limits."""
-    templates = markdown_environment("newtest.release", "templates")
+    templates = markdown_environment("newtest.releasing", "templates")
     templates.filters["md"] = markdown
     rows = [member.row for member in facts.members]
     config = json.loads(facts.revision.config)
