@@ -1,4 +1,13 @@
-"""The schema's versions: plain functions, each from one version to the next, each in one transaction."""
+"""The schema's versions: plain functions, each from one version to the next, each in one transaction.
+
+``schema.sql`` is the newest layout, and what a new study gets. Studies are on users' disks, so whoever changes it
+
+1. edits ``schema.sql``;
+2. writes a function here that makes the new layout out of the one before, under the next number of ``MIGRATIONS``.
+
+``tests/archives`` opens studies of earlier versions and compares what becomes of them, table by table, with a new
+study: a change of ``schema.sql`` without its function fails there. A function is never changed once it has landed.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +21,14 @@ __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "version_of"]
 
 
 def _create(connection: sqlite3.Connection) -> None:
+    """The newest layout in an empty file."""
     script = files("newtest.catalog").joinpath("schema.sql").read_text(encoding="utf-8")
     for statement in _statements(script):
         connection.execute(statement)
 
 
 MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create}
-"""Version -> the function that makes it out of the version before."""
+"""Version -> the function that makes it out of the version before; of an empty file, 1 makes the newest at once."""
 
 SCHEMA_VERSION = max(MIGRATIONS)
 
@@ -44,7 +54,7 @@ def migrate(
         try:
             if version_of(connection) == found:  # another process may have been first
                 migrations[found + 1](connection)
-                connection.execute(f"PRAGMA user_version = {found + 1}")
+                connection.execute(f"PRAGMA user_version = {found + 1 if found else newest}")
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")
