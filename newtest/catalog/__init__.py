@@ -15,7 +15,7 @@ from pathlib import Path
 from newtest.catalog.migrations import SCHEMA_VERSION, migrate, version_of
 from newtest.errors import StudyError
 
-__all__ = ["SCHEMA_VERSION", "open_catalog", "transaction"]
+__all__ = ["SCHEMA_VERSION", "make_durable", "open_catalog", "transaction"]
 
 BUSY_SECONDS = 30.0
 
@@ -42,6 +42,12 @@ def open_catalog(path: Path, *, create: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def make_durable(connection: sqlite3.Connection) -> None:
+    """From now on what is committed is on the disk before ``COMMIT`` returns: answers that were acknowledged, and
+    money. Without it a power cut may take the last transactions back, whole (``synchronous = NORMAL``)."""
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ __all__ = [
     "references_classes",
     "set_class_pages",
     "shown_counts",
+    "shown_file",
     "store_hit",
 ]
 
@@ -162,6 +163,18 @@ def set_class_pages(catalog: sqlite3.Connection, pages: Mapping[str, str]) -> in
     rows = [(wnid, url) for wnid, url in sorted(pages.items()) if wnid in known]
     catalog.executemany("INSERT OR REPLACE INTO class_pages (wnid, url) VALUES (?, ?)", rows)
     return len(rows)
+
+
+def shown_file(catalog: sqlite3.Connection, hit_id: str, position: int, link_id: str | None) -> str | None:
+    """The sha256 of the image at a place of a HIT; None when its bytes are not here, or the worker's link is no longer
+    good (``link_id`` None: no link is asked for)."""
+    row = catalog.execute(
+        "SELECT f.sha256 FROM hit_images i JOIN files f USING (image_id)"
+        " WHERE i.hit_id = :hit AND i.position = :position AND f.state = 'ok' AND (:link IS NULL OR EXISTS ("
+        " SELECT 1 FROM worker_links l WHERE l.link_id = :link AND l.revoked_at IS NULL))",
+        {"hit": hit_id, "position": position, "link": link_id},
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def file_of(catalog: sqlite3.Connection, image_id: str) -> str | None:

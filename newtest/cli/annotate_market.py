@@ -237,7 +237,7 @@ def _annotator(study: Study, market: _Market) -> Annotator:
     config = MTurkConfig(name, url, ACCESS_KEY if token else None, token)
     pictures = PictureFiles(study.root, crowd_keys(study))
     prefix = market.picture_url or f"{url}/picture/"
-    return MTurkAnnotator(config, lambda hit_id, image_id: prefix + pictures.token(hit_id, image_id))
+    return MTurkAnnotator(config, lambda hit_id, image: prefix + pictures.token(hit_id, image))
 
 
 def _total(hits: Sequence[tuple[int, str]], market: str) -> Decimal:

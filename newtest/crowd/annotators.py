@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from newtest.catalog import crowd, publications, transaction
+from newtest.catalog import crowd, make_durable, publications, transaction
 from newtest.catalog.publications import Collected, Publication
 from newtest.config import canonical_json, fingerprint
 from newtest.crowd.answers import from_xml, read_answer
@@ -102,6 +102,7 @@ def publish(study: Study, annotator: Annotator, config: PublishConfig, hit_ids: 
     choice and the call somebody types a total, and nothing may be paid for twice.
     """
     done = 0
+    make_durable(study.catalog)
     with study.exclusive("annotate-publish"):
         tokens = {
             hit_id: fingerprint(annotator.market, hit_id, study.secret_for("publish").hex())
@@ -132,6 +133,7 @@ def collect(study: Study, annotator: Annotator) -> CollectSummary:
     """Fetch what was submitted, store it, and make votes of it. Running it again adds nothing twice."""
     assignments = votes = closed = empty = 0
     unread: list[str] = []
+    make_durable(study.catalog)
     with study.exclusive("annotate-collect"):
         for publication in publications.open_publications(study.catalog, annotator.market):
             returned = annotator.collect(study, publication)

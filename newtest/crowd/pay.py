@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from newtest.catalog import leases, publications, transaction
+from newtest.catalog import leases, make_durable, publications, transaction
 from newtest.crowd.costs import CostConfig, hit_cost
 from newtest.errors import UsageError
 from newtest.study import Study
@@ -91,6 +91,7 @@ def to_be_paid(study: Study, table: pd.DataFrame) -> tuple[int, Decimal]:
 
 def act_on(study: Study, table: pd.DataFrame, payer: Payer) -> Acted:
     """Carry out proposals that a person has read. What is decided already is left alone."""
+    make_durable(study.catalog)
     open_ids = {row["assignment_id"] for row in publications.undecided(study.catalog)}
     done, otherwise = 0, []
     columns = (table[name].astype(str) for name in ("assignment_id", "proposal", "reason"))

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from newtest.catalog.crowd import file_of
+from newtest.catalog.crowd import HitImage, file_of
 from newtest.crowd.questions import from_question_xml, page_of
 from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.server.questions import Question, requester_question
@@ -47,9 +47,9 @@ def drawn_page(images: int = 48) -> Page:
 def study_page(study: Study, pictures: Pictures, hit_id: str) -> Page:
     """The page of a planned HIT, its images in the page itself. Raises UsageError when there is no such HIT."""
 
-    def picture_url(_: str, image_id: str) -> str:
+    def picture_url(_: str, image: HitImage) -> str:
         try:
-            data = pictures.read(file_of(study.catalog, image_id) or "")
+            data = pictures.read(file_of(study.catalog, image.image_id) or "")
         except (OSError, ImageError):
             return ""
         return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"

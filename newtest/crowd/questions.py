@@ -10,13 +10,14 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from newtest.catalog import crowd
+from newtest.catalog.crowd import HitImage
 from newtest.crowd.templates import MAX_QUESTION_BYTES, Page
 from newtest.errors import SourceError, UsageError
 
 __all__ = ["PictureUrl", "from_question_xml", "page_of", "to_question_xml"]
 
-PictureUrl = Callable[[str, str], str]
-"""(hit_id, image_id) -> the address under which a worker's browser finds the picture."""
+PictureUrl = Callable[[str, HitImage], str]
+"""(hit_id, image) -> the address under which a worker's browser finds the picture."""
 
 NAMESPACE = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/2011-11-11/HTMLQuestion.xsd"
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -37,13 +38,11 @@ def page_of(catalog: sqlite3.Connection, hit_id: str, picture_url: PictureUrl) -
         or f"https://en.wikipedia.org/wiki/Special:Search?search={quote(lemmas[0])}",
         blocks={
             "image": [
-                {"number": str(image.position), "url": picture_url(hit_id, image.image_id)}
+                {"number": str(image.position), "url": picture_url(hit_id, image)}
                 for image in images
                 if image.role != "example"
             ],
-            "example": [
-                {"url": picture_url(hit_id, image.image_id)} for image in images if image.role == "example"
-            ],
+            "example": [{"url": picture_url(hit_id, image)} for image in images if image.role == "example"],
         },
     )
 

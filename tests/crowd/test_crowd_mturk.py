@@ -331,7 +331,7 @@ def two_studies(study: Study, tmp_path: Path) -> Iterator[tuple[Crowd, Study]]:
 
 def annotator_to(url: str, retries: int = 8) -> MTurkAnnotator:
     config = MTurkConfig("test", url, "newtest", TOKEN, timeout=10, retries=retries)
-    return MTurkAnnotator(config, lambda hit_id, image_id: f"https://pictures.example/{image_id}.jpg")
+    return MTurkAnnotator(config, lambda hit_id, image: f"https://pictures.example/{image.image_id}.jpg")
 
 
 def publish_all(study: Study, annotator: MTurkAnnotator) -> int:

@@ -276,8 +276,20 @@ def test_pictures_are_opaque_small_and_alike(server: Crowd) -> None:
     replies = [ask(server.url + url) for url in urls]
     assert {reply.status for reply in replies} == {200}
     assert len({tuple(sorted(set(reply.headers) - {"content-length", "date"})) for reply in replies}) == 1
+    assert {reply.headers["content-length"] for reply in replies} == {"65536"}
     assert "etag" not in replies[0].headers
     assert "last-modified" not in replies[0].headers
+
+
+def test_a_revoked_workers_picture_addresses_stop_working(server: Crowd) -> None:
+    shown = {}
+    for name in ("ann", "bea"):
+        task = begin(server, server.invite(name))
+        shown[name] = re.findall(r'src="(/picture/[^"]+)"', ask(f"{task}/page").text)[0]
+    assert shown["ann"] != shown["bea"]
+    server.study.catalog.execute("UPDATE worker_links SET revoked_at = 'now' WHERE label = 'ann'")
+    assert ask(server.url + shown["ann"]).status == 404
+    assert ask(server.url + shown["bea"]).status == 200
 
 
 def test_a_class_name_with_a_script_stays_text(study: Study) -> None:

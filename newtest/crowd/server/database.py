@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
-from newtest.catalog import open_catalog, transaction
+from newtest.catalog import make_durable, open_catalog, transaction
 
 __all__ = ["Database"]
 
@@ -18,13 +18,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    catalog = open_catalog(path, create=False)
+    make_durable(catalog)
+    return catalog
+
+
 class Database:
-    """Runs functions on a study's catalog, one after the other, in their own thread."""
+    """Runs functions on a study's catalog, one after the other, in their own thread.
+
+    What a write has returned from is on the disk: people are told that their answer is saved.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the catalog at ``path``. Raises StudyError."""
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="newtest-catalog")
-        self._catalog: sqlite3.Connection = self._thread.submit(open_catalog, path, create=False).result()
+        self._catalog: sqlite3.Connection = self._thread.submit(_open, path).result()
 
     async def read(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,16 +10,14 @@ from decimal import Decimal
 
 from starlette.concurrency import run_in_threadpool
 
-from newtest.catalog.crowd import file_of
+from newtest.catalog.crowd import shown_file
 from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.server.database import Database
-from newtest.crowd.server.worker_images import Pictures
+from newtest.crowd.server.worker_images import FLOOR_SECONDS, Pictures
 from newtest.errors import ImageError
 from newtest.web.keys import Keys
 
 __all__ = ["Recruiting", "ServerConfig", "Shared"]
-
-MAX_KNOWN = 100_000
 
 
 @dataclass(frozen=True)
@@ -63,24 +62,23 @@ class Shared:
     pictures: Pictures
     worker_key: Callable[[str], str]
     """A person's id as it is stored (``Study.worker_key``)."""
-    known_hashes: dict[str, tuple[int, str | None]] = field(default_factory=dict)
-    """Image id -> (the minute it was looked up, the hash of its bytes)."""
 
-    async def picture(self, image_id: str) -> bytes | None:
-        """An image as workers see it; None when its bytes are not here or cannot be read.
+    async def picture(self, token: str) -> bytes | None:
+        """An image as a worker sees it; None when the address is not (any more) good, or its bytes cannot be read.
 
-        The catalog is asked about an image once a minute at most: pages show 48 of them.
+        Takes ``FLOOR_SECONDS`` at least, whatever became of it.
         """
-        minute = int(self.config.clock() / 60)
-        known = self.known_hashes.get(image_id)
-        if known is None or known[0] != minute:
-            if len(self.known_hashes) > MAX_KNOWN:
-                self.known_hashes.clear()
-            known = minute, await self.database.read(file_of, image_id)
-            self.known_hashes[image_id] = known
-        if known[1] is None:
+        earliest = asyncio.get_running_loop().time() + FLOOR_SECONDS
+        data = await self._picture(token)
+        await asyncio.sleep(earliest - asyncio.get_running_loop().time())
+        return data
+
+    async def _picture(self, token: str) -> bytes | None:
+        place = self.pictures.place(token)
+        if place is None:
             return None
+        sha256 = await self.database.read(shown_file, place.hit_id, place.position, place.link_id)
         try:
-            return self.pictures.in_memory(known[1]) or await run_in_threadpool(self.pictures.read, known[1])
+            return await run_in_threadpool(self.pictures.read, sha256) if sha256 is not None else None
         except (OSError, ImageError):
             return None

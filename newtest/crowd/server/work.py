@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from newtest.catalog import leases as lease_rows
 from newtest.catalog import workers
+from newtest.catalog.crowd import HitImage
 from newtest.catalog.workers import WorkerLink
 from newtest.crowd.links import PURPOSE
 from newtest.crowd.server import leases
@@ -112,11 +113,12 @@ class WorkPages:
 
     async def question(self, request: Request) -> Response:
         """The HIT's page itself, its form bound to this assignment."""
-        work = await self._work(request)
+        link = await self._link(request)
+        work = await self._work_of(link, request)
         pictures = self._shared.pictures
 
-        def picture_url(hit_id: str, image_id: str) -> str:
-            return f"/picture/{pictures.token(hit_id, image_id)}"
+        def picture_url(hit_id: str, image: HitImage) -> str:
+            return f"/picture/{pictures.token(hit_id, image, link.link_id)}"
 
         allowed = self._shared.config.allowed
         question = await self._shared.database.read(
@@ -181,8 +183,7 @@ class WorkPages:
 
     async def picture(self, request: Request) -> Response:
         """An image by its sealed name."""
-        image_id = self._shared.pictures.image_id(request.path_params["token"])
-        data = await self._shared.picture(image_id) if image_id is not None else None
+        data = await self._shared.picture(request.path_params["token"])
         if data is None:
             raise HTTPException(404, "There is no such picture.")
         headers = {
@@ -199,7 +200,9 @@ class WorkPages:
         return link
 
     async def _work(self, request: Request) -> Work:
-        link = await self._link(request)
+        return await self._work_of(await self._link(request), request)
+
+    async def _work_of(self, link: WorkerLink, request: Request) -> Work:
         assignment = request.path_params["assignment"]
         work = await self._shared.database.write(
             leases.work_of, link.worker, assignment, self._shared.config.clock()
