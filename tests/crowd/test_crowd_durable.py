@@ -36,9 +36,9 @@ def work(tmp_path: Path, after: str) -> tuple[int, int]:
         study.catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with crowd(study) as server:
             acknowledged = 0
-            for name in ("ann", "bea"):
-                link = server.invite(name)
-                study.catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            links = [server.invite(name) for name in ("ann", "bea")]
+            study.catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for link in links:
                 while task := begin(server, link):
                     acknowledged += send(task, 1).headers["location"].endswith("notice=done")
             left = disk.after_the_cut(study.root, tmp_path / after)
