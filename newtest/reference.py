@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -22,6 +22,7 @@ from newtest.config import fingerprint
 from newtest.errors import ClassError, UsageError
 from newtest.files import sha256_of
 from newtest.records import Class, Image
+from newtest.sets import Census, ImageSet, LeftOut, ids_of, read_image_set, walk
 from newtest.study import Study, now
 
 __all__ = [
@@ -29,17 +30,14 @@ __all__ = [
     "Member",
     "add_reference",
     "local_path",
+    "members_of",
     "members_of_folder",
     "members_of_table",
     "with_files_from",
 ]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _ID = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,128}")
-_UNSTORABLE = re.compile(
-    r"[\x00-\x1f\x7f\ud800-\udfff]"
-)  # of file names: control characters, bytes that are no UTF-8
 _KNOWN = ("page_url", "title", "license", "owner")
 
 
@@ -64,70 +62,96 @@ class Added:
     unknown: tuple[str, ...]
 
 
-def members_of_folder(folder: Path) -> list[Member]:
-    """An ImageFolder: ``folder/WNID/FILE``, by wnid and file name. Raises UsageError when there is none.
-
-    The image's id is its file name; where a file name occurs in several classes, all ids are ``WNID_FILE``.
+def members_of(found: ImageSet) -> list[Member]:
+    """The members of a set in any form: class folders (ids by the rule of ``newtest.sets.ids_of``), a release, a table
+    or one of ImageNetV2's dataset files. What else a table says is kept. Raises UsageError: no images, or a name that
+    cannot be an id.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: no such folder")
-    files = [
-        file
-        for kind in sorted(folder.iterdir())
-        if kind.is_dir() and not kind.name.startswith(".")
-        for file in sorted(kind.iterdir())
-        if file.suffix.lower() in SUFFIXES and file.is_file()
-    ]
-    if not files:
-        raise UsageError(f"{folder}: no images; wanted are folders named by wnid with image files in them")
-    if odd := [file for file in files if _UNSTORABLE.search(f"{file.parent.name}{file.name}")]:
-        raise UsageError(
-            f"{folder}: {f'{odd[0].parent.name}/{odd[0].name}'!a} cannot be an image's id; rename it "
-            f"({len(odd)} such files)"
-        )
-    unique = max(Counter(file.name for file in files).values()) == 1
+    if not found.images:
+        wanted = "folders named by wnid with image files in them" if found.kind == "folder" else "rows"
+        raise UsageError(f"{found.root}: no images; needed are {wanted} ({found.census.says()})")
+    _refuse_names(found)
     return [
         Member(
-            file.name if unique else f"{file.parent.name}_{file.name}",
-            file.parent.name,
-            file.resolve().as_uri(),
+            image.image_id,
+            image.cls,
+            image.path.resolve().as_uri() if image.path else _text(image.about.get("url")),
+            {key: value for key, value in image.about.items() if key not in ("url", "path", "file")},
         )
-        for file in files
+        for image in found.images
     ]
+
+
+def members_of_folder(folder: Path) -> list[Member]:
+    """``members_of`` a folder. Raises UsageError."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
+    return members_of(read_image_set(folder))
 
 
 def members_of_table(path: Path) -> list[Member]:
-    """A CSV, Parquet or JSON file with the columns image_id and wnid; url or path, and anything else, is kept.
+    """``members_of`` a table; paths are relative to it. Raises UsageError that names the file, and column or row."""
+    return members_of(read_image_set(path))
 
-    A JSON file may also be one of ImageNetV2's dataset files (``image_filenames``: pairs of name and wnid). Paths are
-    relative to the table. Raises UsageError that names the file, and the column or row.
+
+def _refuse_names(found: ImageSet) -> None:
+    for number, image in enumerate(found.images, start=1):
+        if _ID.fullmatch(image.image_id) and _NAME.fullmatch(image.cls):
+            continue
+        if found.kind == "folder":
+            file = image.about["file"]
+            raise UsageError(f"{found.root}: {file!a} cannot be an image's id in a class; rename it")
+        raise UsageError(
+            f"{found.root}, row {number}: image_id {image.image_id!r} with wnid {image.cls!r} cannot be a member"
+        )
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def with_files_from(members: Sequence[Member], folder: Path) -> tuple[list[Member], Census]:
+    """The members with the bytes that lie in a folder; others stay as they are. Second: what is in the folder, files
+    that belong to no member counted as left out.
+
+    A file belongs to the id that is its name, its name without suffix, or its path with ``_`` for ``/``, if it lies in
+    the folder of its class or in that of no class, and is the only such.
     """
-    members = []
-    for position, row in enumerate(_rows(path), start=1):
-        image_id, wnid = str(row.get("image_id") or ""), str(row.get("wnid") or "")
-        if not _ID.fullmatch(image_id) or not _NAME.fullmatch(wnid):
-            raise UsageError(
-                f"{path}, row {position}: image_id {image_id!r} with wnid {wnid!r} cannot be a member"
-            )
-        url = row.get("url")
-        if row.get("path"):
-            url = (path.parent / str(row["path"])).resolve().as_uri()
-        rest = {key: value for key, value in row.items() if key not in ("image_id", "wnid", "url", "path")}
-        members.append(Member(image_id, wnid, str(url) if url else None, rest))
-    if not members:
-        raise UsageError(f"{path}: no rows in it")
-    return members
-
-
-def with_files_from(members: Sequence[Member], folder: Path) -> list[Member]:
-    """The members with the bytes that lie in ``folder/ID`` or ``folder/WNID/ID``; others stay as they are."""
-    found = []
+    try:
+        walked = walk(folder)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be read ({error.strerror or error})") from error
+    places: dict[str, list[str]] = {}
+    for name, image_id in zip(walked.images, ids_of(walked.images), strict=True):
+        base = name.rpartition("/")[2]
+        for key in {image_id, base, base.rpartition(".")[0] or base}:
+            places.setdefault(key, []).append(name)
+    classes = {member.wnid for member in members}
+    found, used = [], set()
     for member in members:
-        places = (folder / member.image_id, folder / member.wnid / member.image_id)
-        file = next((place for place in places if place.is_file()), None)
-        url = file.resolve().as_uri() if file else member.url
+        place = _place(member, places.get(member.image_id, []), classes)
+        if place is not None:
+            used.add(place)
+        url = member.url if place is None else (folder / place).resolve().as_uri()
         found.append(Member(member.image_id, member.wnid, url, member.extra))
-    return found
+    strange = [LeftOut(name, "of no member") for name in walked.images if name not in used]
+    census = replace(
+        walked.census,
+        images=len(used),
+        left_out=tuple(sorted((*walked.census.left_out, *strange), key=_by_name)),
+    )
+    return found, census
+
+
+def _place(member: Member, names: Sequence[str], classes: Set[str]) -> str | None:
+    """The one file in the member's class folder; else the one that lies in no folder of another class."""
+    own = [name for name in names if name.startswith(f"{member.wnid}/")]
+    free = [name for name in names if name.partition("/")[0] not in classes]
+    return next((some[0] for some in (own, free) if len(some) == 1), None)
+
+
+def _by_name(entry: LeftOut) -> str:
+    return entry.name
 
 
 def add_reference(study: Study, name: str, members: Sequence[Member], origin: str) -> Added:
@@ -224,39 +248,3 @@ def _add_classes(study: Study, found: Sequence[str]) -> tuple[str, ...]:
         except ClassError:
             unknown.append(wnid)
     return tuple(unknown)
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    import pandas as pd
-
-    try:
-        if path.suffix.lower() == ".json":
-            return _json_rows(json.loads(path.read_text(encoding="utf-8")), path)
-        if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: not a CSV, Parquet or JSON table ({error})") from error
-    for column in ("image_id", "wnid"):
-        if column not in frame.columns:
-            raise UsageError(
-                f"{path}: the column {column!r} is missing; it has {', '.join(map(str, frame.columns))}"
-            )
-    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    return [{str(key): value for key, value in row.items()} for row in rows]
-
-
-def _json_rows(document: Any, path: Path) -> list[dict[str, Any]]:
-    if isinstance(document, dict) and isinstance(document.get("image_filenames"), list):
-        pairs = document["image_filenames"]
-        if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-            raise UsageError(f"{path}: image_filenames must be a list of pairs of file name and wnid")
-        document = [{"image_id": name, "wnid": wnid} for name, wnid in pairs]
-    if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
-        raise UsageError(
-            f"{path}: neither a list of rows nor one of ImageNetV2's dataset files (image_filenames)"
-        )
-    return document

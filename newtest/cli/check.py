@@ -24,7 +24,8 @@ def check(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="PATH|REVISION", help="A release, an ImageFolder, ImageNetV2's JSON, a revision."
+            metavar="PATH|REVISION",
+            help="A release, an ImageFolder, a table, ImageNetV2's JSON, or a revision.",
         ),
     ],
     near_duplicates: Annotated[
@@ -69,6 +70,8 @@ def check(
     if json:
         classes = len({member.wnid for member in found.members})
         head = {"name": found.name, "kind": found.kind, "images": len(found.members), "classes": classes}
+        if found.census is not None:
+            head["files"] = found.census.as_json()
         print_json({**head, "errors": errors, "findings": [finding.__dict__ for finding in findings]})
     else:
         _print(found, findings, errors)
@@ -79,13 +82,13 @@ def check(
 def _target(target: str, study: Path) -> tuple[SetToCheck, Evidence]:
     """The set, and what its study knows of it where it is a revision."""
     from newtest.releasing.evidence import Evidence, study_evidence
-    from newtest.releasing.sets import read_folder, read_json, read_release, read_revision
+    from newtest.releasing.sets import read_folder, read_release, read_revision, read_table
 
     path = Path(target)
     if path.is_dir():
         return (read_release if (path / "SHA256SUMS").exists() else read_folder)(path), Evidence()
     if path.exists():
-        return read_json(path), Evidence()
+        return read_table(path), Evidence()
     with _study(target, study) as opened:
         return read_revision(opened, target), study_evidence(opened)
 
@@ -111,6 +114,8 @@ def _print(found: SetToCheck, findings: list[Finding], errors: int) -> None:
     if rows:
         print_table(["", "check", "finding", "which"], rows)
     classes = len({member.wnid for member in found.members})
+    if found.census is not None:
+        note(f"{found.name}: {found.census.says()}")
     note(
         f"{found.name} ({found.kind}): {len(found.members)} images, {classes} classes, {errors} kinds of defects"
     )

@@ -38,14 +38,18 @@ def add(
     """
     from newtest.errors import UsageError
     from newtest.fetching import FetchConfig, fetch_missing
-    from newtest.reference import add_reference, members_of_folder, members_of_table, with_files_from
+    from newtest.reference import add_reference, members_of, with_files_from
+    from newtest.sets import read_image_set
     from newtest.study import Study
 
     if table is not None:
-        members = members_of_table(table)
-        members = with_files_from(members, images) if images is not None else members
+        found = read_image_set(table)
+        members, census = members_of(found), found.census
+        if images is not None:
+            members, census = with_files_from(members, images)
     elif images is not None:
-        members = members_of_folder(images)
+        found = read_image_set(images)
+        members, census = members_of(found), found.census
     else:
         raise UsageError("say what the reference is: --images DIR or --table FILE (or both)")
     with Study(study, create=True) as opened:
@@ -59,8 +63,11 @@ def add(
             )
     result = {"name": name, "images": added.images, "classes": added.classes, "fetched": summary.fetched}
     if json:
-        print_json({**result, "failed": summary.failed + summary.gone, "unknown_classes": added.unknown})
+        failed = summary.failed + summary.gone
+        print_json({**result, "failed": failed, "unknown_classes": added.unknown, "files": census.as_json()})
     else:
+        if images is not None:
+            note(f"{images}: {census.says()}")
         note(
             f"{name}: {added.images} images of {added.classes} classes, bytes of {summary.fetched} stored now"
         )

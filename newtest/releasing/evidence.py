@@ -12,7 +12,7 @@ from newtest.catalog.duplicates import latest_verdicts
 from newtest.catalog.references import reference_ids
 from newtest.catalog.revisions import blocked_pairs
 from newtest.errors import UsageError
-from newtest.reference import Member, local_path, members_of_folder, members_of_table
+from newtest.sets import read_image_set
 from newtest.study import Study
 
 __all__ = ["Evidence", "read_blocked", "read_near_duplicates", "read_reference", "study_evidence"]
@@ -63,8 +63,10 @@ def read_near_duplicates(path: Path) -> Pairs:
 
 def read_reference(path: Path) -> dict[str, Path | None]:
     """The ids of an original set: an ImageFolder, a table, or one of ImageNetV2's dataset files."""
-    members: list[Member] = members_of_folder(path) if path.is_dir() else members_of_table(path)
-    return {member.image_id: local_path(member.url) for member in members}
+    found = read_image_set(path)
+    if not found.images:
+        raise UsageError(f"{path}: no images; needed are class folders, a release or a table")
+    return {image.image_id: image.path for image in found.images}
 
 
 def study_evidence(study: Study) -> Evidence:

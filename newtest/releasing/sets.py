@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +11,11 @@ from newtest.catalog.releases import member_rows
 from newtest.catalog.revisions import find, names
 from newtest.classes import classes_of
 from newtest.errors import ClassError, ReleaseError, UsageError
-from newtest.reference import SUFFIXES
+from newtest.sets import Census, read_image_set
 from newtest.spreadsheets import unguarded
 from newtest.study import Study
 
-__all__ = ["SetMember", "SetToCheck", "read_folder", "read_json", "read_release", "read_revision"]
+__all__ = ["SetMember", "SetToCheck", "read_folder", "read_release", "read_revision", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class SetToCheck:
     extra_files: Sequence[Path] = ()
     archives: Sequence[Path] = ()
     tells_licenses: bool = False
+    census: Census | None = None
+    """Files, images and what was left out, of a folder."""
 
 
 def read_release(folder: Path) -> SetToCheck:
@@ -86,42 +86,23 @@ def read_release(folder: Path) -> SetToCheck:
 
 
 def read_folder(folder: Path) -> SetToCheck:
-    """An ImageFolder tree. An image's id is its file name: without suffix where that is 40 hex digits, as ImageNetV2's
-    are; else ``FOLDER/NAME`` where that very name occurs in several folders."""
-    kinds = sorted(kind for kind in folder.iterdir() if kind.is_dir() and not kind.name.startswith("."))
-    files = [
-        file
-        for kind in kinds
-        for file in sorted(kind.iterdir())
-        if file.is_file() and file.suffix.lower() in SUFFIXES
-    ]
-    if not files:
-        raise UsageError(f"{folder}: neither a release nor an ImageFolder: no images in its folders")
-    times = Counter(file.name for file in files)
-    members = [
-        SetMember(
-            _published_id(file)
-            or (file.name if times[file.name] == 1 else f"{file.parent.name}/{file.name}"),
-            file.parent.name,
-            file,
-        )
-        for file in files
-    ]
-    folders = [kind.name for kind in kinds]
-    return SetToCheck(str(folder), "folder", members, folders, _wordnet_names(folders))
-
-
-def read_json(path: Path) -> SetToCheck:
-    """One of ImageNetV2's dataset files: ids and wnids alone."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        pairs = [(str(name), str(wnid)) for name, wnid in document["image_filenames"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    """An ImageFolder tree; ids by the rule of ``newtest.sets.ids_of``. Raises UsageError."""
+    found = read_image_set(folder)
+    if not found.images:
         raise UsageError(
-            f"{path}: not one of ImageNetV2's dataset files (image_filenames): {error}"
-        ) from error
-    wnids = sorted({wnid for _, wnid in pairs})
-    return SetToCheck(str(path), "json", [SetMember(*pair) for pair in pairs], names=_wordnet_names(wnids))
+            f"{folder}: neither a release nor an ImageFolder: no images in its folders ({found.census.says()})"
+        )
+    members = [SetMember(image.image_id, image.cls, image.path) for image in found.images]
+    folders = sorted(found.classes)
+    return SetToCheck(str(folder), "folder", members, folders, _wordnet_names(folders), census=found.census)
+
+
+def read_table(path: Path) -> SetToCheck:
+    """A table of ids and classes, or one of ImageNetV2's dataset files. Raises UsageError."""
+    found = read_image_set(path)
+    members = [SetMember(image.image_id, image.cls, image.path) for image in found.images]
+    kind = "json" if path.suffix.lower() == ".json" else "table"
+    return SetToCheck(str(path), kind, members, names=_wordnet_names(found.classes))
 
 
 def read_revision(study: Study, name: str) -> SetToCheck:
@@ -157,11 +138,6 @@ def _wordnet_names(wnids: Sequence[str]) -> dict[str, str]:
         return {cls.wnid: cls.name for cls in classes_of(wnids)}
     except (ClassError, UsageError):
         return {}
-
-
-def _published_id(file: Path) -> str | None:
-    """The id that ImageNetV2 and newtest give to a photo, None for another name."""
-    return file.stem if len(file.stem) == 40 and all(c in "0123456789abcdef" for c in file.stem) else None
 
 
 def _inside(folder: Path, file: str) -> Path | None:

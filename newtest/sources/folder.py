@@ -14,12 +14,11 @@ from newtest.config import fingerprint
 from newtest.errors import SourceError
 from newtest.files import sha256_of
 from newtest.records import Class, Image, Query, image_id_of
+from newtest.sets import Walked, walk
 from newtest.sources.protocol import LOCAL_PAGE, Page, SearchPlan, only, unfiltered
 from newtest.sources.values import text_or_none
 
-__all__ = ["SUFFIXES", "Folder"]
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+__all__ = ["Folder"]
 
 
 class Folder:
@@ -33,11 +32,15 @@ class Folder:
 
     def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """One query: the class's folder. Its text names the content, so a folder that has grown is read again."""
+        found = self._found(cls.wnid)
         files = self._files(cls.wnid)
         notes = unfiltered("a folder", queries[0], knows=()) if queries else ()
+        if found is not None and (found.census.left_out or found.census.folders):
+            notes = (*notes, f"{cls.wnid}: {found.census.says()}")
         if not files:
             return SearchPlan((), (*notes, f"{self._root / cls.wnid}: no such folder, or no images in it"))
-        names = [os.fsencode(file.name).decode(errors="backslashreplace") for file in files]
+        below = self._root / cls.wnid
+        names = [os.fsencode(file.relative_to(below)).decode(errors="backslashreplace") for file in files]
         sizes = [file.stat().st_size for file in files]
         listing = fingerprint(list(zip(names, sizes, strict=True)))[:12]
         return SearchPlan(tuple(only(query, f"{cls.wnid}/@{listing}") for query in queries[:1]), notes)
@@ -55,10 +58,16 @@ class Folder:
             start = end
 
     def _files(self, wnid: str) -> list[Path]:
+        found = self._found(wnid)
+        return [] if found is None else [found.root / name for name in found.images]
+
+    def _found(self, wnid: str) -> Walked | None:
+        """What is in the class's folder, folders inside it too; None where there is no such folder."""
         folder = self._root / wnid
-        if Path(wnid).name != wnid or not folder.is_dir():
-            return []
-        return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        try:
+            return walk(folder) if Path(wnid).name == wnid and folder.is_dir() else None
+        except OSError:
+            return None
 
 
 def _image(file: Path) -> Image | None:

@@ -29,7 +29,7 @@ from newtest.releasing.evidence import (
     read_reference,
     study_evidence,
 )
-from newtest.releasing.sets import SetMember, SetToCheck, read_folder, read_json, read_release, read_revision
+from newtest.releasing.sets import SetMember, SetToCheck, read_folder, read_release, read_revision, read_table
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
@@ -46,7 +46,7 @@ def test_the_published_set_has_the_defects_that_are_known(data: Path) -> None:
         read_near_duplicates(v2 / "metadata" / "near_duplicates.json"),
         read_reference(v2 / "datasets" / "imagenet-validation-original.json"),
     )
-    findings = check_set(read_json(v2 / "datasets" / "imagenetv2-b-33.json"), evidence)
+    findings = check_set(read_table(v2 / "datasets" / "imagenetv2-b-33.json"), evidence)
     errors = {f.check: f.items for f in findings if f.severity == "error"}
     assert set(errors) == {"blocked", "near-duplicates"}
     assert [item.split()[0] for item in errors["blocked"]] == ["2c7af50194e611dd6a445bc20004417b4ea3b865"]
@@ -261,9 +261,9 @@ def test_a_photo_in_two_folders_keeps_its_id_and_is_found_blocked(tmp_path: Path
         (tmp_path / place).write_bytes(b"x")
     found = read_folder(tmp_path)
     assert sorted(m.image_id for m in found.members) == [
-        "0/001.jpg",
         "002.jpg",
-        "1/001.jpg",
+        "0_001.jpg",
+        "1_001.jpg",
         twice,
         twice,
         once,
@@ -279,7 +279,7 @@ def members(*pairs: tuple[str, str]) -> list[SetMember]:
 
 def test_an_empty_set_and_equally_common_sizes(tmp_path: Path) -> None:
     (tmp_path / "empty.json").write_text('{"image_filenames": []}')
-    (finding,) = check_set(read_json(tmp_path / "empty.json"), Evidence())
+    (finding,) = check_set(read_table(tmp_path / "empty.json"), Evidence())
     assert (finding.check, finding.message) == ("balance", "the set holds no images")
     for rows in (members(("1", "a"), ("2", "a"), ("3", "b")), members(("3", "b"), ("1", "a"), ("2", "a"))):
         assert items(check_set(SetToCheck("s", "json", rows), Evidence()), "balance") == ["b (1)"]
