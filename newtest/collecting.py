@@ -7,8 +7,9 @@ results become candidates follows from the rows alone (``newtest.quota``): the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from newtest.catalog import searches, transaction
 from newtest.catalog.classes import put_classes
@@ -19,10 +20,10 @@ from newtest.errors import SourceError, SourceUnavailable
 from newtest.progress import UNWATCHED, Progress
 from newtest.quota import Share, share
 from newtest.records import Class, Query
-from newtest.sources import Page, Source
+from newtest.sources import Budget, Page, SearchPlan, Source, budget_of
 from newtest.study import Study
 
-__all__ = ["CollectConfig", "Found", "collect", "count"]
+__all__ = ["CollectConfig", "Found", "budget", "collect", "count", "left_out_line"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,44 @@ class Found:
     known: int
     failed: int
     error: str | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> entries that the source has and that are no candidates: outside the window, no URL, ..."""
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    """What is unknown of results that are kept though it was asked for (``day taken``, ...) -> results."""
+
+
+def budget(
+    study: Study, source: Source, classes: Sequence[Class], config: CollectConfig | None = None
+) -> Budget | None:
+    """What a collection will have to ask of its source at least; None for a source that is at hand.
+
+    Classes that have their quota already are not counted.
+    """
+    config = config or CollectConfig()
+    if source.limits is None:
+        return None
+    counts = []
+    for cls in classes:
+        queries = source.plan(cls, queries_of(cls, config.options)).queries
+        ids = [fingerprint(source.name, query) for query in queries]
+        if not searches.satisfied(study.catalog, ids, config.max_images):
+            counts.append(len(queries))
+    return budget_of(source.limits, config.max_images, counts)
+
+
+def left_out_line(report: Sequence[Found]) -> str | None:
+    """What was left out and why, and what is unknown of what was kept, in one line; None where there is neither."""
+    left: Counter[str] = Counter()
+    unknown: Counter[str] = Counter()
+    for entry in report:
+        left.update(entry.left_out)
+        unknown.update(entry.unknown)
+    parts = [
+        f"{what}: {', '.join(f'{number} {reason}' for reason, number in counts.most_common())}"
+        for what, counts in (("left out", left), ("kept though unknown", unknown))
+        if counts
+    ]
+    return "; ".join(parts) or None
 
 
 def collect(
@@ -78,9 +117,23 @@ def collect(
 def count(study: Study, report: Sequence[Found]) -> list[Found]:
     """The same entries with ``failed`` counted anew, after the fetcher has been at work."""
     return [
-        Found(**(entry.__dict__ | {"failed": searches.tally(study.catalog, entry.search_id).failed}))
+        replace(
+            entry,
+            failed=(counted := searches.tally(study.catalog, entry.search_id)).failed,
+            left_out=_reasons(entry.left_out, counted),
+        )
         for entry in report
     ]
+
+
+def _reasons(planned: Mapping[str, int], counted: searches.SearchCounts) -> dict[str, int]:
+    """Why entries are no candidates, with those that only the results, and later the downloads, show."""
+    found = {
+        "unreadable": counted.rejected,
+        "without a URL": counted.without_url,
+        "whose bytes did not come": counted.not_fetched,
+    }
+    return {**planned, **{reason: number for reason, number in found.items() if number}}
 
 
 class _ClassStage:
@@ -91,7 +144,8 @@ class _ClassStage:
     ) -> None:
         self._catalog, self._source, self._cls = study.catalog, source, cls
         self._quota, self._progress = config.max_images, progress
-        plan = source.plan(cls, queries_of(cls, config.options))
+        plan: SearchPlan = source.plan(cls, queries_of(cls, config.options))
+        self._plan = plan
         self._queries = {fingerprint(source.name, query): query for query in plan.queries}
         self._new = dict.fromkeys(self._queries, 0)
         self._taken = dict.fromkeys(self._queries, 0)  # of each search, by this run: more only ever follows
@@ -168,4 +222,13 @@ class _ClassStage:
             counted.candidates - new,
             counted.failed,
             self._errors.get(search_id),
+            _reasons(self._plan.left_out.get(query.text, {}), counted),
+            self._unknown(query, counted),
         )
+
+    def _unknown(self, query: Query, counted: searches.SearchCounts) -> dict[str, int]:
+        """What nobody knows of the results that are kept: said by a source at hand, else seen in what it brought."""
+        unknown = dict(self._plan.unknown.get(query.text, {}))
+        if (query.taken_after or query.taken_before) and counted.undated:
+            unknown.setdefault("day taken", counted.undated)
+        return unknown

@@ -22,6 +22,7 @@ __all__ = [
     "open_search",
     "rest",
     "results",
+    "satisfied",
     "search_of",
     "take",
     "tally",
@@ -43,7 +44,16 @@ class SearchCounts:
 
     found: int
     candidates: int
-    failed: int
+    rejected: int
+    without_url: int
+    not_fetched: int
+    undated: int
+    """Results of which nobody knows on which day they were taken."""
+
+    @property
+    def failed(self) -> int:
+        """How many results cannot be used: entries that are no image, without a URL, whose bytes did not come."""
+        return self.rejected + self.without_url + self.not_fetched
 
 
 def open_search(catalog: sqlite3.Connection, search_id: str, source: str, query: Query) -> None:
@@ -98,6 +108,18 @@ def results(catalog: sqlite3.Connection, search_id: str) -> list[tuple[str, bool
     return [(str(image_id), bool(usable)) for image_id, usable in rows]
 
 
+def satisfied(catalog: sqlite3.Connection, search_ids: Sequence[str], quota: int) -> bool:
+    """Whether nothing more has to be asked for a class: its searches have its quota, or have all ended."""
+    rows = [
+        catalog.execute("SELECT state FROM searches WHERE search_id = ?", (search_id,)).fetchone()
+        for search_id in search_ids
+    ]
+    if all(row is not None and row[0] == "done" for row in rows):
+        return True
+    found = {key for search_id in search_ids for key, usable in results(catalog, search_id) if usable}
+    return len(found) >= quota
+
+
 def take(catalog: sqlite3.Connection, search_id: str, wnid: str, image_ids: Sequence[str]) -> int:
     """Make results of a search candidates of its class; how many were none before."""
     described = [
@@ -129,15 +151,17 @@ def rest(catalog: sqlite3.Connection, search_id: str) -> None:
 
 
 def tally(catalog: sqlite3.Connection, search_id: str) -> SearchCounts:
-    """Count a search. Failed are: unreadable entries, results without a URL, candidates whose bytes did not come."""
+    """Count a search: unreadable entries, results without a URL, candidates whose bytes did not come."""
     row = catalog.execute(
         "SELECT s.rejected, count(r.image_id), count(c.image_id),"
         " coalesce(sum(coalesce(f.state, 'ok') <> 'ok' AND c.image_id IS NOT NULL), 0),"
-        " coalesce(sum(r.image_id IS NOT NULL AND coalesce(json_extract(r.description, '$.url'), i.url) IS NULL), 0)"
+        " coalesce(sum(r.image_id IS NOT NULL AND coalesce(json_extract(r.description, '$.url'), i.url) IS NULL), 0),"
+        " coalesce(sum(r.image_id IS NOT NULL AND"
+        " coalesce(json_extract(r.description, '$.taken_on'), i.taken_on) IS NULL), 0)"
         " FROM searches s LEFT JOIN search_results r USING (search_id)"
         " LEFT JOIN images i ON i.image_id = r.image_id LEFT JOIN files f ON f.image_id = r.image_id"
         " LEFT JOIN candidates c ON c.image_id = r.image_id AND c.wnid = s.wnid WHERE s.search_id = ?",
         (search_id,),
     ).fetchone()
-    rejected, found, candidates, not_fetched, without_url = (int(value or 0) for value in row)
-    return SearchCounts(found + rejected, candidates, rejected + not_fetched + without_url)
+    rejected, found, candidates, not_fetched, without_url, undated = (int(value or 0) for value in row)
+    return SearchCounts(found + rejected, candidates, rejected, without_url, not_fetched, undated)

@@ -12,8 +12,9 @@ from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_tabl
 
 if TYPE_CHECKING:
     from newtest.classes import QueryConfig
-    from newtest.collecting import Found
+    from newtest.collecting import CollectConfig, Found
     from newtest.records import Class
+    from newtest.sources import Source
     from newtest.study import Study
 
 __all__ = ["classes", "collect"]
@@ -174,14 +175,42 @@ def collect(
     opened_source = open_source(source, note, page_size=max_images)
     fetched = True
     with Study(study, create=True) as opened:
+        config = CollectConfig(max_images, options)
+        _announce(opened, opened_source, chosen, config)
         with progress() as bars:
-            found = run(opened, opened_source, chosen, CollectConfig(max_images, options), bars)
+            found = run(opened, opened_source, chosen, config, bars)
         if not no_fetch:
             fetched = _fetch(opened, allow_private=allow_private, as_json=json)
             found = count(opened, found)
     _report(found, as_json=json)
     if not fetched or any(entry.error for entry in found):
         raise typer.Exit(1)
+
+
+def _announce(study: Study, source: Source, classes: Sequence[Class], config: CollectConfig) -> None:
+    """Say what will be asked of a source that counts calls, and how long that takes, before anything is asked."""
+    from newtest.collecting import budget
+
+    expected, limits = budget(study, source, classes, config), source.limits
+    if expected is None or limits is None or not expected.calls:
+        return
+    rates = ", ".join(f"{calls:,} per {_span(seconds)}" for calls, seconds in limits.rates)
+    note(
+        f"{source.name}: at least {expected.calls:,} calls for {len(classes)} classes, of {limits.page_size} results; "
+        + (f"at {rates} they take at least {_duration(expected.seconds)}" if rates else "no limit is known")
+    )
+
+
+def _span(seconds: float) -> str:
+    """A time over which calls are counted."""
+    return {60.0: "minute", 3600.0: "hour", 86400.0: "day"}.get(seconds, f"{seconds:g} s")
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds else "a few seconds"
 
 
 def _fetch(study: Study, *, allow_private: bool, as_json: bool) -> bool:
@@ -199,6 +228,8 @@ def _fetch(study: Study, *, allow_private: bool, as_json: bool) -> bool:
 def _report(found: Sequence[Found], *, as_json: bool) -> None:
     from dataclasses import asdict
 
+    from newtest.collecting import left_out_line
+
     for entry in found:
         if entry.error:
             note(f"newtest: {entry.wnid}, query {entry.query!r}: {entry.error}")
@@ -208,6 +239,8 @@ def _report(found: Sequence[Found], *, as_json: bool) -> None:
     rows = [(entry.wnid, entry.query, entry.found, entry.new, entry.known, entry.failed) for entry in found]
     totals = [sum(int(row[column]) for row in rows) for column in range(2, 6)]
     print_table(["class", "query", "found", "new", "known", "failed"], [*rows, ("total", "", *totals)])
+    if line := left_out_line(found):
+        note(line)
 
 
 def _classes(wnid: Sequence[str], wnids_file: Path | None, classes_file: Path | None) -> list[Class]:

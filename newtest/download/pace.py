@@ -1,7 +1,7 @@
 """How fast a host may be asked: learned from what it refuses, and nothing else.
 
-A host that nobody knows is asked gently at first: eight requests at once, one more for every four answers. The first
-refusal (429, or 503 with Retry-After) ends that. From then on:
+A host that nobody knows is asked gently at first: six requests at once, and after 60 answers one more for every two.
+The first refusal (429, or 503 with Retry-After) ends that. From then on:
 
 - the host rests for as long as it says, or 1 s, 2 s, 4 s ... while it goes on refusing, whichever is longer; one
   request at a time tries whether it answers again;
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 __all__ = ["Pace"]
 
 _CAREFUL = 0.95
-_FIRST_WINDOW, _WIDER = 8.0, 0.25
+_FIRST_WINDOW, _GENTLE_ANSWERS, _WIDER = 6.0, 60, 0.5
 _ANSWERS_A_STEP, _FIRST_STEP, _LARGEST_STEP = 15, 0.02, 0.5
 _LARGEST_FALL = 1 / 4
 _MEMORY = 600.0
@@ -42,6 +42,7 @@ class Pace:
     answered_at: float | None = None
     """When it last answered otherwise than by refusing."""
     _window: float = _FIRST_WINDOW
+    _ended: int = 0
     _next: float = 0.0
     _since: float | None = None
     _answers: float = 0.0
@@ -65,7 +66,9 @@ class Pace:
 
     def end(self) -> None:
         """A request ended, with an answer or without, and was not refused."""
-        self._window = min(float(self.most_at_once), self._window + _WIDER)
+        self._ended += 1
+        if self._ended >= _GENTLE_ANSWERS:
+            self._window = min(float(self.most_at_once), self._window + _WIDER)
 
     def answer(self, now: float) -> None:
         """The host answered, whatever it said."""

@@ -1,4 +1,4 @@
-"""What licences let a release do. Names as in ``newtest.sources.licenses``; versions do not matter here.
+"""What licences let a release do. Their spellings are read in ``newtest.licenses``; versions do not matter here.
 
 Unmodified redistribution with attribution is allowed by all Creative Commons licences and by the public domain
 marks (creativecommons.org/licenses); non-commercial ones pass their limit on. All else needs the owner's consent.
@@ -6,47 +6,32 @@ marks (creativecommons.org/licenses); non-commercial ones pass their limit on. A
 
 from __future__ import annotations
 
-import re
+from newtest.licenses import parse_license
 
 __all__ = ["allows_redistribution", "license_url"]
-
-_FREE = re.compile(
-    r"(?:cc-)?(by(?:-nc)?(?:-nd|-sa)?|cc0|zero|pdm|mark|publicdomain|no-known-copyright|us-government)"
-    r"(?:-([\d.]+))?(?:-[a-z]{2,3})?"
-)
-_ADDRESS = re.compile(r"https?://creativecommons\.org/(?:licenses|publicdomain)/")
 
 
 def allows_redistribution(license_: str | None) -> bool | None:
     """Whether the bytes may be passed on as they are; None when the licence is not known to us."""
     if license_ is None or not license_.strip():
         return None
-    if _free(license_):
-        return True
-    return (
-        False if "all-rights-reserved" in _joined(license_) else None
-    )  # "some rights reserved" is no refusal
+    found = parse_license(license_)
+    if found is not None:
+        return found.name != "all-rights-reserved"
+    # "some rights reserved" is no refusal
+    return False if "all rights reserved" in " ".join(license_.lower().replace("-", " ").split()) else None
 
 
 def license_url(license_: str | None) -> str | None:
-    """Where a Creative Commons licence can be read; None for the others."""
-    match = _free(license_ or "")
-    if match is None:
+    """Where a Creative Commons licence can be read; None for the others, and where nobody said which version it is.
+
+    CC0 and the public domain mark have the one version 1.0.
+    """
+    found = parse_license(license_)
+    if found is None:
         return None
-    name, version = match[1], match[2]
-    if name in ("cc0", "zero"):
-        return "https://creativecommons.org/publicdomain/zero/1.0/"
-    if name in ("pdm", "mark", "publicdomain"):
-        return "https://creativecommons.org/publicdomain/mark/1.0/"
-    if not name.startswith("by"):
+    if found.name in ("cc0", "pdm"):
+        return f"https://creativecommons.org/publicdomain/{'zero' if found.name == 'cc0' else 'mark'}/1.0/"
+    if not found.name.startswith("by") or found.version is None:
         return None
-    return f"https://creativecommons.org/licenses/{name}/{version or '4.0'}/"
-
-
-def _free(license_: str) -> re.Match[str] | None:
-    """``by-sa-2.0``, ``CC BY-SA 2.0`` and the licence's address are the same."""
-    return _FREE.fullmatch(_joined(_ADDRESS.sub("", license_.strip().lower())))
-
-
-def _joined(license_: str) -> str:
-    return re.sub(r"[ _/-]+", "-", license_.lower()).strip("-")
+    return f"https://creativecommons.org/licenses/{found.name}/{found.version}/"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,19 +19,22 @@ from newtest.download.retry_after import retry_after
 from newtest.errors import MissingExtra, SourceError, SourceUnavailable
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.allowance import Allowance
+from newtest.sources.budget import Limits
+from newtest.sources.dates import moment
 from newtest.sources.licenses import flickr_license, flickr_numbers
 from newtest.sources.patience import Busy, Patience, patiently
 from newtest.sources.protocol import Page, SearchPlan
 from newtest.sources.slices import Slices, seconds_of
-from newtest.sources.values import moment, number, text_or_none, web_url
+from newtest.sources.values import number, text_or_none, web_url
 
 __all__ = ["REST_URL", "Flickr", "FlickrConfig"]
 
 REST_URL = "https://api.flickr.com/services/rest/"
-SIZES = ("o", "k", "h", "l", "b", "c", "z", "n", "w", "m")
-"""Size suffixes by preference: the original, then 2048, 1600, 1024 (l and b are the same), 800, 640, ... pixels."""
+SIZES = ("o", "6k", "5k", "4k", "3k", "k", "h", "l", "b", "c", "z", "m", "w", "n", "s", "t")
+"""Size suffixes from large to small: the original, then longer sides of 6144, 5120, 4096, 3072, 2048, 1600, 1024 (l and
+b are the same), 800, 640, 500, 400, 320, 240 and 100 pixels. Where numbers of pixels are known, they decide."""
 
-_ALL_SIZES = (*SIZES, "6k", "5k", "4k", "3k", "q", "t", "s", "sq")
+_ALL_SIZES = (*SIZES, "q", "sq")  # these are squares cut out of the photo
 _EXTRAS = ",".join(
     (
         "license",
@@ -42,6 +46,9 @@ _EXTRAS = ",".join(
     )
 )
 _INVALID_KEY, _BUSY_CODES = 100, frozenset({0, 10, 105, 106, 201})
+_BAD_SIGNATURE = frozenset({96, 97})
+_GRANULARITY = {"4": ("month", 7), "6": ("year", 4), "8": ("circa", 4)}
+"""flickr.com/services/api/misc.dates.html: how much of a day taken is known, as characters of its ISO form."""
 _MAX_REPLY = 16 * 2**20
 
 
@@ -69,6 +76,11 @@ class Flickr:
         self._client = _client(config)
         self._allowance = Allowance(f"flickr {config.url} {config.key}", config.hourly, 3600.0)
 
+    @property
+    def limits(self) -> Limits:
+        """So many calls per hour and key."""
+        return Limits(self._config.page_size, ((self._config.hourly, 3600.0),))
+
     def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """All queries; Flickr filters by dates, licences and words."""
         return SearchPlan(tuple(queries))
@@ -77,11 +89,16 @@ class Flickr:
         """Pages of at most 500; the cursor is the windows of time still to be asked."""
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
         slices = Slices.parse(after) if after else Slices.of(query, self._config.page_size, today)
+        before: set[object] = set()
         while True:
             photos = self._ask(_parameters(query, slices))
             entries = photos["photo"]
             images = [_image(entry) for entry in entries]
-            following = slices.after(number(photos.get("total")) or 0, self._config.cap)
+            ids: set[object] = {str(entry.get("id")) for entry in entries if isinstance(entry, dict)}
+            following = slices.after(
+                number(photos.get("total")) or 0, self._config.cap, len(entries), repeats=ids <= before
+            )
+            before = ids if following and following.windows == slices.windows else set()
             kept = tuple(image for image in images if image is not None)
             yield Page(kept, following.text() if following else None, len(images) - len(kept))
             if following is None:
@@ -143,6 +160,8 @@ def _checked(reply: object) -> dict[str, Any]:
                 f"Flickr refused the key ({message}); check FLICKR_API_KEY and FLICKR_API_SECRET, "
                 "or collect without a key: `source` openverse"
             )
+        if code in _BAD_SIGNATURE:
+            raise SourceUnavailable(f"Flickr did not accept the signature ({message}); {_BAD_HALF}")
         if code in _BUSY_CODES:
             raise Busy(f"error {code}, {message}")
         raise SourceError(f"Flickr refused the search: error {code}, {message}")
@@ -161,7 +180,8 @@ def _image(entry: object) -> Image | None:
     for size in _ALL_SIZES:
         if url := web_url(entry.get(f"url_{size}")):
             sizes[size] = (url, number(entry.get(f"width_{size}")), number(entry.get(f"height_{size}")))
-    url, width, height = next((sizes[size] for size in SIZES if size in sizes), (None, None, None))
+    url, width, height = _largest(sizes)
+    taken_on, granularity = _taken(entry)
     owner = text_or_none(entry.get("owner"))
     return Image(
         image_id=image_id_of("flickr", source_id),
@@ -172,13 +192,39 @@ def _image(entry: object) -> Image | None:
         title=text_or_none(entry.get("title")),
         license=flickr_license(entry.get("license")),
         owner=text_or_none(entry.get("ownername")) or owner,
-        taken_on=moment(entry.get("datetaken")),
+        taken_on=taken_on,
         uploaded_on=moment(entry.get("dateupload")),
         width=width,
         height=height,
         sizes=sizes,
-        extra={"owner_id": owner} if owner else {},
+        extra={
+            **({"owner_id": owner} if owner else {}),
+            **({"taken_granularity": granularity} if granularity else {}),
+        },
     )
+
+
+def _largest(
+    sizes: Mapping[str, tuple[str, int | None, int | None]],
+) -> tuple[str | None, int | None, int | None]:
+    """The size with the most pixels; one whose pixels are not said stands where its name stands."""
+    whole = [sizes[size] for size in SIZES if size in sizes]
+    if not whole:
+        return None, None, None
+    first = whole[0]
+    if None in first[1:]:
+        return first
+    return max(whole, key=lambda size: (size[1] or 0) * (size[2] or 0))
+
+
+def _taken(entry: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The day a photo was taken, as exactly as its owner knows it, and ``month``, ``year`` or ``circa`` where that is
+    less than a day. Nothing where Flickr says that it is unknown: the date in its place is that of the upload."""
+    if str(entry.get("datetakenunknown", "0")) == "1":
+        return None, None
+    taken = moment(entry.get("datetaken"))
+    name, length = _GRANULARITY.get(str(entry.get("datetakengranularity", "0")), (None, None))
+    return (taken[:length] if taken else None), (name if taken else None)
 
 
 def _client(config: FlickrConfig) -> Callable[[Mapping[str, object]], object]:
@@ -213,6 +259,8 @@ def _client(config: FlickrConfig) -> Callable[[Mapping[str, object]], object]:
             raise Busy(
                 f"HTTP status {response.status_code}", retry_after(response.headers.get("Retry-After"))
             )
+        if response.status_code == 401:
+            raise SourceUnavailable(_unauthorized(body))
         if response.status_code != 200:
             raise SourceError(
                 f"Flickr answered HTTP status {response.status_code}; is {config.url} its address?"
@@ -220,6 +268,28 @@ def _client(config: FlickrConfig) -> Callable[[Mapping[str, object]], object]:
         return _parsed(body)
 
     return call
+
+
+_BAD_HALF = (
+    "the key is known but the secret is wrong: check FLICKR_API_SECRET (or secret under [flickr]), which "
+    "belongs to the key in FLICKR_API_KEY"
+)
+
+
+def _unauthorized(body: bytes) -> str:
+    """What a 401 says: Flickr names the problem in a form of its own (``oauth_problem=signature_invalid&...``)."""
+    found = re.search(rb"oauth_problem=([a-z_]+)", body[:2000])
+    problem = found[1].decode() if found else "no reason given"
+    if problem == "signature_invalid":
+        return f"Flickr did not accept the signature; {_BAD_HALF}"
+    if problem.startswith("consumer_key"):
+        return f"Flickr refused the key ({problem}); check FLICKR_API_KEY and FLICKR_API_SECRET"
+    if problem in ("timestamp_refused", "nonce_used"):
+        return f"Flickr refused the time of the call ({problem}); check this machine's clock"
+    return (
+        f"Flickr refused the key or the secret (HTTP status 401, {problem}); "
+        "check FLICKR_API_KEY and FLICKR_API_SECRET"
+    )
 
 
 def _body(pieces: Iterator[bytes], deadline: float, timeout: float) -> bytes:

@@ -30,6 +30,8 @@ class Folder:
         self._root = path.resolve()
         self.name = f"folder:{self._root}"
 
+    limits = None
+
     def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """One query: the class's folder. Its text names the content, so a folder that has grown is read again."""
         found = self._found(cls.wnid)

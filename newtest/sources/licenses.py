@@ -1,10 +1,8 @@
-"""Licence names, one spelling for all sources: Openverse's codes, and Flickr's licences that have none.
+"""Licences as sources number and filter them; their one spelling is in ``newtest.licenses``.
 
-``by``, ``by-sa``, ``by-nd``, ``by-nc``, ``by-nc-sa``, ``by-nc-nd`` (a version may follow: ``by-sa-2.0``), ``cc0``,
-``pdm`` (public domain mark), ``no-known-copyright``, ``us-government``, ``all-rights-reserved``.
 Flickr's numbers are those of flickr.photos.licenses.getInfo; 11 to 16 came with Creative Commons 4.0 on 18 June 2025
 (blog.flickr.net/en/2025/06/18/creative-commons-4-0-has-arrived-on-flickr). A number added since is kept as
-``unknown-flickr-license-N``: no source with a wanted licence asks for it, and no release takes it for a licence.
+``unknown-flickr-license-N``: no source with ``--license`` asks for it, and no release takes it for a licence.
 """
 
 from __future__ import annotations
@@ -12,13 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from newtest.errors import UsageError
+from newtest.licenses import NAMES, parse_license
 
 __all__ = ["FLICKR", "NAMES", "checked_licenses", "flickr_license", "flickr_numbers", "is_licensed"]
-
-NAMES = (
-    "by", "by-sa", "by-nd", "by-nc", "by-nc-sa", "by-nc-nd",
-    "cc0", "pdm", "no-known-copyright", "us-government", "all-rights-reserved",
-)  # fmt: skip
 
 FLICKR = {
     0: "all-rights-reserved",
@@ -42,12 +36,18 @@ FLICKR = {
 
 
 def checked_licenses(names: Sequence[str]) -> tuple[str, ...]:
-    """The names in lower case, sorted, each once. Raises UsageError that lists the known ones."""
-    lower = sorted({name.strip().lower() for name in names})
-    for name in lower:
-        if name not in NAMES:
+    """The names in their one spelling without versions, sorted, each once. Raises UsageError that lists them."""
+    checked = set()
+    for name in names:
+        found = parse_license(name)
+        if found is None:
             raise UsageError(f"`license` {name!r} is not known; known are {', '.join(NAMES)}")
-    return tuple(lower)
+        if found.version and found.name.startswith("by"):
+            raise UsageError(
+                f"`license` {name!r}: a filter takes no version, for it asks for all of them; write {found.name}"
+            )
+        checked.add(found.name)
+    return tuple(sorted(checked))
 
 
 def flickr_license(number: object) -> str | None:
@@ -65,6 +65,6 @@ def flickr_numbers(names: Sequence[str]) -> str:
 
 
 def is_licensed(license_: str, allowed: Sequence[str]) -> bool:
-    """Whether a licence is one of the allowed, whatever its version."""
-    base, _, version = license_.lower().rpartition("-")
-    return (base if base and version.replace(".", "").isdigit() else license_.lower()) in allowed
+    """Whether a licence, however it is written, is one of the allowed, whatever its version."""
+    found = parse_license(license_)
+    return found is not None and found.name in allowed

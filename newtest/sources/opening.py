@@ -5,6 +5,10 @@ The file is ``$NEWTEST_CONFIG``, else ``~/.config/newtest/config.toml``::
     [flickr]
     key = "..."
     secret = "..."
+
+    [openverse]
+    client_id = "..."
+    client_secret = "..."
 """
 
 from __future__ import annotations
@@ -41,6 +45,8 @@ class _FlickrTable:
 
 @dataclass(frozen=True)
 class _OpenverseTable:
+    client_id: str | None = None
+    client_secret: str | None = None
     url: str | None = None
 
 
@@ -61,12 +67,26 @@ def open_source(spec: str | None, say: Callable[[str], None], *, page_size: int 
             )
         say(f"{_NO_KEY.format(_config_file())}: searching Openverse instead")
     if spec in (None, "openverse"):
-        url = os.environ.get("NEWTEST_OPENVERSE_URL") or _table(_OpenverseTable, "openverse").url or API_URL
-        return Openverse(OpenverseConfig(url=url), say)
+        return Openverse(_openverse(), say)
     readers: dict[str, Callable[[Path], Source]] = {"recorded": Recorded, "folder": Folder, "table": Table}
     if kind not in readers or not place:
         raise UsageError(f"`source` {spec!r} is none of {KINDS}")
     return readers[kind](Path(place).expanduser())
+
+
+def _openverse() -> OpenverseConfig:
+    """Openverse's configuration, with client credentials where there are both halves. Raises ConfigError for one."""
+    table = _table(_OpenverseTable, "openverse")
+    client_id = os.environ.get("OPENVERSE_CLIENT_ID") or table.client_id
+    secret = os.environ.get("OPENVERSE_CLIENT_SECRET") or table.client_secret
+    if (client_id is None) != (secret is None):
+        lacking = "OPENVERSE_CLIENT_SECRET" if secret is None else "OPENVERSE_CLIENT_ID"
+        raise ConfigError(
+            f"{lacking} is missing: Openverse's client credentials are an id and a secret, from the environment or "
+            f"[openverse] client_id and client_secret in {_config_file()}"
+        )
+    url = os.environ.get("NEWTEST_OPENVERSE_URL") or table.url or API_URL
+    return OpenverseConfig(url, client_id, secret)
 
 
 def _flickr(page_size: int | None) -> FlickrConfig | None:

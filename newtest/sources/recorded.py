@@ -15,8 +15,9 @@ from typing import Any
 
 from newtest.errors import SourceError
 from newtest.records import Class, Image, Query, image_id_of
-from newtest.sources.protocol import Page, SearchPlan, matches, only, pages_of, unfiltered
-from newtest.sources.values import moment, number, storable, text_or_none, web_url
+from newtest.sources.dates import moment, unclear
+from newtest.sources.protocol import Page, SearchPlan, only, pages_of, sifted, unfiltered
+from newtest.sources.values import number, storable, text_or_none, web_url
 
 __all__ = ["Recorded"]
 
@@ -33,7 +34,7 @@ class Recorded:
             raise SourceError(f"{path}: there is no .json file in this folder")
         digest = hashlib.sha256()
         self._found: dict[tuple[str, str], dict[str, Image]] = {}
-        self._unread = 0
+        self._unread = self._unclear = 0
         for file in files:
             data = _bytes_of(file)
             digest.update(data)
@@ -46,8 +47,12 @@ class Recorded:
         if image is None or not isinstance(entry, dict):
             self._unread += 1
             return
+        days = (entry.get("date_taken"), entry.get("date_upload_search_engine"))
+        self._unclear += any(unclear(day) for day in days)
         key = (text_or_none(entry["wnid"]) or "", str(storable(str(entry.get("search_key") or ""))))
         self._found.setdefault(key, {}).setdefault(image.image_id, image)
+
+    limits = None
 
     def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
         """One query for each recorded search text of the class, in the order of the record."""
@@ -55,14 +60,21 @@ class Recorded:
         notes = unfiltered("a recorded result", queries[0], knows=("taken", "uploaded")) if queries else ()
         if self._unread:
             notes += (f"{self.name}: {self._unread} entries have no id or class and are left out",)
+        if self._unclear:
+            notes += (
+                f"{self.name}: {self._unclear} entries have a day that cannot be read for certain: unknown",
+            )
         if not texts:
             notes += (f"{self.name}: no results were recorded for {cls.wnid} ({cls.name})",)
-        return SearchPlan(tuple(only(queries[0], text) for text in texts) if queries else (), notes)
+        planned = tuple(only(queries[0], text) for text in texts) if queries else ()
+        found = {query.text: sifted(self._found[cls.wnid, query.text].values(), query) for query in planned}
+        left_out = {text: kept.left_out for text, kept in found.items()}
+        return SearchPlan(planned, notes, left_out, {text: kept.unknown for text, kept in found.items()})
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
         """What was recorded for this class and text, in the order of the record."""
         found = self._found.get((query.wnid, query.text), {})
-        return pages_of([image for image in found.values() if matches(image, query)], after)
+        return pages_of(sifted(found.values(), query).images, after)
 
 
 def _bytes_of(file: Path) -> bytes:

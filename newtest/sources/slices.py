@@ -2,7 +2,9 @@
 
 A cursor is the windows that are still to be asked, the first one at ``page``. The first page of a window tells its
 total: above the cap (and longer than a second) the window is split in the middle and both halves are asked; else its
-pages follow. No (window, page) comes twice, and nothing is left out where no single second holds more than the cap.
+pages follow. A total can be lower than what is there: where a window has brought more than its total, or a last page
+was full, pages are asked for until one brings nothing new. No (window, page) comes twice, and nothing is left out
+where no single second holds more than the cap.
 """
 
 from __future__ import annotations
@@ -57,13 +59,19 @@ class Slices:
     def text(self) -> str:
         return json.dumps([self.axis, self.windows, self.size, self.page], separators=(",", ":"))
 
-    def after(self, total: int, cap: int) -> Slices | None:
-        """What is asked next when this page's window has ``total`` results; None when all is done."""
+    def after(self, total: int, cap: int, brought: int, *, repeats: bool = False) -> Slices | None:
+        """What is asked next when this page ``brought`` entries and its window is said to have ``total`` results.
+
+        ``repeats``: the page only says again what the one before it said. None when all is done.
+        """
         (lo, hi), *rest = self.windows
         if self.page == 1 and total > cap and hi > lo:
             middle = (lo + hi) // 2
             return Slices(self.axis, ((lo, middle), (middle + 1, hi), *rest), self.size)
-        if self.page * self.size < min(total, cap):
+        below_total = self.page * self.size < total
+        beyond_total = brought >= self.size or (self.page - 1) * self.size + brought > total
+        goes_on = below_total or (beyond_total and brought > 0 and not repeats)
+        if goes_on and self.page * self.size < cap:
             return Slices(self.axis, self.windows, self.size, self.page + 1)
         return Slices(self.axis, tuple(rest), self.size) if rest else None
 

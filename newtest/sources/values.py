@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 from urllib.parse import urlsplit
 
-__all__ = ["moment", "number", "storable", "text_or_none", "web_url"]
+from newtest.download.urls import without_credentials
+
+__all__ = ["number", "storable", "text_or_none", "web_url"]
 
 _MAX_TEXT = 2000
 
 
 def text_or_none(value: object) -> str | None:
-    """A text or a number as text, at most 2,000 characters, without control characters; None when empty."""
+    """A text or a number as text, at most 2,000 characters, without control characters and without
+    the passwords of URLs in it; None when empty."""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return None
     text = "".join(c if c.isprintable() else " " for c in str(value)).strip()[:_MAX_TEXT]
-    return text or None
+    return without_credentials(text) or None
 
 
 def storable(value: object) -> object:
     """A value of JSON or of a table as the catalog can keep it: valid Unicode, no NaN or infinity (None instead)."""
     if isinstance(value, str):
-        return value.encode(errors="replace").decode()  # half of a surrogate pair is no text
+        # Half of a surrogate pair is no text, and nobody's password is ours to keep.
+        return without_credentials(value.encode(errors="replace").decode())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, list):
@@ -39,7 +42,7 @@ def number(value: object) -> int | None:
 
 
 def web_url(value: object) -> str | None:
-    """An http or https URL with a host, of at most 2,000 characters."""
+    """An http or https URL with a host, of at most 2,000 characters, without the user name and password it may have."""
     if (
         not isinstance(value, str)
         or len(value) > _MAX_TEXT
@@ -48,19 +51,6 @@ def web_url(value: object) -> str | None:
         return None
     try:
         parts = urlsplit(value)
-        return value if parts.scheme in ("http", "https") and parts.hostname else None
+        return without_credentials(value) if parts.scheme in ("http", "https") and parts.hostname else None
     except ValueError:
-        return None
-
-
-def moment(value: object) -> str | None:
-    """A date or time as ISO 8601: from ``YYYY-MM-DD[ HH:MM:SS]``, ``YYYYMMDD``, or seconds since 1970 in UTC."""
-    text = text_or_none(value)
-    if text is None:
-        return None
-    try:
-        if text.isascii() and text.isdigit() and len(text) > 8:
-            return datetime.datetime.fromtimestamp(int(text), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return datetime.datetime.fromisoformat(text).isoformat().replace("+00:00", "Z")
-    except (ValueError, OverflowError, OSError):
         return None

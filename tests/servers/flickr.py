@@ -1,17 +1,22 @@
 """Flickr's REST protocol on loopback: flickr.photos.search as JSON, signed with OAuth 1, with its limits and errors.
 
 At most 500 a page; the first ``cap`` results of a query (4,000 in real life), beyond which the last page comes again;
-``hourly`` calls, then 429; error codes 1 to 200 arrive with status 200 as ``{"stat": "fail"}``.
+``hourly`` calls, then 429; ``hides`` results that the total does not count; the signature is checked; error codes 1 to
+200 arrive with status 200 as ``{"stat": "fail"}``.
 """
 
 from __future__ import annotations
 
+import base64
 import datetime
+import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from aiohttp import web
+from oauthlib.oauth1.rfc5849 import signature
 
 from tests.servers.faults import FaultyApi
 
@@ -30,6 +35,7 @@ class Photo:
     title: str = "a photo"
     license: int = 4
     urls: Sequence[str] = ("o", "z")
+    more: Mapping[str, object] = field(default_factory=dict)
 
 
 def made_photos(numbers: Sequence[int], *, begin: str = "2012-07-11", every: int = 3600) -> list[Photo]:
@@ -49,6 +55,7 @@ class FlickrServer(FaultyApi):
     """
 
     key = "0123456789abcdef"
+    secret = "s"
 
     def __init__(
         self,
@@ -57,9 +64,10 @@ class FlickrServer(FaultyApi):
         cap: int = 4000,
         hourly: int = 3600,
         latency: float = 0.0,
+        hides: int = 0,
     ) -> None:
         super().__init__(latency)
-        self.photos, self.cap, self.hourly = photos, cap, hourly
+        self.photos, self.cap, self.hourly, self.hides = photos, cap, hourly, hides
 
     @property
     def url(self) -> str:
@@ -93,9 +101,23 @@ class FlickrServer(FaultyApi):
         if self.requests > self.hourly:
             return web.Response(status=429, headers={"Retry-After": "3600"})
         form = {key: str(value) for key, value in (await request.post()).items()}
+        if not self._is_signed(request, form):
+            # As Flickr answers: github.com/sybrenstuvel/flickrapi/issues/147
+            return web.Response(
+                status=401, text="oauth_problem=signature_invalid&debug_sbs=POST&https%3A%2F%2Fapi"
+            )
         if form.get("method") != "flickr.photos.search" or form.get("format") != "json":
             return _fail(112, "Method not found")
         return web.json_response({"stat": "ok", "photos": self._search(form)})
+
+    def _is_signed(self, request: web.Request, form: Mapping[str, str]) -> bool:
+        """Whether the secret that made the signature (RFC 5849) is ours."""
+        given = dict(re.findall(r'(oauth_\w+)="([^"]*)"', request.headers["Authorization"]))
+        signature_ = unquote(given.pop("oauth_signature"))
+        parameters = [*form.items(), *((key, unquote(value)) for key, value in given.items())]
+        base = signature.signature_base_string("POST", self.url, signature.normalize_parameters(parameters))
+        key = f"{self.secret}&".encode()
+        return signature_ == base64.b64encode(hmac.digest(key, base.encode(), "sha1")).decode()
 
     def _search(self, form: Mapping[str, str]) -> dict[str, object]:
         window = [form.get(f"{end}_{what}_date") for what in ("upload", "taken") for end in ("min", "max")]
@@ -117,7 +139,7 @@ class FlickrServer(FaultyApi):
             "page": page,
             "pages": -(-len(found) // per_page),
             "perpage": per_page,
-            "total": str(len(found)),
+            "total": str(max(0, len(found) - self.hides)),
             "photo": [self._entry(photo, form.get("extras", "").split(",")) for photo in shown],
         }
 
@@ -144,7 +166,7 @@ class FlickrServer(FaultyApi):
                     f"width_{extra[4:]}": 640,
                     f"height_{extra[4:]}": "480",
                 }
-        return entry
+        return entry | dict(photo.more)
 
 
 def _inside(photo: Photo, window: Sequence[str | None]) -> bool:

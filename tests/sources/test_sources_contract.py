@@ -28,7 +28,7 @@ NUM_IMAGES = 53
 
 def flickr(tmp_path: Path, stack: ExitStack) -> Source:
     server = stack.enter_context(serving(FlickrServer({"goldfish": made_photos(range(1, NUM_IMAGES + 1))})))
-    return Flickr(FlickrConfig(server.key, "secret", server.url, page_size=10), print)
+    return Flickr(FlickrConfig(server.key, server.secret, server.url, page_size=10), print)
 
 
 def openverse(tmp_path: Path, stack: ExitStack) -> Source:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from newtest.errors import SourceError, SourceUnavailable
-from newtest.records import Query, image_id_of
+from newtest.records import Image, Query, image_id_of
 from newtest.sources.flickr import Flickr, FlickrConfig
 from newtest.sources.patience import Patience
 from newtest.sources.protocol import images_of
@@ -147,3 +148,91 @@ def test_the_hourly_limit_is_kept_across_clients(
         next(flickr(server, hourly=3).search(FISH))
     assert server.requests == 3
     assert 3500 < waits[0] <= 3600
+
+
+RECORDED = {
+    "datetaken": "2011-11-05 15:54:37", "datetakengranularity": "0", "datetakenunknown": "0",
+    "dateupload": "1581319011", "farm": 66, "height_l": 1024, "height_m": 500, "height_s": 240, "height_t": 100,
+    "id": "49514337848", "license": "1", "o_height": "4932", "o_width": "3178", "owner": "7478087@N06",
+    "ownername": "markustrois", "secret": "bbdbb5f761", "server": "65535", "title": "Warsy (\u00e9glise)",
+    "url_l": "https://live.staticflickr.com/65535/49514337848_bbdbb5f761_b.jpg",
+    "url_m": "https://live.staticflickr.com/65535/49514337848_bbdbb5f761.jpg",
+    "url_s": "https://live.staticflickr.com/65535/49514337848_bbdbb5f761_m.jpg",
+    "url_t": "https://live.staticflickr.com/65535/49514337848_bbdbb5f761_t.jpg",
+    "width_l": 660, "width_m": 322, "width_s": 155, "width_t": 64,
+}  # fmt: skip
+UNDATED = {
+    "datetaken": "2020-02-10 01:09:34", "datetakengranularity": 0, "datetakenunknown": "1",
+    "dateupload": "1581318574", "height_m": 360, "id": "49515058172", "license": "1", "owner": "156582083@N07",
+    "url_m": "https://live.staticflickr.com/65535/49515058172_e52c8df29f.jpg", "width_m": 480,
+}  # fmt: skip
+
+
+def answered(*entries: dict[str, object]) -> list[Image]:
+    class Recording(FlickrServer):
+        async def reply(self, request: web.Request) -> web.StreamResponse:
+            photos = {
+                "page": 1,
+                "pages": 1,
+                "perpage": 500,
+                "total": str(len(entries)),
+                "photo": list(entries),
+            }
+            return web.json_response({"stat": "ok", "photos": photos})
+
+    with serving(Recording({})) as server:
+        return list(images_of(flickr(server), FISH))
+
+
+def test_recorded_photos_are_read() -> None:
+    """Two photos of an answer recorded in February 2020: github.com/WordPress/openverse, catalog/tests/dags/providers/
+    provider_api_scripts/resources/flickr/flickr_example_pretty.json, without descriptions and tags."""
+    dated, undated = answered(RECORDED, UNDATED)
+    assert (dated.taken_on, dated.uploaded_on) == ("2011-11-05T15:54:37", "2020-02-10T07:16:51Z")
+    assert (dated.license, dated.owner) == ("by-nc-sa-2.0", "markustrois")
+    assert (dated.url, dated.width, dated.height) == (RECORDED["url_l"], 660, 1024)
+    assert (undated.taken_on, undated.uploaded_on) == (None, "2020-02-10T07:09:34Z"), (
+        "the date was that of the upload"
+    )
+    assert undated.url == UNDATED["url_m"]
+
+
+@pytest.mark.parametrize(
+    ("granularity", "taken_on", "kept"),
+    [
+        ("0", "2011-11-05T15:54:37", None),
+        (4, "2011-11", "month"),
+        ("6", "2011", "year"),
+        ("8", "2011", "circa"),
+    ],
+)
+def test_a_day_is_as_exact_as_flickr_says(granularity: object, taken_on: str, kept: str | None) -> None:
+    (image,) = answered(RECORDED | {"datetakengranularity": granularity})
+    assert (image.taken_on, image.extra.get("taken_granularity")) == (taken_on, kept)
+
+
+def test_the_largest_size_is_used() -> None:
+    sizes = {"t": 100, "s": 240, "n": 320, "m": 500, "k": 2048, "4k": 4096, "o": 1000, "sq": 75, "q": 9000}
+    entry: dict[str, object] = {"id": "7", "owner": "a"}
+    for name, side in sizes.items():
+        entry |= {f"url_{name}": f"https://x.org/{name}.jpg", f"width_{name}": side, f"height_{name}": side}
+    (image,) = answered(entry)
+    assert (image.url, image.width) == ("https://x.org/4k.jpg", 4096), "a square is no whole photo"
+    (original,) = answered(entry | {"width_o": None})
+    assert original.url == "https://x.org/o.jpg", "an original of unknown size is the largest"
+    (small,) = answered({"id": "7", "url_s": "https://x.org/s.jpg"})
+    assert small.url == "https://x.org/s.jpg"
+
+
+def test_a_wrong_secret_is_named_as_such(server: FlickrServer) -> None:
+    with pytest.raises(SourceUnavailable, match=r"the secret is wrong: check FLICKR_API_SECRET") as caught:
+        next(flickr(server, secret="hunter2").search(FISH))
+    assert "hunter2" not in str(caught.value) and server.requests == 1
+
+
+@pytest.mark.parametrize("hides", [1, 7, 25, 130])
+def test_pages_are_asked_for_beyond_a_total_that_is_too_low(hides: int) -> None:
+    photos = made_photos(range(100, 135))
+    with serving(FlickrServer({"goldfish": photos}, cap=1000, hides=hides)) as server:
+        assert len(list(images_of(flickr(server), FISH))) == 35
+        assert len(server.asked) <= 5

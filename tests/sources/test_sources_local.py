@@ -7,20 +7,23 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from newtest.collecting import collect
+from newtest.classes import QueryConfig
+from newtest.collecting import CollectConfig, budget, collect, left_out_line
 from newtest.download import retry_after
 from newtest.errors import ConfigError, SourceError, SourceUnavailable, UsageError
+from newtest.licenses import normal_license, parse_license
 from newtest.records import Class, Image, Query
-from newtest.sources import checked_licenses, images_of, open_source
+from newtest.sources import Budget, checked_licenses, images_of, open_source
 from newtest.sources.allowance import Allowance
+from newtest.sources.dates import moment, unclear
 from newtest.sources.flickr import Flickr
 from newtest.sources.folder import Folder
 from newtest.sources.licenses import NAMES, flickr_license, flickr_numbers, is_licensed
-from newtest.sources.openverse import Openverse
+from newtest.sources.openverse import Openverse, OpenverseConfig
 from newtest.sources.protocol import matches
 from newtest.sources.recorded import Recorded
 from newtest.sources.table import Table
-from newtest.sources.values import moment, number, text_or_none, web_url
+from newtest.sources.values import number, text_or_none, web_url
 from newtest.study import Study
 
 FISH = Class("n01443537", ("goldfish",))
@@ -216,9 +219,9 @@ def test_only_web_urls_are_kept(url: object, kept: bool) -> None:
 def test_single_values_are_made_ours_or_none() -> None:
     assert [number(v) for v in ("12", 12, True, "-1", "1.5", 10**12, None, "٣")] == [12, 12, *[None] * 6]
     assert [moment(v) for v in ("1533040522", "2010-06-30 09:29:26", "2010-06-30", "soon", "9" * 30)] == [
-        "2018-07-31T12:35:22Z", "2010-06-30T09:29:26", "2010-06-30T00:00:00", None, None,
+        "2018-07-31T12:35:22Z", "2010-06-30T09:29:26", "2010-06-30", None, None,
     ]  # fmt: skip
-    assert moment("20120711") == "2012-07-11T00:00:00"  # a day, not August 1970
+    assert moment("20120711") == "2012-07-11"  # a day, not August 1970
     assert moment("20121301") is None
     assert text_or_none("a\x1b[31mb\n") == "a [31mb"
     assert retry_after("7") == 7.0
@@ -284,3 +287,163 @@ def test_a_key_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch:
 def test_an_unknown_source_is_a_usage_error(spec: str) -> None:
     with pytest.raises(UsageError, match="is none of flickr, openverse"):
         open_source(spec, print)
+
+
+@pytest.mark.parametrize(
+    ("given", "iso"),
+    [
+        ("2005-01-02", "2005-01-02"),
+        ("2005-01", "2005-01"),
+        ("2005", "2005"),
+        ("2005/1/2", "2005-01-02"),
+        ("2005:01:02 03:04:05", "2005-01-02T03:04:05"),
+        ("02.01.2005", "2005-01-02"),
+        ("2.1.2005 9:05", "2005-01-02T09:05:00"),
+        ("13/02/2005", "2005-02-13"),
+        ("02/13/2005", "2005-02-13"),
+        ("01-01-2005", "2005-01-01"),
+        ("Jan 2 2005", "2005-01-02"),
+        ("2 January 2005", "2005-01-02"),
+        ("2nd of Jan, 2005", "2005-01-02"),
+        ("Sept 2005", "2005-09"),
+        ("Sun, 02 Jan 2005 10:20:30 GMT", "2005-01-02T10:20:30Z"),
+        ("1104627600", "2005-01-02T01:00:00Z"),
+        (1104627600.0, "2005-01-02T01:00:00Z"),
+        (1104627600000, "2005-01-02T01:00:00Z"),
+        (pd.Timestamp("2005-01-02 03:04"), "2005-01-02T03:04:00"),
+        ("01/02/2005", None),
+        ("02-01-2005", None),
+        ("1/2/05", None),
+        ("31.02.2005", None),
+        ("2005-13", None),
+        ("0000-00-00", None),
+        ("12/2005", None),
+        ("Jan 2005 Feb", None),
+        ("before 2 Jan 2005", None),
+        ("2005-01-02 or 03", None),
+        ("x" * 10_000, None),
+    ],
+)
+def test_days_are_read_where_they_can_be_read_in_one_way(given: object, iso: str | None) -> None:
+    assert moment(given) == iso
+    assert unclear(given) is (iso is None)
+
+
+def test_no_day_is_not_an_unclear_one() -> None:
+    assert not any(unclear(value) for value in (None, "", "  ", float("nan"), pd.NaT))
+
+
+def test_days_outside_the_window_are_left_out_and_unknown_ones_counted(tmp_path: Path) -> None:
+    days = ["01/02/2005", "02.01.2005", "2005-01", "Jan 2 2005", "2012", "2013-05-01", ""]
+    rows = "".join(f"i{n},n01443537,https://x.org/{n}.jpg,{day}\n" for n, day in enumerate(days))
+    (tmp_path / "t.csv").write_text("image_id,wnid,url,taken_on\n" + rows)
+    query = Query("n01443537", "x", taken_after="2012-06-01")
+    table = Table(tmp_path / "t.csv")
+    assert [image.image_id for image in all_images(table, query)] == ["i0", "i4", "i5", "i6"]
+    plan = table.plan(FISH, [query])
+    assert plan.left_out == {"n01443537": {"taken outside the window": 3}}
+    assert plan.unknown == {"n01443537": {"day taken": 3, "day that cannot be read for certain": 1}}
+    assert any("1 rows have a day that cannot be read for certain" in note for note in plan.notes)
+    with Study(tmp_path / "s", create=True) as study:
+        options = CollectConfig(options=QueryConfig(window=query))
+        (entry,) = report = collect(study, table, [FISH], options)
+    assert (entry.left_out, entry.unknown["day taken"]) == ({"taken outside the window": 3}, 3)
+    assert left_out_line(report) == (
+        "left out: 3 taken outside the window; kept though unknown: 3 day taken, "
+        "1 day that cannot be read for certain"
+    )
+
+
+LICENSES = {
+    "by": ["by", "CC-BY", "Attribution License", "Creative Commons Attribution License", "cc by"],
+    "by-4.0": [
+        "CC BY 4.0", "by-4.0", "https://creativecommons.org/licenses/by/4.0/", "CC_BY_4.0",
+        "http://creativecommons.org/licenses/by/4.0/deed.de", "Attribution 4.0 International (CC BY 4.0)",
+        "Creative Commons Attribution 4.0 International License", "//www.creativecommons.org/licenses/by/4.0/legalcode",
+    ],
+    "by-2.0": ["Creative Commons Attribution 2.0 Generic", "CC BY 2.0 DE"],
+    "by-sa-3.0": ["Creative Commons Attribution-Share Alike 3.0 Unported", "CC BY-SA 3.0"],
+    "by-nc-sa": ["Attribution-NonCommercial-ShareAlike License", "cc-by-nc-sa", "BY NC SA"],
+    "by-nc-nd-3.0": ["https://creativecommons.org/licenses/by-nc-nd/3.0/de/"],
+    "by-nd": ["Attribution-NoDerivs License"],
+    "cc0": ["CC0", "Public Domain Dedication (CC0)", "Creative Commons Zero"],
+    "cc0-1.0": ["CC0 1.0 Universal", "https://creativecommons.org/publicdomain/zero/1.0/"],
+    "pdm": ["Public Domain Mark", "pdm"],
+    "pdm-1.0": ["Public Domain Mark 1.0", "https://creativecommons.org/publicdomain/mark/1.0/deed.en"],
+    "no-known-copyright": ["No known copyright restrictions"],
+    "us-government": ["United States Government Work"],
+    "all-rights-reserved": ["All Rights Reserved"],
+}  # fmt: skip
+
+
+def test_a_licence_is_one_licence_however_it_is_written(tmp_path: Path) -> None:
+    pairs = [(spelling, name) for name, spellings in LICENSES.items() for spelling in spellings]
+    assert [(text, normal_license(text)) for text, _ in pairs] == pairs
+    for text in (
+        "by the owner's leave",
+        "CC BY 4.0, not for training",
+        "gpl",
+        "by-sa-nd",
+        "by me",
+        "CC",
+        "nc",
+    ):
+        assert parse_license(text) is None and normal_license(text) == text
+    frame = pd.DataFrame({"license": [text for text, _ in pairs], "wnid": "n01443537"})
+    frame["image_id"] = [f"i{n}" for n in range(len(frame))]
+    frame["url"] = "https://x.org/" + frame["image_id"]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    found = all_images(Table(tmp_path / "t.csv"), Query("n01443537", "x", licenses=("by",)))
+    assert len(found) == sum(len(LICENSES[name]) for name in ("by", "by-4.0", "by-2.0"))
+    assert {image.license for image in found} == {"by", "by-4.0", "by-2.0"}
+    assert {image.extra.get("license_as_given") for image in found} >= {"CC BY 4.0", "Attribution License"}
+
+
+def test_one_id_with_two_paths_in_a_class_is_reported(tmp_path: Path) -> None:
+    rows = ["a,n01443537,1.jpg", "a,n01443537,2.jpg", "b,n01443537,3.jpg", "b,n01443537,3.jpg"]
+    (tmp_path / "t.csv").write_text("\n".join(["image_id,wnid,path", *rows]))
+    table = Table(tmp_path / "t.csv")
+    plan = table.plan(FISH, [QUERY])
+    assert [image.image_id for image in all_images(table)] == ["a", "b"]
+    assert plan.left_out == {
+        "n01443537": {"an id that has another path already": 1, "a row that is there already": 1}
+    }
+    assert any("a is at file://" in note and "/2.jpg" in note for note in plan.notes)
+
+
+def test_passwords_in_urls_are_not_kept(tmp_path: Path) -> None:
+    secret = "https://ann:hunter2@x.org/a.jpg"
+    frame = pd.DataFrame({"image_id": ["a"], "wnid": ["n01443537"], "url": [secret], "page_url": [secret],
+                          "title": [f"from {secret}"], "mirror": [secret]})  # fmt: skip
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    entry = {"id_search_engine": "1", "wnid": "n01443537", "search_key": "x", "url": secret, "m": [secret]}
+    (tmp_path / "r.json").write_text(json.dumps([entry]))
+    for source in (Table(tmp_path / "t.csv"), Recorded(tmp_path / "r.json")):
+        (image,) = all_images(source)
+        assert image.url == "https://x.org/a.jpg" and "hunter2" not in repr(image)
+
+
+def test_what_a_collection_will_ask_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWTEST_STATE", str(tmp_path))
+    classes = [Class("a", ("x", "y")), Class("b", ("z",))]
+    anonymous = Openverse(OpenverseConfig(), print)
+    with Study(tmp_path / "s", create=True) as study:
+        assert budget(study, anonymous, classes, CollectConfig(200)) == Budget(20, 0.0)
+        assert budget(study, anonymous, classes * 100, CollectConfig(200)) == Budget(2000, 9 * 86400.0)
+        registered = Openverse(OpenverseConfig(client_id="i", client_secret="s"), print)
+        assert budget(study, registered, classes * 100, CollectConfig(200)) == Budget(800, 7 * 60.0)
+        assert budget(study, Folder(tmp_path), classes) is None
+
+
+def test_openverses_credentials_come_in_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEWTEST_STATE", str(tmp_path))
+    for name in ("OPENVERSE_CLIENT_ID", "OPENVERSE_CLIENT_SECRET", "NEWTEST_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert open_source("openverse", print).limits.page_size == 20  # type: ignore[union-attr]
+    monkeypatch.setenv("OPENVERSE_CLIENT_ID", "i")
+    with pytest.raises(ConfigError, match="OPENVERSE_CLIENT_SECRET is missing"):
+        open_source("openverse", print)
+    (tmp_path / "newtest").mkdir()
+    (tmp_path / "newtest/config.toml").write_text('[openverse]\nclient_id = "i"\nclient_secret = "s"\n')
+    assert open_source("openverse", print).limits.page_size == 50  # type: ignore[union-attr]

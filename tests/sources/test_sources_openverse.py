@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from newtest.errors import SourceError, SourceUnavailable
 from newtest.records import Class, Query
@@ -98,3 +100,102 @@ def test_strange_entries_are_counted_not_believed(server: OpenverseServer) -> No
 def test_the_throttle_of_the_server_costs_no_results() -> None:
     with serving(OpenverseServer({"goldfish": 95}, burst=2)) as server:
         assert len(list(images_of(openverse(server), FISH))) == 95
+
+
+def registered(server: OpenverseServer, secret: str = "secret") -> Openverse:
+    config = OpenverseConfig(server.url, "id", secret, limits=(), timeout=2.0, patience=QUICK)
+    return Openverse(config, print)
+
+
+def test_with_credentials_pages_are_larger_and_one_token_serves_many_calls(server: OpenverseServer) -> None:
+    source = registered(server)
+    assert len(list(images_of(source, FISH))) == 95
+    assert (server.asked, server.tokens) == ([("goldfish", 1), ("goldfish", 2)], 1)
+    assert source.limits.page_size == 50
+    assert Openverse(OpenverseConfig(server.url, "id", "s"), print).limits.rates == (
+        (10_000, 86400.0),
+        (100, 60.0),
+    )
+
+
+def test_a_token_is_renewed_before_its_end_and_when_it_is_refused(
+    server: OpenverseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = registered(server)
+    next(source.search(FISH))
+    server.valid.clear()
+    assert next(source.search(FISH)).images, "the server forgot the token"
+    assert server.tokens == 2
+    clock = time.monotonic()
+    monkeypatch.setattr("newtest.sources.openverse.time.monotonic", lambda: clock + 36000 - 59)
+    assert next(source.search(FISH)).images and server.tokens == 3
+
+
+def test_wrong_credentials_are_named_and_not_shown(server: OpenverseServer) -> None:
+    with pytest.raises(
+        SourceUnavailable, match=r"refused the client credentials.*OPENVERSE_CLIENT_ID"
+    ) as caught:
+        next(registered(server, "hunter2").search(FISH))
+    assert "hunter2" not in str(caught.value) and "hunter2" not in repr(OpenverseConfig("u", "id", "hunter2"))
+
+
+def test_a_collection_goes_on_with_pages_of_another_size(server: OpenverseServer) -> None:
+    """Two pages of 20 were had; pages of 50 begin with the one that holds the 41st."""
+    first = next(registered(server).search(FISH, "3/20"))
+    assert first.images[0].source_id == "goldfish-0000" and first.cursor == "2/50"
+    assert next(registered(server).search(FISH, "2")).cursor == "2/50", "cursors had no size once"
+
+
+def test_a_text_that_openverse_would_cut_is_an_error(server: OpenverseServer) -> None:
+    long = Query("n01443537", "goldfish", exclude=("toy",) * 60)
+    with pytest.raises(SourceError, match=r"308 characters.*first 200 alone"):
+        next(openverse(server).search(long))
+    assert server.requests == 0
+    fits = Query("n01443537", "g" * 200)
+    assert next(openverse(server).search(fits)).images == ()
+
+
+def test_a_recorded_answer_is_read() -> None:
+    """The example of Openverse's own documentation: github.com/WordPress/openverse, api/api/examples/image_responses.py
+    (``base_image``), shortened by its tags and links."""
+    reply = {
+        "result_count": 1,
+        "page_count": 1,
+        "page_size": 20,
+        "page": 1,
+        "results": [
+            {
+                "id": "4bc43a04-ef46-4544-a0c1-63c63f56e276",
+                "title": "Tree Bark Photo",
+                "indexed_on": "2022-08-27T17:39:48Z",
+                "foreign_landing_url": "https://stocksnap.io/photo/XNVBVXO3B7",
+                "url": "https://cdn.stocksnap.io/img-thumbs/960w/XNVBVXO3B7.jpg",
+                "creator": "Tim Sullivan",
+                "creator_url": "https://www.secretagencygroup.com",
+                "license": "cc0",
+                "license_version": "1.0",
+                "license_url": "https://creativecommons.org/publicdomain/zero/1.0/",
+                "provider": "stocksnap",
+                "source": "stocksnap",
+                "category": "photograph",
+                "filesize": 896128,
+                "filetype": "jpg",
+                "tags": [{"accuracy": None, "name": "tree", "unstable__provider": "stocksnap"}],
+                "fields_matched": ["title"],
+                "mature": False,
+                "height": 4016,
+                "width": 6016,
+                "unstable__sensitivity": [],
+            }
+        ],
+    }
+
+    class Recording(OpenverseServer):
+        async def reply(self, request: web.Request) -> web.StreamResponse:
+            return web.json_response(reply)
+
+    with serving(Recording({})) as server:
+        (image,) = images_of(openverse(server), FISH)
+    assert (image.license, image.owner, image.width, image.height) == ("cc0-1.0", "Tim Sullivan", 6016, 4016)
+    assert image.page_url == "https://stocksnap.io/photo/XNVBVXO3B7"
+    assert image.extra["provider"] == "stocksnap"
