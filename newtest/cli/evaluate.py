@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,9 @@ def evaluate(
     which: Annotated[str, typer.Argument(metavar="SET", help=_SET, show_default=False)],
     predictions: Annotated[
         list[Path] | None,
-        typer.Option("--predictions", metavar="FILE", help="npy, npz, json, csv, parquet; may be repeated."),
+        typer.Option(
+            "--predictions", metavar="FILE", help="npy, npz, pt, json, jsonl, csv, parquet; may be repeated."
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -47,6 +49,37 @@ def evaluate(
             "--reversed", metavar="MODEL", help="A model whose top-5 is stored worst first; may be repeated."
         ),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The columns of the files that are models' answers; may be repeated.",
+            show_default="told by names and values; the truth is never scored",
+        ),
+    ] = None,
+    answers: Annotated[
+        str,
+        typer.Option(
+            help="Read answers that could be either as a class's name or number: auto, name, number."
+        ),
+    ] = "auto",
+    kind: Annotated[
+        str, typer.Option(help="Read rows of numbers that could be either as: auto, ranking, scores.")
+    ] = "auto",
+    among: Annotated[
+        str,
+        typer.Option(
+            help="Compare a model of more classes among the set's, of its own, or both: auto, set, all, both. "
+            "auto is the set's where scores allow it."
+        ),
+    ] = "auto",
+    unreachable: Annotated[
+        str,
+        typer.Option(
+            help="Count images of classes that no output can mean as wrong, or leave them out: auto, wrong, left-out. "
+            "auto leaves them out of a class map, and asks for a class list."
+        ),
+    ] = "auto",
     groups: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A table of model and type, kept with the results.")
     ] = None,
@@ -89,6 +122,14 @@ def evaluate(
 
     if not predictions and not model:
         raise UsageError("nothing to score: give --predictions FILE or --model NAME")
+    for flag, value, known in (
+        ("answers", answers, ("auto", "name", "number")),
+        ("kind", kind, ("auto", "ranking", "scores")),
+        ("among", among, ("auto", "set", "all", "both")),
+        ("unreachable", unreachable, ("auto", "wrong", "left-out")),
+    ):
+        if value not in known:
+            raise UsageError(f"--{flag} {value}: known are {', '.join(known)}")
     options = EvaluateConfig(
         predictions=tuple(predictions or ()),
         models=tuple(model or ()),
@@ -97,6 +138,11 @@ def evaluate(
         class_map=class_map,
         reversed_models=tuple(reversed_ or ()),
         groups=groups,
+        columns=tuple(columns or ()),
+        answers=answers,  # type: ignore[arg-type]
+        kind=kind,  # type: ignore[arg-type]
+        among=among,  # type: ignore[arg-type]
+        unreachable=unreachable,  # type: ignore[arg-type]
         class_names=class_names,
         study=study,
         out=out,
@@ -125,7 +171,23 @@ def evaluate(
             ["model", "set", "k", "n", "accuracy, %"],
             [(r["model"], r["set"], r["k"], r["n"], f"{r['accuracy']:.2f}") for r in rows],
         )
+        for said in _how_read(rows):
+            note(said)
         if outcome.folder:
             note(f"kept in {outcome.folder}")
     if any(caution.fatal for caution in outcome.cautions):
         raise typer.Exit(1)
+
+
+def _how_read(rows: list[dict[str, Any]]) -> list[str]:
+    """How the predictions were read, models that were read alike in one line."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        columns = "its own column" if row["columns"] == row["model"] else row["columns"] or "the model's run"
+        how = (row["source"], columns, row["key"], row["kind"], row["class_rule"])
+        alike.setdefault(how, []).append(row["model"])
+    return [
+        f"read: {models[0]}{f' and {len(models) - 1} more' if len(models) > 1 else ''} from {source}: {columns}; "
+        f"key: {key}; {kind} {rule}"
+        for (source, columns, key, kind, rule), models in alike.items()
+    ]

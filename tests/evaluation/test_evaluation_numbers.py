@@ -38,7 +38,7 @@ def imagenet(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Load
 def test_a_ranking_stored_backwards_is_named(imagenet: tuple[Loaded, list[str]]) -> None:
     assert imagenet[1] == [
         "imagenetv2-b-33.top5.npz: fv_16k: the ranking is likely stored in reverse: its first column is right for "
-        "2.47 % of the images, its last for 19.24 %; if so, name the model with --reversed"
+        "2.47 % of the images, its last for 19.24 %; if so, name the model with `reversed_models`"
     ]
 
 

@@ -16,16 +16,26 @@ import pytest
 from newtest.errors import EvaluationError
 from newtest.evaluation.analysis.outliers import far_below
 from newtest.evaluation.analysis.tables import accuracy_table, by_column, render, table_by
+from newtest.evaluation.scoring.cautions import Caution
+from newtest.evaluation.scoring.class_lists import read_classes
 from newtest.evaluation.scoring.classmap import class_map, restrict
 from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
 from newtest.evaluation.scoring.guards import string_order
 from newtest.evaluation.scoring.loading import load
 from newtest.evaluation.scoring.metrics import average_precision_11, mean_per_class, rank_of_truth
-from newtest.evaluation.scoring.predictions import Predictions, read_predictions
+from newtest.evaluation.scoring.predictions import Predictions
+from newtest.evaluation.scoring.reading import read_predictions, read_sheets
 from newtest.evaluation.scoring.results import as_results, read_results
 from newtest.evaluation.scoring.score import Score, ScoreConfig, score
-from newtest.evaluation.scoring.sets import EvaluationSet, find_set, make_set, read_classes, read_set
+from newtest.evaluation.scoring.sets import EvaluationSet, find_set, make_set, read_set
 from newtest.evaluation.scoring.store import read_store, write_scores
+
+
+def scored_file(evaluated: EvaluationSet, path: Path) -> tuple[list[Score], list[Caution]]:
+    """A file's scores, and every caution of reading and of scoring it."""
+    found, said = read_predictions(path, evaluated)
+    scores, cautions = score(evaluated, found)
+    return scores, [*said, *cautions]
 
 
 def a_set(images: int = 200, classes: int = 20) -> EvaluationSet:
@@ -195,9 +205,9 @@ def test_every_form_of_file_gives_the_same(tmp_path: Path) -> None:
     )
     expected = int((given == evaluated.labels).sum())
     for path in sorted(tmp_path.iterdir()):
-        scores, cautions = score(evaluated, read_predictions(path))
+        scores, cautions = scored_file(evaluated, path)
         if path.name == "l.json":
-            assert [c.kind for c in cautions] == ["out-of-range"], (
+            assert [c.kind for c in cautions] == ["wrong-classes"], (
                 "a ranking by id, with classes that are none"
             )
             continue
@@ -211,7 +221,7 @@ def test_files_that_are_no_predictions(tmp_path: Path, content: bytes) -> None:
         path.write_bytes(content)
         evaluated = a_set()
         try:
-            found = score(evaluated, read_predictions(path))
+            found = scored_file(evaluated, path)
         except EvaluationError as error:
             assert path.name in str(error)
         else:
@@ -221,7 +231,7 @@ def test_files_that_are_no_predictions(tmp_path: Path, content: bytes) -> None:
 def test_pickles_are_not_run(tmp_path: Path) -> None:
     np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(EvaluationError, match=r"evil\.npy"):
-        read_predictions(tmp_path / "evil.npy")
+        read_sheets(tmp_path / "evil.npy")
 
 
 def test_sets_come_in_many_forms(tmp_path: Path) -> None:
@@ -282,7 +292,7 @@ def test_a_subset_of_classes_is_scored_from_the_model_s_own(tmp_path: Path) -> N
     np.save(tmp_path / "m.npy", np.array([[0.1, 5.0, 0.2], [0.3, 0.2, 0.1]]))
     options = EvaluateConfig((tmp_path / "m.npy",), classes=tmp_path / "classes.txt", out=tmp_path / "out")
     assert evaluate(str(tmp_path / "set.csv"), options).scores[0].k == 2, "n2 is no class of this set"
-    assert read_classes(tmp_path / "classes.txt") == ("n1", "n2", "n3")
+    assert read_classes(tmp_path / "classes.txt", ("n1", "n3")) == ("n1", "n2", "n3")
 
 
 def scored(evaluated: EvaluationSet, model: str, share: float) -> Score:
@@ -418,8 +428,13 @@ def test_a_class_map_takes_a_set_of_wnids_and_predictions_in_its_order(tmp_path:
     )
     outcome = evaluate(str(tmp_path / "val.json"), options)
     assert [(s.model, s.k, s.n) for s in outcome.scores] == [("m", 28, 30), ("scores", 29, 30)]
-    [caution] = outcome.cautions
-    assert (caution.kind, caution.model, caution.fatal) == ("other-classes", "m", False)
+    assert [(caution.kind, caution.model, caution.fatal) for caution in outcome.cautions] == [
+        ("classes-outside", "", False),
+        ("other-classes", "m", False),
+    ]
+    assert "1 classes of the set are reached by no output: 'n00000002'; 10 images are left out" in (
+        outcome.cautions[0].message
+    )
 
 
 def test_a_set_without_images_of_a_class_is_scored_among_all_of_the_map(tmp_path: Path) -> None:
@@ -476,8 +491,7 @@ def test_names_of_images_are_text_and_stand_once(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("image_id,prediction\n0002,b\n0001,a\n")
     evaluated = read_set(tmp_path / "s.csv")
     assert evaluated.images["image_id"].tolist() == ["0001", "0002"]
-    (given,) = read_predictions(tmp_path / "p.csv")
-    assert score(evaluated, [given])[0][0].k == 2
+    assert scored_file(evaluated, tmp_path / "p.csv")[0][0].k == 2
     (tmp_path / "s.csv").write_text("image_id,class\n0001,a\n0002,b\n0001,a\n")
     with pytest.raises(EvaluationError, match="1 rows repeat an image of a class, first '0001'"):
         read_set(tmp_path / "s.csv")
@@ -516,7 +530,7 @@ def test_hostile_files_are_one_sentence(tmp_path: Path, name: str, content: obje
                 np.lib.format.write_array_header_1_0(header, about)
                 archive.writestr("top1.npy", header.getvalue() + bytes(100))
     with pytest.raises(EvaluationError, match=name):
-        read_predictions(path)
+        read_sheets(path)
 
 
 def test_no_name_is_a_command_of_latex_or_an_interval() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-__all__ = ["Caution", "unreadable"]
+__all__ = ["Caution", "Unscorable", "unreadable"]
+
+
+class Unscorable(Exception):
+    """A model that gets no number; carries the kind and the sentence."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from newtest.classes import is_wnid, read_classes, wordnet
 from newtest.errors import ClassError, EvaluationError
+from newtest.evaluation.scoring.class_lists import read_names
 from newtest.evaluation.scoring.frames import read_frame
-from newtest.evaluation.scoring.sets import read_names
 
 __all__ = ["ClassNames", "class_names"]
 

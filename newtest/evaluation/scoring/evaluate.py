@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.scoring.answers import AnswerRule
 from newtest.evaluation.scoring.cautions import Caution, unreadable
-from newtest.evaluation.scoring.classmap import ClassMap, class_map, read_class_map, restrict
+from newtest.evaluation.scoring.classmap import ClassMap
 from newtest.evaluation.scoring.frames import read_frame
+from newtest.evaluation.scoring.kinds import KindRule
+from newtest.evaluation.scoring.mapped import Unreachable, mapped
 from newtest.evaluation.scoring.models import ModelConfig, run_model
-from newtest.evaluation.scoring.predictions import Predictions, read_predictions
+from newtest.evaluation.scoring.predictions import Predictions
+from newtest.evaluation.scoring.reading import read_predictions
 from newtest.evaluation.scoring.score import Score, ScoreConfig, score
-from newtest.evaluation.scoring.sets import EvaluationSet, find_set, read_classes
+from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import set_folder, write_scores
 from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify
 from newtest.progress import UNWATCHED, Progress
@@ -38,6 +44,14 @@ class EvaluateConfig:
     groups: Path | None = None
     class_names: Path | None = None
     """The classes in words, for ``open_clip:`` models; see ``newtest.evaluation.scoring.class_names``."""
+    columns: tuple[str, ...] = ()
+    """The columns of prediction files that are models' answers; none: told by their names and values."""
+    answers: AnswerRule = "auto"
+    kind: KindRule = "auto"
+    among: Literal["auto", "set", "all", "both"] = "auto"
+    """See ``ScoreConfig``."""
+    unreachable: Unreachable = "auto"
+    """Images of classes that no output of the model can mean: wrong, or left-out."""
     model: ModelConfig = field(default_factory=ModelConfig)
     study: Path = Path()
     out: Path | None = None
@@ -66,31 +80,52 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
 
     Raises EvaluationError when the set, the class list or the class map cannot be had.
     """
-    evaluated, mapping = _mapped(which, options)
-    cautions: list[Caution] = []
+    found_set = find_set(which, options.study, options.name)
+    whole = mapped(
+        found_set,
+        classes=options.classes,
+        class_map_file=options.class_map,
+        unreachable=options.unreachable,
+    )
+    evaluated, mapping = whole.evaluated, whole.mapping
+    cautions: list[Caution] = list(whole.cautions)
+    if evaluated.unlabelled:
+        said = f"{evaluated.unlabelled} images have no true class and are left out"
+        cautions.append(Caution("unlabelled", evaluated.name, said))
     answers: list[Predictions] = []
     for path in options.predictions:
         try:
-            answers += read_predictions(path)
+            read, said_of = read_predictions(path, evaluated, columns=options.columns, mapping=mapping)
+            answers += read
+            cautions += said_of
         except EvaluationError as error:
             cautions.append(Caution("unreadable", path.name, str(error), fatal=True))
     groups: dict[str, str] = {}
-    for name in options.models:
+    for name, among in product(options.models, _measures(options, mapping)):
+        inside = mapping is not None and among == "set"
         try:
             if name.startswith(_ZERO_SHOT):
-                found, wrong = _zero_shot(name, evaluated, mapping, options, progress)
+                found, wrong = _zero_shot(name, evaluated, mapping, options, progress, inside=inside)
                 groups[found.model] = ZeroShotConfig.group
             else:
-                found, wrong = _classifier(name, evaluated, mapping, options, progress)
+                found, wrong = _classifier(name, evaluated, mapping, options, progress, inside=inside)
         except EvaluationError as error:
             cautions.append(Caution("model", evaluated.name, str(error), name, fatal=True))
             continue
-        answers.append(found)
+        answers.append(replace(found, among_set=inside))
         cautions += wrong
-    scores, found_wrong = score(evaluated, answers, ScoreConfig(options.reversed_models, mapping))
+    how = ScoreConfig(options.reversed_models, mapping, options.answers, options.kind, options.among)
+    scores, found_wrong = score(evaluated, answers, how)
     groups |= _groups(options.groups)
     folder = write_scores(options.root, evaluated, scores, groups=groups) if scores else None
     return Evaluation(tuple(scores), (*cautions, *found_wrong), folder)
+
+
+def _measures(options: EvaluateConfig, mapping: ClassMap | None) -> tuple[str, ...]:
+    """A model that runs here is asked among the set's classes, unless told otherwise, or where it has no others."""
+    if mapping is None or bool(mapping.looked_at.all()):
+        return ("all",)
+    return {"auto": ("set",), "both": ("set", "all")}.get(options.among, (options.among,))
 
 
 def _classifier(
@@ -99,11 +134,12 @@ def _classifier(
     mapping: ClassMap | None,
     options: EvaluateConfig,
     progress: Progress,
+    *,
+    inside: bool,
 ) -> tuple[Predictions, list[Caution]]:
     folder = set_folder(options.root, evaluated)
-    found, broken = run_model(
-        name, evaluated, options.model, folder, progress, None if mapping is None else mapping.looked_at
-    )
+    looked_at = mapping.looked_at if mapping is not None and inside else None
+    found, broken = run_model(name, evaluated, options.model, folder, progress, looked_at)
     return found, [unreadable(evaluated.name, broken, found.model)] if broken else []
 
 
@@ -113,10 +149,12 @@ def _zero_shot(
     mapping: ClassMap | None,
     options: EvaluateConfig,
     progress: Progress,
+    *,
+    inside: bool,
 ) -> tuple[Predictions, list[Caution]]:
     """``newtest zeroshot`` for a model named as ``evaluate`` names it: the same answers, and the same row."""
     known = evaluated.classes if mapping is None else mapping.outputs
-    looked_at = np.arange(len(known)) if mapping is None else np.flatnonzero(mapping.looked_at)
+    looked_at = np.flatnonzero(mapping.looked_at) if mapping is not None and inside else np.arange(len(known))
     model, weights = name.removeprefix(_ZERO_SHOT), options.model.weights
     if weights is not None:
         model = f"{model}@{weights}"  # in the configuration of the tag, where one is named
@@ -144,27 +182,6 @@ def _zero_shot(
     return answers, wrong + (
         [unreadable(evaluated.name, found.broken, answers.model)] if found.broken else []
     )
-
-
-def _mapped(which: str, options: EvaluateConfig) -> tuple[EvaluationSet, ClassMap | None]:
-    outputs = read_classes(options.classes) if options.classes else None
-    evaluated = find_set(which, options.study, options.name)
-    if options.class_map is not None:
-        names = read_class_map(options.class_map)
-        kept = tuple(sorted(set(names.values())))
-        before = evaluated.classes
-        # A set that lacks images of some class is still scored among all of them, as the other sets are.
-        evaluated = (
-            find_set(which, options.study, options.name, kept)
-            if set(before) <= set(kept)
-            else restrict(evaluated, names, kept)
-        )
-        return evaluated, class_map(outputs or before, kept, names)
-    if outputs is None or outputs == evaluated.classes:
-        return evaluated, None
-    if set(outputs) == set(evaluated.classes):
-        return find_set(which, options.study, options.name, outputs), None
-    return evaluated, class_map(outputs, evaluated.classes)
 
 
 def _groups(path: Path | None) -> dict[str, str]:

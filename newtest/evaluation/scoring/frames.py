@@ -1,27 +1,93 @@
-"""One reader of tables for everything that is evaluated: CSV, TSV and Parquet as they are, names as text."""
+"""Tables of strangers as DataFrames: CSV, TSV and Parquet, where a name is text whatever it looks like."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from newtest.errors import EvaluationError
+from newtest.evaluation.scoring.names import group_of, is_answer, is_id, is_truth, plain
+from newtest.evaluation.scoring.opening import check
 
-__all__ = ["read_frame"]
+__all__ = ["is_count", "read_frame"]
 
-_NAMES = dict.fromkeys(("model", "set", "image_id", "id", "file", "filename", "image"), "str")
+_NAMES = {"model", "set", "from", "to", "name", "group", "base", "type", "metric"}
+# pandas reads these as missing. In a column of names "NA", "None" and "nan" are names: only an empty cell is missing.
+_MISSING = [
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
+    "NULL", "NaN", "None", "n/a", "nan", "null",
+]  # fmt: skip
 
 
-def read_frame(path: Path) -> pd.DataFrame:
-    """A CSV, TSV or Parquet file as it is, names as text ("0042" is not 42); raises EvaluationError with the file's
-    name.
+def read_frame(path: Path, *, text: bool = False) -> pd.DataFrame:
+    """A table as it is. Columns of names are text ("0042" is not 42, "NA" is not missing); with ``text`` all columns of
+    a CSV are but those of scores. A named index of Parquet is a column, an unnamed one stays the index.
+
+    Raises EvaluationError with the file's name.
     """
+    check(path)
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=_NAMES)
-    except FileNotFoundError:
-        raise EvaluationError(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:  # pandas' and pyarrow's parse errors are ValueErrors
-        raise EvaluationError(f"{path}: not a readable table ({str(error).splitlines()[0]})") from error
+        parquet = path.suffix.lower() == ".parquet"
+        frame = pd.read_parquet(path) if parquet else _read_csv(path, text=text)
+    except (
+        ValueError,
+        OSError,
+        OverflowError,
+    ) as error:  # pandas' and pyarrow's parse errors are ValueErrors
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EvaluationError(f"{path}: not a readable table ({reason})") from error
+    names = [name for name in frame.index.names if name is not None]
+    if names and not text and not set(names) & set(frame.columns):
+        frame = frame.reset_index()
+    return frame
+
+
+def is_count(cells: Sequence[object] | pd.Index | pd.Series) -> bool:
+    """Whether cells are 0, 1, 2, ...: pandas' own index, which names nothing."""
+    return [str(cell) for cell in cells] == [str(at) for at in range(len(cells))]
+
+
+def _read_csv(path: Path, *, text: bool) -> pd.DataFrame:
+    encoding, separator = _form(path)
+    header = pd.read_csv(path, sep=separator, encoding=encoding, nrows=0)
+    columns = [str(name) for name in header.columns]
+    named = {name for name in columns if (_is_text(name) if not text else not _is_score(name))}
+    missing: dict[str, list[str]] = {name: [""] if name in named else _MISSING for name in columns}
+    return pd.read_csv(
+        path,
+        sep=separator,
+        encoding=encoding,
+        dtype=dict.fromkeys(named, "str"),
+        keep_default_na=False,
+        na_values=missing,
+        index_col=False,
+    )
+
+
+def _form(path: Path) -> tuple[str, str]:
+    """The encoding and the separator: UTF-16 by its mark; semicolons where a header has them and no comma."""
+    with open(path, "rb") as handle:
+        start = handle.read(1 << 16)
+    encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    header = start.decode(encoding, errors="replace").splitlines()[:1]
+    first = header[0] if header else ""
+    if path.suffix.lower() == ".tsv" or ("\t" in first and "," not in first):
+        return encoding, "\t"
+    return encoding, ";" if ";" in first and "," not in first else ","
+
+
+def _is_text(name: str) -> bool:
+    return (
+        plain(name) in _NAMES
+        or is_id(name)
+        or is_truth(name)
+        or is_answer(name)
+        or name.startswith("Unnamed: ")
+    )
+
+
+def _is_score(name: str) -> bool:
+    found = group_of(name)
+    return found is not None and found[0] == "scores"

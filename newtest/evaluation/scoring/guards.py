@@ -48,6 +48,7 @@ def permuted(top1: Ints, labels: Ints, num_classes: int) -> str | None:
         return None
     before = f"{100 * k / n:.2f} %"
     order = string_order(num_classes)
+    fits: list[tuple[int, str]] = []
     for renamed, truth, reason in (
         (
             order[top1],
@@ -64,7 +65,12 @@ def permuted(top1: Ints, labels: Ints, num_classes: int) -> str | None:
     ):
         better = int((renamed == truth).sum())
         if _above(better, k, n):
-            return f"the classes are likely permuted: {before} as read, {100 * better / n:.2f} % if {reason}"
+            fits.append((better, reason))
+    if fits:
+        said = "; or ".join(
+            f"{100 * better / n:.2f} % if {reason}" for better, reason in sorted(fits, reverse=True)
+        )
+        return f"the classes may be permuted: {before} as read, {said}"
     if (
         num_classes > _MOST_CLASSES
         or k / n > 0.5
@@ -75,19 +81,30 @@ def permuted(top1: Ints, labels: Ints, num_classes: int) -> str | None:
     if not _above(held_out, k, n):
         return None
     return (
-        f"the classes are likely permuted: {before} as read, {100 * held_out / n:.2f} % under the best renaming "
+        f"the classes may be permuted: {before} as read, {100 * held_out / n:.2f} % under the best renaming "
         "(learned on one half of the images, counted on the other); compare the class lists"
     )
 
 
-def at_chance(k: int, n: int, num_classes: int) -> str | None:
-    """An accuracy that guessing would give."""
-    low, _ = clopper_pearson(k, n)
-    if num_classes < 2 or n < 2 * num_classes or float(low) > 1 / num_classes:
+def at_chance(k: int, n: int, num_classes: int, *, by_position: bool, by_number: bool) -> str | None:
+    """An accuracy that guessing would give, with the causes that the way of reading leaves open, the likeliest first.
+
+    Nothing is said where an accuracy halfway between guessing and perfect would fit the count as well.
+    """
+    low, high = clopper_pearson(k, n)
+    chance = 1 / num_classes
+    if num_classes < 2 or n < 2 * num_classes or float(low) > chance or float(high) > (1 + chance) / 2:
         return None
+    causes = ["the model is untrained, or its weights or its preprocessing are not those it was trained with"]
+    if by_number:
+        causes.insert(0, "the classes are numbered in another order than the set's (name it with `classes`)")
+    if by_position:
+        causes.insert(0, "the rows are in another order than the set's (they were taken by position)")
+    said = (
+        causes[0] if len(causes) == 1 else "; ".join(f"({at}) {cause}" for at, cause in enumerate(causes, 1))
+    )
     return (
-        f"{100 * k / n:.2f} % is no better than guessing among {num_classes} classes: "
-        "the rows are likely in another order than the set's"
+        f"{100 * k / n:.2f} % is no better than guessing among {num_classes} classes; possible causes: {said}"
     )
 
 

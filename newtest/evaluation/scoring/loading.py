@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from newtest.errors import EvaluationError
+from newtest.evaluation.scoring.cautions import Caution
 from newtest.evaluation.scoring.results import (
     Results,
     Unit,
@@ -33,6 +34,10 @@ class LoadConfig:
     groups: Path | None = None
     unit: Unit = "auto"
     metric: str = TOP1
+    among: str = "auto"
+    """Of models with more classes than a set: compared among the "set"'s, or "all"; "auto" is the set's if both are
+    kept.
+    """
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
             continue
         if not is_results(path):
             raise EvaluationError(f"{path}: neither a table nor results of newtest evaluate")
-        for one in read_store(path):
+        for one in read_store(path, options.among):
             if one.name in stored and stored[one.name].hash != one.hash:
                 raise EvaluationError(
                     f"{path}: another set of the name {one.name!r} was read before; name one of them anew"
@@ -81,8 +86,28 @@ def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
     table, repeated = first_of_each(
         pd.concat([part.table for part in parts], ignore_index=True), ", ".join(str(path) for path in paths)
     )
-    cautions = (*(caution for part in parts for caution in part.cautions), *repeated)
+    mixed = [caution for one in stored.values() if (caution := _mixed(one)) is not None]
+    cautions = (*(caution for part in parts for caution in part.cautions), *mixed, *repeated)
     return Loaded(Results(table, cautions, tuple(model for part in parts for model in part.left_out)), stored)
+
+
+def _mixed(stored: StoredSet) -> Caution | None:
+    """Models of one set that were compared among different classes are not comparable."""
+    rows = stored.results
+    inside = rows["among"] == "set"
+    # "among all 1000 classes" of a model whose classes are the set's is the same measure.
+    beyond = rows["class_rule"].str.contains("among all") & ~rows["class_rule"].str.contains(
+        f"among all {stored.images['class'].nunique()} classes"
+    )
+    if not (inside.any() and (beyond & ~inside).any()):
+        return None
+    first, other = rows.loc[inside, "model"].iloc[0], rows.loc[beyond & ~inside, "model"].iloc[0]
+    return Caution(
+        "mixed-measures",
+        stored.name,
+        f"{int(inside.sum())} models are compared among the set's classes (first {first!r}), "
+        f"{int((beyond & ~inside).sum())} among all of their own (first {other!r}); choose one with `among`",
+    )
 
 
 def _joined(first: StoredSet, other: StoredSet) -> StoredSet:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from newtest.evaluation.scoring.cautions import Caution
-from newtest.evaluation.scoring.classmap import ClassMap
+from newtest.errors import EvaluationError
+from newtest.evaluation.scoring.answers import AnswerRule, Classes, place, too_many
+from newtest.evaluation.scoring.cautions import Caution, Unscorable
+from newtest.evaluation.scoring.classmap import ClassMap, class_map
 from newtest.evaluation.scoring.guards import at_chance, permuted, stored_backwards
+from newtest.evaluation.scoring.keys import BY_POSITION, Rows, rows_by_id, rows_by_position
+from newtest.evaluation.scoring.kinds import Kind, KindRule, decide, one_hot
 from newtest.evaluation.scoring.metrics import average_precision_11, mean_per_class, rank_of_truth
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.sets import EvaluationSet
 
-__all__ = ["Score", "ScoreConfig", "score"]
+__all__ = ["Among", "Score", "ScoreConfig", "score"]
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Warn = Callable[[str, str], None]
+Among = Literal["set", "all"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +35,20 @@ class ScoreConfig:
     reversed_models: tuple[str, ...] = ()
     """Models whose ranking is stored worst first."""
     mapping: ClassMap | None = None
+    answers: AnswerRule = "auto"
+    """Whether answers that could be either are names or numbers of classes."""
+    kind: KindRule = "auto"
+    """Whether tables of numbers that could be either are rankings or scores."""
+    among: Literal["auto", "set", "all", "both"] = "auto"
+    """Of a model with more classes than the set: its best among the set's classes, or among all of its own.
+
+    auto: among the set's where scores allow it, else among all (an answer that is no class of the set is wrong).
+    """
 
 
 @dataclass(frozen=True)
 class Score:
-    """One model on one set: ``k`` of ``n`` images right, and which."""
+    """One model on one set: ``k`` of ``n`` images right, and which; and how its predictions were read."""
 
     model: str
     set: str
@@ -47,19 +62,18 @@ class Score:
     mean_per_class: float | None = None
     """In percent, as map11."""
     map11: float | None = None
+    among: Among = "all"
+    """Whether the answers were compared among the set's classes or among all of the model's."""
+    columns: str = ""
+    key: str = ""
+    kind: str = ""
+    """labels, ranking, scores, or one-hot rows."""
+    class_rule: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A row of the results: everything but the images."""
         row = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "correct"}
         return {**row, "accuracy": 100 * self.k / self.n}
-
-
-class _Unscorable(Exception):
-    """A model that gets no number; carries the kind and the sentence."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 def score(
@@ -69,95 +83,157 @@ def score(
     options = options or ScoreConfig()
     set_hash = evaluated.hash
     scores: list[Score] = []
-    chosen, cautions = _one_a_model(predictions, options)
+    chosen, cautions = _one_a_model(evaluated, predictions)
     for one in chosen:
 
         def warn(kind: str, message: str, one: Predictions = one) -> None:
             cautions.append(Caution(kind, one.source, message, one.model))
 
         try:
-            scores.append(_score(evaluated, set_hash, one, options, warn))
-        except _Unscorable as error:
+            scores += _score(evaluated, set_hash, one, options, warn)
+        except Unscorable as error:
             cautions.append(Caution(error.kind, one.source, str(error), one.model, fatal=True))
     return scores, cautions
 
 
 def _one_a_model(
-    predictions: Sequence[Predictions], options: ScoreConfig
+    evaluated: EvaluationSet, predictions: Sequence[Predictions]
 ) -> tuple[list[Predictions], list[Caution]]:
-    """The richest predictions of each name: two that agree are one, two that do not are a caution and the
-    first counts.
+    """The richest predictions of each name: two that agree are one. Of two that do not, the first counts where they are
+    in two files; in one file nobody can tell which is meant, and neither counts.
     """
-    chosen: dict[str, Predictions] = {}
+    chosen: dict[tuple[str, bool], Predictions] = {}
+    refused: set[str] = set()
     cautions = []
     for one in predictions:
-        before = chosen.get(one.model)
+        name = (one.model, one.among_set)
+        before = chosen.get(name)
         if before is None:
-            chosen[one.model] = one
-        elif before.source != one.source and _agree(before, one):
-            if one.kind != "labels":
-                chosen[one.model] = one
+            chosen[name] = one
+        elif _agree(evaluated, before, one):
+            if before.values.ndim == 1 or (one.kind == "scores" and before.kind != "scores"):
+                chosen[name] = one
+        elif before.source == one.source and before.columns != one.columns:
+            message = (
+                f"columns {before.columns} and {one.columns} give different answers; name one with `columns`"
+            )
+            cautions.append(Caution("ambiguous", one.source, message, one.model, fatal=True))
+            refused.add(one.model)
         else:
             message = (
                 f"the name is also in {before.source}, with other answers; the first is used: rename one"
             )
             cautions.append(Caution("duplicate-model", one.source, message, one.model))
-    return list(chosen.values()), cautions
+    return [one for one in chosen.values() if one.model not in refused], cautions
 
 
-def _agree(one: Predictions, other: Predictions) -> bool:
-    if one.ids is not None or other.ids is not None or len(one.values) != len(other.values):
+def _agree(evaluated: EvaluationSet, one: Predictions, other: Predictions) -> bool:
+    try:
+        tops = [_tops(evaluated, p) for p in (one, other)]
+    except Unscorable:
         return False
-    tops = [
-        p.values if p.kind == "labels" else p.values[:, 0] if p.kind == "ranking" else p.values.argmax(axis=1)
-        for p in (one, other)
-    ]
-    return bool(np.array_equal(tops[0], tops[1]))
+    return bool(np.array_equal(tops[0].astype(str), tops[1].astype(str)))
+
+
+def _tops(evaluated: EvaluationSet, one: Predictions) -> npt.NDArray[Any]:
+    """The best answer an image, in the set's order, without its meaning."""
+    values = one.values[_rows(evaluated, one).at]
+    if values.ndim == 1:
+        return values
+    kind = decide(values, len(evaluated.classes)) if one.kind == "auto" else one.kind
+    return values[:, 0] if kind == "ranking" else np.asarray(values.astype(np.float64).argmax(axis=1))
+
+
+def _rows(evaluated: EvaluationSet, one: Predictions) -> Rows:
+    return rows_by_position(evaluated, len(one.values)) if one.ids is None else rows_by_id(evaluated, one.ids)
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """A model's best class an image, (N,), and what its form allows beside it."""
+    """A model's best class an image, (N,), -1 for none of the set's, and what its form allows beside it."""
 
     top1: Ints
+    how: str
+    among: Among
     top5_k: int | None = None
     map11: float | None = None
 
 
 def _score(
+    evaluated: EvaluationSet, set_hash: str, one: Predictions, options: ScoreConfig, warn: Warn
+) -> list[Score]:
+    rows = _rows(evaluated, one)
+    if rows.unknown:
+        said = f"{len(rows.unknown)} ids are not in {evaluated.name}, first {rows.unknown[0]!r}"
+        warn("unknown-ids", f"{said}; they are left out")
+    mapping = options.mapping
+    if one.outputs is not None:
+        try:
+            mapping = class_map(one.outputs, evaluated.classes)
+        except EvaluationError as error:
+            raise Unscorable("wrong-classes", str(error)) from None
+    values = one.values[rows.at]
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    kind, said = _kind(one, values, len(evaluated.classes if mapping is None else mapping.outputs), options)
+    if kind == "scores":
+        answers = _of_scores(evaluated, one, values.astype(np.float64), mapping, options)
+    elif kind == "ranking":
+        answers = [_of_ranking(evaluated, one, values, mapping, options, warn)]
+    else:
+        answers = [_of_labels(evaluated, one, values, mapping, options)]
+    key = one.key or (BY_POSITION if one.ids is None else "ids")
+    return [
+        _counted(evaluated, set_hash, one, found, warn, key=key, kind=said, mapping=mapping)
+        for found in answers
+    ]
+
+
+def _kind(one: Predictions, values: npt.NDArray[Any], count: int, options: ScoreConfig) -> tuple[Kind, str]:
+    if values.ndim == 1:
+        return "labels", "labels"
+    kind: Kind = decide(values, count, options.kind) if one.kind in ("auto", "labels") else one.kind  # type: ignore[assignment]
+    if kind == "scores" and values.dtype.kind == "O":
+        raise Unscorable("not-a-number", "the scores are text")
+    if kind == "scores" and values.shape[1] == count and one_hot(values):
+        return kind, "one-hot rows"
+    return kind, kind
+
+
+def _counted(
     evaluated: EvaluationSet,
     set_hash: str,
     one: Predictions,
-    options: ScoreConfig,
-    warn: Callable[[str, str], None],
+    answers: _Answers,
+    warn: Warn,
+    *,
+    key: str,
+    kind: str,
+    mapping: ClassMap | None,
 ) -> Score:
     labels, n, num_classes = evaluated.labels, len(evaluated), len(evaluated.classes)
-    values = _in_order(evaluated, one, warn)
-    if one.kind == "scores":
-        answers = _from_scores(values.astype(np.float64), labels, num_classes, options)
-    elif one.kind == "ranking":
-        ranking = _numbers(evaluated, one, values, options)
-        ranking = ranking[:, ::-1] if one.model in options.reversed_models else ranking
-        if message := stored_backwards(ranking, labels):
-            warn("reversed", message)
-        # Five outputs may be fewer than five classes where a map merges some.
-        five = ranking.shape[1] >= 5 and not (options.mapping is not None and options.mapping.merges)
-        hits = int((ranking[:, :5] == labels[:, None]).any(axis=1).sum())
-        answers = _Answers(ranking[:, 0], hits if five else None)
-    else:
-        answers = _Answers(_numbers(evaluated, one, values, options))
-    correct = answers.top1 == labels
+    correct = evaluated.agree(answers.top1)
     k = int(correct.sum())
     outside = int((answers.top1 < 0).sum())
     if outside and not one.gaps:
         warn(
             "other-classes",
-            f"{outside} answers are classes that the set has not, and count as wrong; scores in place of answers would "
-            "be compared among the set's classes alone",
+            f"{outside} answers are classes that the set has not, and count as wrong"
+            + (
+                ""
+                if kind == "scores"
+                else "; scores in place of answers can be compared among the set's classes alone"
+            ),
         )
     if message := permuted(np.maximum(answers.top1, 0), labels, num_classes):
         warn("permuted", message)
-    elif message := at_chance(k, n, num_classes):
+    elif message := at_chance(
+        k,
+        n,
+        num_classes,
+        by_position=key == BY_POSITION and not one.among_set and not one.gaps,
+        by_number=answers.how == "by number" and not one.gaps,
+    ):
         warn("chance", message)
     return Score(
         model=one.model,
@@ -171,112 +247,127 @@ def _score(
         top5_k=answers.top5_k,
         mean_per_class=100 * mean_per_class(correct, labels),
         map11=answers.map11,
+        among=answers.among,
+        columns=one.columns,
+        key="the set itself" if one.gaps else key,
+        kind=kind,
+        class_rule=f"{answers.how}; {_among_words(evaluated, answers.among, mapping)}",
     )
 
 
-def _from_scores(
-    table: npt.NDArray[np.float64], labels: Ints, num_classes: int, options: ScoreConfig
-) -> _Answers:
+def _among_words(evaluated: EvaluationSet, among: Among, mapping: ClassMap | None) -> str:
+    if mapping is None:
+        return f"among all {len(evaluated.classes)} classes"
+    outputs, inside = len(mapping.outputs), int(mapping.looked_at.sum())
+    words = (
+        f"among all {outputs} classes" if among == "all" else f"among the set's {inside} of {outputs} classes"
+    )
+    return words + (f", taken to {len(mapping.inputs)}" if mapping.merges else "")
+
+
+def _of_scores(
+    evaluated: EvaluationSet,
+    one: Predictions,
+    table: Floats,
+    mapping: ClassMap | None,
+    options: ScoreConfig,
+) -> list[_Answers]:
     holes = int(np.isnan(table).any(axis=1).sum())
     if holes:
-        raise _Unscorable("not-a-number", f"{holes} rows of scores hold NaN")
-    width = num_classes if options.mapping is None else len(options.mapping.outputs)
+        raise Unscorable("not-a-number", f"{holes} rows of scores hold NaN")
+    width = len(evaluated.classes if mapping is None else mapping.outputs)
     if table.shape[1] != width:
-        found = table.shape[1]
-        raise _Unscorable(
-            "wrong-classes", f"{found} scores an image for {width} classes{_hint(found, width)}"
+        raise Unscorable(
+            "wrong-classes",
+            f"{table.shape[1]} scores an image for {width} classes{too_many(table.shape[1], width)}",
         )
-    if options.mapping is not None:
-        table = options.mapping.scores(table)
-    top5 = int((rank_of_truth(table, labels) < 5).sum()) if num_classes > 5 else None
-    return _Answers(table.argmax(axis=1), top5, 100 * average_precision_11(table, labels))
+    how = "by name" if one.by_name else "by number"
+    if not one.by_name:
+        _check_order(table)
+    if mapping is None or bool(mapping.looked_at.all()):
+        return [_compared(evaluated, table if mapping is None else mapping.scores(table), "all", how)]
+    found = []
+    inside = _compared(evaluated, mapping.scores(table), "set", how)
+    if options.among in ("auto", "set", "both"):
+        found.append(inside)
+    if options.among in ("all", "both"):
+        best = mapping.classes(table.argmax(axis=1))
+        found.append(_Answers(best, how, "all"))
+    return found
 
 
-def _in_order(
-    evaluated: EvaluationSet, one: Predictions, warn: Callable[[str, str], None]
-) -> npt.NDArray[np.generic]:
-    """The answers in the order of the set, by id where the file has ids."""
-    n = len(evaluated)
-    if one.ids is None:
-        if evaluated.taken is not None and len(one.values) == len(evaluated.taken) != n:
-            return one.values[evaluated.taken]
-        if len(one.values) != n:
-            raise _Unscorable(
-                "wrong-length", f"{len(one.values)} predictions for the {n} images of {evaluated.name}"
-            )
-        return one.values
-    if not evaluated.has_ids:
-        raise _Unscorable(
-            "unknown-ids", f"the predictions are keyed by id, but {evaluated.name} has no ids, only an order"
+def _check_order(table: Floats) -> None:
+    """Scores that fall from left to right in every row are the best few in order, and not a column a class."""
+    if len(table) >= 8 and table.shape[1] >= 3 and bool((table[:, 1:] <= table[:, :-1]).all()):
+        if bool((table == table[:, :1]).all()):
+            return
+        raise Unscorable(
+            "ambiguous",
+            "the scores fall from left to right in every row: they are likely those of the best answers in order, "
+            "not of the classes; give the answers, too",
         )
-    position = pd.Index(one.ids)
-    if position.has_duplicates:
-        raise _Unscorable(
-            "repeated-ids",
-            f"{int(position.duplicated().sum())} ids come twice, first {position[position.duplicated()][0]!r}",
-        )
-    at = position.get_indexer(pd.Index(evaluated.images["image_id"].astype(str)))
-    unknown = len(position) - len(np.unique(at[at >= 0]))
-    if (at < 0).any():
-        first = evaluated.images["image_id"].iloc[int(np.argmax(at < 0))]
-        raise _Unscorable(
-            "missing-ids",
-            f"{int((at < 0).sum())} of the {n} images have no prediction, first {first!r}"
-            + (f"; {unknown} ids of the file are not in the set" if unknown else ""),
-        )
-    if unknown:
-        known = np.zeros(len(position), dtype=bool)
-        known[at] = True
-        warn(
-            "unknown-ids",
-            f"{unknown} ids are not in {evaluated.name}, first {position[~known][0]!r}; they are left out",
-        )
-    return one.values[at]
 
 
-def _numbers(
-    evaluated: EvaluationSet, one: Predictions, values: npt.NDArray[np.generic], options: ScoreConfig
-) -> Ints:
+def _compared(evaluated: EvaluationSet, table: Floats, among: Among, how: str) -> _Answers:
+    five = table.shape[1] > 5
+    ranks = np.stack([rank_of_truth(table, truth) for truth in evaluated.truths()], axis=1).min(axis=1)
+    top5 = int((ranks < 5).sum()) if five else None
+    ap = 100 * average_precision_11(table, evaluated.labels)
+    return _Answers(table.argmax(axis=1), how, among, top5, ap)
+
+
+def _of_ranking(
+    evaluated: EvaluationSet,
+    one: Predictions,
+    values: npt.NDArray[Any],
+    mapping: ClassMap | None,
+    options: ScoreConfig,
+    warn: Warn,
+) -> _Answers:
+    ranking, how = _positions(evaluated, one, values, mapping, options)
+    ranking = ranking[:, ::-1] if one.model in options.reversed_models else ranking
+    if message := stored_backwards(ranking, evaluated.labels):
+        warn("reversed", message)
+    # Five outputs may be fewer than five classes where a map merges some.
+    five = ranking.shape[1] >= 5 and not (mapping is not None and mapping.merges)
+    hits = int(evaluated.agree(ranking[:, :5]).any(axis=1).sum())
+    return _Answers(ranking[:, 0], how, _among(one, mapping, options), hits if five else None)
+
+
+def _of_labels(
+    evaluated: EvaluationSet,
+    one: Predictions,
+    values: npt.NDArray[Any],
+    mapping: ClassMap | None,
+    options: ScoreConfig,
+) -> _Answers:
+    top1, how = _positions(evaluated, one, values, mapping, options)
+    return _Answers(top1, how, _among(one, mapping, options))
+
+
+def _among(one: Predictions, mapping: ClassMap | None, options: ScoreConfig) -> Among:
+    """Answers alone have no second choice: they are among all of the model's classes."""
+    if one.among_set:
+        return "set"
+    if options.among == "set" and mapping is not None and not bool(mapping.looked_at.all()):
+        raise Unscorable(
+            "among", "answers alone cannot be compared among the set's classes; give scores, or `among` all"
+        )
+    return "all"
+
+
+def _positions(
+    evaluated: EvaluationSet,
+    one: Predictions,
+    values: npt.NDArray[Any],
+    mapping: ClassMap | None,
+    options: ScoreConfig,
+) -> tuple[Ints, str]:
     """Answers as positions in the set's classes; -1 for none, and for a class that a mapping leaves out."""
-    names = options.mapping.outputs if options.mapping is not None else evaluated.classes
-    if values.dtype.kind in "US":
-        position = {name: at for at, name in enumerate(names)}
-        numbers = np.array(
-            [position.get(str(value), -1) for value in values.ravel()], dtype=np.int64
-        ).reshape(values.shape)
-        if (numbers < 0).any():
-            bad = str(values.ravel()[int(np.argmax(numbers.ravel() < 0))])
-            raise _Unscorable(
-                "out-of-range", f"{int((numbers < 0).sum())} answers are no class of the set, first {bad!r}"
-            )
-    else:
-        if values.dtype.kind == "f":
-            if not np.isfinite(values.astype(np.float64)).all():
-                raise _Unscorable(
-                    "not-a-number",
-                    f"{int((~np.isfinite(values.astype(np.float64))).sum())} answers are missing (NaN)",
-                )
-            if (values != np.round(values.astype(np.float64))).any():
-                raise _Unscorable(
-                    "out-of-range",
-                    "the answers are fractions, not classes: one score an image cannot be scored",
-                )
-        numbers = values.astype(np.int64)
-        low, high = int(numbers.min()), int(numbers.max())
-        if low < (-1 if one.gaps else 0) or high >= len(names):
-            wrong = low if low < 0 else high
-            raise _Unscorable(
-                "out-of-range",
-                f"class {wrong} is out of range 0 to {len(names) - 1}{_hint(high + 1, len(names))}",
-            )
-    if options.mapping is None:
-        return numbers
-    return np.where(numbers < 0, -1, options.mapping.classes(np.maximum(numbers, 0)))
-
-
-def _hint(found: int, wanted: int) -> str:
-    if found == wanted + 1:
-        return ": one too many, so the model likely has a background class first, or counts from 1"
-    if found > wanted:
-        return ": a model of more classes needs `classes` (its class list), and is scored on this set's"
-    return ""
+    if values.dtype.kind == "b":
+        raise Unscorable("out-of-range", "the answers are true and false, not classes")
+    classes = Classes(evaluated.classes) if mapping is None else Classes(mapping.outputs, mapping.extra)
+    placed = place(values, classes, options.answers, strict=not one.open_answers, gaps=one.gaps)
+    if mapping is None:
+        return placed.at, placed.how
+    return np.where(placed.at < 0, -1, mapping.classes(np.maximum(placed.at, 0))), placed.how

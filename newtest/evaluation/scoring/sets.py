@@ -14,12 +14,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.scoring.frames import read_frame
+from newtest.evaluation.scoring.names import is_id
+from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, array_frame, json_frame, table_frame
 
-__all__ = ["EvaluationSet", "find_set", "make_set", "read_classes", "read_names", "read_set"]
+__all__ = ["EvaluationSet", "find_set", "make_set", "read_set"]
 
 _ID_COLUMNS = ("image_id", "id", "file", "filename", "image")
-_CLASS_COLUMNS = ("wnid", "class", "label", "target")
+"""Taken first, in this order; then any other column that ``names.is_id`` knows."""
 _MANIFESTS = ("manifest.parquet", "manifest.csv")
 _PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
@@ -39,13 +40,34 @@ class EvaluationSet:
     taken: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
     """Of a part of a set: which rows of the whole it took, for predictions in the order of the whole."""
 
+    also: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    """Further true classes of images that show several, (N, M), -1 for none; any of them is right."""
+    unlabelled: int = 0
+    """Images of the source that have no true class, and are not in the set."""
+
     def __len__(self) -> int:
         return len(self.labels)
+
+    def truths(self) -> list[npt.NDArray[np.int64]]:
+        """The true classes as (N,) arrays: the first, then further ones, with the first again where there is none."""
+        if self.also is None:
+            return [self.labels]
+        return [self.labels, *(np.where(more < 0, self.labels, more) for more in self.also.T)]
+
+    def agree(self, answers: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which answers, (N,) or (N, K), are a true class of their image."""
+        truths = [truth if answers.ndim == 1 else truth[:, None] for truth in self.truths()]
+        return np.asarray(np.logical_or.reduce([answers == truth for truth in truths]), dtype=np.bool_)
 
     @cached_property
     def hash(self) -> str:
         """Names the members: of (id, class) in any order where there are ids, else of the classes in their order."""
-        classes = [self.classes[label] for label in self.labels]
+        classes: list[Any] = [self.classes[label] for label in self.labels]
+        if self.also is not None:
+            classes = [
+                [first, *(self.classes[at] for at in more if at >= 0)] if (more >= 0).any() else first
+                for first, more in zip(classes, self.also, strict=True)
+            ]
         if self.has_ids:
             return _digest(sorted(zip(self.images["image_id"].astype(str), classes, strict=True)))
         return _digest(classes)
@@ -67,7 +89,7 @@ def find_set(
         return read_set(path, name=name, classes=classes)
     if not (study / "study.sqlite").exists():
         raise EvaluationError(
-            f"{which}: no such file or folder, and no study to look for a revision of that name (`study`)"
+            f"{which}: no such file or folder, and no study to look for a revision of that name (--study DIR)"
         )
     from newtest.catalog.evaluation import members
     from newtest.study import Study
@@ -86,13 +108,13 @@ def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | 
     title = name or path.name.removesuffix(path.suffix if path.is_file() else "")
     if path.is_dir():
         manifest = next((path / m for m in _MANIFESTS if (path / m).exists()), None)
-        frame = _with_paths(read_frame(manifest), path) if manifest else _image_folder(path)
-    elif path.suffix == ".json":
-        frame = _dataset_json(path)
+        frame = _with_paths(table_frame(manifest), path) if manifest else _image_folder(path)
+    elif path.suffix in (".json", ".jsonl"):
+        frame = json_frame(path)
     elif path.suffix == ".npy":
-        frame = pd.DataFrame({"label": _labels(path)})
+        frame = array_frame(path)
     else:
-        frame = _with_paths(read_frame(path), path.parent)
+        frame = _with_paths(table_frame(path), path.parent)
     made = make_set(frame, title, source=str(path), classes=classes)
     again = made.images.duplicated(["image_id", "class"])
     if again.any():
@@ -117,69 +139,80 @@ def make_set(
     Without ``classes`` their order is that of the sorted names (numbers by value), which is the rank of the wnid.
     ``column`` names the class column; else it is the first of wnid, class, label and target.
     """
-    column = column or next((c for c in _CLASS_COLUMNS if c in frame.columns), None)
+    column = column or next((c for c in CLASS_COLUMNS if c in frame.columns), None)
     if column is None:
-        raise EvaluationError(f"{source}: no class column; one of {', '.join(_CLASS_COLUMNS)} is wanted")
+        raise EvaluationError(f"{source}: no class column; one of {', '.join(CLASS_COLUMNS)} is needed")
+    ids = next((c for c in _ID_COLUMNS if c in frame.columns), None) or next(
+        (c for c in frame.columns if is_id(c) and c not in ("path", "key")), None
+    )
+    before, frame = len(frame), _labelled(frame, column)
     if frame.empty:
         raise EvaluationError(f"{source}: the set has no images")
-    if frame[column].isna().any():
-        raise EvaluationError(f"{source}: {int(frame[column].isna().sum())} rows have no {column}")
-    names = frame[column].astype(str)
-    order = classes or _ordered(names, whole=pd.api.types.is_integer_dtype(frame[column]))
+    listed = [cell if isinstance(cell, list) else [cell] for cell in _cells(frame[column])]
+    empty = sum(any(_is_empty(cls) for cls in cell) for cell in listed)
+    if empty:
+        raise EvaluationError(f"{source}: {empty} rows have no {column}")
+    every = pd.Series([_text(cls) for cell in listed for cls in cell], dtype=object)
+    whole = all(
+        isinstance(cls, int | np.integer) and not isinstance(cls, bool) for cell in listed for cls in cell
+    )
+    order = classes or _ordered(every, whole=whole)
     position = {cls: at for at, cls in enumerate(order)}
-    labels = names.map(position)
-    if labels.isna().any():
-        raise EvaluationError(
-            f"{source}: class {names[labels.isna()].iloc[0]!r} is not among the {len(order)} classes given"
-        )
-    ids = next((c for c in _ID_COLUMNS if c in frame.columns), None)
+    unknown = [cls for cls in every if cls not in position]
+    if unknown:
+        raise EvaluationError(f"{source}: class {unknown[0]!r} is not among the {len(order)} classes given")
+    placed = [[position[_text(cls)] for cls in dict.fromkeys(cell)] for cell in listed]
     images = frame.drop(columns=[c for c in ("image_id", "class") if c in frame.columns])
-    images.insert(0, "class", names)
-    images.insert(0, "image_id", frame[ids].astype(str) if ids else [str(at) for at in range(len(frame))])
+    images.insert(0, "class", [order[cell[0]] for cell in placed])
+    names = _image_ids(frame[ids], source) if ids else [str(at) for at in range(len(frame))]
+    images.insert(0, "image_id", names)
     return EvaluationSet(
         name,
         source,
         tuple(order),
-        np.array(labels.tolist(), dtype=np.int64),
+        np.array([cell[0] for cell in placed], dtype=np.int64),
         images.reset_index(drop=True),
         ids is not None,
+        also=_further(placed),
+        unlabelled=before - len(frame),
     )
 
 
-def read_classes(path: Path) -> tuple[str, ...]:
-    """The classes in the order of a model's outputs: a text file, one a line (its first word), or JSON: a list of
-    names, or ImageNetV2's ``class_info.json`` (``cid`` and ``wnid``). Raises EvaluationError.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".json":
-            entries = json.loads(text)
-            if entries and isinstance(entries[0], dict):
-                entries = [entry["wnid"] for entry in sorted(entries, key=lambda entry: entry["cid"])]
-            names = tuple(str(entry) for entry in entries)
-        else:
-            names = tuple(line.split()[0] for line in text.splitlines() if line.strip())
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EvaluationError(f"{path}: not a list of classes ({error})") from error
-    if len(set(names)) < len(names) or not names:
-        raise EvaluationError(f"{path}: {'a class is named twice' if names else 'no classes'}")
-    return names
+def _labelled(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Without the images whose list of true classes is empty: nobody could be right or wrong there."""
+    some = [not (isinstance(cell, list | tuple | np.ndarray) and len(cell) == 0) for cell in frame[column]]
+    return frame if all(some) else frame[np.array(some, dtype=bool)]
 
 
-def read_names(path: Path) -> tuple[str, ...]:
-    """Classes in words, in the order of ``read_classes``: a line a class, a JSON list, or ``class_info.json``
-    (the first lemma of each synset). Raises EvaluationError.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix != ".json":
-            return tuple(line.strip() for line in text.splitlines() if line.strip())
-        entries = json.loads(text)
-        if entries and isinstance(entries[0], dict):
-            entries = [entry["synset"][0] for entry in sorted(entries, key=lambda entry: entry["cid"])]
-        return tuple(str(entry) for entry in entries)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EvaluationError(f"{path}: not a list of class names ({error})") from error
+def _cells(cells: pd.Series) -> list[Any]:
+    return [list(cell) if isinstance(cell, tuple | np.ndarray) else cell for cell in cells]
+
+
+def _is_empty(cls: Any) -> bool:
+    return cls is None or cls == "" or bool(pd.isna(cls))
+
+
+def _text(cls: Any) -> str:
+    if isinstance(cls, float | np.floating) and float(cls).is_integer():
+        return str(int(cls))
+    return cls.decode() if isinstance(cls, bytes) else str(cls)
+
+
+def _image_ids(cells: pd.Series, source: str) -> list[str]:
+    empty = int(sum(_is_empty(cell) for cell in cells))
+    if empty:
+        raise EvaluationError(f"{source}: {empty} rows have an empty {cells.name}")
+    return [_text(cell) for cell in cells]
+
+
+def _further(placed: list[list[int]]) -> npt.NDArray[np.int64] | None:
+    most = max(map(len, placed))
+    if most == 1:
+        return None
+    further = np.full((len(placed), most - 1), -1, dtype=np.int64)
+    for at, cell in enumerate(placed):
+        further[at, : len(cell) - 1] = cell[1:]
+    return further
 
 
 def _ordered(names: pd.Series, *, whole: bool) -> tuple[str, ...]:
@@ -189,33 +222,6 @@ def _ordered(names: pd.Series, *, whole: bool) -> tuple[str, ...]:
             return tuple(str(at) for at in range(max(map(int, unique)) + 1))
         return tuple(sorted(unique, key=int))
     return tuple(sorted(unique))
-
-
-def _dataset_json(path: Path) -> pd.DataFrame:
-    try:
-        members = json.loads(path.read_text(encoding="utf-8"))
-        members = members["image_filenames"] if isinstance(members, dict) else members
-        return pd.DataFrame(
-            [(str(image), str(wnid)) for image, wnid in members], columns=["image_id", "wnid"]
-        )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EvaluationError(
-            f"{path}: not a dataset in ImageNetV2's JSON (image_filenames: pairs of id and wnid): {error}"
-        ) from error
-
-
-def _labels(path: Path) -> npt.NDArray[np.int64]:
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path}: not a readable .npy ({error})") from error
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise EvaluationError(
-            f"{path}: labels are one row of whole numbers, this is {labels.dtype} of shape {labels.shape}"
-        )
-    if labels.size and labels.min() < 0:
-        raise EvaluationError(f"{path}: a label is negative")
-    return np.asarray(labels, dtype=np.int64)
 
 
 def _image_folder(root: Path) -> pd.DataFrame:

@@ -6,8 +6,8 @@
       b-33-1f2e3d4c/            the set's name and the first digits of its hash
         set.json                name, hash, number of images and classes, source
         images.parquet          image_id, class, and every column of the manifest
-        results.csv             a row a model: k, n, accuracy, other metrics, set_hash, preprocessing, source
-        correct.npz             models (M,), correct (M, N) as packed bits: which images each model got right
+        results.csv             a row a model and measure: k, n, accuracy, other metrics, and how its answers were read
+        correct.npz             models (M,), among (M,), correct (M, N) as packed bits: which images each got right
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,8 +34,10 @@ from newtest.files import atomic_path, write_atomic
 __all__ = ["StoredSet", "aligned", "is_results", "read_store", "set_folder", "slug", "write_scores"]
 
 
+_READ = ("among", "columns", "key", "kind", "class_rule")
+"""How a row's predictions were read. Results of older versions lack them, and "" stands there."""
 _TYPES: dict[str, Literal["str", "Int64"]] = {
-    **dict.fromkeys(("model", "set", "group", "base", "preprocessing", "source", "set_hash"), "str"),
+    **dict.fromkeys(("model", "set", "group", "base", "preprocessing", "source", "set_hash", *_READ), "str"),
     "top5_k": "Int64",
 }
 
@@ -65,33 +67,35 @@ def set_folder(root: Path, evaluated: EvaluationSet) -> Path:
 def write_scores(
     root: Path, evaluated: EvaluationSet, scores: Sequence[Score], *, groups: dict[str, str] | None = None
 ) -> Path:
-    """Add scores to ``root``; a model that is there already is replaced. Returns the set's folder."""
+    """Add scores to ``root``; a model that is there already, compared among the same classes, is replaced. Returns the
+    set's folder.
+    """
     folder = set_folder(root, evaluated)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         before = _read(folder) if (folder / "results.csv").exists() else None
         fresh = _rows(scores, groups or {})
-        right = pd.DataFrame(
-            np.stack([score.correct for score in scores]), index=[score.model for score in scores], dtype=bool
-        )
+        right = pd.DataFrame(np.stack([score.correct for score in scores]), index=_keys(fresh), dtype=bool)
         if before is not None:
-            kept = ~before.results["model"].isin(fresh["model"])
+            kept = ~_keys(before.results).isin(_keys(fresh))
             fresh = pd.concat([before.results[kept], fresh], ignore_index=True)
-            others = aligned(before, evaluated.images)
-            right = pd.concat([others[~others.index.isin(right.index)], right])
-        fresh = fresh.sort_values("model", kind="stable")
-        right = right.loc[fresh["model"]]
+            others = aligned(before, evaluated.images).set_axis(_keys(before.results), axis=0)
+            right = pd.concat([others[kept], right])
+        # A model's row among the set's classes stands first: tables take the first row of each model.
+        fresh = fresh.sort_values(["model", "among"], ascending=[True, False], kind="stable")
+        right = right.loc[_keys(fresh)]
         about = {
             "name": evaluated.name,
             "hash": evaluated.hash,
             "images": len(evaluated),
             "classes": len(evaluated.classes),
             "source": evaluated.source,
-            "format": 1,
+            "format": 2,
         }
         packed = io.BytesIO()
-        models = np.array(right.index.tolist(), dtype=np.str_)
-        np.savez_compressed(packed, models=models, correct=np.packbits(right.to_numpy(dtype=bool), axis=1))
+        models, among = (np.array(fresh[name].tolist(), dtype=np.str_) for name in ("model", "among"))
+        bits = np.packbits(right.to_numpy(dtype=bool), axis=1)
+        np.savez_compressed(packed, models=models, among=among, correct=bits)
         write_atomic(folder / "correct.npz", packed.getvalue())
         with atomic_path(folder / "images.parquet") as path:
             evaluated.images.drop(columns="path", errors="ignore").to_parquet(path, index=False)
@@ -100,6 +104,20 @@ def write_scores(
             folder / "results.csv", fresh.to_csv(index=False, lineterminator="\n")
         )  # last: it says the rest is there
     return folder
+
+
+def _keys(rows: pd.DataFrame) -> pd.Index:
+    """A row is of a model and of what it was compared among."""
+    return pd.Index(list(zip(rows["model"], rows["among"], strict=True)), tupleize_cols=False)
+
+
+def _chosen(stored: StoredSet, among: str) -> StoredSet:
+    """One row a model: compared among ``among`` ("set" or "all"), or, where it is "auto", the first there is: "set"."""
+    rows = stored.results
+    keep = ~rows["model"].duplicated() if among == "auto" else rows["among"].isin([among, ""])
+    results = rows[keep].reset_index(drop=True)
+    correct = stored.correct[keep.to_numpy()].set_axis(pd.Index(results["model"], dtype=object), axis=0)
+    return replace(stored, results=results, correct=correct.rename_axis(None))
 
 
 def aligned(stored: StoredSet, images: pd.DataFrame) -> pd.DataFrame:
@@ -125,14 +143,18 @@ def is_results(path: Path) -> bool:
     return path.is_dir() and ((path / "set.json").exists() or any(path.glob("*/set.json")))
 
 
-def read_store(root: Path) -> list[StoredSet]:
-    """Every set below ``root`` (or the one that it is), by name. Raises EvaluationError where there is none."""
+def read_store(root: Path, among: str = "auto") -> list[StoredSet]:
+    """Every set below ``root`` (or the one that it is), by name, with one row a model.
+
+    ``among``: compared among the "set"'s classes or "all" of its own; "auto" is the set's where both are kept.
+    Raises EvaluationError where there is none.
+    """
     folders = (
         [root] if (root / "set.json").exists() else sorted(path.parent for path in root.glob("*/set.json"))
     )
     if not folders:
         raise EvaluationError(f"{root}: no results here; newtest evaluate writes them")
-    sets = [_read(folder) for folder in folders]
+    sets = [_chosen(_read(folder), among) for folder in folders]
     names = [stored.name for stored in sets]
     for name in names:
         if names.count(name) > 1:
@@ -159,10 +181,13 @@ def _rows(scores: Sequence[Score], groups: dict[str, str]) -> pd.DataFrame:
             "set_hash": s.set_hash,
             "preprocessing": s.preprocessing,
             "source": s.source,
+            **{name: getattr(s, name) for name in _READ},
         }
         for s in scores
     ]
-    columns = [*RESULT_COLUMNS, "top5_k", "mean_per_class", "map11", "set_hash", "preprocessing", "source"]
+    columns = [
+        *RESULT_COLUMNS, "top5_k", "mean_per_class", "map11", "set_hash", "preprocessing", "source", *_READ,
+    ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).astype(
         {"top5_k": "Int64", "mean_per_class": "float64", "map11": "float64"}
     )
@@ -177,18 +202,23 @@ def _read(folder: Path) -> StoredSet:
             na_values={"top5_k": [""], "mean_per_class": [""], "map11": [""]},
             dtype=_TYPES,
         )
+        results = results.assign(**{name: "" for name in _READ if name not in results.columns})
         with np.load(folder / "correct.npz", allow_pickle=False) as packed:
             bits = np.unpackbits(packed["correct"], axis=1, count=int(about["images"])).astype(bool)
-            correct = pd.DataFrame(bits, index=packed["models"].tolist())
+            models = packed["models"].tolist()
+            among = packed["among"].tolist() if "among" in packed else [""] * len(models)
+            correct = pd.DataFrame(
+                bits, index=pd.Index(list(zip(models, among, strict=True)), tupleize_cols=False)
+            )
         images = pd.read_parquet(folder / "images.parquet")
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise EvaluationError(
             f"{folder}: damaged results ({error}); remove the folder and evaluate again"
         ) from error
     # After kill -9 between the two files a row may lack its images, or have newer ones: such a row never was.
-    counts = results["model"].map(correct.sum(axis=1))
-    results = results[counts == results["k"]].reset_index(drop=True)
-    return StoredSet(str(about["name"]), str(about["hash"]), results, images, correct.loc[results["model"]])
+    counts = correct.sum(axis=1).reindex(_keys(results)).to_numpy()
+    results = results[counts == results["k"].to_numpy()].reset_index(drop=True)
+    return StoredSet(str(about["name"]), str(about["hash"]), results, images, correct.loc[_keys(results)])
 
 
 @contextmanager

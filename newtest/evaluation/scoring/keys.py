@@ -1,0 +1,143 @@
+"""Which row of a file of predictions belongs to which image of a set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from newtest.evaluation.scoring.cautions import Unscorable
+from newtest.evaluation.scoring.sets import EvaluationSet
+
+__all__ = ["BY_POSITION", "Rows", "rows_by_id", "rows_by_position"]
+
+BY_POSITION = "rows by position"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """``at`` (n,) is the file's row of each image of the set; ``how`` says what was compared, beyond equal names."""
+
+    at: npt.NDArray[np.int64]
+    how: str = ""
+    unknown: tuple[str, ...] = ()
+    """Names of the file that are no image of the set."""
+
+
+def rows_by_position(evaluated: EvaluationSet, count: int) -> Rows:
+    """The k-th row is the k-th image; of a part of a set, also the rows of the whole. Raises Unscorable."""
+    n = len(evaluated)
+    if evaluated.taken is not None and count == len(evaluated.taken) != n:
+        return Rows(np.flatnonzero(evaluated.taken))
+    if count != n:
+        raise Unscorable("wrong-length", f"{count} predictions for the {n} images of {evaluated.name}")
+    return Rows(np.arange(n))
+
+
+def rows_by_id(evaluated: EvaluationSet, ids: npt.NDArray[np.str_]) -> Rows:
+    """Rows by the names of the images: equal; else as paths; else by their last folders, their file names, or these
+    without suffix, each only where it names one image and one row alone.
+
+    Raises Unscorable for empty or repeated names, and for images without a row.
+    """
+    if (empty := int((ids == "").sum())) > 0:
+        raise Unscorable("empty-ids", f"{empty} rows have an empty image id")
+    if not evaluated.has_ids:
+        return _row_numbers(evaluated, ids)
+    known = evaluated.images["image_id"].astype(str).tolist()
+    given = ids.tolist()
+    exact = _matched(known, given, "")
+    if exact is not None and not len(exact.missing):
+        return exact.rows
+    twice = pd.Index(given)
+    if twice.has_duplicates:
+        again = twice[twice.duplicated()]
+        raise Unscorable("repeated-ids", f"{len(again)} ids come twice, first {again[0]!r}")
+    for name, ours, theirs in _forms(known, given):
+        found = _matched([ours(one) for one in known], [theirs(one) for one in given], name)
+        if found is not None and not len(found.missing):
+            return found.rows
+    raise _absent(evaluated, known, given, exact)
+
+
+@dataclass(frozen=True)
+class _Match:
+    rows: Rows
+    missing: npt.NDArray[np.int64]
+
+
+def _matched(known: Sequence[str], given: Sequence[str], how: str) -> _Match | None:
+    """None where a name stands twice among the images that are asked for, or among the rows that answer."""
+    rows = pd.Index(given)
+    if pd.Index(known).has_duplicates and how:
+        return None
+    if rows.has_duplicates:
+        return None
+    at = rows.get_indexer(pd.Index(known)).astype(np.int64)
+    used = np.zeros(len(rows), dtype=bool)
+    used[at[at >= 0]] = True
+    return _Match(Rows(at, how, tuple(rows[~used].astype(str))), np.flatnonzero(at < 0))
+
+
+Form = Callable[[str], str]
+
+
+def _forms(known: Sequence[str], given: Sequence[str]) -> list[tuple[str, Form, Form]]:
+    deep, theirs = (min(len(_parts(one)) for one in names) for names in (known, given))
+    forms: list[tuple[str, Form, Form]] = [("as paths", _path, _path)]
+    if 1 < deep < theirs:
+        forms.append((f"by the last {deep} parts of the path", _last(deep), _last(deep)))
+    if 1 < theirs < deep:
+        forms.append((f"by the last {theirs} parts of the path", _last(theirs), _last(theirs)))
+    return [*forms, ("by file name", _last(1), _last(1)), ("by file name without suffix", _stem, _stem)]
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in (".", "/"))
+
+
+def _path(name: str) -> str:
+    return "/".join(_parts(name))
+
+
+def _last(count: int) -> Form:
+    return lambda name: "/".join(_parts(name)[-count:])
+
+
+def _stem(name: str) -> str:
+    last = _last(1)(name)
+    head, dot, suffix = last.rpartition(".")
+    return head if dot and head and suffix.isalnum() and len(suffix) <= 5 else last
+
+
+def _absent(
+    evaluated: EvaluationSet, known: Sequence[str], given: Sequence[str], exact: _Match | None
+) -> Unscorable:
+    if exact is None:
+        raise AssertionError("repeated names were refused before")
+    gone, unknown = exact.missing, exact.rows.unknown
+    message = f"{len(gone)} of the {len(known)} images have no prediction, first {known[gone[0]]!r}"
+    if unknown:
+        message += f"; {len(unknown)} ids of the file are not in the set, first {unknown[0]!r}"
+    names = pd.Series([_last(1)(one) for one in given])
+    if set(map(_last(1), known)) <= set(names) and names.duplicated().any():
+        message += (
+            f"; file names alone do not tell the images apart ({names[names.duplicated()].iloc[0]!r} twice)"
+        )
+    return Unscorable("missing-ids", message)
+
+
+def _row_numbers(evaluated: EvaluationSet, ids: npt.NDArray[np.str_]) -> Rows:
+    """A set without ids: the numbers 0 to N - 1 can only mean its rows."""
+    n = len(evaluated) if evaluated.taken is None else len(evaluated.taken)
+    rows = pd.Index(ids)
+    at = rows.get_indexer(pd.Index([str(row) for row in range(n)])) if rows.is_unique else np.array([-1])
+    if len(rows) != n or (at < 0).any():
+        raise Unscorable(
+            "unknown-ids", f"the predictions are keyed by id, but {evaluated.name} has no ids, only an order"
+        )
+    return Rows(at if evaluated.taken is None else at[evaluated.taken], "as row numbers")
