@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MARK := $(VENV)/.installed
 
-.PHONY: help demo test setup lint bench constraints system clean
+.PHONY: help demo test lowest setup lint bench constraints system clean
 
 help:
 	@echo "make demo   set up what the demo needs and run it: a replicated test set of digits, with a report"
 	@echo "make test   set up what the tests need and run them"
+	@echo "make lowest the tests on the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make setup  the development environment alone, in .venv"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make constraints  renew the list of versions that all of these install"
@@ -39,6 +40,9 @@ system:
 
 test: $(MARK)-test system
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lowest: system
+	PYTHON=$(PYTHON) .ci/lowest -q
 
 lint: $(MARK)-test
 	$(BIN)/ruff check .

@@ -149,9 +149,8 @@ class Load:
         self, session: aiohttp.ClientSession, kind: str, path: str, data: object = None
     ) -> tuple[str, str]:
         started = time.perf_counter()
-        call = session.get if data is None else session.post
-        kwargs = {} if data is None else {"data": data}
-        async with call(self.url + path, allow_redirects=False, **kwargs) as response:  # type: ignore[operator]
+        method = "GET" if data is None else "POST"
+        async with session.request(method, self.url + path, allow_redirects=False, data=data) as response:
             body = await response.read()
             assert response.status in (200, 303), (kind, response.status)
             self.latencies.setdefault(kind, []).append(time.perf_counter() - started)

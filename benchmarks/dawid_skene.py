@@ -9,8 +9,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from newtest.votes.dawid_skene import DawidSkeneConfig, Votes, dawid_skene
 
@@ -45,7 +47,8 @@ def plain(votes: Votes, iterations: int) -> np.ndarray:
             np.add.at(joint, votes.questions[mine], errors[:, votes.labels[mine]].T)
         posterior = np.exp(joint - joint.max(axis=1, keepdims=True))
         posterior /= posterior.sum(axis=1, keepdims=True)
-    return posterior.argmax(axis=1)
+    chosen: npt.NDArray[np.intp] = posterior.argmax(axis=1)
+    return chosen
 
 
 def seconds(function: Callable[[], object], repeats: int) -> list[float]:
@@ -67,9 +70,9 @@ def main() -> None:
         for num_votes in (10_000, 100_000, 1_000_000):
             votes, truth = made(num_votes, labels)
             fit = dawid_skene(votes, DawidSkeneConfig(tolerance=1e-6))
-            ours = seconds(lambda votes=votes: dawid_skene(votes, DawidSkeneConfig(tolerance=1e-6)), repeats)
+            ours = seconds(partial(dawid_skene, votes, DawidSkeneConfig(tolerance=1e-6)), repeats)
             theirs = seconds(
-                lambda votes=votes, n=len(fit.objective): plain(votes, n),
+                partial(plain, votes, len(fit.objective)),
                 1 if num_votes > 100_000 else repeats,
             )
             same = (plain(votes, len(fit.objective)) == fit.labels).mean() if num_votes == 10_000 else None

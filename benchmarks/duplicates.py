@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 import venv
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def cut(image: Image.Image, left: float, top: float, right: float, bottom: float
     )
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     NAMED[0]: lambda image: image.resize((int(image.width * 0.7), int(image.height * 0.7))),
     NAMED[1]: lambda image: image,
     NAMED[2]: lambda image: cut(image, 0.05, 0.05, 0.05, 0.05),
@@ -293,7 +294,9 @@ def photos(folder: Path, radius: int, repeat: int) -> None:
         files = Path(scratch) / "files"
         files.mkdir()
         names = write_files(folder, files)
-        mine, theirs, rates = set(), set(), []
+        mine: set[tuple[str, str]] = set()
+        theirs: set[tuple[str, str]] = set()
+        rates = []
         for _ in range(repeat):
             seconds, mine = ours(files, radius)
             peer_seconds, theirs = peer(files, python)

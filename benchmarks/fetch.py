@@ -95,7 +95,8 @@ def fault_of(server: str, number: int) -> str:
 
 
 def serve(server: str, ready: multiprocessing.connection.Connection) -> None:
-    pictures, asked = photos(), {}
+    pictures = photos()
+    asked: dict[int, int] = {}
 
     async def answer(request: web.Request) -> web.StreamResponse:
         number = int(request.match_info["number"])
@@ -241,7 +242,7 @@ def main() -> None:
     parser.add_argument("--peer-python", type=Path)
     options = parser.parse_args()
     python = peer_python(options.peer_python)
-    contestants = {"newtest": run_newtest}
+    contestants: dict[str, Callable[[list[str], str, Path], Result]] = {"newtest": run_newtest}
     contestants |= {f"img2dataset, {name}": run_peer(python, chosen) for name, chosen in PEER_OPTIONS.items()}
     print(
         f"{options.images} images, {os.cpu_count()} cores, {platform.machine()}, median of {options.repeat} (range)\n"

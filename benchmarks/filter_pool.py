@@ -162,7 +162,7 @@ def datacomp_alone(task: Task, out: Path, start: Callable[[], None] | None = Non
         read = partial(pd.read_parquet, columns=[SCORE], filesystem=system)
         with get_context("spawn").Pool(WORKERS, start) as pool:
             frame = pd.concat(list(pool.imap_unordered(read, files)))
-        threshold = -np.sort(-frame[SCORE].values)[int(len(frame) * 0.3)]
+        threshold = -np.sort(-frame[SCORE].to_numpy())[int(len(frame) * 0.3)]
         work = partial(datacomp_score, threshold=threshold)
     with get_context("spawn").Pool(WORKERS, start) as pool:
         uids = np.concatenate(list(pool.imap_unordered(work, [(system, path) for path in files])))

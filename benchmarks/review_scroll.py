@@ -207,8 +207,8 @@ def main() -> None:
                         for name, found in passes(browser, link, options.step, kind).items():
                             runs.setdefault(name, []).append(found)
                         browser.close()
-            for name, found in runs.items():
-                print(f"| {tiles} | {name} | " + " | ".join(row(found)) + " |", flush=True)
+            for name, every in runs.items():
+                print(f"| {tiles} | {name} | " + " | ".join(row(every)) + " |", flush=True)
 
 
 if __name__ == "__main__":

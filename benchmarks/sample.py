@@ -59,7 +59,7 @@ def build(root: Path, classes: int, *, as_counts: bool) -> None:
                 catalog.executemany("INSERT INTO reference_members VALUES ('original', ?, ?)", rows)
             if as_counts:
                 rng = np.random.default_rng(0)
-                selected = rng.binomial(VOTES, rng.beta(*shape, size=len(rows))).tolist()
+                selected = rng.binomial(VOTES, rng.beta(shape[0], shape[1], size=len(rows))).tolist()
                 counts = ((*pair, k, VOTES) for pair, k in zip(rows, selected, strict=True))
                 catalog.executemany("INSERT INTO vote_counts VALUES (?, ?, ?, ?, 'benchmark')", counts)
             else:
@@ -101,6 +101,7 @@ def measure(root: Path) -> dict[str, float]:
     pure = sample(inputs.candidates, inputs.reference, config)
     after = time.perf_counter()
     assert pure.members.equals(drawn.members)
+    assert inputs.reference is not None
     peer = plain_pandas(inputs.candidates, inputs.reference)
     end = time.perf_counter()
     # Without filling, the two draw equal histograms.
@@ -132,10 +133,10 @@ def plain_pandas(candidates: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFr
         exact = counts * PER_CLASS / counts.sum()
         target = np.floor(exact).astype(int)
         for bin_ in sorted(range(5), key=lambda b: (-(counts[b] * PER_CLASS % counts.sum()), -b))[
-            : PER_CLASS - target.sum()
+            : PER_CLASS - int(target.sum())
         ]:
             target[bin_] += 1
-        for bin_ in np.flatnonzero(target):
+        for bin_ in np.flatnonzero(target).tolist():
             if (pool := pools.get((wnid, bin_))) is not None:
                 parts.append(pool.sample(min(target[bin_], len(pool)), random_state=0))
     return pd.concat(parts)

@@ -26,7 +26,7 @@ def seconds(code: str) -> float:
 
 
 def main() -> None:
-    taken = {name: [] for name in CASES}
+    taken: dict[str, list[float]] = {name: [] for name in CASES}
     for _ in range(15):  # in turns, so that a busy moment hits all of them
         for name, code in CASES.items():
             taken[name].append(seconds(code))

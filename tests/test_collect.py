@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from servers.flickr import FlickrServer, Photo, made_photos
+from servers.images import serving
+from servers.openverse import OpenverseServer
 
 from newtest.catalog.images import candidate_ids, image_of
 from newtest.classes import QueryConfig
@@ -22,9 +25,6 @@ from newtest.sources.patience import Patience
 from newtest.sources.table import Table
 from newtest.study import Study
 from newtest.withdrawal import takedown
-from tests.servers.flickr import FlickrServer, Photo, made_photos
-from tests.servers.images import serving
-from tests.servers.openverse import OpenverseServer
 
 FISH = Class("n01443537", ("goldfish", "Carassius auratus"), "small golden fishes", ("cyprinid",))
 TENCH = Class("n01440764", ("tench",), "game fish")
@@ -205,7 +205,7 @@ def test_the_goldfish_of_2018_are_133_candidates(tmp_path: Path, data: Path) -> 
 
 
 def test_without_a_key_openverse_is_searched_and_images_are_fetched(tmp_path: Path) -> None:
-    from tests.servers.images import ImageServer
+    from servers.images import ImageServer
 
     with serving(ImageServer()) as images, serving(OpenverseServer({"tench": 30})) as server:
         server.base, address = images.base, server.base  # the photos' addresses are the image server's

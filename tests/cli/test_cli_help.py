@@ -3,8 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -29,12 +29,12 @@ HEAVY = (
 )
 
 
-def every_command() -> list[tuple[str, click.Command]]:
+def every_command() -> list[tuple[str, Any]]:
     if not app.registered_commands:
         attach(app)
     found = []
 
-    def walk(name: str, command: click.Command) -> None:
+    def walk(name: str, command: Any) -> None:
         children = getattr(command, "commands", None)
         if children is None:
             found.append((name, command))
@@ -56,7 +56,7 @@ def test_help_lists_the_commands_in_the_order_of_the_work_a_line_each() -> None:
 
 
 @pytest.mark.parametrize(("name", "command"), every_command(), ids=[name for name, _ in every_command()])
-def test_every_command_has_an_example_and_json(name: str, command: click.Command) -> None:
+def test_every_command_has_an_example_and_json(name: str, command: Any) -> None:
     assert f"Example: {name}" in (command.help or ""), f"{name} --help lacks an example that begins with it"
     options = {option for parameter in command.params for option in parameter.opts}
     assert "--json" in options, f"{name} has no --json"

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from oauthlib.oauth1.rfc5849 import signature
 
-from tests.servers.faults import FaultyApi
+from servers.faults import FaultyApi
 
 __all__ = ["FlickrServer", "Photo", "made_photos"]
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aiohttp import web
-
-from tests.servers.faults import FaultyApi
+from servers.faults import FaultyApi
 
 __all__ = ["OpenverseServer"]
 

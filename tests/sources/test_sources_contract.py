@@ -9,6 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from servers.flickr import FlickrServer, made_photos
+from servers.images import made_photo, serving
+from servers.openverse import OpenverseServer
 
 from newtest.records import Class, Image, Query
 from newtest.sources import Page, Source, images_of
@@ -17,9 +20,6 @@ from newtest.sources.folder import Folder
 from newtest.sources.openverse import Openverse, OpenverseConfig
 from newtest.sources.recorded import Recorded
 from newtest.sources.table import Table
-from tests.servers.flickr import FlickrServer, made_photos
-from tests.servers.images import made_photo, serving
-from tests.servers.openverse import OpenverseServer
 
 GOLDFISH = Class("n01443537", ("goldfish", "Carassius auratus"), "small golden fishes", ("cyprinid",))
 QUERIES = (Query("n01443537", "goldfish"), Query("n01443537", "Carassius auratus"))

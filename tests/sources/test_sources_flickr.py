@@ -11,8 +11,8 @@ from newtest.records import Image, Query, image_id_of
 from newtest.sources.flickr import Flickr, FlickrConfig
 from newtest.sources.patience import Patience
 from newtest.sources.protocol import images_of
-from tests.servers.flickr import FlickrServer, Photo, made_photos
-from tests.servers.images import serving
+from servers.flickr import FlickrServer, Photo, made_photos
+from servers.images import serving
 
 FISH = Query("n01443537", "goldfish")
 
