@@ -17,7 +17,6 @@ from urllib.parse import unquote
 
 from aiohttp import web
 from oauthlib.oauth1.rfc5849 import signature
-
 from servers.faults import FaultyApi
 
 __all__ = ["FlickrServer", "Photo", "made_photos"]

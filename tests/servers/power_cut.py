@@ -67,7 +67,8 @@ def power_cut() -> Iterator[Disk]:
     library = _library()
     original = library.sqlite3_vfs_find(None)
     vfs = _Vfs.from_buffer_copy(original.contents)
-    disk, kept = Disk(), []
+    disk = Disk()
+    kept: list[object] = []
     open_original = _OPEN(vfs.xOpen)
 
     def opened(this: int, name: bytes | None, file: int, flags: int, out: object) -> int:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from servers.flickr import FlickrServer, Photo, made_photos
+from servers.images import serving
 
 from newtest.errors import SourceError, SourceUnavailable
 from newtest.records import Image, Query, image_id_of
 from newtest.sources.flickr import Flickr, FlickrConfig
 from newtest.sources.patience import Patience
 from newtest.sources.protocol import images_of
-from servers.flickr import FlickrServer, Photo, made_photos
-from servers.images import serving
 
 FISH = Query("n01443537", "goldfish")
 

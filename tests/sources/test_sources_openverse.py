@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from servers.images import serving
+from servers.openverse import OpenverseServer
 
 from newtest.errors import SourceError, SourceUnavailable
 from newtest.records import Class, Query
 from newtest.sources.openverse import Openverse, OpenverseConfig
 from newtest.sources.patience import Patience
 from newtest.sources.protocol import images_of
-from servers.images import serving
-from servers.openverse import OpenverseServer
 
 FISH = Query("n01443537", "goldfish")
 QUICK = Patience(tries=3, first_wait=0.01, longest_wait=5.0)
