@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
+from newtest.lettering import FONT, families, quiet, shown, unknown_letters
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -27,7 +29,7 @@ PNG_DPI = 300
 """Dots an inch: what journals ask of a figure at column width."""
 
 _STYLE: dict[str, object] = {
-    "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a name with dollar signs is no formula
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -70,13 +72,17 @@ class Look:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as bytes. ``inline`` is the SVG for a page: no XML head, ids of its own, names on hover."""
+    """A figure as bytes. ``inline`` is the SVG for a page: no XML head, ids of its own, names on hover.
+
+    ``missing``: letters that no font here has; a box stands for each in ``png``.
+    """
 
     name: str
     alt: str
     svg: bytes
     png: bytes
     inline: str
+    missing: tuple[str, ...] = ()
 
 
 def looks(groups: Sequence[str]) -> dict[str, Look]:
@@ -98,6 +104,7 @@ def style() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
+        matplotlib.rcParams["font.family"] = list(families())
         yield
 
 
@@ -113,16 +120,23 @@ def picture(figure: Figure, name: str, alt: str, hover: Mapping[str, Sequence[st
     """Render a figure, inside ``style``. ``hover`` maps the gid of a collection to one text a point."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.text import Text
 
-    vector = io.StringIO()
+    alt = shown(alt)
+    vector, raster = io.StringIO(), io.BytesIO()
     render_svg: Callable[..., None] = FigureCanvasSVG(figure).print_svg  # matplotlib leaves it untyped
-    render_svg(vector, metadata={"Date": None, "Creator": None, "Title": alt})
-    svg = _named(vector.getvalue(), hover or {})
-    figure.dpi = PNG_DPI
-    raster = io.BytesIO()
     render_png: Callable[..., None] = FigureCanvasAgg(figure).print_png
-    render_png(raster, metadata={"Software": None})
-    return Picture(name, alt, svg.encode(), raster.getvalue(), _inline(svg, name, alt))
+    with quiet():
+        render_svg(vector, metadata={"Date": None, "Creator": None, "Title": alt})
+        figure.dpi = PNG_DPI
+        render_png(raster, metadata={"Software": None})
+    # The same figure is the same file wherever it is drawn: which fonts were found here is no part of it.
+    found = ", ".join(f"'{family}'" for family in families())
+    svg = _named(vector.getvalue().replace(found, f"'{FONT}'"), hover or {})
+    texts = [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]
+    return Picture(
+        name, alt, svg.encode(), raster.getvalue(), _inline(svg, name, alt), unknown_letters(texts)
+    )
 
 
 def _named(svg: str, hover: Mapping[str, Sequence[str]]) -> str:
@@ -138,7 +152,7 @@ def _named(svg: str, hover: Mapping[str, Sequence[str]]) -> str:
         body, rest = (tail[:end], tail[end:]) if end >= 0 else (tail, "")
         body = re.sub(
             r"(<use [^>]*?)/>",
-            lambda match, names=names: f"{match[1]}><title>{escape(next(names, ''))}</title></use>",  # type: ignore[misc]
+            lambda match, names=names: f"{match[1]}><title>{escape(shown(next(names, '')))}</title></use>",  # type: ignore[misc]
             body,
             count=len(texts),
         )
@@ -150,7 +164,7 @@ def _inline(svg: str, name: str, alt: str) -> str:
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", body)
-    body = body.replace("'DejaVu Sans'", _PAGE_FONT)
+    body = body.replace(f"'{FONT}'", _PAGE_FONT)
     view = re.search(r'viewBox="[^"]+"', body)
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = f'<svg {spaces} role="img" {view[0] if view else ""} aria-label="{escape(alt)}">'

@@ -187,6 +187,10 @@ def html(
     files = build_report(
         gather(loaded, ReportChoice(title, original, check_scale(scale), group, per_bin, study)), out
     )
+    if files.missing:
+        from newtest.lettering import without_glyphs
+
+        note(f"warning: {without_glyphs(files.missing)}")
     if json:
         print_json({"html": files.html, "json": files.json, "table": files.table, "figures": files.figures})
     else:

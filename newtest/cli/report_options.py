@@ -55,9 +55,12 @@ def write(text: str, out: Path | None) -> None:
 
 def save(picture: Any, path: Path) -> None:
     from newtest.errors import UsageError
+    from newtest.lettering import without_glyphs
     from newtest.outputs import write_made
 
     if path.suffix not in (".png", ".svg"):
         raise UsageError(f"--figure {path}: figures are .png or .svg")
     write_made(path, picture.png if path.suffix == ".png" else picture.svg)
     note(f"drawn in {path}")
+    if picture.missing and path.suffix == ".png":
+        note(f"warning: {without_glyphs(picture.missing)}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from newtest.drawing import COLORS, Picture, axes_of, picture, style
+from newtest.lettering import label_of, legend
 from newtest.outputs import write_made
 
 __all__ = ["draw_alpha_curve", "write_alpha_curve"]
@@ -32,11 +33,15 @@ def draw_alpha_curve(points: Curve, chosen: float, *, outputs: Curve = ()) -> Pi
         for at, name in enumerate(shifted or [IN_DISTRIBUTION]):
             color, marker = COLORS[at % len(COLORS)], _SHAPES[at % len(_SHAPES)]
             alphas, x, y = _line(points, name)
-            axes.plot(x, y, color=color, marker=marker, markersize=3.5, linewidth=1.2, label=name)
+            axes.plot(x, y, color=color, marker=marker, markersize=3.5, linewidth=1.2, label=label_of(name))
             if outputs:
                 _, *mixed = _line(outputs, name)
                 axes.plot(
-                    *mixed, color=color, linewidth=0.9, linestyle=(0, (4, 2)), label=f"{name}, outputs mixed"
+                    *mixed,
+                    color=color,
+                    linewidth=0.9,
+                    linestyle=(0, (4, 2)),
+                    label=label_of(f"{name}, outputs mixed"),
                 )
             for alpha, left, up in zip(alphas, x, y, strict=True):
                 if alpha in (0, 1, chosen):
@@ -52,7 +57,7 @@ def draw_alpha_curve(points: Curve, chosen: float, *, outputs: Curve = ()) -> Pi
         axes.set_ylabel("shifted score" if shifted else "in-distribution score")
         axes.margins(0.12)
         if len(shifted) > 1 or outputs:
-            axes.legend(loc="best")
+            legend(axes, loc="best")
         alt = f"Scores along the interpolation; alpha {chosen:g} was chosen in distribution"
         return picture(figure, "alpha-curve", alt)
 

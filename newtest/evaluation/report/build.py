@@ -123,6 +123,8 @@ class ReportFiles:
     json: Path
     table: Path | None
     figures: tuple[Path, ...]
+    missing: tuple[str, ...] = ()
+    """Letters of names that no font here has; see ``newtest.lettering.without_glyphs``."""
 
 
 def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
@@ -169,7 +171,8 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
         json.dumps(json.loads(canonical_json(numbers)), indent=1, ensure_ascii=False) + "\n",
     )
     write_made(out / "report.html", render_page(numbers, pictures, thumbnails))
-    return ReportFiles(out / "report.html", out / "report.json", table, written)
+    missing = tuple(dict.fromkeys(letter for picture in pictures for letter in picture.missing))
+    return ReportFiles(out / "report.html", out / "report.json", table, written, missing)
 
 
 def _write_figures(pictures: Sequence[Picture], folder: Path) -> tuple[Path, ...]:

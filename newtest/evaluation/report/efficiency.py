@@ -6,6 +6,7 @@ from pathlib import Path
 
 from newtest.drawing import COLORS, INK, Picture, axes_of, picture, style
 from newtest.evaluation.scoring.probing import Efficiency
+from newtest.lettering import legend, shown
 from newtest.outputs import write_made
 
 __all__ = ["draw_label_efficiency", "write_label_efficiency"]
@@ -53,8 +54,8 @@ def draw_label_efficiency(found: Efficiency) -> Picture:
         axes.set_xticks(marks, labels=[f"{mark:.3g}" for mark in marks])
         axes.minorticks_off()
         axes.set_xlabel("labelled images a class (log scale)")
-        axes.set_ylabel(f"accuracy on {found.test}, %")
-        axes.legend(loc="lower right")
+        axes.set_ylabel(f"accuracy on {shown(found.test)}, %")
+        legend(axes, loc="lower right")
         return picture(
             figure, "label-efficiency", f"Accuracy on {found.test} by labels a class, {found.train}"
         )

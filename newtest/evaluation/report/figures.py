@@ -17,6 +17,7 @@ from newtest.evaluation.analysis.line_model import predict
 from newtest.evaluation.analysis.scales import Scale, from_percent, ticks, to_percent
 from newtest.evaluation.scoring.results import pick
 from newtest.intervals import clopper_pearson
+from newtest.lettering import label_of, legend, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +84,7 @@ def draw_scatter(scatter: Scatter) -> Picture:
                 edgecolors="white",
                 linewidths=0.5,
                 alpha=0.95 if len(shown) <= MOST_ERROR_BARS else 0.6,
-                label=group or ("models" if len(groups) == 1 else "no group"),
+                label=label_of(group) or ("models" if len(groups) == 1 else "no group"),
                 gid=gid,
                 zorder=4,
             )
@@ -98,7 +99,7 @@ def draw_scatter(scatter: Scatter) -> Picture:
         axes.set_xlabel(_axis_label(scatter.x_label, suffix))
         axes.set_ylabel(_axis_label(scatter.y_label, suffix))
         small = {"fontsize": 7} if len(groups) > 5 else {}
-        axes.legend(loc="upper left", handletextpad=0.4, labelspacing=0.3, borderaxespad=0.2, **small)
+        legend(axes, loc="upper left", handletextpad=0.4, labelspacing=0.3, borderaxespad=0.2, **small)
         alt = f"Accuracy on {scatter.y_label} against {scatter.x_label}, {len(shown)} models"
         return picture(figure, scatter.name, alt, hover)
 
@@ -135,7 +136,7 @@ def draw_histogram(
                 share,
                 width=0.38,
                 color=COLORS[at],
-                label=label,
+                label=label_of(label),
                 hatch="" if at == 0 else "////",
                 edgecolor="white",
                 linewidth=0.5,
@@ -144,7 +145,7 @@ def draw_histogram(
         axes.set_xlabel("selection frequency")
         axes.set_ylabel("share of the set, %")
         axes.grid(visible=False, axis="x")
-        axes.legend(loc="upper left")
+        legend(axes, loc="upper left")
         return picture(figure, name, f"Selection frequencies of {labels[0]} and {labels[1]}")
 
 
@@ -170,12 +171,12 @@ def draw_curves(
                 markersize=4.5,
                 linewidth=1.2,
                 elinewidth=0.8,
-                label=label,
+                label=label_of(label),
             )
-        axes.set_xticks(at, labels=list(categories))
-        axes.set_xlabel(labels[0])
-        axes.set_ylabel(labels[1])
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+        axes.set_xticks(at, labels=[shown(category) for category in categories])
+        axes.set_xlabel(shown(labels[0]))
+        axes.set_ylabel(shown(labels[1]))
+        legend(axes, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
         return picture(figure, name, f"{labels[1]} by {labels[0]}")
 
 
@@ -187,17 +188,18 @@ def draw_matrix(values: npt.ArrayLike, names: Sequence[str], label: str, name: s
         figure, axes = axes_of(size + 0.6, size)
         image = axes.imshow(matrix, cmap="cividis", interpolation="nearest")
         axes.grid(visible=False)
+        written = [shown(name) for name in names]
         if len(names) <= 80:
             small = 7 if len(names) <= 30 else 4.5
-            axes.set_xticks(range(len(names)), labels=list(names), rotation=90, fontsize=small)
-            axes.set_yticks(range(len(names)), labels=list(names), fontsize=small)
-        figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+            axes.set_xticks(range(len(names)), labels=written, rotation=90, fontsize=small)
+            axes.set_yticks(range(len(names)), labels=written, fontsize=small)
+        figure.colorbar(image, ax=axes, label=shown(label), shrink=0.8)
         return picture(figure, name, f"{label}, {len(names)} by {len(names)}")
 
 
 def _axis_label(name: str, suffix: str) -> str:
     """In two lines where the set's name is long, so that it does not leave the figure."""
-    return f"accuracy on{chr(10) if len(name) > 20 else ' '}{name}, %{suffix}"
+    return f"accuracy on{chr(10) if len(name) > 20 else ' '}{shown(name)}, %{suffix}"
 
 
 def _limits(points: pd.DataFrame, scale: Scale) -> tuple[float, float]:

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from newtest.errors import ImageError
 from newtest.images import thumbnail
+from newtest.lettering import families, quiet, shown
 from newtest.outputs import write_made
 from newtest.pool.filtering.apply import FilterPlan, ShardCounts, judged
 from newtest.pool.filtering.filters import Rule, ScoreAbove, ScoreCut
@@ -206,11 +207,13 @@ class _Histograms:
                 color=["#b8bfc6" if e < cut else "#2a6f97" for e in edges[:-1]],
             )
             axes.axvline(cut, color="#b3261e", linewidth=1.2)
-            axes.set_xlabel(f"{column}; the cut is at {cut:.6g}", parse_math=False)
+            written = f"{shown(column)}; the cut is at {cut:.6g}"
+            axes.set_xlabel(written, parse_math=False, fontfamily=list(families()))
             axes.set_ylabel("samples")
             axes.locator_params(axis="y", integer=True)
             buffer = io.BytesIO()
-            figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+            with quiet():
+                figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
             figures[_file_name(column)] = buffer.getvalue()
         return figures
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from newtest.drawing import Picture, axes_of, looks, picture, style
+from newtest.lettering import label_of, legend
 from newtest.sampling.bias.diagnostics import Diagnostics
 
 __all__ = ["draw_distributions"]
@@ -29,14 +30,16 @@ def draw_distributions(found: Diagnostics, name: str) -> Picture:
                 linewidth=widths[label],
                 alpha=0.55 if label == "original" else 1.0,
                 linestyle="--" if label == "pool" else "-",
-                label=f"{label}, mean {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]",
+                label=label_of(
+                    f"{label}, mean {estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+                ),
             )
             axes.plot([estimate.value] * 2, [0, 5], color=look.color, linewidth=2.0)
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 100)
         axes.set_xlabel("true selection frequency (estimated)")
         axes.set_ylabel("images up to it (%)")
-        axes.legend(loc="upper left")
+        legend(axes, loc="upper left")
         return picture(
             figure,
             "frequencies",
