@@ -8,6 +8,9 @@ group b, the drawn set's true frequencies follow the mixture sum_b y_b p_b(s) / 
 subject to 0 <= y_b <= a_b and sum_b y_b = m: the Cramer distance, the mean (which decides most about accuracy) weighed
 heavily, and a small pull towards drawing evenly, which makes the answer unique. It is a convex quadratic programme,
 solved for all classes at once.
+
+Why an interior point method of our own: SciPy solves one programme at a time. A thousand classes at once take a sixth
+of SLSQP's CPU time, with minima that differ by 1e-12 (``benchmarks/results/own-code-2cores-2026-11.md``).
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from newtest.catalog import SCHEMA_VERSION
@@ -132,3 +134,40 @@ def test_a_change_of_the_schema_reaches_an_archived_study_in_one_transaction(
         assert version_of(opened.catalog) == SCHEMA_VERSION + 1
         assert opened.catalog.execute("SELECT name, mood FROM revisions").fetchone()["mood"] is None
         assert "moods" in layout(opened.catalog)
+
+
+def test_the_page_on_formats_names_every_table_and_column_of_a_study(tmp_path: Path) -> None:
+    page = (HERE.parents[1] / "docs" / "formats.md").read_text().split("<!-- tables:")[1].split("\n## ")[0]
+    told = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0].startswith("`"):
+            told[cells[0].strip("`")] = cells[2].split(", ")
+    with Study(tmp_path / "study", create=True) as new:
+        tables = [
+            row["name"] for row in new.catalog.execute("PRAGMA main.table_list") if row["type"] == "table"
+        ]
+        there = {
+            name: [row["name"] for row in new.catalog.execute(f"PRAGMA table_info({name})")]
+            for name in tables
+            if not name.startswith("sqlite_")
+        }
+    assert told == there
+
+
+def test_the_page_on_formats_names_every_column_of_files(archive: Path) -> None:
+    page = (HERE.parents[1] / "docs" / "formats.md").read_text()
+    words = set(re.findall(r"\w+", page))
+    files = [
+        *archive.glob("pool/0*.parquet"),
+        *archive.glob("pool/layers/*/*.parquet"),
+        *archive.glob("*.parquet"),
+    ]
+    columns = {name for file in files for name in pq.read_schema(file).names}
+    for table in ("release/manifest.csv", "release/classes.csv", *archive.glob("results/*/results.csv")):
+        columns |= set(pd.read_csv(archive / table, nrows=0).columns)
+    for document in archive.glob("results/*/set.json"):
+        columns |= set(json.loads(document.read_text()))
+    columns |= set(json.loads((archive / "release" / "revision.json").read_text()))
+    columns |= set(json.loads((archive / "resharded" / "reshard.json").read_text()))
+    assert len(columns) > 40 and columns <= words, columns - words

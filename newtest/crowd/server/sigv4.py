@@ -1,5 +1,8 @@
 """AWS signature version 4, verified (the scheme is AWS's "Signing AWS API requests").
 
+Why not botocore: it signs and does not check, and a local server would need the ``mturk`` extra for it. Signing again
+to compare would take 2.1 times the CPU time (``benchmarks/results/own-code-2cores-2026-11.md``).
+
 A signature is good for five minutes around its time, as with AWS, but (other than with AWS) not for a replay:
 its time has a resolution of one second, so an honest client sends the same signature again only for the same
 call within that second, a retry for instance. What comes again after ``GRACE_SECONDS`` was recorded by

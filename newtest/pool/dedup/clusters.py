@@ -1,4 +1,9 @@
-"""Spherical k-means over memory-mapped unit rows, and SemDeDup's join within clusters with its recall."""
+"""Spherical k-means over memory-mapped unit rows, and SemDeDup's join within clusters with its recall.
+
+Why not FAISS's k-means: FAISS is an extra, and its draws are its own. Ours takes a half to a quarter of its CPU time;
+the mean cosine to the centroid is .710 for both with 100 clusters, .662 against .678 with 20
+(``benchmarks/results/own-code-2cores-2026-11.md``).
+"""
 
 from __future__ import annotations
 

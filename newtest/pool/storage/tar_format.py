@@ -1,4 +1,7 @@
-"""Tar members read and written directly: the few fields that WebDataset uses, five times as fast as ``tarfile``.
+"""Tar members read and written directly: the few fields that WebDataset uses.
+
+Why not ``tarfile``: it makes an object of every member. Resharding with this file is 2.1 times as fast by the clock,
+and 2.7 times by CPU, as with tarfile and json (``benchmarks/results/pool-images-2cores-2026-11.md``).
 
 Reads ustar, GNU long names and pax paths; links, folders and devices are passed over. Writes ustar with no
 owner and no time, so that equal contents give equal tars. The format is POSIX.1-2001's (pax(1), "ustar
