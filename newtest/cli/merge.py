@@ -7,6 +7,17 @@ from typing import Annotated
 
 import typer
 
+from newtest.cli.merge_options import (
+    AllowNonfinite,
+    Copy,
+    MixedPrecision,
+    Network,
+    Recalibrate,
+    Skip,
+    State,
+    StripPrefix,
+    joined,
+)
 from newtest.cli.options import JsonFlag, note, on_this_machine, own_file, own_folder, print_json, print_table
 
 __all__ = ["app"]
@@ -41,6 +52,14 @@ def wise(
             "writes logits to {logits} (.npz), which also compares output-space ensembles.",
         ),
     ] = None,
+    state: State = None,
+    strip_prefix: StripPrefix = None,
+    copy: Copy = None,
+    skip: Skip = None,
+    mixed_precision: MixedPrecision = False,
+    allow_nonfinite: AllowNonfinite = False,
+    recalibrate: Recalibrate = None,
+    network: Network = None,
     json: JsonFlag = False,
 ) -> None:
     """Interpolate between a zero-shot and a fine-tuned model; choose alpha on in-distribution data only.
@@ -49,7 +68,7 @@ def wise(
     """
     from dataclasses import asdict
 
-    from newtest.clip.weights import parse_alphas
+    from newtest.clip.weights import MergeConfig, parse_alphas
     from newtest.clip.weights.ensemble import compare_ensembles, read_outputs
     from newtest.clip.weights.sweep import choose, command_outputs, command_score, logits_path, sweep
     from newtest.errors import UsageError
@@ -63,7 +82,25 @@ def wise(
     score = None
     if score_command is not None:
         score = command_outputs(score_command) if with_logits else command_score(score_command)
-    points = sweep(zeroshot, finetuned, steps, out, score=score, scored_by=score_command or "")
+    config = MergeConfig(
+        state=state,
+        strip_prefix=tuple(strip_prefix or ()),
+        copy=tuple(copy or ()),
+        skip=tuple(skip or ()),
+        mixed_precision=mixed_precision,
+        allow_nonfinite=allow_nonfinite,
+    )
+    both = joined([zeroshot, finetuned], config, recalibrate=recalibrate, network=network, prefer=1)
+    points = sweep(
+        zeroshot,
+        finetuned,
+        steps,
+        out,
+        score=score,
+        scored_by=score_command or "",
+        config=config,
+        recalibrate=both.recalibration,
+    )
     ensembles = []
     if with_logits:
         ensembles = compare_ensembles(
@@ -86,6 +123,7 @@ def wise(
                 ],
                 "chosen": None if chosen is None else chosen.alpha,
                 "ensembles": [asdict(one) for one in ensembles],
+                **both.to_json(),
             }
         )
         return
@@ -104,16 +142,37 @@ def wise(
 
 
 @app.command("uniform")
-def uniform(checkpoints: Checkpoints, out: Out, json: JsonFlag = False) -> None:
+def uniform(
+    checkpoints: Checkpoints,
+    out: Out,
+    state: State = None,
+    strip_prefix: StripPrefix = None,
+    copy: Copy = None,
+    skip: Skip = None,
+    mixed_precision: MixedPrecision = False,
+    allow_nonfinite: AllowNonfinite = False,
+    recalibrate: Recalibrate = None,
+    network: Network = None,
+    json: JsonFlag = False,
+) -> None:
     """The mean of all checkpoints' weights.
 
     Example: newtest merge uniform run1.safetensors run2.safetensors run3.safetensors --out soup.safetensors
     """
-    from newtest.clip.weights import uniform_soup
+    from newtest.clip.weights import MergeConfig, uniform_soup
 
-    uniform_soup(checkpoints, out)
+    config = MergeConfig(
+        state=state,
+        strip_prefix=tuple(strip_prefix or ()),
+        copy=tuple(copy or ()),
+        skip=tuple(skip or ()),
+        mixed_precision=mixed_precision,
+        allow_nonfinite=allow_nonfinite,
+    )
+    all_ = joined(checkpoints, config, recalibrate=recalibrate, network=network)
+    uniform_soup(checkpoints, out, config, all_.recalibration)
     if json:
-        print_json({"out": str(out), "checkpoints": [str(path) for path in checkpoints]})
+        print_json({"out": str(out), "checkpoints": [str(path) for path in checkpoints], **all_.to_json()})
     else:
         note(f"{out}: the mean of {len(checkpoints)} checkpoints")
 
@@ -146,6 +205,14 @@ def greedy(
         Path | None,
         typer.Option("--log", help="Every decision, a line each (JSON).", callback=_own_log),
     ] = None,
+    state: State = None,
+    strip_prefix: StripPrefix = None,
+    copy: Copy = None,
+    skip: Skip = None,
+    mixed_precision: MixedPrecision = False,
+    allow_nonfinite: AllowNonfinite = False,
+    recalibrate: Recalibrate = None,
+    network: Network = None,
     json: JsonFlag = False,
 ) -> None:
     """The greedy soup: by falling held-out score, a model stays if the soup's score does not fall.
@@ -154,11 +221,20 @@ def greedy(
     """
     from dataclasses import asdict
 
-    from newtest.clip.weights import Ingredient, greedy_soup
+    from newtest.clip.weights import Ingredient, MergeConfig, greedy_soup
     from newtest.clip.weights.soups import read_scores
     from newtest.clip.weights.sweep import IN_DISTRIBUTION, command_score
 
+    config = MergeConfig(
+        state=state,
+        strip_prefix=tuple(strip_prefix or ()),
+        copy=tuple(copy or ()),
+        skip=tuple(skip or ()),
+        mixed_precision=mixed_precision,
+        allow_nonfinite=allow_nonfinite,
+    )
     measure = command_score(score_command)
+    all_ = joined(checkpoints, config, recalibrate=recalibrate, network=network)
 
     def held_out(path: Path) -> float:
         return measure(path)[IN_DISTRIBUTION]
@@ -169,9 +245,17 @@ def greedy(
         for path in checkpoints
     ]
     record = log or out.with_suffix(".log.jsonl")
-    steps = greedy_soup(ingredients, held_out, out, log=record, scored_by=score_command)
+    steps = greedy_soup(
+        ingredients,
+        held_out,
+        out,
+        log=record,
+        scored_by=score_command,
+        config=config,
+        recalibrate=all_.recalibration,
+    )
     if json:
-        print_json({"out": str(out), "steps": [asdict(step) for step in steps]})
+        print_json({"out": str(out), "steps": [asdict(step) for step in steps], **all_.to_json()})
         return
     print_table(
         ["tried", "its score", "soup before", "soup with it", "stays"],

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
-
-from newtest.clip.weights.arithmetic import check_alike, weighted_sum
-from newtest.clip.weights.opening import open_tensors
-from newtest.clip.weights.writing import check_writable, write_tensors
+from newtest.clip.weights.merging import MergeConfig, Merged, opened
+from newtest.clip.weights.recalibration import Recalibration, write_merged
+from newtest.clip.weights.writing import check_writable
 from newtest.errors import UsageError
 
 __all__ = ["interpolate", "parse_alphas"]
@@ -19,27 +15,28 @@ __all__ = ["interpolate", "parse_alphas"]
 MOST_ALPHAS = 1001
 
 
-def interpolate(zeroshot: Path, finetuned: Path, alpha: float, out: Path) -> None:
+def interpolate(
+    zeroshot: Path,
+    finetuned: Path,
+    alpha: float,
+    out: Path,
+    config: MergeConfig | None = None,
+    recalibrate: Recalibration | None = None,
+) -> Merged:
     """Write the interpolated checkpoint; alpha lies in [0, 1].
 
     Floating-point tensors are mixed in float64 and rounded once to their own dtype. Integers and booleans
     (counters, position ids) cannot be mixed: they are copied from the nearer end, the fine-tuned one at 1/2. Alpha 0
-    and 1 give back the inputs' tensors bit for bit. Raises WeightsError (unreadable, or not the same names, shapes
-    and dtypes, which it lists) and UsageError.
+    and 1 give back the inputs' tensors bit for bit. Raises WeightsError (unreadable, not finite, or not the same
+    names, shapes and dtypes, which it lists) and UsageError.
     """
     if not 0 <= alpha <= 1:
         raise UsageError(f"alpha lies between 0 and 1, got {alpha:g}")
     check_writable(out)
-    first, second = open_tensors(zeroshot), open_tensors(finetuned)
-    check_alike((first, second))
-    nearer = first if alpha < 0.5 else second
-
-    def pieces(name: str) -> Iterator[npt.NDArray[Any]]:
-        if alpha in (0, 1) or not first.tensors[name].is_float:
-            return nearer.pieces(name)
-        return weighted_sum((first, second), (1 - alpha, alpha), name)
-
-    write_tensors(out, first.tensors, pieces)
+    merged = opened((zeroshot, finetuned), config, prefer=1)
+    weights, nearer = (1 - alpha, alpha), int(alpha >= 0.5)
+    write_merged(out, merged, lambda name: merged.mixed(name, weights, nearer), recalibrate)
+    return merged
 
 
 def parse_alphas(text: str) -> tuple[float, ...]:

@@ -24,8 +24,10 @@ MOST_HEADER = 100 << 20
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, RuntimeError)
 
 
-def open_tensors(path: Path) -> TensorFile:
+def open_tensors(path: Path, state: str | None = None) -> TensorFile:
     """Open a checkpoint by its suffix: .safetensors, .npz, or .pt / .pth / .bin / .ckpt (PyTorch, tensors only).
+
+    ``state`` is the one that is meant of several state dicts in a PyTorch file (``state_dict_ema``).
 
     Raises WeightsError: no such file, damaged, another format, or a pickle that holds more than tensors (it is
     never run).
@@ -40,7 +42,7 @@ def open_tensors(path: Path) -> TensorFile:
     if suffix in (".pt", ".pth", ".bin", ".ckpt"):
         from newtest.clip.weights.torch_files import TorchFile
 
-        return TorchFile(path)
+        return TorchFile(path, state)
     raise WeightsError(
         f"{path}: not a checkpoint format we know; give .safetensors, .npz, .pt, .pth, .bin or .ckpt"
     )

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
-from newtest.clip.weights.arithmetic import check_alike, weighted_sum
-from newtest.clip.weights.opening import open_tensors
-from newtest.clip.weights.writing import check_writable, write_tensors
+from newtest.clip.weights.merging import MergeConfig, Merged, changed, opened
+from newtest.clip.weights.recalibration import Recalibration, write_merged
+from newtest.clip.weights.writing import check_writable
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
 from newtest.files import sha256_of
@@ -45,21 +43,20 @@ class GreedyStep:
     added: bool
 
 
-def uniform_soup(checkpoints: Sequence[Path], out: Path) -> None:
+def uniform_soup(
+    checkpoints: Sequence[Path],
+    out: Path,
+    config: MergeConfig | None = None,
+    recalibrate: Recalibration | None = None,
+) -> Merged:
     """Write the mean of the checkpoints; integers are copied from the first. Raises WeightsError and UsageError."""
     if not checkpoints:
         raise UsageError("a soup needs at least one checkpoint")
     check_writable(out)
-    files = [open_tensors(path) for path in checkpoints]
-    check_alike(files)
-    weights = [1 / len(files)] * len(files)
-
-    def pieces(name: str) -> Iterator[npt.NDArray[Any]]:
-        if len(files) == 1 or not files[0].tensors[name].is_float:
-            return files[0].pieces(name)
-        return weighted_sum(files, weights, name)
-
-    write_tensors(out, files[0].tensors, pieces)
+    merged = opened(checkpoints, config)
+    weights = [1 / len(checkpoints)] * len(checkpoints)
+    write_merged(out, merged, lambda name: merged.mixed(name, weights, 0), recalibrate)
+    return merged
 
 
 def read_scores(path: Path) -> dict[str, float]:
@@ -85,20 +82,28 @@ def by_score(ingredients: Sequence[Ingredient]) -> list[Ingredient]:
 
 
 def greedy_soup(
-    ingredients: Sequence[Ingredient], score: Score, out: Path, *, log: Path, scored_by: str = ""
+    ingredients: Sequence[Ingredient],
+    score: Score,
+    out: Path,
+    *,
+    log: Path,
+    scored_by: str = "",
+    config: MergeConfig | None = None,
+    recalibrate: Recalibration | None = None,
 ) -> list[GreedyStep]:
     """The greedy soup: go through the models by falling held-out score, keep one if the soup's score does not fall.
 
     The first model is the first soup and scores what it scored alone. Every decision is a line of ``log`` (JSON),
     written once it is made; run again with the same ingredients, decisions that stand there are not computed again.
-    A log of other ingredients, or of scores by another ``scored_by`` (the command), raises WeightsError. Returns the
-    decisions; ``out`` is the soup.
+    A log of other ingredients, of another ``config``, or of scores by another ``scored_by`` (the command), raises
+    WeightsError. Returns the decisions; ``out`` is the soup.
     """
     if not ingredients:
         raise UsageError("a soup needs at least one checkpoint")
     check_writable(out)
     ordered = by_score(ingredients)
-    identity = fingerprint([(i.name, i.score, sha256_of(i.path)) for i in ordered], scored_by)
+    known = [(i.name, i.score, sha256_of(i.path)) for i in ordered]
+    identity = fingerprint(known, scored_by, *changed(config, recalibrate.source if recalibrate else ""))
     steps = _decided(log, identity)
     trial = out.with_name(f".{out.stem}.trial{out.suffix}")
     for ingredient in ordered[len(steps) :]:
@@ -106,7 +111,7 @@ def greedy_soup(
         before = next((step.with_it for step in reversed(steps) if step.added), None)
         try:
             if len(members) > 1:
-                uniform_soup([member.path for member in members], trial)
+                uniform_soup([member.path for member in members], trial, config, recalibrate)
                 reached = score(trial)
             else:
                 reached = ingredient.score
@@ -117,7 +122,7 @@ def greedy_soup(
         )
         _append(log, {"ingredients": identity, **asdict(step)})
         steps.append(step)
-    uniform_soup([member.path for member in _members(steps, ordered)], out)
+    uniform_soup([member.path for member in _members(steps, ordered)], out, config, recalibrate)
     return steps
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from newtest.clip.weights.ensemble import accuracies, read_outputs
 from newtest.clip.weights.interpolate import interpolate
+from newtest.clip.weights.merging import MergeConfig, changed
+from newtest.clip.weights.recalibration import Recalibration
 from newtest.clip.weights.soups import finite
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
@@ -39,20 +41,23 @@ def sweep(
     *,
     score: Callable[[Path], Mapping[str, float]] | None = None,
     scored_by: str = "",
+    config: MergeConfig | None = None,
+    recalibrate: Recalibration | None = None,
 ) -> list[SweepPoint]:
     """Write ``out/alpha-X.safetensors`` for each alpha and score it; ``out/sweep.json`` holds what is done.
 
     Run again after a kill it goes on behind the last finished alpha; scores by another ``scored_by`` (the command) are
-    asked for again. Raises WeightsError, also when ``out`` holds the sweep of other checkpoints.
+    asked for again. Raises WeightsError, also when ``out`` holds the sweep of other checkpoints or ``config``.
     """
-    identity = fingerprint([sha256_of(zeroshot), sha256_of(finetuned)])
+    ends = [sha256_of(zeroshot), sha256_of(finetuned)]
+    identity = fingerprint(ends, *changed(config, recalibrate.source if recalibrate else ""))
     record = out / "sweep.json"
     done = _read(record, identity, scored_by)
     for alpha in alphas:
         point = done.get(alpha)
         name = f"alpha-{alpha:.12g}.safetensors"
         if point is None or not (out / name).exists():
-            interpolate(zeroshot, finetuned, alpha, out / name)
+            interpolate(zeroshot, finetuned, alpha, out / name, config, recalibrate)
             point = SweepPoint(alpha, name, {})
         if score is not None and not point.scores:
             point = SweepPoint(alpha, name, dict(score(out / name)))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.clip.torch_runtime import torch
+from newtest.clip.weights.states import State, chosen_state
 from newtest.clip.weights.tensors import PIECE, TensorInfo
 from newtest.errors import WeightsError
 
@@ -20,9 +21,6 @@ __all__ = ["TorchFile"]
 MAPPED = 128 << 20
 """Bytes that are read through one mapping of a file. What was read of a mapping stays in memory as long as it lives."""
 
-NESTS = ("state_dict", "model_state_dict", "model")
-"""Where training scripts keep the state dict within a checkpoint."""
-
 
 class TorchFile:
     """A zip-format PyTorch checkpoint, memory-mapped, unpickled with ``weights_only``: code in it is never run.
@@ -30,9 +28,11 @@ class TorchFile:
     It is mapped anew after every ``MAPPED`` bytes, so that memory does not grow with the file.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._tensors = self._mapped()
+    def __init__(self, path: Path, state: str | None = None) -> None:
+        self.path, self._wanted = path, state
+        first = self._mapped()
+        self.state, self.other_states = first.name, first.others
+        self._tensors = first.tensors
         self._read = 0
         names = _dtype_names()
         for name, tensor in self._tensors.items():
@@ -60,7 +60,7 @@ class TorchFile:
         for start in range(0, info.size, PIECE):
             if self._read >= MAPPED:
                 self._read, flat = 0, None
-                self._tensors = self._mapped()
+                self._tensors = self._mapped().tensors
             flat = self._flat(name) if flat is None else flat
             piece: npt.NDArray[Any] = flat[start : start + PIECE].numpy()
             self._read += piece.nbytes
@@ -70,7 +70,7 @@ class TorchFile:
         flat = self._tensors[name].detach().contiguous().reshape(-1)
         return flat.view(torch().int16) if self.tensors[name].dtype == "BF16" else flat
 
-    def _mapped(self) -> dict[str, Any]:
+    def _mapped(self) -> State:
         """The state dict over a new mapping of the file; nothing is read but names and shapes."""
         path = self.path
         if not zipfile.is_zipfile(path):
@@ -87,7 +87,7 @@ class TorchFile:
             ) from error
         except (RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
             raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint ({error})") from error
-        return _state_dict(loaded, torch().Tensor, path)
+        return chosen_state(loaded, torch().Tensor, self._wanted, str(path))
 
 
 def _dtype_names() -> dict[Any, str]:
@@ -97,19 +97,3 @@ def _dtype_names() -> dict[Any, str]:
         lib.int64: "I64", lib.int32: "I32", lib.int16: "I16", lib.int8: "I8",
         lib.uint8: "U8", lib.bool: "BOOL",
     }  # fmt: skip
-
-
-def _state_dict(loaded: Any, tensor: type, path: Path) -> dict[str, Any]:
-    for nest in NESTS:
-        if isinstance(loaded, dict) and isinstance(loaded.get(nest), dict):
-            loaded = loaded[nest]
-            break
-    if (
-        not isinstance(loaded, dict)
-        or not loaded
-        or not all(isinstance(value, tensor) for value in loaded.values())
-    ):
-        raise WeightsError(
-            f"{path}: holds no state dict (names to tensors), also not under {', '.join(NESTS)}"
-        )
-    return {str(name): value for name, value in loaded.items()}
