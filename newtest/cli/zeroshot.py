@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["zeroshot"]
 
 _SET = "A release, a folder of class folders, a table with files, or a revision or reference of the study."
-_NAMES = "A line a class in their order, a CSV of wnid and name, classes.toml, or class_info.json."
+_NAMES = "A line a class in their order, lines with ids in front, a CSV of wnid and name, or class_info.json."
 _TEXTS = "(classes, templates, D) or (classes, D), .npy or .npz, in place of --model."
 
 

@@ -11,6 +11,8 @@ from newtest.classes import is_wnid, read_classes, wordnet
 from newtest.errors import ClassError, EvaluationError
 from newtest.evaluation.scoring.class_lists import read_names
 from newtest.evaluation.scoring.frames import read_frame
+from newtest.evaluation.scoring.keyed_names import of_lines, of_object
+from newtest.evaluation.scoring.opening import read_text
 
 __all__ = ["ClassNames", "class_names"]
 
@@ -27,10 +29,11 @@ class ClassNames:
 def class_names(classes: Sequence[str], path: Path | None = None) -> ClassNames:
     """Names of these classes.
 
-    ``path``: a text file with a name a line, or a JSON list, in the order of the classes; a CSV or Parquet with the
-    columns ``wnid`` (or ``class``) and ``name``; newtest's own ``classes.toml`` (the first lemma); or ImageNetV2's
-    ``class_info.json`` (the first lemma). Files keyed by class may know more classes than are asked for. Raises
-    EvaluationError when the file does not name every class.
+    ``path``: a text file with a name a line, or a JSON list, in the order of the classes; either with ids in front,
+    read by id (``newtest.evaluation.scoring.keyed_names``); a CSV or Parquet with the columns ``wnid`` (or ``class``)
+    and ``name``; newtest's own ``classes.toml`` (the first lemma); or ImageNetV2's ``class_info.json`` (the first
+    lemma). Files keyed by class may know more classes than are asked for. Raises EvaluationError when the file does not
+    name every class.
     """
     if path is None:
         return _from_wordnet(classes)
@@ -42,11 +45,15 @@ def class_names(classes: Sequence[str], path: Path | None = None) -> ClassNames:
         return _picked(classes, _table(path), path)
     if suffix == ".json" and (synsets := _class_info(path)):
         return _picked(classes, {wnid: words[0] for wnid, words in synsets.items()}, path, synsets)
+    if suffix == ".json" and (keyed := of_object(read_text(path), classes, path)) is not None:
+        return _picked(classes, keyed, path)
     lines = read_names(path)
+    if suffix != ".json" and (keyed := of_lines(lines, classes, path)) is not None:
+        return _picked(classes, keyed, path)
     if len(lines) != len(classes):
         raise EvaluationError(
-            f"{path}: {len(lines)} names for {len(classes)} classes; give a line a class in their order, or a CSV "
-            "with the columns wnid and name"
+            f"{path}: {len(lines)} names for {len(classes)} classes; give a line a class in their order, ids in front "
+            "of the names, or a CSV with the columns wnid and name"
         )
     return ClassNames(dict(zip(classes, lines, strict=True)), path.name)
 
@@ -78,10 +85,13 @@ def _picked(
 
 
 def _table(path: Path) -> dict[str, str]:
-    frame = read_frame(path)
+    frame = read_frame(path, text=True)
     key = next((column for column in ("wnid", "class") if column in frame.columns), None)
     if key is None or "name" not in frame.columns:
-        raise EvaluationError(f"{path}: a table of class names has the columns wnid (or class) and name")
+        raise EvaluationError(
+            f"{path}: a table of class names has the columns wnid (or class) and name; there are "
+            f"{', '.join(map(str, frame.columns))}"
+        )
     named = frame.dropna(subset=[key, "name"])
     if named[key].astype(str).duplicated().any():
         twice = named[key].astype(str)[named[key].astype(str).duplicated()].iloc[0]
