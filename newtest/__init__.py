@@ -1,8 +1,91 @@
 """newtest: replicate a test set; curate an image-text pool.
 
+``import newtest as nt`` is enough for the main work: ``nt.collect``, ``nt.dedup``, ``nt.sample``, ``nt.release``,
+``nt.check``, ``nt.evaluate``, ``nt.report`` for test sets, and ``nt.Pool`` for pools. Each name is
+loaded when it is first used.
+
 The folders are the table of contents. A *study* (a folder with ``study.sqlite``) goes through
-``classes`` → ``sources`` → ``fetch`` → ``crowd`` → ``votes`` → ``duplicates`` → ``sampling`` → ``review`` →
-``release`` → ``evaluation``; a *pool* (WebDataset shards) goes through ``pool``. Nothing heavy is imported here.
+``classes`` → ``sources`` → ``collecting`` → ``fetching`` → ``crowd`` → ``votes`` → ``duplicates`` → ``sampling`` →
+``review`` → ``releasing`` → ``evaluation``; a *pool* (WebDataset shards) goes through ``pool``.
 """
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from newtest.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from newtest.api.measuring import check, encoder, evaluate, report
+    from newtest.api.pools import Pool
+    from newtest.api.studies import (
+        add_reference,
+        collect,
+        dedup,
+        fetch,
+        frequencies,
+        import_votes,
+        release,
+        sample,
+        simulate_votes,
+        take_down,
+    )
+    from newtest.errors import NewtestError
+    from newtest.neighbors import pairs_above, top_k
+    from newtest.pool.storage.subset import Subset
+    from newtest.progress import PRINTED
+    from newtest.sampling import SamplingConfig
+    from newtest.study import Study
+
+_HOMES = {
+    "newtest.api.measuring": ("check", "encoder", "evaluate", "report"),
+    "newtest.api.pools": ("Pool",),
+    "newtest.api.studies": (
+        "add_reference", "collect", "dedup", "fetch", "frequencies", "import_votes", "release", "sample",
+        "simulate_votes", "take_down",
+    ),
+    "newtest.errors": ("NewtestError",),
+    "newtest.neighbors": ("pairs_above", "top_k"),
+    "newtest.pool.storage.subset": ("Subset",),
+    "newtest.progress": ("PRINTED",),
+    "newtest.sampling": ("SamplingConfig",),
+    "newtest.study": ("Study",),
+}  # fmt: skip
+"""Where each public name lives. pandas, torch and the rest are imported with the name that needs them."""
+
+__all__ = [
+    "PRINTED",
+    "NewtestError",
+    "Pool",
+    "SamplingConfig",
+    "Study",
+    "Subset",
+    "add_reference",
+    "check",
+    "collect",
+    "dedup",
+    "encoder",
+    "evaluate",
+    "fetch",
+    "frequencies",
+    "import_votes",
+    "pairs_above",
+    "release",
+    "report",
+    "sample",
+    "simulate_votes",
+    "take_down",
+    "top_k",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'newtest' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

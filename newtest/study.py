@@ -43,13 +43,13 @@ def now() -> str:
 class Study:
     """An open study. Use as a context manager; ``catalog`` is its SQLite connection."""
 
-    def __init__(self, root: Path, *, create: bool = False) -> None:
+    def __init__(self, root: str | Path, *, create: bool = False) -> None:
         """Open the study at ``root``; with ``create`` make the folder and the catalog where there is none.
 
         Raises StudyError: no study there, made by a newer version, not a catalog, a folder that cannot be
         written.
         """
-        self.root = root
+        self.root = root = Path(root)
         require_this_machine(root)
         path = root / "study.sqlite"
         if not create and not path.exists():

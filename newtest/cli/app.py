@@ -12,9 +12,9 @@ import typer
 import typer.core
 import typer.main
 
-from newtest import __version__
 from newtest.cli.wording import in_flags, speak_for
 from newtest.errors import NewtestError
+from newtest.version import __version__
 
 __all__ = ["app", "command", "main"]
 

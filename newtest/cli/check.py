@@ -11,9 +11,7 @@ from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_tabl
 
 if TYPE_CHECKING:
     from newtest.releasing.check import Finding
-    from newtest.releasing.evidence import Evidence
     from newtest.releasing.sets import SetToCheck
-    from newtest.study import Study
 
 __all__ = ["check"]
 
@@ -55,8 +53,9 @@ def check(
     from newtest.releasing.check import check_set
     from newtest.releasing.copies import check_copies
     from newtest.releasing.evidence import Evidence, read_blocked, read_near_duplicates, read_reference
+    from newtest.releasing.targets import set_to_check
 
-    found, known = _target(target, study)
+    found, known = set_to_check(target, study)
     evidence = Evidence(
         blocked={**known.blocked, **(read_blocked(blocked) if blocked else {})},
         pairs=known.pairs | (read_near_duplicates(near_duplicates) if near_duplicates else frozenset()),
@@ -77,31 +76,6 @@ def check(
         _print(found, findings, errors)
     if errors:
         raise typer.Exit(1)
-
-
-def _target(target: str, study: Path) -> tuple[SetToCheck, Evidence]:
-    """The set, and what its study knows of it where it is a revision."""
-    from newtest.releasing.evidence import Evidence, study_evidence
-    from newtest.releasing.sets import read_folder, read_release, read_revision, read_table
-
-    path = Path(target)
-    if path.is_dir():
-        return (read_release if (path / "SHA256SUMS").exists() else read_folder)(path), Evidence()
-    if path.exists():
-        return read_table(path), Evidence()
-    with _study(target, study) as opened:
-        return read_revision(opened, target), study_evidence(opened)
-
-
-def _study(target: str, study: Path) -> Study:
-    from newtest.errors import UsageError
-    from newtest.study import Study
-
-    if not (study / "study.sqlite").exists():
-        raise UsageError(
-            f"{target}: no such file or folder, and {study.resolve()} is no study to have a revision of it"
-        )
-    return Study(study)
 
 
 def _print(found: SetToCheck, findings: list[Finding], errors: int) -> None:

@@ -8,11 +8,11 @@ from urllib.parse import urljoin
 
 import aiohttp
 
-from newtest import __version__
 from newtest.download.addresses import PrivateAddress
 from newtest.download.opt_out import opted_out
 from newtest.download.retry_after import retry_after
 from newtest.download.urls import is_web, without_credentials
+from newtest.version import __version__
 
 __all__ = ["DownloadConfig", "Throttled", "Transferred", "TryAgain", "transfer"]
 

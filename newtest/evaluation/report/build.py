@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from newtest import __version__
 from newtest.config import canonical_json
 from newtest.drawing import Picture
 from newtest.errors import EvaluationError
@@ -30,6 +29,7 @@ from newtest.evaluation.report.page import render_page
 from newtest.evaluation.report.thumbnails import data_uri
 from newtest.evaluation.scoring.results import Results, as_results
 from newtest.outputs import write_made
+from newtest.version import __version__
 
 __all__ = [
     "BuiltSet",

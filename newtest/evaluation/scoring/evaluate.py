@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.answers import AnswerRule
@@ -70,8 +71,12 @@ class Evaluation:
     cautions: tuple[Caution, ...]
     folder: Path | None
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per model: model, set, k, n, accuracy (percent), and how the predictions were read."""
+        return pd.DataFrame([score.to_json() for score in self.scores])
 
-"""Told (what runs, how many in all, done since the last call) while a model runs."""
+
 _ZERO_SHOT = "open_clip:"
 
 

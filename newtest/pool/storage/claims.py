@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from newtest import __version__
 from newtest.errors import PoolError
 from newtest.pool.storage.location import CLAIM, HOME, Entry, LocalPlace, RemotePlace
+from newtest.version import __version__
 
 __all__ = ["CLAIM", "HOME", "LAYERS", "OLD_LAYERS", "claim", "layers_of"]
 

@@ -21,11 +21,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from newtest import __version__
 from newtest.config import canonical_json, fingerprint
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError
 from newtest.pool.storage.pool import Pool, Shard
+from newtest.version import __version__
 
 __all__ = [
     "Layer",

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from newtest import __version__
 from newtest.errors import PoolError
 from newtest.outputs import made_path
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.uids import UID, Uids
+from newtest.version import __version__
 
 __all__ = ["Subset", "difference", "intersection", "read", "union", "write"]
 

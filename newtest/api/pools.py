@@ -1,0 +1,150 @@
+"""A pool in Python: open it, embed, filter, deduplicate, decontaminate, balance and reshard it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from newtest.progress import UNWATCHED, Progress, watched
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from newtest.engines import Engine
+    from newtest.pool.balance import Balanced
+    from newtest.pool.dedup.decontaminate import DecontaminateConfig, Decontaminated
+    from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated
+    from newtest.pool.embedding import EmbedConfig
+    from newtest.pool.filtering.recipe import Recipe
+    from newtest.pool.storage.pool import Pool as Shards
+    from newtest.pool.storage.subset import Subset
+
+__all__ = ["Pool"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A folder or URL of Parquet shards, with tars beside them or images inside. Opening reads names only.
+
+    ``layers`` is where embeddings, scores and hashes are kept, for a pool that cannot be written to. ``engine``:
+    local, ray or ray:ADDRESS; ``workers``: 0 is one per core. Raises PoolError where there is no pool.
+    """
+
+    address: str | Path
+    layers: str | Path | None = None
+    engine: str = "local"
+    workers: int = 0
+    shards: Shards = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        from newtest.pool.storage.pool import open_pool
+
+        object.__setattr__(self, "shards", open_pool(self.address, layers=self.layers))
+
+    @classmethod
+    def from_images(cls, folder: str | Path, out: str | Path, *, shard_rows: int = 10_000) -> Pool:
+        """Make a pool of a folder of images with captions, as ``newtest import-pool`` does. Raises PoolError."""
+        from newtest.pool.importing import import_folder
+
+        list(import_folder(Path(folder), out, shard_rows=shard_rows))
+        return cls(out)
+
+    def __len__(self) -> int:
+        """The number of rows, from the shards' footers."""
+        return sum(self.shards.rows(shard) for shard in self.shards.shards)
+
+    def table(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Columns of the whole pool in its row order: uid, url, text, width, height or a column's own name."""
+        batches: list[pa.Table] = [
+            batch for shard in self.shards.shards for batch in self.shards.batches(shard, list(columns))
+        ]
+        frames = [batch.to_pandas() for batch in batches]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))
+
+    def embed(
+        self, model: str = "conse", *, config: EmbedConfig | None = None, progress: Progress = UNWATCHED
+    ) -> dict[str, int]:
+        """Embed images and captions with an encoder and keep their CLIP scores; what is there is not computed again.
+
+        Gives counts: rows, failed (rows without a score), computed (shards computed now). Raises PoolError.
+        """
+        from newtest.clip.torch_runtime import gpus
+        from newtest.engines import LocalEngine, Resources
+        from newtest.pool.embedding import EmbedConfig, embed, encoder_name, score
+        from newtest.pool.storage.passes import complete
+
+        config = config or EmbedConfig(model)
+        total, on_gpu = len(self.shards.shards), gpus() > 0
+        resources = Resources(self.workers if on_gpu or self.workers else 1, gpus=1.0 if on_gpu else 0.0)
+        outcomes = embed(self.shards, config, self._engine(), resources)
+        sums = complete(watched(progress, "embedding", outcomes, total), total)
+        complete(score(self.shards, encoder_name(config), LocalEngine(), self.workers), total)
+        return dict(sums)
+
+    def filter(self, recipe: Recipe | None = None, *, progress: Progress = UNWATCHED, **rules: Any) -> Subset:
+        """The rows that rules keep: a ``Recipe``, or its fields, such as ``clip_score=True, fraction=0.3``.
+
+        Raises PoolError, UsageError.
+        """
+        from newtest.pool.filtering.recipe import Recipe, run
+
+        return run(self.shards, recipe or Recipe(**rules), self._engine(), self.workers, progress)
+
+    def dedup(self, config: DedupConfig | None = None, *, progress: Progress = UNWATCHED) -> Deduplicated:
+        """One row of each group of near-duplicates: ``subset`` stays, ``pairs`` is the table of what was found."""
+        from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
+
+        return dedup(self.shards, config or DedupConfig(), progress)
+
+    def decontaminate(
+        self,
+        against: Sequence[str | Path],
+        config: DecontaminateConfig | None = None,
+        *,
+        progress: Progress = UNWATCHED,
+    ) -> Decontaminated:
+        """Leave out rows whose images are near-duplicates of a test set's: folders, releases, tars, ``.npy``."""
+        from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
+
+        sets = [str(which) for which in against]
+        return decontaminate(self.shards, sets, config or DecontaminateConfig(), progress)
+
+    def balance(
+        self, queries: Sequence[str], *, cap: int = 20_000, seed: int = 0, progress: Progress = UNWATCHED
+    ) -> Balanced:
+        """Cap how many samples each query brings, ``cap`` on average; rare queries stay whole."""
+        from newtest.pool.balance import balance
+
+        return balance(self.shards, list(queries), cap, seed, self._engine(), self.workers, progress)
+
+    def reshard(
+        self,
+        subset: Subset | str | Path,
+        out: str | Path,
+        *,
+        shard_rows: int = 10_000,
+        progress: Progress = UNWATCHED,
+    ) -> Pool:
+        """Write a subset's samples as a new pool. Raises PoolError that names every shard that failed."""
+        from newtest.engines import Resources
+        from newtest.errors import PoolError
+        from newtest.pool.reshard import plan_reshard, reshard
+        from newtest.pool.storage import subset as subsets
+
+        chosen = subsets.read(Path(subset)) if isinstance(subset, (str, Path)) else subset
+        plan = plan_reshard(self.shards, chosen, shard_rows)
+        outcomes = reshard(self.shards, plan, out, self._engine(), Resources(self.workers))
+        shown = watched(progress, "resharding", outcomes, len(plan.outputs))
+        failed = [f"{one.item.name}: {one.error}" for one in shown if one.error is not None]
+        if failed:
+            raise PoolError(f"{out}: {len(failed)} shards failed: {'; '.join(sorted(failed)[:3])}")
+        return Pool(out, engine=self.engine, workers=self.workers)
+
+    def _engine(self) -> Engine:
+        from newtest.engines import engine
+
+        return engine(self.engine)
