@@ -19,12 +19,13 @@ __all__ = [
     "shown_counts",
     "shown_file",
     "store_hit",
+    "without_bytes",
 ]
 
 
 @dataclass(frozen=True)
 class CrowdImage:
-    """An image of a class as the planner sees it; counts are of votes by workers who are not excluded."""
+    """An image of a class as the planner sees it; counts are of people's votes, those of excluded workers left out."""
 
     image_id: str
     original: bool
@@ -48,7 +49,7 @@ def class_state(catalog: sqlite3.Connection, wnid: str) -> list[CrowdImage]:
     """The images of a class that can be shown (their bytes are here, nobody blocked them), by id."""
     rows = catalog.execute(
         """
-        WITH pairs AS (
+        WITH simulated AS (SELECT batch_id FROM vote_batches WHERE origin = 'simulated'), pairs AS (
             SELECT image_id, max(original) AS original FROM (
                 SELECT image_id, 0 AS original FROM candidates WHERE wnid = :wnid
                 UNION ALL SELECT image_id, 1 FROM reference_members WHERE wnid = :wnid
@@ -56,9 +57,9 @@ def class_state(catalog: sqlite3.Connection, wnid: str) -> list[CrowdImage]:
         )
         SELECT p.image_id, p.original,
             (SELECT count(*) FROM votes v WHERE v.image_id = p.image_id AND v.wnid = :wnid
-                AND v.worker NOT IN (SELECT worker FROM excluded_workers)) AS single,
+                AND v.batch_id NOT IN simulated AND v.worker NOT IN (SELECT worker FROM excluded_workers)) AS single,
             (SELECT coalesce(sum(selected), 0) FROM votes v WHERE v.image_id = p.image_id AND v.wnid = :wnid
-                AND v.worker NOT IN (SELECT worker FROM excluded_workers)) AS single_selected,
+                AND v.batch_id NOT IN simulated AND v.worker NOT IN (SELECT worker FROM excluded_workers)) AS single_selected,
             (SELECT coalesce(sum(num_shown), 0) FROM vote_counts c
                 WHERE c.image_id = p.image_id AND c.wnid = :wnid) AS counted,
             (SELECT coalesce(sum(num_selected), 0) FROM vote_counts c
@@ -88,6 +89,30 @@ def class_state(catalog: sqlite3.Connection, wnid: str) -> list[CrowdImage]:
         )
         for row in rows
     ]
+
+
+def without_bytes(catalog: sqlite3.Connection, wnid: str, votes: int) -> int:
+    """How many images of a class lack votes of people and cannot be shown to any: their bytes are not here.
+
+    Members of a reference that is ids alone are not among them: nobody could get their bytes.
+    """
+    row = catalog.execute(
+        """
+        WITH simulated AS (SELECT batch_id FROM vote_batches WHERE origin = 'simulated')
+        SELECT count(*) FROM (SELECT image_id FROM candidates WHERE wnid = :wnid
+            UNION SELECT image_id FROM reference_members WHERE wnid = :wnid) p JOIN images i USING (image_id)
+        WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.image_id = p.image_id AND f.state = 'ok')
+        AND (i.url IS NOT NULL OR i.source NOT LIKE 'reference:%')
+        AND NOT coalesce((SELECT blocked FROM blocks b WHERE b.image_id = p.image_id
+            AND (b.wnid IS NULL OR b.wnid = :wnid) ORDER BY block_id DESC LIMIT 1), 0)
+        AND (SELECT count(*) FROM votes v WHERE v.image_id = p.image_id AND v.wnid = :wnid
+                AND v.batch_id NOT IN simulated AND v.worker NOT IN (SELECT worker FROM excluded_workers))
+            + (SELECT coalesce(sum(num_shown), 0) FROM vote_counts c
+                WHERE c.image_id = p.image_id AND c.wnid = :wnid) < :votes
+        """,
+        {"wnid": wnid, "votes": votes},
+    ).fetchone()
+    return int(row[0])
 
 
 def references_classes(catalog: sqlite3.Connection) -> list[str]:

@@ -24,6 +24,7 @@ __all__ = [
     "take_down",
     "unstore",
     "wanted",
+    "with_bytes",
 ]
 
 _SHOULD_HAVE_BYTES = "(i.url IS NOT NULL OR i.source NOT LIKE 'reference:%')"  # a reference may be ids alone
@@ -107,6 +108,12 @@ def file_of(catalog: sqlite3.Connection, image_id: str) -> FileRow | None:
         (image_id,),
     ).fetchone()
     return None if row is None else FileRow(*row)
+
+
+def with_bytes(catalog: sqlite3.Connection) -> list[str]:
+    """The images whose bytes are here, by id. Bytes of no length are none."""
+    rows = catalog.execute("SELECT image_id FROM files WHERE state = 'ok' AND num_bytes IS NOT 0 ORDER BY image_id")
+    return [row[0] for row in rows]
 
 
 def failures(catalog: sqlite3.Connection) -> list[tuple[str, str, str, int, str, str | None]]:

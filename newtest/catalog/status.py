@@ -61,7 +61,13 @@ def _collected(count: Count) -> list[StageStatus]:
             count("searches WHERE state = 'failed'"),
             remark=f"searches; {count('candidates')} candidates (pairs of image and class)",
         ),
-        StageStatus("fetch", fetched, fetchable - fetched - broken, broken, remark="images"),
+        StageStatus(
+            "fetch",
+            fetched,
+            fetchable - fetched - broken,
+            broken,
+            remark="images" + ("; newtest fetch gets the missing" if fetched < fetchable else ""),
+        ),
     ]
 
 

@@ -114,12 +114,15 @@ def plan(
                 "total": cost.total,
                 "stored": stored,
                 "images_left": made.left,
+                "images_without_bytes": made.without_bytes,
                 "budget_left": rest,
             }
         )
         return
     print_table(["", ""], _plan_rows(made, cost, costs.seconds_per_image))
-    note(f"images that lack votes and are in no HIT: {made.left}")
+    note(f"images that lack votes and are in no HIT: {made.left + made.without_bytes:,}")
+    if made.without_bytes:
+        note(f"  {made.without_bytes:,} of them have no bytes, so nobody can be shown them: newtest fetch gets them")
     if (saved := split_saving(made.hits, costs)) > 0:
         note(
             f"MTurk takes twice the fee from ten assignments a HIT up: nine and the rest apart would save ${saved}"

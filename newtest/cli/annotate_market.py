@@ -12,6 +12,8 @@ import typer
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from newtest.crowd.annotators import Annotator
     from newtest.study import Study
 
@@ -80,6 +82,7 @@ def publish(
     from newtest.crowd.server.app import crowd_keys
     from newtest.crowd.server.worker_images import Pictures as PictureFiles
     from newtest.crowd.server.worker_images import prepare_pictures
+    from newtest.errors import UsageError
     from newtest.study import Study
 
     amount = f"{dollars('--reward', reward):.2f}"
@@ -90,6 +93,8 @@ def publish(
         annotator = _annotator(opened, _Market(to, endpoint_url, sandbox, live, picture_url))
         hits = unpublished(opened.catalog, annotator.market)[:max_hits]
         begun = unfinished(opened.catalog, annotator.market)  # this run finishes what an earlier one began
+        if not hits and not begun:
+            raise UsageError(_nothing(opened.catalog, annotator.market))
         every = [*begun, *((assignments, amount) for _, assignments in hits)]
         total = _total(every, to)
         if begun:
@@ -238,6 +243,15 @@ def _annotator(study: Study, market: _Market) -> Annotator:
     pictures = PictureFiles(study.root, crowd_keys(study))
     prefix = market.picture_url or f"{url}/picture/"
     return MTurkAnnotator(config, lambda hit_id, image: prefix + pictures.token(hit_id, image))
+
+
+def _nothing(catalog: Connection, market: str) -> str:
+    """Why there is nothing to publish, and what to do."""
+    from newtest.catalog.publications import publications
+
+    if there := len(publications(catalog, market)):
+        return f"all {there} planned HITs are published on {market} already; newtest annotate plan makes more"
+    return "no planned HIT is left to publish: newtest annotate plan makes HITs of the images that lack votes"
 
 
 def _total(hits: Sequence[tuple[int, str]], market: str) -> Decimal:

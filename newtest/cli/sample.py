@@ -72,6 +72,10 @@ def sample(
     filtered: Annotated[
         bool, typer.Option("--filtered", help="Leave out the votes of excluded workers.")
     ] = False,
+    without_bytes: Annotated[
+        bool,
+        typer.Option("--without-bytes", help="Also draw images whose bytes are not here: a set of ids, no release."),
+    ] = False,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Draw what there is where a class cannot be filled.")
     ] = False,
@@ -111,7 +115,7 @@ def sample(
     }
     config = _usage(lambda: from_mapping(SamplingConfig, values, where="newtest sample"))
     _refuse_unread(context, config)
-    origin = Origin(reference=reference, parent=parent, filtered=filtered)
+    origin = Origin(reference=reference, parent=parent, filtered=filtered, without_bytes=without_bytes)
     with Study(study) as opened:
         drawn = sample_study(
             opened,
@@ -229,7 +233,8 @@ def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
             ["bin", *totals.columns], totals.itertuples(name=None), title="Drawn, all classes together"
         )
     for reason, count in reasons.items():
-        note(f"excluded: {reason} {count}")
+        hint = ": newtest fetch gets their bytes" if reason == "no_bytes" else ""
+        note(f"excluded: {reason} {count}{hint}")
     for wnid, problem in drawn.problems.items():
         note(f"incomplete: {wnid}: {problem}")
     if drawn.diagnostics is not None:

@@ -37,6 +37,8 @@ class HitPlan:
     left: int = 0
     """Images that lack votes and are in no HIT, because of a limit on HITs."""
     warnings: Sequence[str] = ()
+    without_bytes: int = 0
+    """Images that lack votes and that nobody can be shown, because their bytes are not here."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def make_plan(
     wnids: Sequence[str] | None = None,
     max_hits: int | None = None,
 ) -> HitPlan:
-    """HITs for every image with fewer than ``votes`` votes (given or underway); ``votes`` is by default the
+    """HITs for every image with fewer than ``votes`` votes of people (given or underway); ``votes`` is by default the
     number of assignments. Nothing is written. Raises UsageError for a class that the study does not have.
 
     With ``max_hits`` the plan stops there; ``left`` counts the images that were left out.
@@ -69,15 +71,16 @@ def make_plan(
     hits: list[Hit] = []
     examples: dict[str, Sequence[str]] = {}
     warnings: list[str] = []
-    left = 0
+    left = lacking = 0
     for wnid in sorted(set(wnids)) if wnids is not None else known:
         images, examples[wnid] = _class_images(catalog, wnid, options)
         planned = plan_class(images, config)
         kept = planned[: max_hits - len(hits)] if max_hits is not None else planned
+        lacking += crowd.without_bytes(catalog, wnid, options.votes)
         left += len(set(images.wanted)) - sum(len(hit.of("candidate")) for hit in kept)
         hits += kept
         warnings += _warnings(wnid, kept, config)
-    return HitPlan(config, hits, examples, left, warnings)
+    return HitPlan(config, hits, examples, left, warnings, lacking)
 
 
 def store_plan(study: Study, plan: HitPlan) -> int:

@@ -1,7 +1,7 @@
 """Who may be drawn: one function decides, and every exclusion has a reason.
 
 The reasons are asked in ImageNetV2's order: blocked, few_assignments, below_threshold, near_duplicate,
-unreviewed. The first that holds is *the* reason; all that hold are kept beside it.
+unreviewed. One of ours comes second: no_bytes, for an image that no release could hold. The first that holds is *the* reason; all that hold are kept beside it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from newtest.sampling.pairs import Pairs
 
 __all__ = ["REASONS", "exclusions", "reasons"]
 
-REASONS = ("blocked", "few_assignments", "below_threshold", "near_duplicate", "unreviewed")
+REASONS = ("blocked", "no_bytes", "few_assignments", "below_threshold", "near_duplicate", "unreviewed")
 """The order in which an exclusion is explained."""
 
 
 def reasons(candidates: Pairs, config: SamplingConfig) -> npt.NDArray[np.bool_]:
-    """Which reasons speak against each candidate: shape (N, 5), columns as ``REASONS``. No True in a row:
+    """Which reasons speak against each candidate: shape (N, 6), columns as ``REASONS``. No True in a row:
     eligible.
 
     A candidate is near_duplicate when it is marked so (its component touches the original set, or a person
@@ -35,10 +35,10 @@ def reasons(candidates: Pairs, config: SamplingConfig) -> npt.NDArray[np.bool_]:
     blocked = candidates.blocked
     few = candidates.num_shown < config.min_votes
     below = _below_threshold(candidates, config)
-    contenders = np.flatnonzero(~(blocked | few | below | candidates.near_duplicate))
+    contenders = np.flatnonzero(~(blocked | candidates.no_bytes | few | below | candidates.near_duplicate))
     near_duplicate = candidates.near_duplicate.copy()
     near_duplicate[_not_first_of_component(candidates, contenders)] = True
-    return np.column_stack([blocked, few, below, near_duplicate, candidates.unreviewed])
+    return np.column_stack([blocked, candidates.no_bytes, few, below, near_duplicate, candidates.unreviewed])
 
 
 def exclusions(candidates: Pairs, against: npt.NDArray[np.bool_]) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from newtest.errors import SamplingError
 __all__ = ["REQUIRED", "Pairs", "pairs_of", "share_classes"]
 
 REQUIRED = ("image_id", "wnid", "num_selected", "num_shown")
-FLAGS = ("blocked", "near_duplicate", "unreviewed", "in_parent")
+FLAGS = ("blocked", "no_bytes", "near_duplicate", "unreviewed", "in_parent")
 LABELS = ("search_key", "component")
 
 
@@ -34,6 +34,7 @@ class Pairs:
     num_selected: npt.NDArray[np.int64]
     num_shown: npt.NDArray[np.int64]
     blocked: npt.NDArray[np.bool_]
+    no_bytes: npt.NDArray[np.bool_]
     near_duplicate: npt.NDArray[np.bool_]
     unreviewed: npt.NDArray[np.bool_]
     in_parent: npt.NDArray[np.bool_]
@@ -57,7 +58,7 @@ class Pairs:
 def pairs_of(frame: pd.DataFrame, what: str) -> Pairs:
     """Read a DataFrame with image_id, wnid, num_selected, num_shown and optional columns.
 
-    Optional: blocked, near_duplicate, unreviewed, in_parent (booleans; absent means False), search_key and
+    Optional: blocked, no_bytes, near_duplicate, unreviewed, in_parent (booleans; absent means False), search_key and
     component (text; absent or null means unknown). ``what`` names the frame in errors. Raises SamplingError:
     a missing column, counts that cannot be, a pair given twice.
     """

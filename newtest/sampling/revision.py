@@ -15,7 +15,7 @@ from difflib import get_close_matches
 
 import pandas as pd
 
-from newtest.catalog import revisions
+from newtest.catalog import files, revisions
 from newtest.catalog.revisions import Revision
 from newtest.catalog.votes import totals
 from newtest.config import canonical_json, fingerprint, to_mapping
@@ -35,11 +35,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 @dataclass(frozen=True)
 class Origin:
     """Where a revision comes from. ``reference`` None means the study's only one; ``filtered`` leaves out the
-    votes of excluded workers."""
+    votes of excluded workers; ``without_bytes`` also draws images whose bytes are not here, for a set of ids alone."""
 
     reference: str | None = None
     parent: str | None = None
     filtered: bool = False
+    without_bytes: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def gather(study: Study, config: SamplingConfig, origin: Origin) -> Inputs:
         )
     pool = pool.merge(flags(study)[["image_id", "near_duplicate", "unreviewed"]], on="image_id", how="left")
     pool["blocked"] = _marked(pool, revisions.blocked_pairs(catalog))
+    if not origin.without_bytes and not (there := pool["image_id"].isin(files.with_bytes(catalog))).all():
+        pool["no_bytes"] = ~there
     pool["in_parent"] = _marked(pool, _parent_members(study, origin.parent))
     reference, left_out = None, 0
     if origin.reference is not None:
@@ -189,6 +192,7 @@ def _revision(drawn: Sample, inputs: Inputs, name: str | None) -> Revision:
     summary = {
         "classes_left_out": inputs.left_out,
         "filtered": origin.filtered,
+        **({"without_bytes": True} if origin.without_bytes else {}),
         "histogram": {column: drawn.histogram[column].tolist() for column in drawn.histogram.columns},
         "excluded": drawn.exclusions["reason"].value_counts().to_dict(),
         "problems": dict(drawn.problems),

@@ -141,10 +141,12 @@ def _complaint(problems: Mapping[str, str], config: SamplingConfig) -> str:
     first = "; ".join(f"{wnid}: {problem}" for wnid, problem in list(problems.items())[:3])
     more = f"; and {len(problems) - 3} more classes" if len(problems) > 3 else ""
     binned = config.strategy == "matched-frequency" and config.bias_correction == "none"
+    lacking = any("no_bytes" in problem for problem in problems.values())
+    bytes_ = "Get the bytes with newtest fetch, or draw ids alone with `without_bytes`. " if lacking else ""
     fill = "use `fill_upward`, " if binned and not config.fill_upward else ""
     return (
         f"{len(problems)} {'class' if len(problems) == 1 else 'classes'} cannot be filled: {first}{more}. "
-        f"Collect or annotate more, lower `per_class`, {fill}or draw what there is with `allow_incomplete`"
+        f"{bytes_}Collect or annotate more, lower `per_class`, {fill}or draw what there is with `allow_incomplete`"
     )
 
 

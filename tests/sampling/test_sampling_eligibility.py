@@ -9,7 +9,7 @@ from newtest.sampling.pairs import pairs_of
 
 def _why(config: SamplingConfig, rows: list[dict[str, object]]) -> dict[tuple[str, str], tuple[str, str]]:
     defaults = {"wnid": "a", "num_selected": 9, "num_shown": 10, "blocked": False, "near_duplicate": False}
-    defaults |= {"unreviewed": False, "in_parent": False, "component": None}
+    defaults |= {"unreviewed": False, "in_parent": False, "no_bytes": False, "component": None}
     pairs = pairs_of(pd.DataFrame([defaults | row for row in rows]), "candidates")
     excluded = exclusions(pairs, reasons(pairs, config))
     keys = zip(excluded["image_id"], excluded["wnid"], strict=True)
@@ -24,15 +24,16 @@ def test_the_first_reason_in_order_is_given_and_all_are_kept() -> None:
     why = _why(
         THRESHOLD,
         [
-            {"image_id": "1", **bad, "blocked": True},
-            {"image_id": "2", **bad},
-            {"image_id": "3", **bad, "num_shown": 10},
-            {"image_id": "4", "near_duplicate": True, "unreviewed": True},
-            {"image_id": "5", "unreviewed": True},
-            {"image_id": "6"},
+            {"image_id": "1", **bad, "blocked": True, "no_bytes": True},
+            {"image_id": "2", **bad, "no_bytes": True},
+            {"image_id": "3", **bad},
+            {"image_id": "4", **bad, "num_shown": 10},
+            {"image_id": "5", "near_duplicate": True, "unreviewed": True},
+            {"image_id": "6", "unreviewed": True},
+            {"image_id": "7"},
         ],
     )
-    assert [why[key, "a"][0] for key in "12345"] == list(REASONS)
+    assert [why[key, "a"][0] for key in "123456"] == list(REASONS)
     assert why["1", "a"][1] == ",".join(REASONS)
     assert why["4", "a"][1] == "near_duplicate,unreviewed"
     assert ("6", "a") not in why

@@ -38,6 +38,11 @@ def _study(root: Path) -> Study:
                         "INSERT INTO images (image_id, source, source_id) VALUES (?, ?, ?)",
                         (image, source, image),
                     )
+                    catalog.execute(
+                        "INSERT INTO files (image_id, state, sha256, attempts, fetched_at)"
+                        " VALUES (?, 'ok', ?, 1, '')",
+                        (image, image),
+                    )
                     if prefix == "c":
                         catalog.execute("INSERT INTO candidates VALUES (?, ?)", (image, wnid))
                     else:
@@ -164,6 +169,25 @@ def test_verdicts_and_open_pairs_keep_images_out(study: Study) -> None:
         "cn1005": "unreviewed",
         "cn1006": "unreviewed",
     }
+
+
+def test_images_without_bytes_are_excluded_unless_ids_are_all_that_is_wanted(study: Study) -> None:
+    everything = SamplingConfig(strategy="all", min_votes=0)
+    whole = sample_study(study, everything)
+    study.catalog.execute("UPDATE files SET state = 'gone', sha256 = NULL WHERE image_id = 'cn1000'")
+    study.catalog.execute("UPDATE files SET num_bytes = 0 WHERE image_id = 'cn1001'")
+    study.catalog.execute("DELETE FROM files WHERE image_id = 'cn1002'")
+    drawn = sample_study(study, everything)
+    assert dict(zip(drawn.exclusions["image_id"], drawn.exclusions["reason"], strict=True)) == {
+        f"cn100{n}": "no_bytes" for n in range(3)
+    }
+    assert len(whole.members) - len(drawn.members) == 3
+    ids = sample_study(study, everything, origin=Origin(without_bytes=True))
+    assert ids.members.equals(whole.members)
+    assert ids.name == whole.name  # the same inputs: bytes are not asked for
+    study.catalog.execute("DELETE FROM files")
+    with pytest.raises(SamplingError, match=r"no_bytes 110.*newtest fetch, or draw ids alone with `without_bytes`"):
+        sample_study(study, CONFIG)
 
 
 def test_a_duplicate_may_be_drawn_when_the_one_that_stayed_is_blocked_in_its_class(study: Study) -> None:

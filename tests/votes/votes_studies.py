@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from newtest.catalog import transaction
@@ -13,8 +14,10 @@ __all__ = ["make_study"]
 Pairs = Iterable[tuple[str, str]]
 
 
-def make_study(root: Path, candidates: Pairs, reference: Pairs = (), *, name: str = "original") -> Study:
-    """An open study with these (image_id, wnid) pairs, no bytes and no votes."""
+def make_study(
+    root: Path, candidates: Pairs, reference: Pairs = (), *, name: str = "original", no_bytes: Collection[str] = ()
+) -> Study:
+    """An open study with these (image_id, wnid) pairs and no votes; the bytes of some images are not there."""
     study = Study(root, create=True)
     candidates, reference = list(candidates), list(reference)
     with transaction(study.catalog) as catalog:
@@ -24,6 +27,11 @@ def make_study(root: Path, candidates: Pairs, reference: Pairs = (), *, name: st
         catalog.executemany(
             "INSERT INTO images (image_id, source, source_id) VALUES (?, ?, ?)",
             [(image, source, f"{image}.jpg") for image, source in images.items()],
+        )
+        catalog.executemany(  # the bytes themselves are nowhere: nothing here reads them
+            "INSERT INTO files (image_id, state, sha256, num_bytes, attempts, fetched_at)"
+            " VALUES (?, 'ok', ?, 1, 1, '2026-11-01T00:00:00Z')",
+            [(image, hashlib.sha256(image.encode()).hexdigest()) for image in images if image not in no_bytes],
         )
         classes = sorted({wnid for _, wnid in candidates})
         catalog.executemany(
