@@ -59,7 +59,8 @@ def class_state(catalog: sqlite3.Connection, wnid: str) -> list[CrowdImage]:
             (SELECT count(*) FROM votes v WHERE v.image_id = p.image_id AND v.wnid = :wnid
                 AND v.batch_id NOT IN simulated AND v.worker NOT IN (SELECT worker FROM excluded_workers)) AS single,
             (SELECT coalesce(sum(selected), 0) FROM votes v WHERE v.image_id = p.image_id AND v.wnid = :wnid
-                AND v.batch_id NOT IN simulated AND v.worker NOT IN (SELECT worker FROM excluded_workers)) AS single_selected,
+                AND v.batch_id NOT IN simulated
+                AND v.worker NOT IN (SELECT worker FROM excluded_workers)) AS single_selected,
             (SELECT coalesce(sum(num_shown), 0) FROM vote_counts c
                 WHERE c.image_id = p.image_id AND c.wnid = :wnid) AS counted,
             (SELECT coalesce(sum(num_selected), 0) FROM vote_counts c

@@ -86,13 +86,13 @@ def intend(
     market: str,
     *,
     tokens: Mapping[str, str],
-    settings: str,
+    settings: Mapping[str, str],
     at: str,
 ) -> None:
-    """Write down that these HITs are about to be published. Call inside a transaction."""
+    """Write down that these HITs are about to be published, with the settings of each. Call inside a transaction."""
     catalog.executemany(
         "INSERT INTO publications (hit_id, market, request_token, settings, intended_at) VALUES (?, ?, ?, ?, ?)",
-        [(hit_id, market, tokens[hit_id], settings, at) for hit_id in hit_ids],
+        [(hit_id, market, tokens[hit_id], settings[hit_id], at) for hit_id in hit_ids],
     )
 
 

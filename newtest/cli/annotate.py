@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -59,8 +60,20 @@ def plan(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of every draw.")] = 0,
     reward: Annotated[
-        str, typer.Option("--reward", metavar="DOLLARS", help="Reward an assignment.")
-    ] = "0.10",
+        str | None,
+        typer.Option(
+            "--reward",
+            metavar="DOLLARS",
+            help="Set the reward per assignment of all HITs that are not published.",
+            show_default="the last plan's, else 0.10",
+        ),
+    ] = None,
+    min_hourly: Annotated[
+        str | None,
+        typer.Option(
+            "--min-hourly", metavar="DOLLARS", help="Warn when people earn less than this per hour."
+        ),
+    ] = None,
     market: Annotated[
         str, typer.Option("--market", metavar="local|mturk", help="Whose fees to reckon with.")
     ] = "local",
@@ -78,24 +91,32 @@ def plan(
     Example: newtest annotate plan --study goldfish --assignments 10 --reward 0.10
     """
     from newtest.catalog import crowd, transaction
+    from newtest.catalog.money import last_plan
     from newtest.cli.annotate_market import choice, dollars
     from newtest.crowd.costs import CostConfig, plan_cost, split_saving
     from newtest.crowd.hits import PlanConfig
     from newtest.crowd.planning import make_plan, read_pages, read_similar, store_plan, wordnet_similar
     from newtest.study import Study
 
-    config = PlanConfig(
-        images=images,
-        positive=positive,
-        negative=negative,
-        assignments=assignments,
-        min_control_frequency=min_control_frequency,
-        fill=choice("--fill", fill, ("controls", "candidates")),
-        examples=examples,
-        seed=seed,
-    )
-    costs = CostConfig(dollars("--reward", reward), choice("--market", market, ("local", "mturk")), pace)
+    filling: Literal["controls", "candidates"] = choice("--fill", fill, ("controls", "candidates"))
+    payer: Literal["local", "mturk"] = choice("--market", market, ("local", "mturk"))
     with Study(study) as opened:
+        before = last_plan(opened.catalog)
+        amount = dollars("--reward", reward or before.get("reward") or "0.10")
+        least = min_hourly or before.get("min_hourly")
+        config = PlanConfig(
+            images=images,
+            positive=positive,
+            negative=negative,
+            assignments=assignments,
+            min_control_frequency=min_control_frequency,
+            fill=filling,
+            examples=examples,
+            seed=seed,
+            reward=f"{amount:.2f}",
+            min_hourly=None if least is None else f"{dollars('--min-hourly', least):.2f}",
+        )
+        costs = CostConfig(amount, payer, pace)
         near = read_similar(similar) if similar else wordnet_similar(opened.catalog)
         if pages is not None and not dry_run:
             table = read_pages(pages)
@@ -122,11 +143,15 @@ def plan(
     print_table(["", ""], _plan_rows(made, cost, costs.seconds_per_image))
     note(f"images that lack votes and are in no HIT: {made.left + made.without_bytes:,}")
     if made.without_bytes:
-        note(f"  {made.without_bytes:,} of them have no bytes, so nobody can be shown them: newtest fetch gets them")
+        note(
+            f"  {made.without_bytes:,} of them have no bytes, so nobody can be shown them: newtest fetch gets them"
+        )
     if (saved := split_saving(made.hits, costs)) > 0:
         note(
             f"MTurk takes twice the fee from ten assignments a HIT up: nine and the rest apart would save ${saved}"
         )
+    if config.min_hourly and cost.hits and cost.hourly < Decimal(config.min_hourly):
+        note(f"warning: at that pace a worker earns ${cost.hourly} per hour, less than ${config.min_hourly}")
     if rest is not None:
         note(f"left of the budget: ${rest}")
     note(

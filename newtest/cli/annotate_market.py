@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -51,8 +50,11 @@ def publish(
         str | None, typer.Option("--max-cost", metavar="DOLLARS", help="Refuse to publish what costs more.")
     ] = None,
     reward: Annotated[
-        str, typer.Option("--reward", metavar="DOLLARS", help="Reward an assignment.")
-    ] = "0.10",
+        str | None,
+        typer.Option(
+            "--reward", metavar="DOLLARS", help="Check the reward per assignment.", show_default="the plan's"
+        ),
+    ] = None,
     template: Annotated[
         str, typer.Option("--template", metavar="NAME|FILE", help="What workers see.")
     ] = "select_images",
@@ -71,13 +73,14 @@ def publish(
 ) -> None:
     """Open the planned HITs to workers. Killed and started again, it never opens one twice.
 
-    What costs money wants --max-cost, and the total typed in.
+    The reward is the plan's. --max-cost holds on every market; a paid one requires it, and the total typed in.
 
     Example: newtest annotate publish --to local --study goldfish
     """
     from newtest.catalog.publications import unfinished, unpublished
-    from newtest.crowd.annotators import PublishConfig
+    from newtest.crowd.annotators import PublishConfig, rewards_of
     from newtest.crowd.annotators import publish as publish_hits
+    from newtest.crowd.costs import check_limit, total_of
     from newtest.crowd.local import planned_template
     from newtest.crowd.server.app import crowd_keys
     from newtest.crowd.server.worker_images import Pictures as PictureFiles
@@ -85,7 +88,8 @@ def publish(
     from newtest.errors import UsageError
     from newtest.study import Study
 
-    amount = f"{dollars('--reward', reward):.2f}"
+    amount = "" if reward is None else f"{dollars('--reward', reward):.2f}"
+    limit = None if max_cost is None else dollars("--max-cost", max_cost)
     planned_template(template)
     path = template if not Path(template).is_file() else str(Path(template).resolve())
     config = PublishConfig(title=title, reward=amount, duration=duration, lifetime=lifetime, template=path)
@@ -95,21 +99,23 @@ def publish(
         begun = unfinished(opened.catalog, annotator.market)  # this run finishes what an earlier one began
         if not hits and not begun:
             raise UsageError(_nothing(opened.catalog, annotator.market))
-        every = [*begun, *((assignments, amount) for _, assignments in hits)]
-        total = _total(every, to)
+        rewards = rewards_of(opened, config, [hit_id for hit_id, _ in hits])
+        every = [*begun, *((assignments, rewards[hit_id]) for hit_id, assignments in hits)]
+        total = total_of(every, annotator.market)
+        check_limit(total, limit)
         if begun:
             note(f"{len(begun)} of the HITs were begun by an earlier run, which did not end")
-        if to == "mturk" and not sandbox and every:
+        if to == "mturk" and not sandbox:
             _confirm(len(every), total, max_cost)
         ids = [hit_id for hit_id, _ in hits]
         failed = prepare_pictures(opened, PictureFiles(opened.root, crowd_keys(opened)), ids)
-        done = publish_hits(opened, annotator, config, ids)
+        done = publish_hits(opened, annotator, config, ids, max_cost=total if limit is None else limit)
     for failure in failed:
         note(f"this image cannot be shown: {failure}")
     if json:
         print_json({"published": done, "market": annotator.market, "total": total, "failed": failed})
     else:
-        note(f"{done} HITs opened on {annotator.market}")
+        note(f"{done} HITs opened on {annotator.market}, TOTAL ${total}, fees included")
     if failed:
         raise typer.Exit(1)
 
@@ -127,16 +133,20 @@ def collect(
     Example: newtest annotate collect --study goldfish
     """
     from newtest.crowd.annotators import collect as collect_hits
+    from newtest.crowd.ledger import hourly_warning
     from newtest.study import Study
 
     with Study(study) as opened:
         annotator = _annotator(opened, _Market(from_, endpoint_url, sandbox, live, None))
         summary = collect_hits(opened, annotator)
+        warning = hourly_warning(opened.catalog)
     if json:
         print_json(summary.__dict__)
     else:
         rows = [(summary.assignments, summary.votes, summary.empty, summary.closed)]
         print_table(["assignments", "votes", "with nothing ticked", "HITs that are over"], rows)
+    if warning:
+        note(f"warning: {warning}")
     for problem in summary.unread:
         note(f"not read: {problem}")
     if summary.unread:
@@ -183,7 +193,8 @@ def pay(
             if from_ == "mturk" and not sandbox:
                 _confirm(*to_be_paid(opened, table), max_cost)
             payer = LocalPayer(opened.catalog, time.time()) if from_ == "local" else annotator
-            acted = act_on(opened, table, payer)
+            limit = None if max_cost is None else dollars("--max-cost", max_cost)
+            acted = act_on(opened, table, payer, max_cost=limit)
             if json:
                 print_json({"decided": acted.done, "decided_otherwise_before": acted.otherwise})
             else:
@@ -254,26 +265,15 @@ def _nothing(catalog: Connection, market: str) -> str:
     return "no planned HIT is left to publish: newtest annotate plan makes HITs of the images that lack votes"
 
 
-def _total(hits: Sequence[tuple[int, str]], market: str) -> Decimal:
-    """Dollars, fees included, of HITs that are given by assignments and reward."""
-    from newtest.crowd.costs import CostConfig, hit_cost
-
-    kind: Literal["local", "mturk"] = choice("--to", market, ("local", "mturk"))
-    each = (sum(hit_cost(n, CostConfig(Decimal(reward), kind)), Decimal(0)) for n, reward in hits)
-    return sum(each, Decimal(0)).quantize(Decimal("0.01"), ROUND_UP)
-
-
 def _confirm(count: int, total: Decimal, max_cost: str | None) -> None:
     """Print the total and have it typed. Raises UsageError when it is above --max-cost, or was typed otherwise."""
+    from newtest.crowd.costs import check_limit
     from newtest.errors import UsageError
 
     note(f"{count} to be paid for; TOTAL ${total}, fees included")
     if max_cost is None:
         raise UsageError(f"this costs ${total}: say --max-cost DOLLARS, at least {total}")
-    if total > dollars("--max-cost", max_cost):
-        raise UsageError(
-            f"this costs ${total}, more than --max-cost {max_cost}: nothing was published or paid"
-        )
+    check_limit(total, dollars("--max-cost", max_cost))
     typed = typer.prompt("Type the total to go on", default="", show_default=False, err=True)
     if typed.strip().lstrip("$") != str(total):
         raise UsageError(f"{typed.strip()!r} is not {total}: nothing was published or paid")

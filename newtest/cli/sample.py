@@ -74,7 +74,9 @@ def sample(
     ] = False,
     without_bytes: Annotated[
         bool,
-        typer.Option("--without-bytes", help="Also draw images whose bytes are not here: a set of ids, no release."),
+        typer.Option(
+            "--without-bytes", help="Also draw images whose bytes are not here: a set of ids, no release."
+        ),
     ] = False,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Draw what there is where a class cannot be filled.")

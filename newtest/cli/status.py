@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from newtest.cli.options import JsonFlag, StudyDir, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table
 
 __all__ = ["status"]
 
@@ -21,16 +21,27 @@ def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
     from newtest.catalog.releases import rewards
     from newtest.catalog.status import stages
     from newtest.crowd.costs import paid, together
+    from newtest.crowd.ledger import hourly_warning, ledger
     from newtest.study import Study
 
     with Study(study) as opened:
         rows = stages(opened.catalog)
         reward, fees = together(paid(rewards(opened.catalog)))
+        book, warning = ledger(opened.catalog), hourly_warning(opened.catalog)
+    sums = {name: getattr(book, name).total for name in ("planned", "open", "owed", "paid")}
+    if warning:
+        note(f"warning: {warning}")
     if json:
-        dollars = {"reward": float(reward), "fees": None if fees is None else float(fees)}
+        dollars = {
+            "reward": float(reward),
+            "fees": None if fees is None else float(fees),
+            "ledger": {name: float(total) for name, total in sums.items()},
+        }
         print_json([asdict(row) | (dollars if row.stage == "annotate" else {}) for row in rows])
         return
     spent = {"annotate": (f"${reward:,}", "unknown" if fees is None else f"${fees:,}")}
+    if any(sums.values()):
+        note("money: " + ", ".join(f"{name} ${total:,}" for name, total in sums.items()))
     print_table(
         ["stage", "done", "missing", "failed", "reward", "fees", ""],
         [(r.stage, r.done, r.missing, r.failed, *spent.get(r.stage, ("", "")), r.remark) for r in rows],

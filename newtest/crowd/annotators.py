@@ -9,17 +9,31 @@ an intent has made is found again by the annotator, never made twice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Literal, Protocol
 
-from newtest.catalog import crowd, make_durable, publications, transaction
+from newtest.catalog import crowd, make_durable, money, publications, transaction
 from newtest.catalog.publications import Collected, Publication
 from newtest.config import canonical_json, fingerprint
 from newtest.crowd.answers import from_xml, read_answer
-from newtest.errors import SourceError
+from newtest.crowd.costs import check_limit, total_of
+from newtest.errors import SourceError, UsageError
 from newtest.study import Study, now
 
-__all__ = ["Annotator", "CollectSummary", "PublishConfig", "Returned", "Submitted", "collect", "publish"]
+__all__ = [
+    "Annotator",
+    "CollectSummary",
+    "PublishConfig",
+    "Returned",
+    "Submitted",
+    "collect",
+    "publish",
+    "rewards_of",
+]
+
+OLD_REWARD = "0.10"
+"""What studies paid whose plans do not say it."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +43,9 @@ class PublishConfig:
     title: str = "Select all images that show a given thing"
     description: str = "Look at photos and select those that show what the task names."
     keywords: str = "images, labelling, photos"
-    reward: str = "0.10"
-    """Dollars an assignment, as a decimal string."""
+    reward: str = ""
+    """Dollars an assignment, as a decimal string. It belongs to the plan: empty is what each HIT's plan says, and
+    another amount is refused where the plan says one."""
     duration: int = 1800
     """Seconds that a worker may take for one HIT."""
     lifetime: int = 7 * 86_400
@@ -94,12 +109,20 @@ class CollectSummary:
     unread: tuple[str, ...] = ()
 
 
-def publish(study: Study, annotator: Annotator, config: PublishConfig, hit_ids: Sequence[str]) -> int:
+def publish(
+    study: Study,
+    annotator: Annotator,
+    config: PublishConfig,
+    hit_ids: Sequence[str],
+    *,
+    max_cost: Decimal | None = None,
+) -> int:
     """Publish HITs of the plan, and finish what an earlier run had begun; gives how many are published now
     for the first time. Raises what the annotator raises; what was published before stays.
 
     HITs that another run has published since they were chosen, here or on another market, are left out: between the
-    choice and the call somebody types a total, and nothing may be paid for twice.
+    choice and the call somebody types a total, and nothing may be paid for twice. Raises UsageError when all that this
+    call opens costs more than ``max_cost`` dollars, fees included.
     """
     done = 0
     make_durable(study.catalog)
@@ -109,13 +132,14 @@ def publish(study: Study, annotator: Annotator, config: PublishConfig, hit_ids: 
             for hit_id in hit_ids
         }
         with transaction(study.catalog):
+            check_limit(_cost_of_all(study, annotator.market, config, hit_ids), max_cost)
             free = {hit_id for hit_id, _ in publications.unpublished(study.catalog, annotator.market)}
             publications.intend(
                 study.catalog,
                 [hit_id for hit_id in hit_ids if hit_id in free],
                 annotator.market,
                 tokens=tokens,
-                settings=canonical_json(config),
+                settings=_settings(study, config, hit_ids),
                 at=now(),
             )
         intents = [
@@ -127,6 +151,39 @@ def publish(study: Study, annotator: Annotator, config: PublishConfig, hit_ids: 
             )
             done += 1
     return done
+
+
+def rewards_of(study: Study, config: PublishConfig, hit_ids: Sequence[str]) -> dict[str, str]:
+    """HIT -> dollars an assignment: the plan's. Raises UsageError where ``config`` says another amount."""
+    planned = money.planned_rewards(study.catalog)
+    found = {}
+    for hit_id in hit_ids:
+        found[hit_id] = planned.get(hit_id) or config.reward or OLD_REWARD
+        if config.reward and Decimal(config.reward) != Decimal(found[hit_id]):
+            raise UsageError(
+                f"the plan pays ${found[hit_id]} an assignment, not ${config.reward}: newtest annotate plan sets the "
+                "`reward` of HITs that are not published; nothing was published"
+            )
+    return found
+
+
+def _settings(study: Study, config: PublishConfig, hit_ids: Sequence[str]) -> dict[str, str]:
+    rewards = rewards_of(study, config, hit_ids)
+    return {
+        hit_id: canonical_json(replace(config, reward=f"{Decimal(reward):.2f}"))
+        for hit_id, reward in rewards.items()
+    }
+
+
+def _cost_of_all(study: Study, market: str, config: PublishConfig, hit_ids: Sequence[str]) -> Decimal:
+    """Dollars of what a call opens: what an earlier run began, and the HITs chosen now that are still free."""
+    rewards = rewards_of(study, config, hit_ids)
+    free = [
+        (n, rewards[hit_id])
+        for hit_id, n in publications.unpublished(study.catalog, market)
+        if hit_id in rewards
+    ]
+    return total_of([*publications.unfinished(study.catalog, market), *free], market)
 
 
 def collect(study: Study, annotator: Annotator) -> CollectSummary:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from newtest.crowd.hits import Hit
+from newtest.errors import UsageError
 
 __all__ = [
     "Cost",
     "CostConfig",
     "Paid",
+    "cents",
+    "check_limit",
     "fee_rate",
     "hit_cost",
+    "hourly_median",
     "paid",
     "plan_cost",
     "split_saving",
     "together",
+    "total_of",
 ]
 
 CENT = Decimal("0.01")
@@ -68,6 +74,39 @@ def hit_cost(assignments: int, config: CostConfig) -> tuple[Decimal, Decimal]:
     return config.reward * assignments, fee * assignments
 
 
+def cents(amount: Decimal) -> Decimal:
+    """An exact amount as it is shown and charged: in cents, half a cent up. Sums are rounded once, at their end."""
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def total_of(hits: Iterable[tuple[int, str]], market: str) -> Decimal:
+    """Dollars, fees included, of HITs given by (assignments, reward in dollars) on a market, in cents.
+
+    A market whose fees are not known to us is reckoned with MTurk's.
+    """
+    kind: Literal["local", "mturk"] = "local" if market == "local" else "mturk"
+    each = [hit_cost(assignments, CostConfig(Decimal(reward), kind)) for assignments, reward in hits]
+    reward, fees = (sum(part, Decimal(0)) for part in zip(*each, strict=True)) if each else (Decimal(0),) * 2
+    return cents(reward) + cents(fees)
+
+
+def check_limit(total: Decimal, max_cost: Decimal | None) -> None:
+    """The one check before money is committed, on every market. Raises UsageError above the limit."""
+    if max_cost is not None and total > max_cost:
+        raise UsageError(
+            f"this costs ${total}, more than the limit of ${max_cost} (`max_cost`): nothing was published or paid"
+        )
+
+
+def hourly_median(rows: Iterable[tuple[str, float | None]]) -> Decimal | None:
+    """The median pay in dollars an hour of assignments given by (reward in dollars, seconds); None without any.
+
+    Assignments whose time is not known, or is none, say nothing.
+    """
+    paces = [float(reward) * 3600 / seconds for reward, seconds in rows if seconds and seconds > 0]
+    return cents(Decimal(statistics.median(paces))) if paces else None
+
+
 def split_saving(hits: Sequence[Hit], config: CostConfig) -> Decimal:
     """What publishing each HIT twice, with nine assignments and with the rest, would save in MTurk's fees."""
     saved = Decimal(0)
@@ -90,8 +129,8 @@ def plan_cost(hits: Sequence[Hit], config: CostConfig) -> Cost:
         assignments=sum(hit.assignments for hit in hits),
         votes=shown,
         hours=hours,
-        reward=reward.quantize(CENT),
-        fees=sum((fee for _, fee in costs), Decimal(0)).quantize(CENT, ROUND_HALF_UP),
+        reward=cents(reward),
+        fees=cents(sum((fee for _, fee in costs), Decimal(0))),
         hourly=(reward / Decimal(str(hours)) if hours else Decimal(0)).quantize(CENT, ROUND_HALF_UP),
     )
 
@@ -114,7 +153,7 @@ def together(sums: Iterable[Paid]) -> tuple[Decimal, Decimal | None]:
         reward += one.reward
         fees += one.fees or 0
         known = known and one.fees is not None
-    return reward.quantize(CENT, ROUND_HALF_UP), fees.quantize(CENT, ROUND_HALF_UP) if known else None
+    return cents(reward), cents(fees) if known else None
 
 
 def paid(rows: Iterable[tuple[str, str, int, int]]) -> list[Paid]:

@@ -7,6 +7,7 @@ inputs, same HITs, with the same ids.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,8 +40,15 @@ class PlanConfig:
     examples: int = 3
     """How many reference images a page shows as examples, where enough votes agree on that many."""
     seed: int = 0
+    reward: str = "0.10"
+    """Dollars an assignment, as a decimal string: what publishing will offer. It is no part of a HIT's id."""
+    min_hourly: str | None = None
+    """Dollars an hour that nobody should earn less than: a lower median pay is warned of."""
 
     def __post_init__(self) -> None:
+        for name, amount in (("reward", self.reward), ("min_hourly", self.min_hourly or "0")):
+            if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", amount):
+                raise ConfigError(f"`{name}` is an amount of dollars such as 0.10, got {amount!r}")
         if min(self.positive, self.negative, self.examples) < 0 or self.assignments < 1:
             raise ConfigError("a plan's counts cannot be negative, and a HIT wants at least one assignment")
         if self.candidates < 1:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pandas as pd
 
 from newtest.catalog import leases, make_durable, publications, transaction
-from newtest.crowd.costs import CostConfig, hit_cost
+from newtest.crowd.costs import CostConfig, cents, check_limit, hit_cost
 from newtest.errors import UsageError
+from newtest.spreadsheets import read_sheet
 from newtest.study import Study
 from newtest.votes.quality import ControlCounts, QualityRule, assess, control_counts
 
@@ -69,11 +70,14 @@ def read_proposals(path: Path) -> pd.DataFrame:
     """Proposals as a person left them. Raises UsageError for another table, or another word than approve or
     reject."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = read_sheet(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a readable table of proposals ({error})") from error
     if not {"assignment_id", "market", "proposal", "reason"} <= set(table.columns):
-        raise UsageError(f"{path}: the columns assignment_id, market, proposal and reason are wanted")
+        raise UsageError(
+            f"{path}: the columns assignment_id, market, proposal and reason are required; "
+            f"it has {', '.join(map(str, table.columns))[:300]}"
+        )
     strange = sorted(set(table["proposal"]) - {"approve", "reject", ""})
     if strange:
         raise UsageError(f"{path}: a proposal is approve, reject or empty (leave alone); got {strange[0]!r}")
@@ -81,16 +85,23 @@ def read_proposals(path: Path) -> pd.DataFrame:
 
 
 def to_be_paid(study: Study, table: pd.DataFrame) -> tuple[int, Decimal]:
-    """How many assignments of MTurk's kind ``act_on`` would approve, and the dollars, fees included, by the catalog."""
+    """How many assignments ``act_on`` would approve, and the dollars by the catalog, with the fees of their markets."""
     wanted = set(table.loc[table["proposal"] == "approve", "assignment_id"])
     rows = [row for row in publications.undecided(study.catalog) if row["assignment_id"] in wanted]
-    costs = [hit_cost(row["assignments"], CostConfig(Decimal(row["reward"]), "mturk")) for row in rows]
-    each = (sum(cost, Decimal(0)) / row["assignments"] for cost, row in zip(costs, rows, strict=True))
-    return len(rows), sum(each, Decimal(0)).quantize(Decimal("0.01"), ROUND_UP)
+    reward = fees = Decimal(0)
+    for row in rows:
+        kind: Literal["local", "mturk"] = "local" if row["market"] == "local" else "mturk"
+        whole = hit_cost(row["assignments"], CostConfig(Decimal(row["reward"]), kind))
+        reward, fees = reward + whole[0] / row["assignments"], fees + whole[1] / row["assignments"]
+    return len(rows), cents(reward) + cents(fees)
 
 
-def act_on(study: Study, table: pd.DataFrame, payer: Payer) -> Acted:
-    """Carry out proposals that a person has read. What is decided already is left alone."""
+def act_on(study: Study, table: pd.DataFrame, payer: Payer, *, max_cost: Decimal | None = None) -> Acted:
+    """Carry out proposals that a person has read. What is decided already is left alone.
+
+    Raises UsageError, and decides nothing, when the approvals cost more than ``max_cost`` dollars, fees included.
+    """
+    check_limit(to_be_paid(study, table)[1], max_cost)
     make_durable(study.catalog)
     open_ids = {row["assignment_id"] for row in publications.undecided(study.catalog)}
     done, otherwise = 0, []

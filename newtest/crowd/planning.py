@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from newtest.catalog import classes, crowd, transaction
+from newtest.catalog import classes, crowd, money, transaction
 from newtest.catalog.crowd import CrowdImage, HitImage, references_classes
 from newtest.classes.similarity import most_similar
 from newtest.classes.wordnet import is_wnid
@@ -84,7 +84,10 @@ def make_plan(
 
 
 def store_plan(study: Study, plan: HitPlan) -> int:
-    """Keep a plan's HITs in the study, all or none; gives how many were new."""
+    """Keep a plan's HITs in the study, all or none; gives how many were new.
+
+    The plan's reward holds for every HIT that is not published, those of earlier plans too.
+    """
     stored = 0
     text = canonical_json(plan.config)
     with study.exclusive("annotate-plan"), transaction(study.catalog):
@@ -96,6 +99,7 @@ def store_plan(study: Study, plan: HitPlan) -> int:
             ]
             key = (hit.hit_id, hit.wnid, hit.assignments)
             stored += crowd.store_hit(study.catalog, key, images, plan=text, planned_at=now())
+        money.reprice(study.catalog, plan.config.reward)
     return stored
 
 

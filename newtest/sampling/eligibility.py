@@ -1,7 +1,8 @@
 """Who may be drawn: one function decides, and every exclusion has a reason.
 
 The reasons are asked in ImageNetV2's order: blocked, few_assignments, below_threshold, near_duplicate,
-unreviewed. One of ours comes second: no_bytes, for an image that no release could hold. The first that holds is *the* reason; all that hold are kept beside it.
+unreviewed. One of ours comes second: no_bytes, for an image that no release could hold.
+The first that holds is *the* reason; all that hold are kept beside it.
 """
 
 from __future__ import annotations

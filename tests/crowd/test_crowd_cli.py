@@ -19,6 +19,7 @@ from test_crowd_mturk import annotator_to, market, publish_all, two_studies
 from test_crowd_server import ask, begin, send
 from typer.testing import CliRunner
 
+from newtest.catalog.money import reprice
 from newtest.catalog.publications import control_votes, unpublished
 from newtest.cli.annotate import app
 from newtest.crowd.annotators import PublishConfig, collect, publish
@@ -68,7 +69,7 @@ def test_what_costs_money_wants_a_limit_and_the_total_typed(
     with market(study) as server:
         to = ("publish", "--study", study.root, "--to", "mturk", "--endpoint-url", server.url)
         assert "--max-cost" in refused(*to)
-        assert "more than --max-cost" in refused(*to, "--max-cost", "0.95")
+        assert "more than the limit of $0.95" in refused(*to, "--max-cost", "0.95")
         assert "nothing was published" in refused(*to, "--max-cost", "5", typed="yes\n")
         assert study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 0
         assert study.catalog.execute("SELECT count(*) FROM publications").fetchone()[0] == 0
@@ -159,11 +160,11 @@ def test_paying_that_was_killed_between_the_call_and_the_note_goes_on(study: Stu
 
 
 def test_the_bill_is_the_catalogs_not_the_tables(study: Study, tmp_path: Path) -> None:
-    """Two assignments of ten cents, a fee of two cents each; what is decided or unknown costs nothing."""
+    """Two assignments of ten cents, no fee on our own market; what is decided or unknown costs nothing."""
     collected(study)
     table = proposals(study, "approve", "approve", "reject", "").drop(columns="reward")
     stranger = table.iloc[:1].assign(assignment_id="3UNKNOWN")
-    assert to_be_paid(study, pd.concat([table, stranger])) == (2, Decimal("0.24"))
+    assert to_be_paid(study, pd.concat([table, stranger])) == (2, Decimal("0.20"))
 
 
 def test_what_an_earlier_run_began_is_in_the_total_that_is_typed(
@@ -174,7 +175,10 @@ def test_what_an_earlier_run_began_is_in_the_total_that_is_typed(
     with market(study) as server:
         at = ("--study", study.root, "--endpoint-url", server.url)
         to = ("publish", *at, "--to", "mturk", "--max-cost", "5")
+        reprice(study.catalog, "0.50")
+        assert "the plan pays $0.50 an assignment, not $0.10" in refused(*to, "--reward", "0.10")
         run(*to, "--max-hits", "3", "--reward", "0.50", typed="3.60\n")
+        assert reprice(study.catalog, "0.10") == 1
         study.catalog.execute("UPDATE publications SET market_hit_id = NULL, published_at = NULL")
         study.catalog.execute("DELETE FROM market_requests")
         study.catalog.execute("DELETE FROM market_hits")
@@ -270,7 +274,12 @@ def test_publish_killed_at_any_moment_opens_each_hit_once(study: Study) -> None:
         opened = study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0]
         if opened == 4:
             break
-    run("publish", "--study", study.root)
+    if (
+        opened < 4
+        or study.catalog.execute("SELECT 1 FROM publications WHERE market_hit_id IS NULL").fetchone()
+    ):
+        run("publish", "--study", study.root)
+    assert "all 4 planned HITs are published on local already" in refused("publish", "--study", study.root)
     counts = study.catalog.execute(
         "SELECT count(*), count(DISTINCT hit_id), (SELECT count(*) FROM publications WHERE market_hit_id IS NULL)"
         " FROM market_hits"

@@ -134,3 +134,28 @@ def test_tables_of_similar_classes_and_pages_are_read(tmp_path: Path, data: Path
 
 def test_classes_that_are_not_in_wordnet_have_no_near_ones(study: Study) -> None:
     assert wordnet_similar(study.catalog)("my-class") == []
+
+
+def test_simulated_votes_are_no_reason_not_to_ask_people(study: Study) -> None:
+    before = make_plan(study.catalog, SMALL, similar)
+    simulate_votes(study)
+    after = make_plan(study.catalog, SMALL, similar)
+    assert [hit.hit_id for hit in after.hits] == [hit.hit_id for hit in before.hits]
+
+
+def test_images_without_bytes_are_counted_as_lacking_votes(study: Study) -> None:
+    images = [row[0] for row in study.catalog.execute("SELECT image_id FROM candidates ORDER BY 1 LIMIT 5")]
+    for image in images:
+        study.catalog.execute("UPDATE files SET state = 'failed', sha256 = NULL WHERE image_id = ?", (image,))
+    plan = make_plan(study.catalog, SMALL, similar)
+    assert plan.without_bytes == 5
+    assert not {image for hit in plan.hits for image in hit.of("candidate")} & set(images)
+    study.catalog.execute(
+        "INSERT INTO vote_counts SELECT image_id, wnid, 1, 2, 'r' FROM candidates WHERE image_id = ?",
+        images[:1],
+    )
+    assert make_plan(study.catalog, SMALL, similar).without_bytes == 4
+    said = CliRunner().invoke(
+        app, ["plan", "--study", str(study.root), "--dry-run", "--images", "12", "--assignments", "2"]
+    )
+    assert "4 of them have no bytes, so nobody can be shown them: newtest fetch gets them" in said.stderr

@@ -186,7 +186,9 @@ def test_images_without_bytes_are_excluded_unless_ids_are_all_that_is_wanted(stu
     assert ids.members.equals(whole.members)
     assert ids.name == whole.name  # the same inputs: bytes are not asked for
     study.catalog.execute("DELETE FROM files")
-    with pytest.raises(SamplingError, match=r"no_bytes 110.*newtest fetch, or draw ids alone with `without_bytes`"):
+    with pytest.raises(
+        SamplingError, match=r"no_bytes 110.*newtest fetch, or draw ids alone with `without_bytes`"
+    ):
         sample_study(study, CONFIG)
 
 

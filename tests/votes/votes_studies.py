@@ -15,7 +15,12 @@ Pairs = Iterable[tuple[str, str]]
 
 
 def make_study(
-    root: Path, candidates: Pairs, reference: Pairs = (), *, name: str = "original", no_bytes: Collection[str] = ()
+    root: Path,
+    candidates: Pairs,
+    reference: Pairs = (),
+    *,
+    name: str = "original",
+    no_bytes: Collection[str] = (),
 ) -> Study:
     """An open study with these (image_id, wnid) pairs and no votes; the bytes of some images are not there."""
     study = Study(root, create=True)
@@ -31,7 +36,11 @@ def make_study(
         catalog.executemany(  # the bytes themselves are nowhere: nothing here reads them
             "INSERT INTO files (image_id, state, sha256, num_bytes, attempts, fetched_at)"
             " VALUES (?, 'ok', ?, 1, 1, '2026-11-01T00:00:00Z')",
-            [(image, hashlib.sha256(image.encode()).hexdigest()) for image in images if image not in no_bytes],
+            [
+                (image, hashlib.sha256(image.encode()).hexdigest())
+                for image in images
+                if image not in no_bytes
+            ],
         )
         classes = sorted({wnid for _, wnid in candidates})
         catalog.executemany(
