@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from crowd_study import GOLDFISH, SMALL, TENCH, plan, similar
+from typer.testing import CliRunner
 
+from newtest.cli.annotate import app
 from newtest.crowd.hits import PlanConfig
 from newtest.crowd.planning import HitPlan, make_plan, read_pages, read_similar, store_plan, wordnet_similar
 from newtest.errors import ConfigError
 from newtest.study import Study
+from newtest.votes import simulate_votes
 
 SHAPE = PlanConfig(images=12, positive=2, negative=2, assignments=2, examples=2)
 

@@ -35,8 +35,8 @@ def test_the_first_reason_in_order_is_given_and_all_are_kept() -> None:
     )
     assert [why[key, "a"][0] for key in "123456"] == list(REASONS)
     assert why["1", "a"][1] == ",".join(REASONS)
-    assert why["4", "a"][1] == "near_duplicate,unreviewed"
-    assert ("6", "a") not in why
+    assert why["5", "a"][1] == "near_duplicate,unreviewed"
+    assert ("7", "a") not in why
 
 
 def test_the_threshold_counts_for_its_strategy_alone_and_a_class_may_have_its_own() -> None:
