@@ -193,6 +193,11 @@ def study(tmp_path: Path) -> Study:
                         "INSERT INTO images (image_id, source, source_id) VALUES (?, ?, ?)",
                         (image, source, image),
                     )
+                    catalog.execute(
+                        "INSERT INTO files (image_id, state, sha256, attempts, fetched_at)"
+                        " VALUES (?, 'ok', ?, 1, '')",
+                        (image, image),
+                    )
                     if frame is candidates:
                         catalog.execute("INSERT INTO candidates VALUES (?, ?)", (image, wnid))
                     else:
