@@ -35,7 +35,7 @@ def programmes(repeats: int) -> None:
     """Convex quadratic programmes with bounds and one sum, a class each, against SciPy's SLSQP class by class."""
     from scipy.optimize import minimize
 
-    from newtest.frequency.weights import _minimise
+    from newtest.frequency.weights import minimise
 
     draw = np.random.default_rng(0)
     square = draw.normal(size=(CLASSES, GROUPS, GROUPS))
@@ -57,7 +57,7 @@ def programmes(repeats: int) -> None:
 
     ours, theirs, apart = [], [], 0.0
     for _ in range(repeats):
-        seconds, z = cpu(lambda: _minimise(gram, linear, root, most))
+        seconds, z = cpu(lambda: minimise(gram, linear, root, most))
         peer_seconds, w = cpu(lambda: np.array([one(c) for c in range(CLASSES)]))
         ours.append(seconds)
         theirs.append(peer_seconds)

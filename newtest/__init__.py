@@ -11,9 +11,9 @@ The folders are the table of contents. A *study* (a folder with ``study.sqlite``
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from newtest.lazy import face
 from newtest.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -80,12 +80,8 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(home), name)
-    raise AttributeError(f"module 'newtest' has no attribute {name!r}")
+__getattr__, _names = face(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*_names(), "__version__"]

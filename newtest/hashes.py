@@ -31,6 +31,7 @@ __all__ = [
     "MIRROR",
     "ORIENTATIONS",
     "WORDS",
+    "Words",
     "detail",
     "grey",
     "hash_of",

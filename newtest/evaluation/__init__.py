@@ -1,1 +1,103 @@
 """Predictions, intervals, lines, robustness, comparison, report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from newtest.lazy import face
+
+if TYPE_CHECKING:
+    from newtest.evaluation.analysis.compare import pairs, power
+    from newtest.evaluation.analysis.gap import decompose
+    from newtest.evaluation.analysis.line import Line, LineConfig, fit_line
+    from newtest.evaluation.analysis.similarity import Similarity, agreement, rankable
+    from newtest.evaluation.report.build import build_report
+    from newtest.evaluation.report.inputs import ReportChoice, gather
+    from newtest.evaluation.scoring.evaluate import EvaluateConfig, Evaluation, evaluate
+    from newtest.evaluation.scoring.loading import Loaded, load
+    from newtest.evaluation.scoring.probing import label_efficiency, labelled
+    from newtest.evaluation.scoring.results import Results, as_results, read_results
+    from newtest.evaluation.scoring.sets import EvaluationSet, read_set
+    from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, find_images, zero_shot
+
+_HOMES = {
+    "newtest.evaluation.analysis.compare": (
+        "pairs",
+        "power",
+    ),
+    "newtest.evaluation.analysis.gap": ("decompose",),
+    "newtest.evaluation.analysis.line": (
+        "Line",
+        "LineConfig",
+        "fit_line",
+    ),
+    "newtest.evaluation.analysis.similarity": (
+        "Similarity",
+        "agreement",
+        "rankable",
+    ),
+    "newtest.evaluation.report.build": ("build_report",),
+    "newtest.evaluation.report.inputs": (
+        "ReportChoice",
+        "gather",
+    ),
+    "newtest.evaluation.scoring.evaluate": (
+        "EvaluateConfig",
+        "Evaluation",
+        "evaluate",
+    ),
+    "newtest.evaluation.scoring.loading": (
+        "Loaded",
+        "load",
+    ),
+    "newtest.evaluation.scoring.probing": (
+        "label_efficiency",
+        "labelled",
+    ),
+    "newtest.evaluation.scoring.results": (
+        "Results",
+        "as_results",
+        "read_results",
+    ),
+    "newtest.evaluation.scoring.sets": (
+        "EvaluationSet",
+        "read_set",
+    ),
+    "newtest.evaluation.scoring.zeroshot": (
+        "ZeroShotConfig",
+        "find_images",
+        "zero_shot",
+    ),
+}
+
+__all__ = [
+    "EvaluateConfig",
+    "Evaluation",
+    "EvaluationSet",
+    "Line",
+    "LineConfig",
+    "Loaded",
+    "ReportChoice",
+    "Results",
+    "Similarity",
+    "ZeroShotConfig",
+    "agreement",
+    "as_results",
+    "build_report",
+    "decompose",
+    "evaluate",
+    "find_images",
+    "fit_line",
+    "gather",
+    "label_efficiency",
+    "labelled",
+    "load",
+    "pairs",
+    "power",
+    "rankable",
+    "read_results",
+    "read_set",
+    "zero_shot",
+]
+
+__getattr__, __dir__ = face(__name__, _HOMES)

@@ -22,7 +22,16 @@ import numpy.typing as npt
 
 from newtest.frequency.mixture import GRID
 
-__all__ = ["EDGES", "GROUPS", "Solution", "group_of", "round_systematically", "solve", "solve_together"]
+__all__ = [
+    "EDGES",
+    "GROUPS",
+    "Solution",
+    "group_of",
+    "minimise",
+    "round_systematically",
+    "solve",
+    "solve_together",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -106,7 +115,7 @@ def solve(
     )
     gram = features @ features.transpose(0, 2, 1) + EVEN * np.eye(features.shape[1])
     linear = (features @ goal[:, :, None])[:, :, 0] + EVEN * root
-    z = _minimise(gram, linear, root, most)
+    z = minimise(gram, linear, root, most)
     images = np.where(choice[:, None], np.minimum(z * root * wanted[:, None], available), available)
     images[wanted == 0] = 0
     total = images.sum(axis=1)
@@ -129,7 +138,7 @@ def round_systematically(images: Floats, start: float) -> Ints:
     return np.diff(ends)
 
 
-def _minimise(gram: Floats, linear: Floats, root: Floats, most: Floats) -> Floats:
+def minimise(gram: Floats, linear: Floats, root: Floats, most: Floats) -> Floats:
     """Minimise z'Az/2 - b'z over 0 <= z <= most, root'z = 1, for each class: a primal-dual interior point method.
 
     ``lower`` and ``upper`` are the multipliers of the two bounds, ``price`` that of the sum; every iteration is one

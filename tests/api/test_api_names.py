@@ -9,7 +9,8 @@ from pathlib import Path
 
 import newtest as nt
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
 
 
 def test_import_loads_nothing_heavy() -> None:
@@ -48,3 +49,28 @@ def test_a_stage_stays_a_function_after_the_rooms_are_imported() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "['PRINTED']"
+
+
+def test_the_page_of_public_names_is_what_the_code_says() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(DOCS / "names.py"), "--check"], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_recipes_and_benchmarks_use_public_names() -> None:
+    """A name is public where its module lists it; benchmarks measure parts, so they may name modules of rooms."""
+    import ast
+    import importlib
+
+    hidden = []
+    for path in [*(ROOT / "pipelines").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("newtest"):
+                module = importlib.import_module(str(node.module))
+                public = getattr(module, "__all__", ())
+                for name in (alias.name for alias in node.names):
+                    is_module = (ROOT / str(node.module).replace(".", "/") / f"{name}.py").exists()
+                    if name not in public and not is_module:
+                        hidden.append(f"{path.name}: {node.module}.{name}")
+    assert not hidden
