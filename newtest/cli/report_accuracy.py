@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, own_folder, print_json, print_table
-from newtest.cli.report_options import Groups, Metric, Tables, Unit, load, save, write
+from newtest.cli.report_options import Among, Groups, Metric, Sets, Tables, Unit, load, save, write
 
 __all__ = ["html", "line", "table"]
 
@@ -28,6 +28,7 @@ def table(
     format_: Annotated[str, typer.Option("--format", help="markdown, csv or latex.")] = "markdown",
     groups: Groups = None,
     unit: Unit = "auto",
+    among: Among = "auto",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here instead of stdout.", callback=own_file)
     ] = None,
@@ -39,7 +40,8 @@ def table(
     """
     from newtest.evaluation.analysis.tables import accuracy_table, plain_rows, render, table_by
 
-    loaded = load(tables, groups, unit, metric)
+    wanted = None if sets is None or original is None else list(dict.fromkeys([original, *sets]))
+    loaded = load(tables, groups, unit, metric, sets=wanted or sets, among=among)
     if by is not None:
         found = table_by([loaded.set(name) for name in sets or sorted(loaded.stored)], by)
     else:
@@ -78,6 +80,8 @@ def line(
     metric: Metric = "top1",
     groups: Groups = None,
     unit: Unit = "auto",
+    sets: Sets = None,
+    among: Among = "auto",
     json: JsonFlag = False,
 ) -> None:
     """Fit new against original accuracy, and say how far each model is off the line.
@@ -89,7 +93,7 @@ def line(
     from newtest.evaluation.analysis.outliers import far_below
     from newtest.evaluation.analysis.scales import check_scale
 
-    loaded = load(tables, groups, unit, metric)
+    loaded = load(tables, groups, unit, metric, sets=sets, among=among)
     options = LineConfig(
         tuple(x), y, check_scale(scale), group, tuple(exclude or ()), pivot, resamples, seed=seed
     )
@@ -172,6 +176,8 @@ def html(
     per_bin: Annotated[int, typer.Option(min=0, help="Gallery images a frequency bin, from the study.")] = 12,
     groups: Groups = None,
     unit: Unit = "auto",
+    sets: Sets = None,
+    among: Among = "auto",
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:
@@ -183,7 +189,7 @@ def html(
     from newtest.evaluation.report.build import build_report
     from newtest.evaluation.report.inputs import ReportChoice, gather
 
-    loaded = load(tables, groups, unit)
+    loaded = load(tables, groups, unit, sets=sets, among=among)
     files = build_report(
         gather(loaded, ReportChoice(title, original, check_scale(scale), group, per_bin, study)), out
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, own_file, print_json, print_table
-from newtest.cli.report_options import Tables, load, save
+from newtest.cli.report_options import Among, Tables, load, save
 
 __all__ = ["compare", "similarity"]
 
@@ -27,6 +27,7 @@ def compare(
     top: Annotated[int, typer.Option(min=0, help="Pairs to print (--json has all).")] = 20,
     resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    among: Among = "auto",
     json: JsonFlag = False,
 ) -> None:
     """Compare models on the same images: exact McNemar with Holm over all pairs, paired bootstrap, power.
@@ -40,7 +41,7 @@ def compare(
     from newtest.evaluation.analysis.tables import plain_rows
     from newtest.evaluation.scoring.results import pick
 
-    loaded = load(tables, None, "auto")
+    loaded = load(tables, None, "auto", among=among)
     correct = loaded.set(set_).correct
     if model:
         unknown = sorted(set(model) - set(correct.index))
@@ -99,6 +100,7 @@ def similarity(
     matrix: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The matrix, as CSV.", callback=own_file)
     ] = None,
+    among: Among = "auto",
     json: JsonFlag = False,
 ) -> None:
     """How alike the models' mistakes are, against independence, and how many models the set can rank.
@@ -110,7 +112,7 @@ def similarity(
     from newtest.evaluation.report.figures import draw_matrix
     from newtest.outputs import write_made
 
-    correct = load(tables, None, "auto").set(set_).correct
+    correct = load(tables, None, "auto", among=among).set(set_).correct
     found = measure(correct, margin=margin)
     observed, independent = agreement(correct)
     if matrix is not None:

@@ -9,7 +9,7 @@ import typer
 
 from newtest.cli.options import note
 
-__all__ = ["Groups", "Metric", "Tables", "Unit", "load", "save", "write"]
+__all__ = ["Among", "Groups", "Metric", "Sets", "Tables", "Unit", "load", "save", "write"]
 
 Tables = Annotated[
     list[Path],
@@ -31,13 +31,41 @@ Metric = Annotated[
 ]
 
 
-def load(paths: list[Path], groups: Path | None, unit: str, metric: str = "top1") -> Any:
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sets",
+        metavar="SET",
+        help="Use only these sets; of a wide table, these columns are sets. May be repeated.",
+        show_default="all",
+    ),
+]
+Among = Annotated[
+    str,
+    typer.Option(
+        help="Of models with more classes than a set, take the rows that were compared among the set's or all: "
+        "auto, set, all. auto is the set's where both are kept."
+    ),
+]
+
+
+def load(
+    paths: list[Path],
+    groups: Path | None,
+    unit: str,
+    metric: str = "top1",
+    *,
+    sets: list[str] | None = None,
+    among: str = "auto",
+) -> Any:
     from newtest.errors import UsageError
     from newtest.evaluation.scoring.loading import LoadConfig, load
 
     if unit not in ("auto", "percent", "fraction"):
         raise UsageError(f"--unit {unit}: known are auto, percent, fraction")
-    loaded = load(paths, LoadConfig(groups, unit, metric))  # type: ignore[arg-type]
+    if among not in ("auto", "set", "all"):
+        raise UsageError(f"--among {among}: known are auto, set, all")
+    loaded = load(paths, LoadConfig(groups, unit, metric, tuple(sets or ()), among))  # type: ignore[arg-type]
     for caution in loaded.results.cautions:
         note(f"warning: {caution}")
     return loaded

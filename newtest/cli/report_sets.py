@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
-from newtest.cli.report_options import Groups, Tables, Unit, load, save
+from newtest.cli.report_options import Among, Groups, Sets, Tables, Unit, load, save
 
 __all__ = ["gap", "shift"]
 
@@ -31,6 +31,8 @@ def gap(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     groups: Groups = None,
     unit: Unit = "auto",
+    sets: Sets = None,
+    among: Among = "auto",
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:
@@ -50,7 +52,7 @@ def gap(
     from newtest.evaluation.analysis.tables import plain_rows
     from newtest.evaluation.report.figures import draw_by_frequency
 
-    loaded = load(tables, groups, unit)
+    loaded = load(tables, groups, unit, sets=sets, among=among)
     table = loaded.results.table
     whole = decompose(table, original, new).to_json()
     rows = plain_rows(model_gaps(table, original, new))

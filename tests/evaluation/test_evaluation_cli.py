@@ -191,6 +191,13 @@ def test_the_page_has_what_the_sets_know(results: Path, tmp_path: Path) -> None:
     assert numbers["comparisons"][0]["line"]["n"] == 10
     assert any("counts of the pool" in warning for warning in numbers["warnings"])
     assert "The gap at equal frequencies" in page.read_text()
+    assert "How the predictions were read" in page.read_text()
+    read = [
+        (part["set"], len(part["models"]), part["columns"], part["key"], part["kind"])
+        for part in numbers["read"]
+    ]
+    assert read == [(name, 10, "its own column", "image_id", "labels") for name in ("old", "new")]
+    assert {part["class_rule"] for part in numbers["read"]} == {"by name; among all 4 classes"}
 
 
 def test_one_model_only_still_has_a_table_and_a_page(tmp_path: Path) -> None:

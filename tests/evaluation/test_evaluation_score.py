@@ -498,9 +498,9 @@ def test_names_of_images_are_text_and_stand_once(tmp_path: Path) -> None:
 
 
 def test_cells_that_are_no_numbers_are_said() -> None:
-    frame = pd.DataFrame({"model": ["a", "b", "c"], "set": "s", "accuracy": ["76.1%", 50.0, None]})
+    frame = pd.DataFrame({"model": ["a", "b", "c"], "set": "s", "accuracy": ["76.1 points", 50.0, None]})
     [caution] = as_results(frame).cautions
-    assert (caution.kind, "first '76.1%'" in caution.message) == ("not-a-number", True)
+    assert (caution.kind, "first '76.1 points'" in caution.message) == ("not-a-number", True)
     with pytest.raises(EvaluationError, match="'k' must hold whole numbers"):
         as_results(pd.DataFrame({"model": ["a"], "set": ["s"], "k": ["x"], "n": [3]}))
 

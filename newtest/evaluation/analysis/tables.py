@@ -13,7 +13,7 @@ from newtest.evaluation.scoring.results import pick
 from newtest.evaluation.scoring.store import StoredSet
 from newtest.intervals import clopper_pearson
 
-__all__ = ["Form", "accuracy_table", "by_column", "plain_rows", "render", "table_by"]
+__all__ = ["Form", "accuracy_table", "by_column", "column_names", "plain_rows", "render", "table_by"]
 
 Form = Literal["markdown", "csv", "latex"]
 
@@ -26,35 +26,46 @@ def accuracy_table(
     (points) and ``S rank`` (ranks gained: the model's rank on the original less its rank on S, among models
     that have both; ties share the best).
 
-    Sorted by accuracy on the original (or the first set), best first. Raises EvaluationError for unknown sets.
+    A set called as another column has "(set)" behind its name. Sorted by accuracy on the original (or the first set),
+    best first. Raises EvaluationError for unknown sets.
     """
     names = list(sets or dict.fromkeys(table["set"]))
     if original is not None:
         names = [original, *(name for name in names if name != original)]
-    columns = [f"{name}{part}" for name in names for part in ("", " lo", " hi", " change", " rank")]
-    if len({"model", "group", *columns}) < len(columns) + 2:
-        raise EvaluationError(
-            f"the sets' names ({', '.join(names[:12])}) collide with the table's columns; rename one"
-        )
+    columns = column_names(names)
     rows = {name: pick(table, name).set_index("model") for name in names}
     models = sorted(set().union(*(set(part.index) for part in rows.values())))
     found = pd.DataFrame(index=pd.Index(models, name="model"))
     found["group"] = table.groupby("model")["group"].max().reindex(models)
-    for name in names:
-        part = rows[name].reindex(models)
+    first = columns[names[0]]
+    for set_name in names:
+        name, part = columns[set_name], rows[set_name].reindex(models)
         found[name] = part["accuracy"]
         counted = part["n"].fillna(0).gt(0).to_numpy(dtype=bool)
         for column in (f"{name} lo", f"{name} hi"):
             found[column] = np.nan
         low, high = clopper_pearson(part.loc[counted, "k"].astype(int), part.loc[counted, "n"].astype(int))
         found.loc[counted, f"{name} lo"], found.loc[counted, f"{name} hi"] = 100 * low, 100 * high
-        if original is not None and name != original:
-            found[f"{name} change"] = found[name] - found[original]
-            both = found[[original, name]].dropna()
+        if original is not None and set_name != original:
+            found[f"{name} change"] = found[name] - found[first]
+            both = found[[first, name]].dropna()
             ranks = both.rank(ascending=False, method="min")
-            found[f"{name} rank"] = (ranks[original] - ranks[name]).astype("Int64").reindex(models)
-    order = found.sort_values([names[0], "group"], ascending=[False, True], kind="stable", na_position="last")
+            found[f"{name} rank"] = (ranks[first] - ranks[name]).astype("Int64").reindex(models)
+    order = found.sort_values([first, "group"], ascending=[False, True], kind="stable", na_position="last")
     return order.reset_index()
+
+
+def column_names(sets: Sequence[str]) -> dict[str, str]:
+    """The column of each set in ``accuracy_table``: its name, with "(set)" behind it where another column has that."""
+    taken = {"model", "group"}
+    found: dict[str, str] = {}
+    for name in sets:
+        column = name
+        while taken & set(parts := [f"{column}{part}" for part in ("", " lo", " hi", " change", " rank")]):
+            column += " (set)"
+        taken |= set(parts)
+        found[name] = column
+    return found
 
 
 def by_column(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:

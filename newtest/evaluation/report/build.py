@@ -23,7 +23,7 @@ from newtest.evaluation.analysis.gap import decompose
 from newtest.evaluation.analysis.line import Line, LineConfig, fit_line
 from newtest.evaluation.analysis.outliers import far_below
 from newtest.evaluation.analysis.scales import Scale
-from newtest.evaluation.analysis.tables import accuracy_table, render
+from newtest.evaluation.analysis.tables import accuracy_table, column_names, render
 from newtest.evaluation.report.figures import draw_by_frequency, draw_histogram, draw_scatter, scatter_of
 from newtest.evaluation.report.page import render_page
 from newtest.evaluation.report.thumbnails import data_uri
@@ -36,6 +36,7 @@ __all__ = [
     "Frequencies",
     "Gallery",
     "GalleryImage",
+    "HowRead",
     "ReportFiles",
     "ReportInputs",
     "build_report",
@@ -84,6 +85,19 @@ class Frequencies:
 
 
 @dataclass(frozen=True)
+class HowRead:
+    """Models whose answers to a set were read alike: from which columns and files, by which key, as what."""
+
+    set: str
+    models: tuple[str, ...]
+    columns: str
+    key: str
+    kind: str
+    class_rule: str
+    preprocessing: str
+
+
+@dataclass(frozen=True)
 class ReportInputs:
     """What a report is made of; everything but the title is optional, and what is missing is not mentioned.
 
@@ -113,6 +127,8 @@ class ReportInputs:
     """The original's first: accuracy as a function of selection frequency."""
     adjusted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """New set -> what ``frequency_gap.adjusted`` answers."""
+    read: tuple[HowRead, ...] = ()
+    """How the answers behind the results were read."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +164,7 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
         "comparisons": [],
         "by_frequency": [],
         "adjusted": [],
+        "read": [asdict(part) for part in inputs.read],
     }
     pictures: list[Picture] = []
     thumbnails = _galleries(inputs.galleries, numbers)
@@ -245,7 +262,7 @@ def _accuracies(
         )
     new_sets = [name for name in dict.fromkeys(table["set"]) if name != original]
     accuracies = accuracy_table(table, original)
-    numbers["sets"] = [original, *new_sets]
+    numbers["sets"] = list(column_names([original, *new_sets]).values())
     numbers["models"] = [{str(k): _plain(v) for k, v in row.items()} for row in accuracies.to_dict("records")]
     for at, name in enumerate(new_sets, 1):
         comparison: dict[str, Any] = {"set": name, "slug": _slug(name, at), "line": None, "no_line": None}

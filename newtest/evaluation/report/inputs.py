@@ -11,9 +11,10 @@ import pandas as pd
 
 from newtest.evaluation.analysis.frequency_gap import adjusted, by_frequency, has_votes, study_pool
 from newtest.evaluation.analysis.scales import Scale
-from newtest.evaluation.report.build import BuiltSet, Frequencies, Gallery, ReportInputs
+from newtest.evaluation.report.build import BuiltSet, Frequencies, Gallery, HowRead, ReportInputs
 from newtest.evaluation.report.study import built_set, galleries, study_facts, study_warnings
 from newtest.evaluation.scoring.loading import Loaded
+from newtest.evaluation.scoring.store import StoredSet
 from newtest.study import Study
 
 __all__ = ["ReportChoice", "gather"]
@@ -73,7 +74,19 @@ def gather(loaded: Loaded, choice: ReportChoice) -> ReportInputs:
         correct={name: one.correct for name, one in loaded.stored.items()},
         by_frequency=tuple(by_frequency(one) for one in votes),
         adjusted={new.name: adjusted(votes[0], new, pool=pool) for new in votes[1:]},
+        read=_how_read([loaded.stored[name] for name in sets if name in loaded.stored]),
     )
+
+
+def _how_read(stored: Sequence[StoredSet]) -> tuple[HowRead, ...]:
+    """Models that were read alike, together; results of older versions say nothing and are left out."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for one in stored:
+        for row in one.results[one.results["key"] != ""].itertuples():
+            own = "its own column" if row.columns == row.model else row.columns or "the model's run"
+            how = (one.name, own, row.key, row.kind, row.class_rule, row.preprocessing)
+            alike.setdefault(tuple(map(str, how)), []).append(str(row.model))
+    return tuple(HowRead(how[0], tuple(models), *how[1:]) for how, models in alike.items())
 
 
 def _all_built(

@@ -34,6 +34,8 @@ class LoadConfig:
     groups: Path | None = None
     unit: Unit = "auto"
     metric: str = TOP1
+    sets: tuple[str, ...] = ()
+    """Only these sets; of wide tables, the columns that are sets."""
     among: str = "auto"
     """Of models with more classes than a set: compared among the "set"'s, or "all"; "auto" is the set's if both are
     kept.
@@ -69,6 +71,8 @@ def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
         if not is_results(path):
             raise EvaluationError(f"{path}: neither a table nor results of newtest evaluate")
         for one in read_store(path, options.among):
+            if options.sets and one.name not in options.sets:
+                continue
             if one.name in stored and stored[one.name].hash != one.hash:
                 raise EvaluationError(
                     f"{path}: another set of the name {one.name!r} was read before; name one of them anew"
@@ -80,7 +84,13 @@ def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
             )
     files = [path for path in paths if not path.is_dir()]
     if files:
-        parts.append(read_results(files, groups=options.groups, unit=options.unit, metric=options.metric))
+        parts.append(
+            read_results(
+                files, groups=options.groups, unit=options.unit, metric=options.metric, sets=options.sets
+            )
+        )
+    if not parts and options.sets:
+        raise EvaluationError(f"none of these results is on {', '.join(options.sets)}")
     if not parts:
         raise EvaluationError("no results were named; give a table, or a folder that newtest evaluate wrote")
     table, repeated = first_of_each(

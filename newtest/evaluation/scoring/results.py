@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.cautions import Caution
+from newtest.evaluation.scoring.cells import Cells, no_set, read_cells
 from newtest.evaluation.scoring.frames import read_frame
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
 RESULT_COLUMNS = ("model", "set", "k", "n", "accuracy", "group", "base")
 Unit = Literal["auto", "percent", "fraction"]
 
+_SIGNED = "newtest: percent signs"
 _TYPES_FILE = "model_types.csv"
 # The testbed's own plots leave these two out of the line: both repeat the ordinary ResNet-50.
 _TESTBED_REPEATS = ("resnet50_aws_baseline", "resnet50_imagenet_100percent_batch64_original_images")
@@ -48,13 +51,19 @@ class Results:
 
 
 def read_results(
-    paths: Iterable[Path], *, groups: Path | None = None, unit: Unit = "auto", metric: str = "top1"
+    paths: Iterable[Path],
+    *,
+    groups: Path | None = None,
+    unit: Unit = "auto",
+    metric: str = "top1",
+    sets: Sequence[str] = (),
 ) -> Results:
     """Read result tables (CSV, TSV, Parquet; long or wide) into one.
 
     A long table has ``model``, ``set`` and either ``accuracy`` or ``k`` and ``n``, optionally ``group`` and ``base``.
-    A table with ``model`` and no ``set`` is wide: every other numeric column is a set, its cells accuracies. ``groups``
-    is a table of model and type; without it a ``model_types.csv`` beside a wide table is taken, as in the testbed.
+    A table with ``model`` and no ``set`` is wide: every other column of accuracies is a set, but for those that are
+    none by their name; what is left out is said, and ``sets`` chooses. ``groups`` is a table of model and type; without
+    it a ``model_types.csv`` beside a wide table is taken, as in the testbed.
     A table may have a column ``metric`` (f1, em, ...) with its value in ``accuracy`` or ``value``: ``metric`` picks.
     Raises EvaluationError for files that are no such table.
     """
@@ -63,12 +72,14 @@ def read_results(
     for path in sorted(paths):
         frame = read_frame(path)
         types = groups or (path.with_name(_TYPES_FILE) if "set" not in frame.columns else None)
+        if "model" not in frame.columns:
+            raise _no_model(frame, path.name)
         if types is not None and (groups or types.exists()):
             frame = with_groups(frame, types)
             left_out += [
                 model for model in _TESTBED_REPEATS if not groups and (frame["model"] == model).any()
             ]
-        results = as_results(_of_metric(frame, metric, path), source=path.name, unit=unit)
+        results = as_results(_of_metric(frame, metric, path), source=path.name, unit=unit, sets=sets)
         parts.append(results.table)
         cautions += results.cautions
     if not parts:
@@ -95,18 +106,20 @@ def first_of_each(table: pd.DataFrame, source: str) -> tuple[pd.DataFrame, list[
     return kept, [Caution("duplicate-model", source, message, str(first["model"]))]
 
 
-def as_results(frame: pd.DataFrame, *, source: str = "table", unit: Unit = "auto") -> Results:
+def as_results(
+    frame: pd.DataFrame, *, source: str = "table", unit: Unit = "auto", sets: Sequence[str] = ()
+) -> Results:
     """Bring a long or wide DataFrame into the form of this module; raises EvaluationError where it cannot be one."""
     if "model" not in frame.columns:
-        raise EvaluationError(
-            f"{source}: no column 'model'; columns are {', '.join(map(str, frame.columns[:8]))}"
-        )
-    if "set" not in frame.columns:
-        frame = _longer(frame, source)
-    table = pd.DataFrame({"model": frame["model"].astype(str), "set": frame["set"].astype(str)})
+        raise _no_model(frame, source)
     cautions: list[Caution] = []
+    if "set" not in frame.columns:
+        frame, cautions = _longer(frame, source, sets)
+    elif sets:
+        frame = _only(frame, sets, source)
+    table = pd.DataFrame({"model": frame["model"].astype(str), "set": frame["set"].astype(str)})
     if {"k", "n"} <= set(frame.columns):
-        table["k"], table["n"] = (_counts(frame[name], name, source) for name in ("k", "n"))
+        table["k"], table["n"] = (_counts(frame[name], name, source, table) for name in ("k", "n"))
         wrong = (table["k"] > table["n"]) | (table["k"] < 0) | (table["n"] < 0)
         if wrong.fillna(False).any():
             row = table[wrong.fillna(False)].iloc[0]
@@ -122,14 +135,13 @@ def as_results(frame: pd.DataFrame, *, source: str = "table", unit: Unit = "auto
             )
     elif "accuracy" in frame.columns:
         table["k"] = table["n"] = pd.array([pd.NA] * len(frame), dtype="Int64")
-        values = pd.to_numeric(frame["accuracy"], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-        if (lost := frame["accuracy"].notna().to_numpy() & np.isnan(values)).any():
-            message = (
-                f"{int(lost.sum())} accuracies are no numbers, first {str(frame['accuracy'][lost].iloc[0])!r}; "
-                "they are left out"
-            )
+        cells = read_cells(frame["accuracy"], f"{source}: column accuracy", table["model"].tolist())
+        if cells.odd.any():
+            first = str(frame["accuracy"][cells.odd].iloc[0])
+            message = f"{int(cells.odd.sum())} accuracies are no numbers, first {first!r}; they are left out"
             cautions.append(Caution("not-a-number", source, message))
-        table["accuracy"], found = _percent(values, table["set"], source, unit)
+        percent = cells.percent or bool(frame.attrs.get(_SIGNED, False))
+        table["accuracy"], found = _percent(cells.values, table, source, _unit(unit, source, signed=percent))
         cautions += found
     else:
         raise EvaluationError(f"{source}: neither 'accuracy' nor 'k' and 'n' among its columns")
@@ -137,6 +149,25 @@ def as_results(frame: pd.DataFrame, *, source: str = "table", unit: Unit = "auto
         table[name] = frame[name].astype(object).fillna("").astype(str) if name in frame.columns else ""
     table, repeated = first_of_each(table[list(RESULT_COLUMNS)], source)
     return Results(table, (*cautions, *repeated))
+
+
+def _no_model(frame: pd.DataFrame, source: str) -> EvaluationError:
+    return EvaluationError(
+        f"{source}: no column 'model'; columns are {', '.join(map(str, frame.columns[:8]))}"
+    )
+
+
+def _only(frame: pd.DataFrame, sets: Sequence[str], source: str) -> pd.DataFrame:
+    known = set(frame["set"].astype(str))
+    if (unknown := [name for name in sets if name not in known]) and not set(sets) & known:
+        raise EvaluationError(f"{source}: no set {unknown[0]!r}; there are {', '.join(sorted(known)[:12])}")
+    return frame[frame["set"].astype(str).isin(sets)]
+
+
+def _unit(unit: Unit, source: str, *, signed: bool) -> Unit:
+    if signed and unit == "fraction":
+        raise EvaluationError(f"{source}: cells have percent signs; use `unit` percent")
+    return "percent" if signed else unit
 
 
 def pick(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -168,18 +199,61 @@ def _of_metric(frame: pd.DataFrame, metric: str, path: Path) -> pd.DataFrame:
     return rows.drop(columns="metric").rename(columns={"value": "accuracy"})
 
 
-def _longer(frame: pd.DataFrame, source: str) -> pd.DataFrame:
+def _longer(frame: pd.DataFrame, source: str, chosen: Sequence[str]) -> tuple[pd.DataFrame, list[Caution]]:
+    """A row a (model, set) of a wide table, and what is no set in it."""
     kept = [name for name in ("model", "group", "base") if name in frame.columns]
     if frame["model"].duplicated().any():
         name = frame.loc[frame["model"].duplicated(), "model"].iloc[0]
         raise EvaluationError(f"{source}: model {name!r} has two rows; rename one, or add a column 'set'")
-    sets = [name for name in frame.columns if name not in kept and pd.api.types.is_numeric_dtype(frame[name])]
-    if not sets:
+    others = [str(name) for name in frame.columns if name not in kept]
+    if (unknown := [name for name in chosen if name not in others]) and not set(chosen) & set(others):
+        raise EvaluationError(f"{source}: no column {unknown[0]!r}; there are {', '.join(others[:12])}")
+    models = frame["model"].astype(str).tolist()
+    columns: dict[str, npt.NDArray[np.float64]] = {}
+    left_out: list[str] = []
+    cautions: list[Caution] = []
+    signed = False
+    for name in chosen or others:
+        if name not in others:
+            continue
+        if not chosen and no_set(name):
+            left_out.append(f"{name} (no accuracy, by its name)")
+            continue
+        cells = read_cells(frame[name], f"{source}: column {name}", models)
+        reason = None if chosen else _no_accuracies(cells, frame[name])
+        if reason is not None:
+            left_out.append(f"{name} ({reason})")
+            continue
+        signed |= cells.percent
+        columns[name] = cells.values
+        if cells.odd.any():
+            first = str(frame[name][cells.odd].iloc[0])
+            message = (
+                f"set {name}: {int(cells.odd.sum())} cells are no numbers, first {first!r}; they are left out"
+            )
+            cautions.append(Caution("not-a-number", source, message))
+    if left_out:
+        message = f"columns that are no sets: {', '.join(left_out)}; choose with `sets`"
+        cautions.insert(0, Caution("left-out", source, message))
+    if not columns:
         raise EvaluationError(
             f"{source}: no column 'set' and no numeric column that could be a set's accuracies"
+            + (f" ({', '.join(left_out)})" if left_out else "")
         )
-    long = frame.melt(id_vars=kept, value_vars=sets, var_name="set", value_name="accuracy")
-    return long.dropna(subset=["accuracy"]) if long["accuracy"].notna().any() else long
+    wide = pd.concat([frame[kept], pd.DataFrame(columns, index=frame.index)], axis=1)
+    long = wide.melt(id_vars=kept, value_vars=list(columns), var_name="set", value_name="accuracy")
+    long = long.dropna(subset=["accuracy"]) if long["accuracy"].notna().any() else long
+    long.attrs[_SIGNED] = signed
+    return long, cautions
+
+
+def _no_accuracies(cells: Cells, column: pd.Series) -> str | None:
+    if not cells.odd.any() and np.isnan(cells.values).all():
+        return "empty"
+    if not cells.are_numbers:
+        return f"text, first {str(column[cells.odd].iloc[0])!r}"
+    known = cells.values[~np.isnan(cells.values)]
+    return "no value between 0 and 100" if ((known < 0) | (known > 100)).all() else None
 
 
 def with_groups(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -192,20 +266,25 @@ def with_groups(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     return frame.copy().assign(group=frame["model"].map(named))
 
 
-def _counts(values: pd.Series, name: str, source: str) -> pd.Series:
-    try:
-        return pd.to_numeric(values).astype("Int64")
-    except (TypeError, ValueError):
-        raise EvaluationError(f"{source}: column {name!r} must hold whole numbers") from None
+def _counts(column: pd.Series, name: str, source: str, table: pd.DataFrame) -> pd.Series:
+    cells = read_cells(column, f"{source}: column {name}", table["model"].tolist())
+    known = cells.values[~np.isnan(cells.values)]
+    if cells.odd.any() or cells.percent or (known != np.round(known)).any():
+        raise EvaluationError(f"{source}: column {name!r} must hold whole numbers")
+    return pd.Series(cells.values, index=column.index).astype("Int64")
 
 
 def _percent(
-    values: np.ndarray, sets: pd.Series, source: str, unit: Unit
-) -> tuple[np.ndarray, Sequence[Caution]]:
+    values: npt.NDArray[np.float64], table: pd.DataFrame, source: str, unit: Unit
+) -> tuple[npt.NDArray[np.float64], Sequence[Caution]]:
+    sets = table["set"]
     known = values[~np.isnan(values)]
     if known.size and (known.min() < 0 or known.max() > 100):
-        worst = known.min() if known.min() < 0 else known.max()
-        raise EvaluationError(f"{source}: an accuracy of {worst:g} cannot be; percentages lie in [0, 100]")
+        at = int(np.nanargmin(values) if known.min() < 0 else np.nanargmax(values))
+        raise EvaluationError(
+            f"{source}: {table['model'].iloc[at]} on {sets.iloc[at]}: an accuracy of {values[at]:g} cannot be; "
+            "percentages lie in [0, 100] (`sets` chooses the columns that are sets)"
+        )
     if unit == "fraction" or (unit == "auto" and known.size and known.max() <= 1):
         if known.size and known.max() > 1:
             raise EvaluationError(f"{source}: {known.max():g} is no fraction; use `unit` percent")
