@@ -85,6 +85,7 @@ def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
     names = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*") if path.is_file())
     assert [str(n) for n in names] == [
         ".newtest-made",
+        "figures/.newtest-made",
         "figures/frequencies-2-matched.png",
         "figures/frequencies-2-matched.svg",
         "figures/scatter-1-matched.png",

@@ -82,10 +82,10 @@ def _how_read(stored: Sequence[StoredSet]) -> tuple[HowRead, ...]:
     """Models that were read alike, together; results of older versions say nothing and are left out."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for one in stored:
-        for row in one.results[one.results["key"] != ""].itertuples():
-            own = "its own column" if row.columns == row.model else row.columns or "the model's run"
-            how = (one.name, own, row.key, row.kind, row.class_rule, row.preprocessing)
-            alike.setdefault(tuple(map(str, how)), []).append(str(row.model))
+        for row in one.results[one.results["key"] != ""].astype(str).to_dict("records"):
+            own = "its own column" if row["columns"] == row["model"] else row["columns"] or "the model's run"
+            how = (one.name, own, *(row[part] for part in ("key", "kind", "class_rule", "preprocessing")))
+            alike.setdefault(how, []).append(row["model"])
     return tuple(HowRead(how[0], tuple(models), *how[1:]) for how, models in alike.items())
 
 
