@@ -8,7 +8,7 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 
-__all__ = ["amounts", "class_words", "left_out", "members", "pool_votes", "revision_facts"]
+__all__ = ["amounts", "class_words", "has_set", "left_out", "members", "pool_votes", "revision_facts"]
 
 _AMOUNTS = {
     "classes": "SELECT count(*) FROM classes",
@@ -35,6 +35,12 @@ _ADDED = """
     SELECT image_id, wnid, sum(num_selected) AS num_selected, sum(num_shown) AS num_shown
     FROM vote_counts GROUP BY image_id, wnid
 """
+
+
+def has_set(catalog: sqlite3.Connection, name: str) -> bool:
+    """Whether a revision or a reference has this name."""
+    sql = "SELECT 1 FROM revisions WHERE name = ? UNION ALL SELECT 1 FROM references_ WHERE name = ?"
+    return catalog.execute(sql, (name, name)).fetchone() is not None
 
 
 def members(catalog: sqlite3.Connection, name: str) -> pd.DataFrame:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from newtest.config import fingerprint
 from newtest.download import DownloadConfig, Request, download
 from newtest.errors import ImageError
-from newtest.images import check, encode_jpeg, shown
+from newtest.images import check, encode_jpeg, shown, suffix_of
 from newtest.pool.journal import Journal, Record, alone, journal_folder
 from newtest.pool.storage.claims import LAYERS, claim
 from newtest.pool.storage.location import Entry, place_of
@@ -35,16 +35,6 @@ from newtest.pool.storage.tar_format import END, packed
 from newtest.pool.storage.tars import Sample
 
 __all__ = ["Fetched", "fetch_shards"]
-
-_EXTENSION = {
-    "JPEG": "jpg",
-    "PNG": "png",
-    "WEBP": "webp",
-    "GIF": "gif",
-    "BMP": "bmp",
-    "TIFF": "tif",
-    "PPM": "ppm",
-}
 
 
 @dataclass(frozen=True)
@@ -227,8 +217,7 @@ def _failed(kind: str, *, final: bool) -> dict[str, Any]:
 
 
 def _pack(result: dict[str, Any], data: bytes, archive: IO[bytes]) -> None:
-    extension = _EXTENSION.get(str(result.get("format")), "jpg")
-    archive.write(packed(f"{result['key']}.{extension}", data))
+    archive.write(packed(f"{result['key']}{suffix_of(str(result.get('format')))}", data))
     if result["text"] is not None:
         archive.write(packed(f"{result['key']}.txt", result["text"].encode()))
     described = {key: result.get(key) for key in ("uid", "url", "text", "sha256")}

@@ -40,7 +40,7 @@ def rows_by_position(evaluated: EvaluationSet, count: int) -> Rows:
 
 def rows_by_id(evaluated: EvaluationSet, ids: npt.NDArray[np.str_]) -> Rows:
     """Rows by the names of the images: equal; else as paths; else by their last folders, their file names, or these
-    without suffix, each only where it names one image and one row alone.
+    without suffix, each only where it names one image and one row alone; then the same by the files of the set.
 
     Raises Unscorable for empty or repeated names, and for images without a row.
     """
@@ -57,11 +57,21 @@ def rows_by_id(evaluated: EvaluationSet, ids: npt.NDArray[np.str_]) -> Rows:
     if twice.has_duplicates:
         again = twice[twice.duplicated()]
         raise Unscorable("repeated-ids", f"{len(again)} ids come twice, first {again[0]!r}")
-    for name, ours, theirs in _forms(known, given):
-        found = _matched([ours(one) for one in known], [theirs(one) for one in given], name)
-        if found is not None and not len(found.missing):
-            return found.rows
+    for names in _names_of(evaluated, known):
+        for name, ours, theirs in _forms(names, given):
+            found = _matched([ours(one) for one in names], [theirs(one) for one in given], name)
+            if found is not None and not len(found.missing):
+                return found.rows
     raise _absent(evaluated, known, given, exact)
+
+
+def _names_of(evaluated: EvaluationSet, known: list[str]) -> list[list[str]]:
+    """The images by their ids; and by the paths of their files, where the set has them: a file that is ``n01/0.png``
+    has the id ``n01_0.png`` where other classes have a ``0.png`` too.
+    """
+    if "file" not in evaluated.images.columns:
+        return [known]
+    return [known, evaluated.images["file"].astype(str).tolist()]
 
 
 @dataclass(frozen=True)

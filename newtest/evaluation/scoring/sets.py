@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.names import is_id
 from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, array_frame, json_frame, table_frame
+from newtest.sets import Census, read_class_folders
 
 __all__ = ["EvaluationSet", "find_set", "make_set", "read_set"]
 
 _ID_COLUMNS = ("image_id", "id", "file", "filename", "image")
 """Taken first, in this order; then any other column that ``names.is_id`` knows."""
 _MANIFESTS = ("manifest.parquet", "manifest.csv")
-_PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+_OF_STUDY = "study:"
+"""Before a name: the study's revision or reference, and not a file or folder of that name."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class EvaluationSet:
     """False: the rows have no names, and predictions can only come in this order."""
     taken: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
     """Of a part of a set: which rows of the whole it took, for predictions in the order of the whole."""
+    census: Census | None = None
+    """Of a folder: its files, images and what was left out."""
 
     also: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     """Further true classes of images that show several, (N, M), -1 for none; any of them is right."""
@@ -84,13 +88,38 @@ def find_set(
     which: str, study: Path, name: str | None = None, classes: tuple[str, ...] | None = None
 ) -> EvaluationSet:
     """A set by its path, or by the name of a revision or reference of the study. Raises EvaluationError, StudyError."""
-    path = Path(which)
+    path, has_study = Path(which), (study / "study.sqlite").exists()
     if path.exists():
-        return read_set(path, name=name, classes=classes)
-    if not (study / "study.sqlite").exists():
+        made = read_set(path, name=name, classes=classes)
+        if has_study and path.name == which:
+            _refuse_two_meanings(which, study, made, classes)
+        return made
+    which = which.removeprefix(_OF_STUDY)
+    if not has_study:
         raise EvaluationError(
-            f"{which}: no such file or folder, and no study to look for a revision of that name (--study DIR)"
+            f"{which}: no such file or folder, and no study to look for a revision of that name (`study`)"
         )
+    return _of_study(which, study, name, classes)
+
+
+def _refuse_two_meanings(
+    which: str, study: Path, found: EvaluationSet, classes: tuple[str, ...] | None
+) -> None:
+    """Raises EvaluationError where a name is that of a file or folder and of another set of the study too."""
+    from newtest.catalog.evaluation import has_set
+    from newtest.study import Study
+
+    with Study(study) as opened:
+        if not has_set(opened.catalog, which):
+            return
+    if _of_study(which, study, None, classes).hash != found.hash:
+        raise EvaluationError(
+            f"{which} is a path here and also a set of the study {study}, and they hold different images; "
+            f"write ./{which} for the path, or {_OF_STUDY}{which} for the study's"
+        )
+
+
+def _of_study(which: str, study: Path, name: str | None, classes: tuple[str, ...] | None) -> EvaluationSet:
     from newtest.catalog.evaluation import members
     from newtest.study import Study
 
@@ -115,7 +144,9 @@ def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | 
         frame = array_frame(path)
     else:
         frame = _with_paths(table_frame(path), path.parent)
-    made = make_set(frame, title, source=str(path), classes=classes)
+    made = replace(
+        make_set(frame, title, source=str(path), classes=classes), census=frame.attrs.get("census")
+    )
     again = made.images.duplicated(["image_id", "class"])
     if again.any():
         first = made.images[again].iloc[0]
@@ -225,18 +256,20 @@ def _ordered(names: pd.Series, *, whole: bool) -> tuple[str, ...]:
 
 
 def _image_folder(root: Path) -> pd.DataFrame:
-    rows = [
-        (str(file.relative_to(root)), folder.name, str(file))
-        for folder in sorted(root.iterdir())
-        if folder.is_dir()
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in _PICTURES
-    ]
-    if not rows:
+    """Class folders, ids by the rule of ``newtest.sets.ids_of``; ``file`` is the path below the root."""
+    try:
+        found = read_class_folders(root)
+    except OSError as error:
+        raise EvaluationError(f"{root}: cannot be read ({error.strerror or error})") from error
+    if not found.images:
         raise EvaluationError(
-            f"{root}: neither a manifest nor class folders with pictures: the set has no images"
+            f"{root}: neither a manifest nor class folders with pictures: the set has no images "
+            f"({found.census.says()})"
         )
-    return pd.DataFrame(rows, columns=["image_id", "class", "path"])
+    rows = [(image.image_id, image.cls, image.file, str(image.path)) for image in found.images]
+    frame = pd.DataFrame(rows, columns=["image_id", "class", "file", "path"])
+    frame.attrs["census"] = found.census
+    return frame
 
 
 def _with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from newtest.errors import ImageError, PoolError, UsageError
 from newtest.hashes import hash_of
 from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool.dedup.hashing import framed_hashes
-from newtest.pool.dedup.target_sets import set_images, something_read, vectors_of_set
+from newtest.pool.dedup.target_sets import census_of_set, set_images, something_read, vectors_of_set
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.subset import Subset
@@ -77,7 +77,8 @@ def decontaminate(
     comparison: Any = (
         _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config, progress)
     )
-    tables, counts, gone = [], {}, np.zeros(len(comparison.uids), np.bool_)
+    counts: dict[str, dict[str, Any]] = {}
+    tables, gone = [], np.zeros(len(comparison.uids), np.bool_)
     for address in sets:
         names, near, unreadable = comparison.near(address)
         gone[near.rows] = True
@@ -85,6 +86,9 @@ def decontaminate(
             "images": len(names), "unreadable": unreadable, "pairs": len(near.rows),
             "rows_removed": len(np.unique(near.rows)), "images_found": len(np.unique(near.items)),
         }  # fmt: skip
+        if (census := census_of_set(address)) is not None:
+            counts[address]["files"] = census.as_json()
+            progress.say(f"{address}: {census.says()}")
         tables.append(
             _pairs(comparison.uids[near.rows], address, [names[item] for item in near.items], near.closeness)
         )
@@ -142,7 +146,7 @@ class _ByHashes:
         names, hashed, unreadable = [], [], 0
         for name, data in set_images(address):
             try:
-                words = hash_of(data)
+                words = None if data is None else hash_of(data)
             except ImageError:
                 words = None
             if words is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,23 @@ import numpy.typing as npt
 from newtest.clip.encoder import Encoder, unit_rows
 from newtest.clip.loading import encoder
 from newtest.errors import ImageError, PoolError, UsageError
-from newtest.images import shown
+from newtest.images import SUFFIXES, shown
 from newtest.pool.storage.embedded_images import image_column, images_inside
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.pool import Pool, Shard
-from newtest.pool.storage.tars import IMAGE_SUFFIXES, MAX_MEMBER, samples
+from newtest.pool.storage.tars import MAX_MEMBER, samples
 from newtest.pool.storage.vectors import VectorSource
+from newtest.sets import Census, is_foreign_path, walk
 
-__all__ = ["set_images", "something_read", "vectors_of_set"]
+__all__ = ["census_of_set", "set_images", "something_read", "vectors_of_set"]
 
 BATCH = 64
 
 
-def set_images(address: str) -> Iterator[tuple[str, bytes]]:
+def set_images(address: str) -> Iterator[tuple[str, bytes | None]]:
     """(name, bytes) of a set's images in the order of their names: loose files, the samples of tars, and images
-    inside Parquet tables; so releases in every format. ``address`` may also be one tar or table.
+    inside Parquet tables; so releases in every format. ``address`` may also be one tar or table. Bytes are None where
+    a sample or row has no image, or one that is too large: it is counted, not passed over.
 
     Raises PoolError.
     """
@@ -35,7 +38,7 @@ def set_images(address: str) -> Iterator[tuple[str, bytes]]:
     found = False
     for entry in entries:
         for name, data in _images(pool, entry):
-            found = True
+            found = found or data is not None
             yield name, data
     if not found:
         raise PoolError(
@@ -44,30 +47,55 @@ def set_images(address: str) -> Iterator[tuple[str, bytes]]:
         )
 
 
+def census_of_set(address: str) -> Census | None:
+    """What lies loose in a local folder, and what of it is no image of the set; None for all other sets."""
+    if "://" in address or not Path(address).is_dir():
+        return None
+    counted = walk(Path(address)).census
+    packed = [entry for entry in counted.left_out if entry.reason in (".tar", ".parquet")]
+    rest = tuple(entry for entry in counted.left_out if entry not in packed)
+    return replace(counted, files=counted.files - len(packed), left_out=rest)
+
+
 def _files(address: str) -> tuple[LocalPlace | RemotePlace, list[Entry]]:
+    """The files that are images or hold some. Of a local folder links are followed, and bytes tell what a name does
+    not; elsewhere the suffix decides.
+    """
     place = place_of(address)
-    if isinstance(place, LocalPlace) and place.root.is_file():
+    if not isinstance(place, LocalPlace):
+        return place, [entry for entry in place.entries() if _is_wanted(entry.name)]
+    if place.root.is_file():
         return LocalPlace(place.root.parent), [Entry(place.root.name, place.root.stat().st_size)]
-    return place, place.entries()
+    walked = walk(place.root) if place.root.is_dir() else None
+    if walked is None:
+        return place, place.entries()
+    packed = (entry.name for entry in walked.census.left_out if entry.reason in (".tar", ".parquet"))
+    names = sorted([*walked.images, *packed])
+    return place, [Entry(name, (place.root / name).stat().st_size) for name in names]
 
 
-def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes]]:
-    """The images that a file is or holds. A row or sample without any is passed over."""
-    suffix = PurePosixPath(entry.name).suffix[1:].lower()
+def _is_wanted(name: str) -> bool:
+    suffix = PurePosixPath(name).suffix.lower()
+    return not is_foreign_path(name) and (suffix in SUFFIXES or suffix in (".tar", ".parquet"))
+
+
+def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes | None]]:
+    """The images that a file is or holds."""
+    suffix = PurePosixPath(entry.name).suffix.lower()
     shard = Shard(entry.name.rpartition(".")[0], entry, entry)
-    if suffix in IMAGE_SUFFIXES and entry.size <= MAX_MEMBER:
-        with pool.place.open(entry.name) as handle:
-            yield entry.name, handle.read()
-    elif suffix == "tar":
+    if suffix == ".tar":
         for sample in samples(pool, shard):
-            if sample.image is not None:
-                yield f"{entry.name}:{sample.key}", sample.image
-    elif suffix == "parquet":
+            yield f"{entry.name}:{sample.key}", sample.image
+    elif suffix == ".parquet":
         with pool.parquet(shard) as file:
             column = image_column(file.schema_arrow)
             for _, name, data in images_inside(file, column) if column is not None else ():
-                if data is not None:
-                    yield f"{entry.name}:{name}", data
+                yield f"{entry.name}:{name}", data
+    elif entry.size > MAX_MEMBER:
+        yield entry.name, None
+    else:
+        with pool.place.open(entry.name) as handle:
+            yield entry.name, handle.read()
 
 
 def vectors_of_set(
@@ -135,6 +163,8 @@ def _embedded(
 
     for name, data in set_images(address):
         try:
+            if data is None:
+                raise ImageError("no-image", "no image")
             waiting.append(model.prepare(shown(data)))
         except ImageError:
             unreadable += 1
