@@ -163,6 +163,7 @@ def evaluate(
             {
                 "folder": outcome.folder,
                 "results": rows,
+                "files": outcome.census.as_json() if outcome.census else None,
                 "warnings": [caution.to_json() for caution in outcome.cautions],
             }
         )

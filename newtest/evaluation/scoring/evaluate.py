@@ -25,6 +25,7 @@ from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import set_folder, write_scores
 from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify
 from newtest.progress import UNWATCHED, Progress
+from newtest.sets import Census
 
 __all__ = ["EvaluateConfig", "Evaluation", "evaluate"]
 
@@ -70,6 +71,8 @@ class Evaluation:
     scores: tuple[Score, ...]
     cautions: tuple[Caution, ...]
     folder: Path | None
+    census: Census | None = None
+    """Of a folder: its files, images and what was left out."""
 
     @property
     def table(self) -> pd.DataFrame:
@@ -86,6 +89,8 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
     Raises EvaluationError when the set, the class list or the class map cannot be had.
     """
     found_set = find_set(which, options.study, options.name)
+    if found_set.census is not None:
+        progress.say(f"{which}: {found_set.census.says()}")
     whole = mapped(
         found_set,
         classes=options.classes,
@@ -123,7 +128,7 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
     scores, found_wrong = score(evaluated, answers, how)
     groups |= _groups(options.groups)
     folder = write_scores(options.root, evaluated, scores, groups=groups) if scores else None
-    return Evaluation(tuple(scores), (*cautions, *found_wrong), folder)
+    return Evaluation(tuple(scores), (*cautions, *found_wrong), folder, found_set.census)
 
 
 def _measures(options: EvaluateConfig, mapping: ClassMap | None) -> tuple[str, ...]:

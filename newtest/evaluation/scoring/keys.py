@@ -98,7 +98,10 @@ Form = Callable[[str], str]
 
 def _forms(known: Sequence[str], given: Sequence[str]) -> list[tuple[str, Form, Form]]:
     deep, theirs = (min(len(_parts(one)) for one in names) for names in (known, given))
-    forms: list[tuple[str, Form, Form]] = [("as paths", _path, _path)]
+    forms: list[tuple[str, Form, Form]] = [
+        ("as paths", _path, _path),
+        ("as paths without suffix", _bare, _bare),
+    ]
     if 1 < deep < theirs:
         forms.append((f"by the last {deep} parts of the path", _last(deep), _last(deep)))
     if 1 < theirs < deep:
@@ -112,6 +115,10 @@ def _parts(name: str) -> tuple[str, ...]:
 
 def _path(name: str) -> str:
     return "/".join(_parts(name))
+
+
+def _bare(name: str) -> str:
+    return f"{_path(name).rpartition('/')[0]}/{_stem(name)}"
 
 
 def _last(count: int) -> Form:

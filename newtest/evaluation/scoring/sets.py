@@ -135,18 +135,20 @@ def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | 
     ``label``), or an ``.npy`` of labels. Raises EvaluationError.
     """
     title = name or path.name.removesuffix(path.suffix if path.is_file() else "")
+    census = None
     if path.is_dir():
         manifest = next((path / m for m in _MANIFESTS if (path / m).exists()), None)
-        frame = _with_paths(table_frame(manifest), path) if manifest else _image_folder(path)
+        if manifest is None:
+            frame, census = _image_folder(path)
+        else:
+            frame = _with_paths(table_frame(manifest), path)
     elif path.suffix in (".json", ".jsonl"):
         frame = json_frame(path)
     elif path.suffix == ".npy":
         frame = array_frame(path)
     else:
         frame = _with_paths(table_frame(path), path.parent)
-    made = replace(
-        make_set(frame, title, source=str(path), classes=classes), census=frame.attrs.get("census")
-    )
+    made = replace(make_set(frame, title, source=str(path), classes=classes), census=census)
     again = made.images.duplicated(["image_id", "class"])
     if again.any():
         first = made.images[again].iloc[0]
@@ -255,7 +257,7 @@ def _ordered(names: pd.Series, *, whole: bool) -> tuple[str, ...]:
     return tuple(sorted(unique))
 
 
-def _image_folder(root: Path) -> pd.DataFrame:
+def _image_folder(root: Path) -> tuple[pd.DataFrame, Census]:
     """Class folders, ids by the rule of ``newtest.sets.ids_of``; ``file`` is the path below the root."""
     try:
         found = read_class_folders(root)
@@ -267,9 +269,7 @@ def _image_folder(root: Path) -> pd.DataFrame:
             f"({found.census.says()})"
         )
     rows = [(image.image_id, image.cls, image.file, str(image.path)) for image in found.images]
-    frame = pd.DataFrame(rows, columns=["image_id", "class", "file", "path"])
-    frame.attrs["census"] = found.census
-    return frame
+    return pd.DataFrame(rows, columns=["image_id", "class", "file", "path"]), found.census
 
 
 def _with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:

@@ -107,6 +107,8 @@ def zero_shot(which: str, options: ZeroShotConfig, progress: Progress = UNWATCHE
     MissingExtra.
     """
     evaluated = find_set(which, options.study, options.set_name)
+    if evaluated.census is not None:
+        progress.say(f"{which}: {evaluated.census.says()}")
     found = classify(evaluated, evaluated.classes, options, progress)
     answers = found.answers
     scores, cautions = score(evaluated, [answers])
