@@ -93,7 +93,7 @@ def measure(root: Path) -> dict[str, float]:
         began, cpu = time.perf_counter(), time.process_time()
         table = frequencies(study)
         read = time.perf_counter()
-        drawn = sample_study(study, config)
+        drawn = sample_study(study, config, origin=Origin(without_bytes=True))
         stored, cpu = time.perf_counter(), time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         inputs = gather(study, config, Origin())

@@ -4,36 +4,82 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from newtest.catalog.frames import read_frame
 
 __all__ = [
+    "CONTROLS",
+    "VoteCodes",
     "assignment_rows",
     "class_names",
     "exclude",
     "excluded",
     "include",
     "pairs",
-    "vote_rows",
+    "vote_codes",
     "vote_table",
 ]
 
 
-def vote_rows(catalog: sqlite3.Connection) -> pd.DataFrame:
-    """Single votes by people: image_id, wnid, worker, selected, control (may be missing). Simulated ones only where
-    nothing else is there."""
-    simulated = catalog.execute(
+CONTROLS = {None: 0, "positive": 1, "negative": 2}
+CHUNK = 100_000
+
+
+@dataclass(frozen=True)
+class VoteCodes:
+    """Single votes as numbers, one entry a vote, by (image_id, wnid, worker): what millions of them need little memory
+    for. ``workers`` are sorted; ``question`` numbers the pairs of image and class; ``control`` is a value of CONTROLS.
+    """
+
+    workers: Sequence[str]
+    worker: npt.NDArray[np.int32]
+    question: npt.NDArray[np.int32]
+    selected: npt.NDArray[np.int8]
+    control: npt.NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.worker)
+
+
+def vote_codes(catalog: sqlite3.Connection) -> VoteCodes:
+    """Single votes by people. Simulated ones only where nothing else is there."""
+    people = catalog.execute(
         "SELECT 1 FROM votes JOIN vote_batches USING (batch_id) WHERE origin <> 'simulated' LIMIT 1"
     ).fetchone()
-    kept = "WHERE origin <> 'simulated'" if simulated else ""
-    return read_frame(
-        catalog,
-        f"SELECT image_id, wnid, worker, selected, control FROM votes JOIN vote_batches USING (batch_id) {kept}"
-        " ORDER BY image_id, wnid, worker",
-        {"image_id": "text", "wnid": "text", "worker": "text", "selected": "integer", "control": "text"},
+    real = "WHERE batch_id NOT IN (SELECT batch_id FROM vote_batches WHERE origin = 'simulated')"
+    cursor = catalog.cursor()
+    cursor.row_factory = None
+    cursor.execute(
+        f"SELECT image_id, wnid, worker, selected, control FROM votes {real if people else ''}"
+        " ORDER BY image_id, wnid, worker"
+    )
+    numbers: dict[str, int] = {}
+    parts: list[npt.NDArray[np.int32]] = []
+    last, question = ("", ""), -1
+    while rows := cursor.fetchmany(CHUNK):
+        part = np.empty((4, len(rows)), dtype=np.int32)
+        for place, (image_id, wnid, worker, selected, control) in enumerate(rows):
+            if (image_id, wnid) != last:
+                last, question = (image_id, wnid), question + 1
+            part[:, place] = (numbers.setdefault(worker, len(numbers)), question, selected, CONTROLS[control])
+        parts.append(part)
+    whole = np.concatenate(parts, axis=1) if parts else np.empty((4, 0), dtype=np.int32)
+    names = np.array(list(numbers), dtype=object)
+    order = np.argsort(names)
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[order] = np.arange(len(names), dtype=np.int32)
+    return VoteCodes(
+        names[order].tolist(),
+        rank[whole[0]],
+        whole[1],
+        whole[2].astype(np.int8),
+        whole[3].astype(np.int8),
     )
 
 

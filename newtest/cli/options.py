@@ -66,16 +66,35 @@ def on_this_machine(path: Path | None) -> Path | None:
     return path if path is None else require_this_machine(path)
 
 
+MANY_ROWS = 10_000
+
+
 def note(message: str) -> None:
     """Say something to a person: on stderr, so that stdout stays a result. Fields become flags."""
     print(in_flags(message), file=sys.stderr)
 
 
 def print_json(value: Any) -> None:
-    """The one JSON document of ``--json``: keys in their given order, non-ASCII as it is."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str, allow_nan=False)
-    sys.stdout.write("\n")
+    """The one JSON document of ``--json``: keys in their given order, non-ASCII as it is.
+
+    A list of very many rows has one on a line: indenting a million of them would take longer than making them.
+    """
+    if isinstance(value, dict) and any(isinstance(v, list) and len(v) > MANY_ROWS for v in value.values()):
+        parts = (f"  {_json(str(key))}: {_rows(part)}" for key, part in value.items())
+        sys.stdout.write("{\n" + ",\n".join(parts) + "\n}\n")
+    else:
+        sys.stdout.write(_json(value, indent=2) + "\n")
     sys.stdout.flush()  # a server prints where it listens and then goes on
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False, default=str, allow_nan=False)
+
+
+def _rows(value: Any) -> str:
+    if isinstance(value, list) and len(value) > MANY_ROWS:
+        return "[\n" + ",\n".join(f"    {_json(row)}" for row in value) + "\n  ]"
+    return _json(value, indent=2).replace("\n", "\n  ")
 
 
 def print_table(

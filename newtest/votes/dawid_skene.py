@@ -11,6 +11,7 @@ Applied Statistics 28 (1979).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ from newtest.errors import VotesError
 
 __all__ = ["DawidSkene", "DawidSkeneConfig", "Votes", "dawid_skene", "sensitivity_specificity"]
 
+PIECE = 1 << 18
+"""Votes that are looked at together."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -28,9 +32,9 @@ Ints = npt.NDArray[np.int64]
 class Votes:
     """Votes as three arrays of one length: question and worker numbers from 0, and the label voted for."""
 
-    questions: Ints
-    workers: Ints
-    labels: Ints
+    questions: npt.NDArray[np.integer]
+    workers: npt.NDArray[np.integer]
+    labels: npt.NDArray[np.integer]
     num_questions: int
     num_workers: int
     num_labels: int
@@ -109,20 +113,26 @@ def sensitivity_specificity(fit: DawidSkene) -> tuple[Floats, Floats]:
 
 
 class _Steps:
-    """The two steps of EM on one set of votes. Label by label, so that memory is a few arrays of the votes'
-    length."""
+    """The two steps of EM on one set of votes. Label by label and piece by piece, so that memory is that of the votes
+    and of the questions."""
 
     def __init__(self, votes: Votes, smoothing: float, known: Ints) -> None:
         self._votes, self._smoothing = votes, smoothing
         self._fixed = known >= 0
         self._truth = np.eye(votes.num_labels)[known[self._fixed]]
-        self._cells = votes.workers * votes.num_labels + votes.labels
+        # int32 holds every cell of a crowd that a study could have
+        self._cells = (votes.workers * votes.num_labels + votes.labels).astype(np.int32)
 
     def start(self) -> Floats:
         """Where EM begins: the share of votes for each label, read through the workers' errors on controls."""
         v = self._votes
-        counts = np.bincount(v.questions * v.num_labels + v.labels, minlength=v.num_questions * v.num_labels)
-        shares = counts.reshape(v.num_questions, v.num_labels).astype(float)
+        given = np.zeros(v.num_questions * v.num_labels)
+        for piece in self._pieces():
+            cells = v.questions[piece].astype(np.int64) * v.num_labels + v.labels[piece]
+            first = int(cells.min())
+            counts = np.bincount(cells - first)
+            given[first : first + len(counts)] += counts
+        shares = given.reshape(v.num_questions, v.num_labels)
         shares[self._fixed] = self._truth
         shares /= shares.sum(axis=1, keepdims=True)
         if not self._fixed.any():
@@ -145,11 +155,16 @@ class _Steps:
         v = self._votes
         counts = np.empty((v.num_workers, v.num_labels, v.num_labels))
         for true in range(v.num_labels):
-            found = np.bincount(
-                self._cells, posterior[v.questions, true], minlength=v.num_workers * v.num_labels
-            )
+            found = np.zeros(v.num_workers * v.num_labels)
+            column = posterior[:, true].copy()
+            for piece in self._pieces():
+                found += np.bincount(self._cells[piece], column[v.questions[piece]], minlength=len(found))
             counts[:, true, :] = found.reshape(v.num_workers, v.num_labels)
         return counts
+
+    def _pieces(self) -> Iterator[slice]:
+        total = len(self._cells)
+        return (slice(start, start + PIECE) for start in range(0, total, PIECE))
 
     def expect(self, prior: Floats, errors: Floats) -> tuple[Floats, float]:
         """(posterior, log-posterior of prior and errors)."""
@@ -159,8 +174,13 @@ class _Steps:
         log_errors = np.maximum(log_errors, _LOG_ZERO)
         joint = np.empty((v.num_questions, v.num_labels))
         for true in range(v.num_labels):
-            terms = log_errors[:, true, :].reshape(-1)[self._cells]
-            joint[:, true] = np.bincount(v.questions, terms, minlength=v.num_questions)
+            logs, found = log_errors[:, true, :].reshape(-1), np.zeros(v.num_questions)
+            for piece in self._pieces():
+                asked, terms = v.questions[piece], logs[self._cells[piece]]
+                first = int(asked.min())  # sorted votes ask about few questions in a piece
+                sums = np.bincount(asked - first, terms)
+                found[first : first + len(sums)] += sums
+            joint[:, true] = found
         joint += np.maximum(log_prior, _LOG_ZERO)
         joint[self._fixed] = np.where(self._truth > 0, joint[self._fixed], -np.inf)
         most = joint.max(axis=1, keepdims=True)

@@ -7,15 +7,15 @@ import pandas as pd
 
 from newtest.catalog import quality as rows
 from newtest.catalog import transaction
+from newtest.catalog.quality import CONTROLS, VoteCodes
 from newtest.study import Study, now
 from newtest.votes.agreement import krippendorff_alpha, outliers
 from newtest.votes.dawid_skene import Votes, dawid_skene, sensitivity_specificity
 from newtest.votes.frequencies import frequencies
-from newtest.votes.quality import ControlCounts, QualityRule, assess, control_counts
+from newtest.votes.quality import ControlCounts, QualityRule, assess
 
 __all__ = ["agreement_of", "exclude_flagged", "side_by_side", "worker_table"]
 
-NO_CONTROLS = ControlCounts(0, 0, 0, 0)
 OUTLIERS = ["assignments", "hasty", "all_ticked", "none_ticked"]
 
 
@@ -26,15 +26,15 @@ def worker_table(study: Study, rule: QualityRule | None = None) -> pd.DataFrame:
     doubt; ds_sensitivity, ds_specificity (two-parameter Dawid-Skene over all votes, controls as known truth);
     assignments, hasty, all_ticked, none_ticked; flagged, reason, excluded.
     """
-    votes = rows.vote_rows(study.catalog)
-    if votes.empty:
+    votes = rows.vote_codes(study.catalog)
+    if not len(votes):
         return pd.DataFrame(columns=["worker", "votes", "flagged", "reason", "excluded"])
-    counts = control_counts(votes)
-    table = (
-        votes.groupby("worker", sort=True)["selected"].agg(votes="size", share_selected="mean").reset_index()
-    )
-    found = [assess(_counts(counts, worker), rule) for worker in table["worker"]]
-    table["controls"] = [_counts(counts, worker).total for worker in table["worker"]]
+    counts = _control_counts(votes)
+    number = np.bincount(votes.worker, minlength=len(votes.workers))
+    ticked = np.bincount(votes.worker, votes.selected, minlength=len(votes.workers))
+    table = pd.DataFrame({"worker": votes.workers, "votes": number, "share_selected": ticked / number})
+    found = [assess(known, rule) for known in counts]
+    table["controls"] = [known.total for known in counts]
     for name in ("sensitivity", "specificity", "quality", "doubt", "flagged", "reason"):
         table[name] = [getattr(one, name) for one in found]
     table = table.merge(_dawid_skene(votes), on="worker")
@@ -48,9 +48,9 @@ def worker_table(study: Study, rule: QualityRule | None = None) -> pd.DataFrame:
 
 def agreement_of(study: Study) -> float:
     """Krippendorff's alpha of a study's votes, controls left out. Raises VotesError without two votes on any pair."""
-    votes = rows.vote_rows(study.catalog)
-    votes = votes[votes["control"].isna()]
-    return krippendorff_alpha(_pairs(votes), votes["selected"].to_numpy(), num_labels=2)
+    votes = rows.vote_codes(study.catalog)
+    plain = votes.control == 0
+    return krippendorff_alpha(votes.question[plain], votes.selected[plain], num_labels=2)
 
 
 def exclude_flagged(study: Study, table: pd.DataFrame) -> int:
@@ -74,25 +74,26 @@ def side_by_side(study: Study) -> pd.DataFrame:
     return both
 
 
-def _counts(counts: pd.DataFrame, worker: str) -> ControlCounts:
-    return ControlCounts(*map(int, counts.loc[worker])) if worker in counts.index else NO_CONTROLS
+def _control_counts(votes: VoteCodes) -> list[ControlCounts]:
+    """One entry a worker, in their order."""
+    size = len(votes.workers)
+    columns = []
+    for kind in ("positive", "negative"):
+        shown = votes.control == CONTROLS[kind]
+        columns.append(np.bincount(votes.worker[shown], votes.selected[shown], minlength=size))
+        columns.append(np.bincount(votes.worker[shown], minlength=size))
+    return [ControlCounts(*(int(value) for value in row)) for row in zip(*columns, strict=True)]
 
 
-def _dawid_skene(votes: pd.DataFrame) -> pd.DataFrame:
+def _dawid_skene(votes: VoteCodes) -> pd.DataFrame:
     """Each worker's sensitivity and specificity by the two-parameter model."""
-    workers, worker_numbers = np.unique(votes["worker"].to_numpy(dtype=str), return_inverse=True)
-    questions = _pairs(votes)
-    truth = np.full(int(questions.max()) + 1, -1)
-    control = votes["control"]
-    truth[questions[(control == "positive").to_numpy()]] = 1
-    truth[questions[(control == "negative").to_numpy()]] = 0
-    labels = votes["selected"].to_numpy(dtype=np.int64)
-    fit = dawid_skene(Votes(questions, worker_numbers, labels, len(truth), len(workers), 2), known=truth)
-    sensitivity, specificity = sensitivity_specificity(fit)
-    return pd.DataFrame({"worker": workers, "ds_sensitivity": sensitivity, "ds_specificity": specificity})
-
-
-def _pairs(votes: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """A number for each (image, class)."""
-    numbers = votes.groupby(["image_id", "wnid"], sort=True).ngroup()
-    return np.asarray(numbers, dtype=np.int64)
+    truth = np.full(int(votes.question[-1]) + 1, -1, dtype=np.int8)
+    truth[votes.question[votes.control == CONTROLS["positive"]]] = 1
+    truth[votes.question[votes.control == CONTROLS["negative"]]] = 0
+    given = Votes(
+        votes.question, votes.worker, votes.selected.astype(np.int32), len(truth), len(votes.workers), 2
+    )
+    sensitivity, specificity = sensitivity_specificity(dawid_skene(given, known=truth))
+    return pd.DataFrame(
+        {"worker": votes.workers, "ds_sensitivity": sensitivity, "ds_specificity": specificity}
+    )

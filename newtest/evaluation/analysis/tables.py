@@ -142,10 +142,9 @@ def frequency_bins(images: pd.DataFrame, name: str) -> pd.Series:
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, object]]:
     """The rows as plain values for JSON; missing is None."""
-    return [
-        {str(key): None if pd.isna(value) else value for key, value in row.items()}
-        for row in table.to_dict("records")
-    ]
+    columns = [table[name].astype(object).where(table[name].notna(), None).tolist() for name in table.columns]
+    names = [str(name) for name in table.columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def render(table: pd.DataFrame, form: str) -> str:
