@@ -69,8 +69,8 @@ def evaluate(
     among: Annotated[
         str,
         typer.Option(
-            help="Compare a model of more classes among the set's, among all of its own, or both: auto, set, all, both. "
-            "auto is the set's where scores allow it."
+            help="Compare a model of more classes among the set's, among all of its own, or both: auto, set, all, "
+            "both. auto is the set's where scores allow it."
         ),
     ] = "auto",
     unreachable: Annotated[
