@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json
+from newtest.cli.options import JsonFlag, note, print_json, progress
+from newtest.progress import watched
 
 __all__ = ["import_pool"]
+
+NAMED = 20
 
 
 def import_pool(
@@ -21,37 +24,47 @@ def import_pool(
         typer.Option(help="The pool to write.", show_default="beside the tars, where there are any"),
     ] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Images a shard.")] = 10_000,
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="Convert text that is not UTF-8 from this: latin-1, cp1252, ...", show_default="refuse it"
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Make a pool of images with captions (a .txt beside each, or captions.csv), or write tables for tars that
-    have none.
+    """Make a pool of images with their captions, or write tables for tars that have none.
+
+    Captions come from captions.csv, .tsv, .jsonl or .parquet (columns file and text), from Hugging Face's
+    metadata.csv, .jsonl or .parquet (file_name), from a .txt beside each image, or from img2dataset's .json there. All
+    captions of an image are kept; what meets no image is counted and named.
 
     Example: newtest import-pool photos --out mypool
     """
     from newtest.errors import PoolError, UsageError
-    from newtest.pool.importing import import_folder, import_tars
+    from newtest.pool.importing import ImportReport, import_folder, import_tars, is_tar, read_folder
 
     if not source.is_dir():
         raise PoolError(f"{source}: there is no such folder")
-    if any(source.glob("*.tar")):
-        done = list(import_tars(source))
+    if any(is_tar(path.name) for path in source.iterdir()):
+        if out is not None:
+            raise UsageError("the tables of tars go beside the tars; leave --out away")
+        report = ImportReport(list(import_tars(source, encoding=encoding)))
     elif out is None:
         raise UsageError("a folder of images needs --out: where to write the pool")
     else:
-        done = list(import_folder(source, out, shard_rows=shard_rows))
-    for shard in done:
-        for name, reason in shard.left_out:
-            note(f"left out: {name} ({reason})")
-    result = {
-        "shards": len(done),
-        "rows": sum(s.rows for s in done),
-        "left_out": sum(len(s.left_out) for s in done),
-    }
+        folder = read_folder(source, encoding)
+        shards = -(-len(folder.walked.images) // shard_rows)
+        with progress() as bars:
+            done = list(watched(bars, "importing", import_folder(folder, out, shard_rows=shard_rows), shards))
+        report = ImportReport(done, folder.left_out(), folder.captions.unmatched, folder.captions.rows)
     if json:
-        print_json(result)
-    elif not done:
-        print("every tar has its table already; nothing was written")
-    else:
-        print(
-            f"wrote {result['rows']:,} rows in {result['shards']} shards; {result['left_out']} files left out"
-        )
+        print_json(report.as_json())
+        return
+    for name, reason in report.everything_left_out[:NAMED]:
+        note(f"left out: {name} ({reason})")
+    for table, file in report.unmatched[:NAMED]:
+        note(f"no image: {file} of {table}")
+    more = max(0, len(report.everything_left_out) - NAMED) + max(0, len(report.unmatched) - NAMED)
+    if more:
+        note(f"and {more:,} more; --json names up to a thousand of each")
+    print(report.says() if report.shards else "every tar has its table already; nothing was written")

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from newtest.config import fingerprint
@@ -25,7 +26,10 @@ from newtest.pool.storage.embedded_images import SEEN, image_column
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 
-__all__ = ["ALIASES", "BATCH_ROWS", "Pool", "Shard", "open_pool"]
+__all__ = ["ALIASES", "BATCH_ROWS", "TARS", "Pool", "Shard", "open_pool"]
+
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+"""What the names of tars end in; those that lie beside a table of the same name are its own."""
 
 ALIASES = {
     "uid": ("uid",),
@@ -106,6 +110,7 @@ class Pool:
         for a missing column or a file that cannot be read.
         """
         with self.parquet(shard) as file, _explained(self, shard):
+            where = f"{self.place.url}: shard {shard.name}"
             seen = _seen(shard, file, columns)
             start = 0
             named = [name for name in columns if name not in seen]
@@ -115,7 +120,7 @@ class Pool:
             for batch in file.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
                 table = pa.Table.from_batches([batch])
                 made = {name: column.slice(start, len(batch)) for name, column in seen.items()}
-                made |= {name: _column(table, name, found[name]) for name in named}
+                made |= {name: _column(table, name, found[name], where) for name in named}
                 start += len(batch)
                 yield pa.table({name: made[name] for name in columns})
 
@@ -147,7 +152,7 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
         Shard(
             name=entry.name.removesuffix(".parquet"),
             table=entry,
-            tar=_beside(by_name, entry.name, ".tar"),
+            tar=next(filter(None, (_beside(by_name, entry.name, suffix) for suffix in TARS)), None),
             embeddings=_beside(by_name, entry.name, ".npz"),
         )
         for entry in entries
@@ -160,7 +165,7 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
 
 
 def _advice(entries: Sequence[Entry]) -> str:
-    if any(entry.name.endswith(".tar") for entry in entries):
+    if any(entry.name.endswith(TARS) for entry in entries):
         return "the tars have no .parquet beside them; 'newtest import-pool' writes them"
     if any(entry.name.lower().endswith((".jpg", ".jpeg", ".png", ".webp")) for entry in entries):
         return "but loose images; 'newtest import-pool' makes a pool of images and their captions"
@@ -213,6 +218,10 @@ def _seen(shard: Shard, file: pq.ParquetFile, columns: Sequence[str]) -> dict[st
 def _require_text(pool: Pool, shard: Shard, fields: Sequence[pa.Field]) -> None:
     for field in fields:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if field.name in ALIASES["uid"]:
+            continue
+        if _is_list(kind) and field.name in ALIASES["text"]:
+            kind = kind.value_type
         if field.name in _TEXTUAL and str(kind).removeprefix("large_") not in _TEXT_TYPES:
             raise PoolError(
                 f"{pool.place.url}: the column {field.name!r} of shard {shard.name} holds {field.type} and not text; "
@@ -220,18 +229,41 @@ def _require_text(pool: Pool, shard: Shard, fields: Sequence[pa.Field]) -> None:
             )
 
 
-def _column(table: pa.Table, name: str, sources: Sequence[str]) -> pa.ChunkedArray | pa.Array:
-    if name != "uid" or list(sources) == ["uid"]:
-        return table[sources[0]]
+def _column(table: pa.Table, name: str, sources: Sequence[str], where: str) -> pa.ChunkedArray | pa.Array:
+    if name == "uid" and list(sources) == ["uid"]:
+        return ids.canonical_column(table["uid"], where)
+    if name != "uid":
+        return _plain(table[sources[0]])
     texts = [source for source in sources if source in ALIASES["text"]]
     others = [source for source in sources if source not in texts]
     nothing: list[str | None] = [None] * len(table)
     return ids.to_hex(
         ids.derived(
-            table[others[0]].to_pylist() if others else nothing,
-            table[texts[0]].to_pylist() if texts else nothing,
+            _plain(table[others[0]]).to_pylist() if others else nothing,
+            _plain(table[texts[0]]).to_pylist() if texts else nothing,
         )
     )
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """A column as the types that all else knows: of views and dictionaries of text plain text, of lists of texts the
+    first of each (null for an empty list).
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind) and str(kind.value_type).removeprefix("large_") in _TEXT_TYPES:
+        return _plain(pc.cast(column, kind.value_type))
+    if _is_list(kind) and str(kind.value_type).removeprefix("large_") in _TEXT_TYPES:
+        firsts = [
+            next((text for text in texts or () if text is not None), None) for texts in column.to_pylist()
+        ]
+        return pa.array(firsts, pa.large_string())
+    if str(kind) == "string_view":
+        return pc.cast(column, pa.large_string())
+    return column
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 @contextmanager

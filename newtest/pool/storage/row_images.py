@@ -11,6 +11,7 @@ from newtest.errors import PoolError
 from newtest.pool.storage.embedded_images import image_column, images_inside
 from newtest.pool.storage.pool import ALIASES, Pool, Shard
 from newtest.pool.storage.tars import MAX_MEMBER, Sample, samples
+from newtest.pool.storage.uids import canonical
 
 __all__ = ["holds_images", "paired", "require_images"]
 
@@ -91,9 +92,15 @@ def _names(pool: Pool, shard: Shard) -> tuple[dict[str, int], Callable[[Sample],
     for batch in pool.batches(shard, [column]):
         for name in batch[column].to_pylist():
             if name is not None:
-                row_of.setdefault(str(name), row)
+                row_of.setdefault(_said(name, column), row)
             row += 1
     return row_of, name_of
+
+
+def _said(name: object, column: str) -> str:
+    return (canonical(name) if column == "uid" else None) or (
+        name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+    )
 
 
 def _key(sample: Sample) -> str | None:

@@ -42,7 +42,8 @@ def summary(pool: Pool) -> Summary:
         except PoolError as error:
             found.broken.append(str(error))
             continue
-        if shard.tar is not None and not _has_end(pool, shard.tar):
+        plain = shard.tar is not None and shard.tar.name.endswith(".tar")  # the end of others is packed
+        if shard.tar is not None and plain and not _has_end(pool, shard.tar):
             found.broken.append(
                 f"{pool.place.url}: {shard.tar.name} has no end mark, so it was cut short; fetch it again or move "
                 "it away"

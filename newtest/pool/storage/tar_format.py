@@ -18,6 +18,7 @@ __all__ = ["BLOCK", "END", "TarDamage", "members", "packed"]
 
 BLOCK = 512
 _NOTHING = bytes(BLOCK)
+_NO_FILES = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a device"}
 _LONGEST_NAME = 1 << 16
 _LARGEST = 1 << 50
 """No file is a petabyte; a header may claim 2**88 bytes, which no file system can step over."""
@@ -30,12 +31,15 @@ class TarDamage(ValueError):
 
 
 def members(
-    handle: IO[bytes], max_bytes: int, wanted: Callable[[str], bool] | None = None
+    handle: IO[bytes],
+    max_bytes: int,
+    wanted: Callable[[str], bool] | None = None,
+    passed: Callable[[str, str], None] | None = None,
 ) -> Iterator[tuple[str, bytes | None]]:
     """(name, content) of the regular files in order; content is None where it is larger than ``max_bytes``.
 
-    Files whose name is not ``wanted`` are stepped over without being read. Raises TarDamage for a header that
-    is none and for an end that comes too early.
+    Files whose name is not ``wanted`` are stepped over without being read; ``passed(name, reason)`` is told of links
+    and devices. Raises TarDamage for a header that is none and for an end that comes too early.
     """
     name: str | None = None
     while header := handle.read(BLOCK):
@@ -52,7 +56,9 @@ def members(
             continue
         if kind not in (b"0", b"\0", b"7"):
             _skip(handle, size)
-            name = name if kind == b"g" else None
+            if passed is not None and kind in _NO_FILES:
+                passed(name if name is not None else _name(header), _NO_FILES[kind])
+            name = name if kind in (b"g", b"K") else None
             continue
         full = name if name is not None else _name(header)
         name = None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
@@ -20,7 +22,17 @@ import pyarrow.compute as pc
 from newtest.engines.base import cores
 from newtest.errors import PoolError
 
-__all__ = ["UID", "Uids", "concatenated", "derived", "from_arrow", "ordered", "to_hex"]
+__all__ = [
+    "UID",
+    "Uids",
+    "canonical",
+    "canonical_column",
+    "concatenated",
+    "derived",
+    "from_arrow",
+    "ordered",
+    "to_hex",
+]
 
 UID = np.dtype([("f0", "<u8"), ("f1", "<u8")])
 """numpy's name for it is "u8,u8": the high and the low word, as DataComp stores them."""
@@ -55,6 +67,44 @@ def from_arrow(column: pa.Array, where: str = "uid", rows: Rows | None = None) -
     except (binascii.Error, ValueError) as error:
         raise PoolError(f"{where}: a uid is 32 hex digits, and this column holds something else") from error
     return words.astype("<u8").view(UID)
+
+
+def canonical(value: object) -> str | None:
+    """A uid in any form as 32 lower-case hex digits: hex digits of either case, a UUID with dashes, a whole number
+    below 2**128, 16 bytes; None for what is none.
+    """
+    if isinstance(value, bytes):
+        if len(value) == 16:
+            return value.hex()
+        value = value.decode("latin-1")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:032x}" if 0 <= value < 1 << 128 else None
+    if isinstance(value, Decimal):
+        return canonical(int(value)) if value == value.to_integral_value() else None
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text):
+            return text.replace("-", "")
+    return None
+
+
+def canonical_column(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray | pa.Array:
+    """A column of uids in any form as one of 32 hex digits each.
+
+    Text whose first value is in that form already is passed on as it is: ``from_arrow`` looks at every row. Raises
+    PoolError for a value that is no uid.
+    """
+    first = next((value for value in column[:1].to_pylist()), None)
+    if column.type in (pa.string(), pa.large_string()) and (first is None or canonical(first) == first):
+        return column
+    values = column.to_pylist()
+    made = [canonical(value) for value in values]
+    for row, (value, uid) in enumerate(zip(values, made, strict=True)):
+        if uid is None and value is not None:
+            raise PoolError(
+                f"{where}: row {row} has the uid {value!r:.60}: not 32 hex digits, a UUID, a whole number or 16 bytes"
+            )
+    return pa.array(made, pa.string())
 
 
 def to_hex(uids: Uids) -> pa.Array:

@@ -1,0 +1,142 @@
+"""Tables of captions and metadata beside images: ``captions.*`` of this project and others, ``metadata.*`` of Hugging
+Face's image folders, in any folder; names in them are relative to their own folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from newtest.errors import PoolError
+from newtest.pool.importing.texts import decoded
+
+__all__ = ["FILES", "Row", "is_table", "rows_of", "texts_of"]
+
+FILES = ("file", "file_name", "filename", "filepath", "image_path", "path")
+_TEXTS = ("text", "caption", "captions", "texts", "title", "TEXT")
+_NAMES = frozenset(
+    f"{stem}.{suffix}" for stem in ("captions", "metadata") for suffix in ("csv", "tsv", "jsonl", "parquet")
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """``file`` as the table has it; its captions; all other columns."""
+
+    file: str
+    texts: tuple[str, ...]
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_table(name: str) -> bool:
+    """Whether a file is one of these tables, by its name."""
+    return name.rpartition("/")[2] in _NAMES
+
+
+def rows_of(path: Path, encoding: str | None) -> Iterator[Row]:
+    """The rows of a table. Raises PoolError for a file that cannot be read, and where no column names files."""
+    kind = path.suffix[1:]
+    read = {"csv": _separated, "tsv": _separated, "jsonl": _lines, "parquet": _parquet}[kind]
+    file = text = None
+    for number, row in enumerate(read(path, encoding)):
+        if file is None or file not in row:
+            file = next((name for name in FILES if name in row), None)
+            if file is None:
+                raise PoolError(
+                    f"{path}: row {number + 1} names no file: a column {FILES[0]!r} or {FILES[1]!r} is needed, here "
+                    f"are {', '.join(map(str, row)) or 'none'}"
+                )
+        text = next((name for name in _TEXTS if name in row), None)
+        if text is None and path.stem == "captions":
+            raise PoolError(
+                f"{path}: row {number + 1} has no caption: a column {_TEXTS[0]!r} or {_TEXTS[1]!r} is needed, this one "
+                f"has {', '.join(map(str, row))}"
+            )
+        others = {
+            name: value for name, value in row.items() if name not in (file, text) and value is not None
+        }
+        yield Row(str(row[file] or ""), texts_of(row.get(text)) if text else (), others)
+
+
+def texts_of(value: Any) -> tuple[str, ...]:
+    """Captions of a cell: a text, or a list of them; none for null and for nothing but white space."""
+    if isinstance(value, (list, tuple)):
+        return tuple(text for each in value for text in texts_of(each))
+    if value is None or isinstance(value, (dict, bool)):
+        return ()
+    text = str(value)
+    return (text,) if text.strip() else ()
+
+
+def _separated(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
+    text = decoded(path.read_bytes(), str(path), encoding)
+    head = text.split("\n", 1)[0]
+    delimiter = "\t" if path.suffix == ".tsv" else _delimiter(head)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise PoolError(f"{path}: cannot be read as a table (line {reader.line_num}: {error})") from error
+    if reader.fieldnames is not None and len(set(reader.fieldnames)) != len(reader.fieldnames):
+        raise PoolError(f"{path}: a column's name stands there twice ({', '.join(reader.fieldnames)})")
+    if any(None in row for row in rows):
+        line = next(number for number, row in enumerate(rows) if None in row)
+        raise PoolError(
+            f"{path}: row {line + 1} has more cells than there are columns; put quotes around texts with commas"
+        )
+    kept = {*FILES, *_TEXTS, "uid", "key"}
+    convert = {
+        name: _converter([row[name] for row in rows]) for name in reader.fieldnames or () if name not in kept
+    }
+    for row in rows:
+        yield {name: convert[name](value) if name in convert else value for name, value in row.items()}
+
+
+def _delimiter(head: str) -> str:
+    """The one among comma, semicolon and tab that parts a column of files from others."""
+    for delimiter in (",", ";", "\t"):
+        if any(cell.strip().strip('"') in FILES for cell in head.split(delimiter)):
+            return delimiter
+    return ","
+
+
+def _converter(values: list[str | None]) -> Any:
+    """Numbers where every cell is one that is written back as it stood; else texts as they are."""
+    present = [value for value in values if value not in (None, "")]
+    if present and all(re.fullmatch(r"-?(0|[1-9]\d{0,17})", value or "") for value in present):
+        return lambda value: int(value) if value else None
+    if present and all(
+        re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?", value or "") for value in present
+    ):
+        return lambda value: float(value) if value else None
+    return lambda value: value
+
+
+def _lines(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(decoded(path.read_bytes(), str(path), encoding).split("\n")):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise PoolError(f"{path}: line {number + 1} is not JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise PoolError(f"{path}: line {number + 1} is not a JSON object")
+            yield row
+
+
+def _parquet(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(1 << 14, use_threads=False):
+                yield from batch.to_pylist()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise PoolError(f"{path}: cannot be read as Parquet ({error})") from error

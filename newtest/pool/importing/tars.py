@@ -1,0 +1,96 @@
+"""Tables for tars that have none: what WebDataset's libraries make of them, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from newtest.errors import PoolError
+from newtest.pool.importing.captions import Given, described
+from newtest.pool.importing.report import Imported
+from newtest.pool.importing.rows import about_image, row_of, table_of
+from newtest.pool.importing.tables import texts_of
+from newtest.pool.importing.texts import checked_encoding, decoded
+from newtest.pool.storage.claims import LAYERS
+from newtest.pool.storage.location import Entry, place_of
+from newtest.pool.storage.pool import TARS, Pool, Shard
+from newtest.pool.storage.tars import Sample, samples
+
+__all__ = ["import_tars", "is_tar"]
+
+_TEXTS = ("txt", "text", "caption")
+
+
+def is_tar(name: str) -> bool:
+    """Whether a file's name is that of a tar, compressed or not."""
+    return name.endswith(TARS)
+
+
+def import_tars(address: str | Path, *, encoding: str | None = None) -> Iterator[Imported]:
+    """Write a table beside each tar of a pool that has none; one value a tar.
+
+    Raises PoolError for a tar that is damaged, that holds a sample's members apart or one of them twice, and for one in
+    which names with dots put several photos into one sample.
+    """
+    encoding = checked_encoding(encoding)
+    place = place_of(address)
+    entries = place.entries()
+    names = {entry.name for entry in entries}
+    tars = [entry for entry in entries if is_tar(entry.name)]
+    if not tars:
+        raise PoolError(f"{address}: there are no tars here")
+    for tar in tars:
+        stem = next(tar.name.removesuffix(suffix) for suffix in TARS if tar.name.endswith(suffix))
+        if f"{stem}.parquet" in names:
+            continue
+        pool = Pool(str(address), (), f"{place.url}/{LAYERS}")
+        yield _import_tar(pool, Shard(stem, Entry(f"{stem}.parquet", 0), tar), tar.name, encoding)
+
+
+def _import_tar(pool: Pool, shard: Shard, tar: str, encoding: str | None) -> Imported:
+    rows = []
+    left_out: list[tuple[str, str]] = []
+    without = repeated = imageless = 0
+    for sample in samples(pool, shard, passed=partial(_passed, left_out)):
+        where = f"{pool.place.url}: {tar}: {sample.key}"
+        _require_one_photo(sample, where)
+        image, reason = about_image(sample.image)
+        given = _given(sample, where, encoding)
+        left_out += [(f"{sample.key}.{suffix}", "too-many-bytes") for suffix in sample.too_big]
+        if reason is not None:
+            imageless += 1
+            left_out.append((sample.key, reason))
+        rows.append(row_of(sample.key, tar, image, given.texts, given.columns))
+        without += not given.texts
+        repeated += given.repeated
+    with pool.place.writing(shard.table.name) as path:
+        pq.write_table(table_of(rows), path)
+    return Imported(shard.name, len(rows), tuple(left_out), without, repeated, imageless)
+
+
+def _passed(left_out: list[tuple[str, str]], name: str, reason: str) -> None:
+    left_out.append((name, reason))
+
+
+def _require_one_photo(sample: Sample, where: str) -> None:
+    dotted = [suffix for suffix in sample.images if "." in suffix]
+    if len(dotted) > 1 and dotted == sample.images:
+        names = ", ".join(f"{sample.key}.{suffix}" for suffix in dotted[:3])
+        raise PoolError(
+            f"{where}: WebDataset's key of a member ends at the first dot of its name, so {len(dotted)} photos ({names}"
+            f"{', ...' if len(dotted) > 3 else ''}) are one sample; write the tar again with names that "
+            "have no dot before the suffix"
+        )
+
+
+def _given(sample: Sample, where: str, encoding: str | None) -> Given:
+    """All captions: of the text members in the tar's order, then of the ``.json``; and the ``.json``'s columns."""
+    given = Given()
+    for suffix, data in sample.members.items():
+        if suffix.rpartition(".")[2] in _TEXTS:
+            given.add(texts_of(decoded(data, f"{where}.{suffix}", encoding)))
+    described(given, sample.said(where))
+    return given
