@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, print_json, print_table
+from newtest.cli.options import JsonFlag, note, print_json, print_table
 from newtest.cli.pool_options import PoolAt, counted, default_out
 
 __all__ = ["fetch_pool"]
@@ -16,6 +16,20 @@ def fetch_pool(
     pool: PoolAt = ".",
     out: Annotated[
         str | None, typer.Option(help="The pool to write: a folder or an fsspec URL.", show_default="shards")
+    ] = None,
+    url_col: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of URLs.", show_default="url or URL")
+    ] = None,
+    caption_col: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of captions.", show_default="text, caption or TEXT"),
+    ] = None,
+    uid_col: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The column of uids.", show_default="uid, else made")
+    ] = None,
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Convert text that is not UTF-8 from this: latin-1, ...", show_default="refuse it"),
     ] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Rows a shard.")] = 10_000,
     connections: Annotated[int, typer.Option(min=1, help="Downloads at once.")] = 256,
@@ -28,6 +42,9 @@ def fetch_pool(
 ) -> None:
     """Download a table of URLs and captions (DataComp's metadata, LAION's) into shards of tar and Parquet.
 
+    POOL is a folder or one file of Parquet, CSV, TSV, TXT, JSON or JSON lines, gzipped or not. Every column stays, in
+    the new table and in each sample's .json.
+
     Run it again to ask once more for what failed and may still come; what is there is kept.
 
     Example: newtest fetch-pool metadata --out mypool
@@ -37,18 +54,25 @@ def fetch_pool(
 
     from newtest.download import DownloadConfig
     from newtest.pool.fetching import fetch_shards
-    from newtest.pool.storage.pool import open_pool
+    from newtest.pool.url_tables import url_tables
 
-    opened = open_pool(pool)
-    total = sum(-(-opened.rows(shard) // shard_rows) for shard in opened.shards)
+    tables = url_tables(pool, url_col=url_col, caption_col=caption_col, uid_col=uid_col, encoding=encoding)
+    if tables.others:
+        note(f"left out: {len(tables.others)} files of another format than {tables.files[0].name}")
+    total = tables.shards(shard_rows)
     config = DownloadConfig(total=connections, retries=retries, allow_private=allow_private)
-    shards = fetch_shards(opened, out, config, shard_rows=shard_rows, blur_faces=blur_faces)
+    shards = fetch_shards(tables, out, config, shard_rows=shard_rows, blur_faces=blur_faces)
     done = list(counted("downloading", shards, total))
     errors = sum((Counter(shard.errors) for shard in done), Counter[str]())
     names = ("rows", "success", "retry", "asked")
     sums = {name: sum(getattr(shard, name) for shard in done) for name in names}
     if json:
-        print_json({"out": out, "shards": len(done), **sums, "errors": dict(errors.most_common())})
+        print_json(
+            {
+                "out": out, "shards": len(done), **sums, "left_out": sums["rows"] - sums["success"],
+                "errors": dict(errors.most_common()), "files_left_out": list(tables.others),
+            }
+        )  # fmt: skip
     else:
         if errors:
             print_table(["no image because", "rows"], errors.most_common())

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,17 +21,18 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from newtest.config import fingerprint
 from newtest.download import DownloadConfig, Request, download
 from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, shown, suffix_of
+from newtest.pool.fetched_columns import Names, json_of
 from newtest.pool.journal import Journal, Record, alone, journal_folder
 from newtest.pool.storage.claims import LAYERS, claim
 from newtest.pool.storage.location import Entry, place_of
-from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.pool import ALIASES, Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.tar_format import END, packed
 from newtest.pool.storage.tars import Sample
+from newtest.pool.url_tables import CAPTION, UID, URL, UrlTables, url_tables
 
 __all__ = ["Fetched", "fetch_shards"]
 
@@ -51,29 +51,31 @@ class Fetched:
 
 
 def fetch_shards(
-    pool: Pool, out: str, config: DownloadConfig, *, shard_rows: int = 10_000, blur_faces: bool = False
+    source: UrlTables | Pool,
+    out: str,
+    config: DownloadConfig,
+    *,
+    shard_rows: int = 10_000,
+    blur_faces: bool = False,
 ) -> Iterator[Fetched]:
     """Download what is not there; one value a shard, in order. Raises PoolError for tables without URLs, and while
     another process fetches into ``out``.
     """
-    number = 0
+    tables = url_tables(source.address) if isinstance(source, Pool) else source
+    first = next(tables.batches(1), None)  # a column that is missing is told before anything is written
+    if first is None:
+        return
     claim(
         place_of(out), "fetch-pool", {"shard_rows": shard_rows},
         "it was fetched from other tables or in shards of another size",
-        {
-            "source": pool.place.absolute,
-            "tables": fingerprint([pool.table_fingerprint(shard) for shard in pool.shards]),
-        },
+        {"source": tables.place.absolute, "tables": tables.fingerprint},
     )  # fmt: skip
     folder = journal_folder(place_of(out))
     with alone(folder):
-        for shard in pool.shards:
-            extra = [name for name in ("text", "face_bboxes") if pool.tells(shard, name)]
-            for batch in pool.batches(shard, ["uid", "url", *extra], shard_rows):
-                name = f"{number:08d}"
-                with Journal(folder / f"{name}.journal") as journal:
-                    yield _Shard(name, out, journal, blur_faces).fetched(batch.to_pylist(), config)
-                number += 1
+        for number, batch in enumerate(tables.batches(shard_rows)):
+            name = f"{number:08d}"
+            with Journal(folder / f"{name}.journal") as journal:
+                yield _Shard(name, out, journal, blur_faces).fetched(batch, config)
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,12 @@ class _Shard:
     journal: Journal
     blurs: bool
 
-    def fetched(self, rows: list[dict[str, Any]], config: DownloadConfig) -> Fetched:
+    def fetched(self, batch: pa.Table, config: DownloadConfig) -> Fetched:
         """Ask for what is wanted, and write the shard where anything has come."""
-        before = self._before()
-        results = [_begun(row, before.get(row["uid"], {})) for row in rows]
+        names = Names.of(batch)
+        rows = _asked(batch)
+        before = self._before(names)
+        results = [{**before.get((row["uid"], row["url"]), {}), **row} for row in rows]
         for index, result in enumerate(results):
             result["key"] = f"{self.name}{index:05d}"
         open_rows = [index for index, result in enumerate(results) if not _settled(result)]
@@ -96,7 +100,7 @@ class _Shard:
         late = any(self._shows_faces(*pair) for pair in zip(rows, results, strict=True))
         if open_rows or late or not before:
             asyncio.run(self._download({str(index): rows[index] for index in asked}, config))
-            self._write(rows, results)
+            self._write(names, batch, rows, results)
         self.journal.remove()
         return _told(self.name, results, len(asked))
 
@@ -117,18 +121,20 @@ class _Shard:
                 row = rows[outcome.key]
                 self.journal.add(row["uid"], row["url"] or "", outcome)
 
-    def _write(self, rows: list[dict[str, Any]], results: list[dict[str, Any]]) -> None:
+    def _write(
+        self, names: Names, batch: pa.Table, rows: list[dict[str, Any]], results: list[dict[str, Any]]
+    ) -> None:
         place = place_of(self.out)
         old = _OldImages(self.name, self.out)
         with place.writing(f"{self.name}.tar") as path, open(path, "wb") as archive:
-            for row, result in zip(rows, results, strict=True):
+            for row, result, given in zip(rows, results, names.given(batch).to_pylist(), strict=True):
                 data = self._bytes(row, result, old)
                 if data is not None:
-                    _pack(result, data, archive)
+                    _pack(names, result, given, data, archive)
             archive.write(END)
         # The table comes last: a shard is there when its table is.
         with place.writing(f"{self.name}.parquet") as path:
-            pq.write_table(pa.Table.from_pylist(results, SCHEMA), path)
+            pq.write_table(names.table(batch, results), path)
 
     def _bytes(self, row: dict[str, Any], result: dict[str, Any], old: _OldImages) -> bytes | None:
         """The image of a row as it goes into the tar, and in ``result`` what became of the row; None for a failure."""
@@ -155,13 +161,14 @@ class _Shard:
         result["sha256"] = hashlib.sha256(data).hexdigest()
         return data
 
-    def _before(self) -> dict[str, dict[str, Any]]:
-        """What an earlier run wrote down, by uid."""
+    def _before(self, names: Names) -> dict[tuple[str, str | None], dict[str, Any]]:
+        """What an earlier run found out, by uid and URL."""
         place = place_of(self.out)
         if not place.exists(f"{self.name}.parquet"):
             return {}
         with place.open(f"{self.name}.parquet") as handle:
-            return {row["uid"]: row for row in pq.read_table(handle).to_pylist()}
+            table = pq.read_table(handle)
+        return names.told(table)
 
 
 class _OldImages:
@@ -190,10 +197,13 @@ class _OldImages:
         return data if data is not None and hashlib.sha256(data).hexdigest() == sha256 else None
 
 
-def _begun(row: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """A row's result, with what an earlier run found out about the same URL."""
-    kept = old if old.get("url") == row["url"] else {}
-    return {**kept, "uid": row["uid"], "url": row["url"], "text": row.get("text")}
+def _asked(batch: pa.Table) -> list[dict[str, Any]]:
+    """What of each row the download needs."""
+    boxes = next((name for name in ALIASES["face_bboxes"] if name in batch.column_names), None)
+    columns = {"uid": batch[UID], "url": batch[URL], "text": batch[CAPTION]}
+    if boxes:
+        columns["face_bboxes"] = batch[boxes]
+    return list(pa.table(columns).to_pylist())
 
 
 def _settled(result: dict[str, Any]) -> bool:
@@ -207,21 +217,30 @@ def _judged(record: Record, data: bytes | None) -> dict[str, Any]:
     try:
         info = check(data)
     except ImageError as error:
-        return _failed(error.kind, final=True)
+        return _failed(error.kind, final=True, status="failed_to_resize")
     size = {"original_width": info.width, "original_height": info.height}
     return {"status": "success", "error": None, "final": True, "format": info.format, **size}
 
 
-def _failed(kind: str, *, final: bool) -> dict[str, Any]:
-    return {"status": "failed", "error": kind, "final": final, "sha256": None}
+def _failed(kind: str, *, final: bool, status: str = "failed_to_download") -> dict[str, Any]:
+    """img2dataset's words: it decodes each image, to resize it, and what is no image fails there."""
+    return {"status": status, "error": kind, "final": final, "sha256": None}
 
 
-def _pack(result: dict[str, Any], data: bytes, archive: IO[bytes]) -> None:
+def _pack(
+    names: Names, result: dict[str, Any], given: dict[str, Any], data: bytes, archive: IO[bytes]
+) -> None:
     archive.write(packed(f"{result['key']}{suffix_of(str(result.get('format')))}", data))
     if result["text"] is not None:
         archive.write(packed(f"{result['key']}.txt", result["text"].encode()))
-    described = {key: result.get(key) for key in ("uid", "url", "text", "sha256")}
-    archive.write(packed(f"{result['key']}.json", json.dumps(described, sort_keys=True).encode()))
+    described = {
+        **given,
+        **names.ours(result),
+        "uid": result["uid"],
+        "url": result["url"],
+        "text": result["text"],
+    }
+    archive.write(packed(f"{result['key']}.json", json_of(described).encode()))
 
 
 def _protected(data: bytes, row: dict[str, Any], result: dict[str, Any]) -> bytes | None:
@@ -232,10 +251,10 @@ def _protected(data: bytes, row: dict[str, Any], result: dict[str, Any]) -> byte
     try:
         blurred = _blurred(data, boxes)
     except ImageError as error:
-        result.update(_failed(error.kind, final=True))
+        result.update(_failed(error.kind, final=True, status="failed_to_resize"))
         return None
     except (TypeError, ValueError):
-        result.update(_failed("face-boxes", final=True))
+        result.update(_failed("face-boxes", final=True, status="failed_to_resize"))
         return None
     result.update(format="JPEG", faces_blurred=len(boxes))
     return blurred
@@ -262,18 +281,6 @@ def _blurred(data: bytes, boxes: Any) -> bytes:
         face = image.crop(area)
         image.paste(face.filter(ImageFilter.GaussianBlur(max(4, max(face.size) / 4))), area)
     return encode_jpeg(image, quality=95)
-
-
-_TEXTS = ("uid", "url", "text", "key", "status", "error", "sha256", "format")
-SCHEMA = pa.schema(
-    [
-        *((name, pa.string()) for name in _TEXTS),
-        ("final", pa.bool_()),
-        ("faces_blurred", pa.int64()),
-        ("original_width", pa.int64()),
-        ("original_height", pa.int64()),
-    ]
-)
 
 
 def _told(name: str, results: list[dict[str, Any]], asked: int) -> Fetched:

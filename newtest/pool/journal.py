@@ -21,7 +21,7 @@ from newtest.config import fingerprint
 from newtest.download import Download
 from newtest.errors import PoolError
 from newtest.files import cache_folder, full_disk_at
-from newtest.pool.storage.location import LocalPlace, RemotePlace
+from newtest.pool.storage.location import JOURNALS, LocalPlace, RemotePlace
 
 __all__ = ["Journal", "Record", "alone", "journal_folder"]
 
@@ -104,7 +104,7 @@ class Journal:
 def journal_folder(place: LocalPlace | RemotePlace) -> Path:
     """Where the journals of a pool that is being fetched lie: in the pool, or for one behind a URL in the cache."""
     if isinstance(place, LocalPlace):
-        return place.root / ".fetching"
+        return place.root / JOURNALS
     return cache_folder() / "fetching" / fingerprint(place.url)[:16]
 
 

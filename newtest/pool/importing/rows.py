@@ -14,7 +14,7 @@ from newtest.errors import ImageError
 from newtest.images import check
 from newtest.pool.storage import uids as ids
 
-__all__ = ["OURS", "about_image", "row_of", "table_of"]
+__all__ = ["OURS", "about_image", "columns_of", "row_of", "table_of"]
 
 OURS = pa.schema(
     [
@@ -64,6 +64,12 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     for name in others:
         columns[name] = _column([row.get(name) for row in rows])
     return pa.table(columns)
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table: every key is a column, in the order in which they appear."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
 
 
 def _column(values: list[Any]) -> pa.Array:

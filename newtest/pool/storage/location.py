@@ -24,12 +24,15 @@ from newtest.files import atomic_path, is_full_disk
 from newtest.outputs import MADE
 from newtest.pool.storage.scratch import scratch_folder
 
-__all__ = ["CLAIM", "HOME", "Entry", "LocalPlace", "Place", "RemotePlace", "place_of"]
+__all__ = ["CLAIM", "HOME", "JOURNALS", "Entry", "LocalPlace", "Place", "RemotePlace", "place_of"]
 
 HOME = "__newtest"
 """The folder of what newtest stores in a pool."""
 CLAIM = f"{HOME}/pool.json"
 """The file by which a pool that newtest made tells so; it may lie in a folder of another pool."""
+
+JOURNALS = ".fetching"
+"""The folder of what a download has brought so far."""
 
 _BUFFER = 1 << 20
 """Bytes fetched from a store at least: what obstore asks for at a time."""
@@ -107,7 +110,9 @@ class LocalPlace:
     def is_empty(self) -> bool:
         if not self.root.exists():
             return True
-        return all(path.name == MADE or path.name.endswith(".part") for path in self.root.iterdir())
+        return all(
+            path.name in (MADE, JOURNALS) or path.name.endswith(".part") for path in self.root.iterdir()
+        )
 
     def move(self, old: str, new: str) -> None:
         target = self.path(new)

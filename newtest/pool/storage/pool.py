@@ -26,7 +26,7 @@ from newtest.pool.storage.embedded_images import SEEN, image_column
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 
-__all__ = ["ALIASES", "BATCH_ROWS", "TARS", "Pool", "Shard", "open_pool"]
+__all__ = ["ALIASES", "BATCH_ROWS", "TARS", "Pool", "Shard", "open_pool", "plain"]
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """What the names of tars end in; those that lie beside a table of the same name are its own."""
@@ -233,25 +233,25 @@ def _column(table: pa.Table, name: str, sources: Sequence[str], where: str) -> p
     if name == "uid" and list(sources) == ["uid"]:
         return ids.canonical_column(table["uid"], where)
     if name != "uid":
-        return _plain(table[sources[0]])
+        return plain(table[sources[0]])
     texts = [source for source in sources if source in ALIASES["text"]]
     others = [source for source in sources if source not in texts]
     nothing: list[str | None] = [None] * len(table)
     return ids.to_hex(
         ids.derived(
-            _plain(table[others[0]]).to_pylist() if others else nothing,
-            _plain(table[texts[0]]).to_pylist() if texts else nothing,
+            plain(table[others[0]]).to_pylist() if others else nothing,
+            plain(table[texts[0]]).to_pylist() if texts else nothing,
         )
     )
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """A column as the types that all else knows: of views and dictionaries of text plain text, of lists of texts the
     first of each (null for an empty list).
     """
     kind = column.type
     if pa.types.is_dictionary(kind) and str(kind.value_type).removeprefix("large_") in _TEXT_TYPES:
-        return _plain(pc.cast(column, kind.value_type))
+        return plain(pc.cast(column, kind.value_type))
     if _is_list(kind) and str(kind.value_type).removeprefix("large_") in _TEXT_TYPES:
         firsts = [
             next((text for text in texts or () if text is not None), None) for texts in column.to_pylist()

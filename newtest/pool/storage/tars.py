@@ -131,7 +131,8 @@ def _grouped(handle: IO[bytes], keys: Container[str] | None, passed: Passed | No
                 yield current
             if key in done:
                 raise TarOrder(
-                    f"the members of sample {key!r} do not stand side by side (again at {name!r}); write the tar again, sorted by name"
+                    f"the members of sample {key!r} do not stand side by side (again at {name!r}); write the "
+                    "tar again, sorted by name"
                 )
             current = Sample(key)
         if suffix in current.members or suffix in current.too_big:

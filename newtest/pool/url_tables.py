@@ -1,0 +1,259 @@
+"""The tables that ``fetch-pool`` downloads: a folder or one file of Parquet, CSV, TSV, TXT, JSON or JSON lines, gzipped
+or not, as img2dataset takes them. Every column stays; those of URL, caption and uid are found by name, or given.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from newtest.config import fingerprint
+from newtest.errors import PoolError
+from newtest.pool.importing.rows import columns_of
+from newtest.pool.importing.texts import checked_encoding, decoded
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.listing import of_this_pool
+from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.pool import ALIASES, plain
+
+__all__ = ["CAPTION", "UID", "URL", "UrlTables", "url_tables"]
+
+URL, CAPTION, UID = "newtest.url", "newtest.text", "newtest.uid"
+"""The columns that a batch has beside its own: what is asked for, the first caption, 32 hex digits."""
+
+_FORMATS = ("parquet", "csv", "tsv", "jsonl", "json", "txt")
+_UNREADABLE = (
+    pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError, EOFError, zlib.error,
+)  # fmt: skip
+_WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
+_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
+
+
+@dataclass(frozen=True)
+class UrlTables:
+    """The files, in order, and the columns that were named; None is found by its usual names."""
+
+    place: LocalPlace | RemotePlace
+    files: tuple[Entry, ...]
+    url: str | None = None
+    caption: str | None = None
+    uid: str | None = None
+    encoding: str | None = None
+    others: tuple[str, ...] = ()
+    """Files in the folder that are of another format."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What the files are: their names and sizes."""
+        return fingerprint([(entry.name, entry.size) for entry in self.files])
+
+    def shards(self, rows: int) -> int:
+        """How many shards of so many rows they make; files other than Parquet are read for it. Raises PoolError."""
+        return sum(-(-self._rows(entry) // rows) for entry in self.files)
+
+    def batches(self, rows: int) -> Iterator[pa.Table]:
+        """At most so many rows of one file at a time, with all columns and ``URL``, ``CAPTION`` and ``UID``.
+
+        Raises PoolError for a file that cannot be read and a column that is missing: it names both.
+        """
+        for entry in self.files:
+            for table in self._tables(entry, rows):
+                yield self._found(entry, table)
+
+    def _found(self, entry: Entry, table: pa.Table) -> pa.Table:
+        where = f"{self.place.url}: {entry.name}"
+        url = _named(table, self.url, "url", where)
+        if url is None:
+            raise PoolError(
+                f"{where}: no column of URLs (looked for {', '.join(ALIASES['url'])}); name it as `url_col`; it has "
+                f"{', '.join(table.column_names)}"
+            )
+        caption, uid = _named(table, self.caption, "text", where), _named(table, self.uid, "uid", where)
+        urls = _texts(plain(table[url]), f"{where}: {url}")
+        texts = (
+            [None] * len(table) if caption is None else _texts(plain(table[caption]), f"{where}: {caption}")
+        )
+        found = (
+            ids.to_hex(ids.derived(urls, texts)) if uid is None else ids.canonical_column(table[uid], where)
+        )
+        if uid is not None and found.null_count:
+            raise PoolError(
+                f"{where}: {found.null_count} rows have no {uid}; give each one, or leave that column out"
+            )
+        for name, values in (
+            (URL, pa.array(urls, pa.string())),
+            (CAPTION, pa.array(texts, pa.string())),
+            (UID, found),
+        ):
+            table = table.append_column(name, values)
+        return table
+
+    def _rows(self, entry: Entry) -> int:
+        if _format(entry.name) == "parquet" and not entry.name.endswith(".gz"):
+            with (
+                _Said(self.place, entry),
+                self.place.open(entry.name) as handle,
+                pq.ParquetFile(handle) as file,
+            ):
+                return int(file.metadata.num_rows)
+        return len(self._whole(entry))
+
+    def _tables(self, entry: Entry, rows: int) -> Iterator[pa.Table]:
+        if _format(entry.name) == "parquet" and not entry.name.endswith(".gz"):
+            with (
+                _Said(self.place, entry),
+                self.place.open(entry.name) as handle,
+                pq.ParquetFile(handle) as file,
+            ):
+                for batch in file.iter_batches(rows, use_threads=False):
+                    yield pa.Table.from_batches([batch])
+            return
+        whole = self._whole(entry)
+        for start in range(0, len(whole), rows):
+            yield whole.slice(start, rows)
+
+    def _whole(self, entry: Entry) -> pa.Table:
+        where, kind = f"{self.place.url}: {entry.name}", _format(entry.name)
+        with _Said(self.place, entry), self.place.open(entry.name) as handle:
+            data = handle.read()
+            if entry.name.endswith(".gz"):
+                data = gzip.decompress(data)
+            if kind == "parquet":
+                return pq.read_table(pa.BufferReader(data))
+            text = decoded(data, where, self.encoding)
+            if kind in ("csv", "tsv"):
+                return _separated(text, "\t" if kind == "tsv" else _delimiter(text))
+        if kind == "txt":
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            return pa.table({"url": pa.array(lines, pa.string())})
+        return columns_of(_records(text, where, lines=kind == "jsonl"))
+
+
+def url_tables(
+    address: str,
+    *,
+    url_col: str | None = None,
+    caption_col: str | None = None,
+    uid_col: str | None = None,
+    encoding: str | None = None,
+) -> UrlTables:
+    """The tables at a path or URL. Raises PoolError where there are none."""
+    named = (url_col, caption_col, uid_col, checked_encoding(encoding))
+    place = place_of(address)
+    parent, _, name = str(address).rstrip("/").rpartition("/")
+    if _format(name) and (not isinstance(place, LocalPlace) or place.root.is_file()):
+        above = LocalPlace(place.root.parent) if isinstance(place, LocalPlace) else RemotePlace(parent)
+        size = place.root.stat().st_size if isinstance(place, LocalPlace) else _size(above, name)
+        return UrlTables(above, (Entry(name, size),), *named)
+    if isinstance(place, LocalPlace) and not place.root.is_dir():
+        raise PoolError(
+            f"{address}: there is no such folder or table; name a folder of tables, or one of them"
+        )
+    entries = of_this_pool(place.entries())
+    kind = next((kind for kind in _FORMATS if any(_format(entry.name) == kind for entry in entries)), None)
+    if kind is None:
+        raise PoolError(
+            f"{address}: no pool here, and no tables of URLs: a folder of .parquet files is one, of .csv, .tsv, .txt, "
+            ".json or .jsonl files, gzipped or not"
+        )
+    files = tuple(entry for entry in entries if _format(entry.name) == kind)
+    others = tuple(entry.name for entry in entries if _format(entry.name) not in (kind, None))
+    return UrlTables(place, files, *named, others)
+
+
+def _size(place: LocalPlace | RemotePlace, name: str) -> int:
+    with place.open(name) as handle:
+        return handle.seek(0, 2)
+
+
+def _format(name: str) -> str | None:
+    suffix = PurePosixPath(name.removesuffix(".gz")).suffix[1:].lower()
+    return suffix if suffix in _FORMATS else None
+
+
+def _named(table: pa.Table, name: str | None, kind: str, where: str) -> str | None:
+    if name is not None and name not in table.column_names:
+        raise PoolError(f"{where}: there is no column {name!r}; it has {', '.join(table.column_names)}")
+    return name or next((alias for alias in ALIASES[kind] if alias in table.column_names), None)
+
+
+def _texts(column: pa.ChunkedArray | pa.Array, where: str) -> list[str | None]:
+    kind = str(column.type).removeprefix("large_")
+    if kind not in ("string", "null"):
+        raise PoolError(
+            f"{where}: holds {column.type} and not text; write that table again with the column as text"
+        )
+    return list(column.to_pylist())
+
+
+def _delimiter(text: str) -> str:
+    head = text.split("\n", 1)[0]
+    return ";" if head.count(";") > head.count(",") else "\t" if "\t" in head and "," not in head else ","
+
+
+def _separated(text: str, delimiter: str) -> pa.Table:
+    """Numbers are numbers where every cell is one that is written back as it stood; all else is text."""
+    data = text.encode()
+    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    names = pyarrow.csv.open_csv(pa.BufferReader(data), parse_options=parse).schema.names
+    convert = pyarrow.csv.ConvertOptions(
+        column_types={name: pa.string() for name in names}, strings_can_be_null=False
+    )
+    table = pyarrow.csv.read_csv(pa.BufferReader(data), parse_options=parse, convert_options=convert)
+    kept = {alias for kind in ("url", "text", "uid", "key", "sha256") for alias in ALIASES[kind]}
+    for place, name in enumerate(table.column_names):
+        if name not in kept and (numbers := _numbers(table[name])) is not None:
+            table = table.set_column(place, name, numbers)
+    return table
+
+
+def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    empty = pc.equal(column, "")
+    present = pc.if_else(empty, pa.scalar(None, pa.string()), column)
+    if present.null_count == len(column):
+        return None
+    for pattern, kind in ((_WHOLE, pa.int64()), (_NUMBER, pa.float64())):
+        if pc.all(pc.match_substring_regex(present, pattern)).as_py():
+            return pc.cast(present, kind)
+    return None
+
+
+def _records(text: str, where: str, *, lines: bool) -> list[dict[str, object]]:
+    try:
+        value = [json.loads(line) for line in text.split("\n") if line.strip()] if lines else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PoolError(f"{where}: not JSON{' lines' if lines else ''} ({error})") from error
+    if isinstance(value, dict) and value and all(isinstance(column, dict) for column in value.values()):
+        rows = {
+            number: None for column in value.values() for number in column
+        }  # column by column, as pandas writes it
+        value = [{name: column.get(number) for name, column in value.items()} for number in rows]
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise PoolError(f"{where}: a list of objects is needed, one a row")
+    return value
+
+
+class _Said:
+    """Errors of a file as one sentence that names it."""
+
+    def __init__(self, place: LocalPlace | RemotePlace, entry: Entry) -> None:
+        self.where = f"{place.url}: {entry.name}"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, _UNREADABLE):
+            detail = " ".join(str(error).split())[:200]
+            raise PoolError(
+                f"{self.where}: cannot be read as a table ({detail}); mend it or move it away"
+            ) from error
