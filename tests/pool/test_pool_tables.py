@@ -35,6 +35,7 @@ from newtest.pool.storage.layers import found
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
 from newtest.pool.storage.tar_format import END, packed
+from newtest.progress import UNWATCHED
 
 ENGINE = LocalEngine()
 ONE = Resources(1)
@@ -157,9 +158,9 @@ def test_layers_are_the_same_wherever_the_images_lie(kind: str, twins: dict[str,
 
 CHOICES = {
     "clip-score": lambda pool, model: run(
-        pool, Recipe(clip_score=True, fraction=0.5, arch=found(pool, "scores")[0].config["encoder"]), ENGINE, 1, str
+        pool, Recipe(clip_score=True, fraction=0.5, arch=found(pool, "scores")[0].config["encoder"]), ENGINE, 1, UNWATCHED
     ),
-    "sizes": lambda pool, model: run(pool, Recipe(min_size=100, max_aspect=1.36), ENGINE, 1, str),
+    "sizes": lambda pool, model: run(pool, Recipe(min_size=100, max_aspect=1.36), ENGINE, 1, UNWATCHED),
     "bytes": lambda pool, model: dedup(pool, DedupConfig("bytes")).subset,
     "hash": lambda pool, model: dedup(pool, DedupConfig("hash")).subset,
     "exact": lambda pool, model: dedup(pool, DedupConfig("exact", 0.999)).subset,

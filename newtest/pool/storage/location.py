@@ -108,10 +108,9 @@ class LocalPlace:
         return sorted(_walked(self.root, "", {_identity(self.root)}))
 
     def is_empty(self) -> bool:
-        if not self.root.exists():
-            return True
         return all(
-            path.name in (MADE, JOURNALS) or path.name.endswith(".part") for path in self.root.iterdir()
+            path.is_dir() or path.name == MADE or path.name.endswith(".part") or path.parent.name == JOURNALS
+            for path in self.root.rglob("*")
         )
 
     def move(self, old: str, new: str) -> None:
