@@ -83,7 +83,9 @@ def require_own_folder(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise UsageError(f"{path}: a file is there, and a folder is to be written; name another one")
-    if any(not _is_unfinished(each.name) for each in path.iterdir()) and not is_own_folder(path):
+    if not is_own_folder(path) and any(
+        not each.is_dir() and not _is_unfinished(each.name) for each in path.rglob("*")
+    ):
         raise UsageError(
             f"{path}: this folder holds files that newtest did not make; name a new or an empty folder, and it stays "
             "as it is"
@@ -100,7 +102,7 @@ def claim_folder(path: Path) -> None:
 
 def is_own_folder(path: Path) -> bool:
     """Whether newtest wrote into this folder before."""
-    return (path / MADE).is_file() or any(any(path.glob(sign)) for sign in _SIGNS)
+    return any(any(path.glob(sign)) for sign in (MADE, f"*/{MADE}", *_SIGNS))
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, shown, suffix_of
 from newtest.pool.fetched_columns import Names, json_of
 from newtest.pool.journal import Journal, Record, alone, journal_folder
-from newtest.pool.storage.claims import LAYERS, claim
+from newtest.pool.storage.claims import LAYERS, claim, seen_from
 from newtest.pool.storage.location import Entry, place_of
 from newtest.pool.storage.pool import ALIASES, Pool, Shard
 from newtest.pool.storage.row_images import paired
@@ -68,7 +68,7 @@ def fetch_shards(
     claim(
         place_of(out), "fetch-pool", {"shard_rows": shard_rows},
         "it was fetched from other tables or in shards of another size",
-        {"source": tables.place.absolute, "tables": tables.fingerprint},
+        {"source": seen_from(place_of(out), tables.place.url), "tables": tables.fingerprint},
     )  # fmt: skip
     folder = journal_folder(place_of(out))
     with alone(folder):

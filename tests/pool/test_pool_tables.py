@@ -158,7 +158,9 @@ def test_layers_are_the_same_wherever_the_images_lie(kind: str, twins: dict[str,
 
 CHOICES = {
     "clip-score": lambda pool, model: run(
-        pool, Recipe(clip_score=True, fraction=0.5, arch=found(pool, "scores")[0].config["encoder"]), ENGINE, 1, UNWATCHED
+        pool,
+        Recipe(clip_score=True, fraction=0.5, arch=found(pool, "scores")[0].config["encoder"]),
+        ENGINE, 1, UNWATCHED,
     ),
     "sizes": lambda pool, model: run(pool, Recipe(min_size=100, max_aspect=1.36), ENGINE, 1, UNWATCHED),
     "bytes": lambda pool, model: dedup(pool, DedupConfig("bytes")).subset,

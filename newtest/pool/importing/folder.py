@@ -17,7 +17,7 @@ from newtest.pool.importing.report import Imported
 from newtest.pool.importing.rows import about_image, row_of, table_of
 from newtest.pool.importing.tables import is_table, texts_of
 from newtest.pool.importing.texts import checked_encoding, decoded
-from newtest.pool.storage.claims import claim
+from newtest.pool.storage.claims import claim, seen_from
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.tar_format import END, packed
 from newtest.pool.storage.tars import MAX_MEMBER
@@ -110,7 +110,7 @@ def import_folder(
     """
     folder = source if isinstance(source, Folder) else read_folder(source, encoding)
     place = place_of(out)
-    recipe = {"source": str(folder.root.resolve()), "shard_rows": shard_rows}
+    recipe = {"source": seen_from(place, str(folder.root)), "shard_rows": shard_rows}
     claim(place, "import-pool", recipe, "it was imported from another folder or in shards of another size")
     images = folder.walked.images
     names = []

@@ -8,14 +8,16 @@ moved when such a pool is opened, where that can be.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from newtest.errors import PoolError
 from newtest.pool.storage.location import CLAIM, HOME, Entry, LocalPlace, RemotePlace
 from newtest.version import __version__
 
-__all__ = ["CLAIM", "HOME", "LAYERS", "OLD_LAYERS", "claim", "layers_of"]
+__all__ = ["CLAIM", "HOME", "LAYERS", "OLD_LAYERS", "claim", "layers_of", "seen_from"]
 
 LAYERS = f"{HOME}/layers"
 """The folder of the layers."""
@@ -62,6 +64,15 @@ def _alike(
     """Whether what was written down is the same; an older newtest wrote down less, and is believed."""
     told = [key for key in recipe if key in said]
     return not told or enough(said[key] == recipe[key] for key in told)
+
+
+def seen_from(place: Place, source: str) -> str:
+    """The name of a folder or URL as a pool notes it: relative where both lie on this machine, so that they may be
+    moved together.
+    """
+    if isinstance(place, LocalPlace) and "://" not in source:
+        return Path(os.path.relpath(Path(source).resolve(), place.root.resolve())).as_posix()
+    return source
 
 
 def layers_of(place: Place, entries: Sequence[Entry]) -> str:

@@ -54,11 +54,6 @@ class Place(Protocol):
         """The folder's own name, for messages."""
         ...
 
-    @property
-    def absolute(self) -> str:
-        """The same name from wherever it is asked."""
-        ...
-
     def entries(self) -> list[Entry]:
         """All files below the folder, sorted by name, but for names that begin with ``.`` or ``_`` and for pools of
         their own in folders below. Links to folders outside are followed, each folder once.
@@ -99,10 +94,6 @@ class LocalPlace:
     @property
     def url(self) -> str:
         return str(self.root)
-
-    @property
-    def absolute(self) -> str:
-        return str(self.root.resolve())
 
     def entries(self) -> list[Entry]:
         return sorted(_walked(self.root, "", {_identity(self.root)}))
@@ -146,10 +137,6 @@ class RemotePlace:
 
     @property
     def url(self) -> str:
-        return self.address
-
-    @property
-    def absolute(self) -> str:
         return self.address
 
     def entries(self) -> list[Entry]:
