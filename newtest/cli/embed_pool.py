@@ -34,13 +34,23 @@ def embed_pool(
     from newtest.clip.torch_runtime import gpus
     from newtest.engines import Resources
     from newtest.engines import engine as engine_of
-    from newtest.pool.embedding import EmbedConfig, embed, embeddings_layer, encoder_name, score, scores_layer
+    from newtest.pool.embedding import (
+        EmbedConfig,
+        embed,
+        embeddings_layer,
+        encoder_doubt,
+        encoder_name,
+        score,
+        scores_layer,
+    )
     from newtest.pool.storage.passes import complete
     from newtest.pool.storage.pool import open_pool
 
     opened = open_pool(pool, layers=layers)
     config = EmbedConfig(model, precision, batch, decoders)
     name = encoder_name(config)
+    if doubt := encoder_doubt(config):
+        note(f"warning: {doubt}")
     on_gpu = gpus() > 0
     note(f"encoder: {name}, on {'CUDA' if on_gpu else 'the CPU'}; layer {embeddings_layer(name).folder}")
     # One process runs a model on all cores; more of them would only share the cores.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -52,6 +53,11 @@ class OpenClip:
     def preprocessing(self) -> str:
         """What a picture goes through."""
         return str(self.recipe.preprocessing)
+
+    @property
+    def doubt(self) -> str:
+        """A sentence for a person where a checkpoint could need another configuration; empty where none could."""
+        return self.recipe.doubt
 
     @property
     def dimension(self) -> int:
@@ -109,10 +115,13 @@ class OpenClip:
         return self._loaded(lambda open_clip: open_clip.get_tokenizer(self.recipe.tokenizer))
 
     def _loaded(self, load: Callable[[Any], Any]) -> Any:
+        silent = logging.NullHandler()
         try:
             with warnings.catch_warnings():
                 # It compares the tag with the configuration before our own choice takes effect.
                 warnings.filterwarnings("ignore", message="QuickGELU mismatch", category=UserWarning)
+                # It logs what it then raises, and logging prints that where nobody set it up.
+                logging.getLogger().addHandler(silent)
                 return load(library("open_clip", "open_clip_torch", "clip"))
         except Exception as error:  # hubs, downloads and file readers raise whatever they like
             made, reason = self.recipe, str(error).strip().rstrip(".") or type(error).__name__
@@ -120,6 +129,8 @@ class OpenClip:
             raise UsageError(
                 f"open_clip cannot load {made.model} with {made.weights or 'its weights'}: {reason}{hint}"
             ) from error
+        finally:
+            logging.getLogger().removeHandler(silent)
 
     def _rows(self, rows: Any) -> Vectors:
         values: npt.NDArray[np.float32] = rows.float().cpu().numpy()

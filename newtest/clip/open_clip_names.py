@@ -94,6 +94,8 @@ class Recipe:
     dimension: int
     preprocessing: Preprocessing
     quick_gelu: bool | None = None
+    doubt: str = ""
+    """What a person should know of the choice, a sentence."""
 
 
 def recipe(name: ModelName) -> Recipe:
@@ -137,6 +139,28 @@ def _named(name: ModelName) -> Recipe:
         preprocessing=preprocessing_of(config, model["vision_cfg"].get("image_size", 224), name.model),
         # A tag that says nothing of it was trained with the model as it is (roberta-ViT-B-32, for one).
         quick_gelu=config.get("quick_gelu") if tag in tags else None,
+        doubt="" if tag in tags else _doubt(name, model, dict(zip(tags, configs, strict=True))),
+    )
+
+
+def _doubt(name: ModelName, model: dict[str, Any], configs: dict[str, dict[str, Any]]) -> str:
+    """Published weights of the model that another activation or other pixels were made for."""
+    own = model.get("quick_gelu", False)
+    other = [tag for tag, one in configs.items() if one.get("quick_gelu", own) != own]
+    pixels = [tag for tag, one in configs.items() if _look(one) != _look(next(iter(configs.values())))]
+    parts = [
+        f"{', '.join(tags[:4])}{', ...' if len(tags) > 4 else ''} {what}"
+        for tags, what in (
+            (other, f"need {'GELU' if own else 'QuickGELU'}"),
+            (pixels, "need other pixels than the first"),
+        )
+        if tags
+    ]
+    if not parts:
+        return ""
+    return (
+        f"{name.file} has the configuration of {name.model} itself; of its published weights {' and '.join(parts)}: "
+        "if it comes of one of these, name the tag with `like`"
     )
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from newtest.clip.encoder import Encoder
 
 __all__ = [
-    "EmbedConfig", "embed", "embeddings_layer", "encoder_name", "score", "scores_layer",
+    "EmbedConfig", "embed", "embeddings_layer", "encoder_doubt", "encoder_name", "score", "scores_layer",
 ]  # fmt: skip
 
 Halves = npt.NDArray[np.float16]
@@ -98,6 +98,11 @@ def score(
 def encoder_name(config: EmbedConfig) -> str:
     """The full name of the encoder, as results carry it; loads no weights."""
     return _encoder(config).name
+
+
+def encoder_doubt(config: EmbedConfig) -> str:
+    """What a person should know of the encoder's configuration, a sentence; empty where there is nothing."""
+    return getattr(_encoder(config), "doubt", "")
 
 
 def _encoder(config: EmbedConfig) -> Encoder:

@@ -128,6 +128,13 @@ def test_siglip_in_a_file_is_scaled_as_its_tags_are(weights: Path) -> None:
     assert "mean 0.481455" in several.preprocessing and several.recipe.quick_gelu is None
 
 
+def test_a_checkpoint_that_may_need_another_configuration_is_said(weights: Path) -> None:
+    doubt = loaded(f"RN50@{weights}").doubt
+    assert "of its published weights openai, yfcc15m, cc12m need QuickGELU" in doubt and "`like`" in doubt
+    assert "dfn5b need other pixels" in loaded(f"ViT-H-14@{weights}").doubt
+    assert loaded(f"RN50@{weights}", like="openai").doubt == loaded(f"ViT-B-16-SigLIP@{weights}").doubt == ""
+
+
 def folder_with(folder: Path, weights: Path, config: dict[str, Any]) -> Path:
     folder.mkdir(parents=True)
     (folder / "open_clip_config.json").write_text(json.dumps(config))

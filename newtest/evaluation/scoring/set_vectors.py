@@ -54,6 +54,8 @@ def set_vectors(
     """
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: an encoder needs the pictures, but the set names no files")
+    if doubt := getattr(encoder, "doubt", ""):
+        progress.say(f"warning: {doubt}")
     paths = evaluated.images["path"].astype(str).tolist()
     root = (cache or cache_folder()) / "images"
     parts = []
