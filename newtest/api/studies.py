@@ -44,7 +44,7 @@ def collect(
     licenses: Sequence[str] = (),
     progress: Progress = UNWATCHED,
 ) -> pd.DataFrame:
-    """Find candidates for classes, as ``newtest collect --no-fetch`` does; makes the study where there is none.
+    """Find candidates for classes, as ``newtest collect`` does without downloading; makes a missing study.
 
     ``wnids``: classes of WordNet 3.0, or names of the file ``classes`` (TOML or CSV of classes of your own).
     ``source``: flickr, openverse, recorded:PATH, folder:PATH or table:PATH. ``max_images`` per class. ``taken``: first

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from newtest.cli import annotate_market, annotate_serve
-from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from newtest.crowd.costs import Cost
     from newtest.crowd.planning import HitPlan
 
@@ -92,7 +94,7 @@ def plan(
     """
     from newtest.catalog import crowd, transaction
     from newtest.catalog.money import last_plan
-    from newtest.cli.annotate_market import choice, dollars
+    from newtest.cli.annotate_market import dollars
     from newtest.crowd.costs import CostConfig, plan_cost, split_saving
     from newtest.crowd.hits import PlanConfig
     from newtest.crowd.planning import make_plan, read_pages, read_similar, store_plan, wordnet_similar

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from newtest.crowd.annotators import Annotator
     from newtest.study import Study
 
-__all__ = ["choice", "collect", "dollars", "pay", "publish"]
-
-T = TypeVar("T", bound=str)
+__all__ = ["collect", "dollars", "pay", "publish"]
 
 To = Annotated[str, typer.Option("--to", metavar="local|mturk", help="Our own server, or MTurk's protocol.")]
 From = Annotated[
@@ -292,13 +290,3 @@ def dollars(option: str, text: str) -> Decimal:
     if not value.is_finite() or not 0 <= value < 10**9 or value != value.quantize(Decimal("0.01")):
         raise UsageError(f"{option}: an amount of dollars such as 0.10 is wanted, got {text!r}")
     return value
-
-
-def choice(option: str, value: str, known: tuple[T, ...]) -> T:
-    """One of a few words. Raises UsageError."""
-    from newtest.errors import UsageError
-
-    for word in known:
-        if word == value:
-            return word
-    raise UsageError(f"{option}: {value!r} is not one of {', '.join(known)}")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from newtest.catalog.pair_searches import PairSearch
+    from newtest.duplicates import DedupReport
 
 __all__ = ["dedup"]
 
@@ -113,8 +116,28 @@ def dedup(
             report = run(opened, request, progress=bars)
         verdicts = judge_automatically(opened, radius=auto_radius)
         table = flags(opened)
+    summary = _summary(report, verdicts, table)
+    if json:
+        print_json({**summary, "errors": report.scan.broken})
+    else:
+        _print(report, summary)
+    if report.scan.broken:
+        raise typer.Exit(1)
+
+
+_INEXACT = ("bytes", "dssim")  # of which the first is said in words
+
+
+def _limit(search: PairSearch) -> str:
+    if search.name == "hash":
+        turned = ", turned or not" if search.settings["turns"] else ""
+        return f"{search.settings['radius']} bits by hash{turned}"
+    return f"{search.settings['limit']:g} by {search.name}".replace("e+0", "e")
+
+
+def _summary(report: DedupReport, verdicts: dict[str, int], table: pd.DataFrame) -> dict[str, Any]:
     scanned = report.scan
-    summary = {
+    return {
         "hashed": scanned.hashed,
         "flat": scanned.flat,
         "broken": len(scanned.broken),
@@ -127,37 +150,26 @@ def dedup(
         "near_duplicate": int(table["near_duplicate"].sum()),
         "unreviewed": int(table["unreviewed"].sum()),
     }
-    if json:
-        print_json({**summary, "errors": scanned.broken})
-    else:
-        print_table(["", "images"], [(f"compared with {scope}", n) for scope, n in scanned.compared.items()])
-        print_table(["metric", "new close pairs"], list(report.new_pairs.items()))
-        print_table(["rule", "new verdicts"], list(verdicts.items()))
+
+
+def _print(report: DedupReport, summary: dict[str, Any]) -> None:
+    compared = [(f"compared with {scope}", n) for scope, n in summary["compared"].items()]
+    print_table(["", "images"], compared)
+    print_table(["metric", "new close pairs"], list(report.new_pairs.items()))
+    print_table(["rule", "new verdicts"], list(summary["verdicts"].items()))
+    note(
+        f"{summary['near_duplicate']} of {summary['candidates']} candidates are left out as near-duplicates, "
+        f"{summary['unreviewed']} wait for a person (newtest review); {summary['flat']} flat pictures have no hash."
+    )
+    note(
+        "Exact: every pair of equal bytes"
+        + "".join(f", every pair within {_limit(s)}" for s in report.looked_by if s.name not in _INEXACT)
+        + ". Later runs go on with all of it; --without NAME leaves one out."
+    )
+    if report.dssim is not None:
         note(
-            f"{summary['near_duplicate']} of {len(table)} candidates are left out as near-duplicates, "
-            f"{summary['unreviewed']} wait for a person (newtest review); {scanned.flat} flat pictures have no hash."
+            f"DSSIM was measured on {report.dssim['measured']} pairs, {report.dssim['close']} of them below "
+            "0.2205. Not exact: only pairs that another metric proposed, and pairs of the classes that you named."
         )
-        note(
-            "Exact: every pair of equal bytes"
-            + "".join(f", every pair within {_limit(s)}" for s in report.looked_by if s.name not in _INEXACT)
-            + ". Later runs go on with all of it; --without NAME leaves one out."
-        )
-        if report.dssim is not None:
-            note(
-                f"DSSIM was measured on {report.dssim['measured']} pairs, {report.dssim['close']} of them below "
-                "0.2205. Not exact: only pairs that another metric proposed, and pairs of the classes that you named."
-            )
-        for sha256, reason in scanned.broken.items():
-            note(f"{sha256}: {reason}")
-    if scanned.broken:
-        raise typer.Exit(1)
-
-
-_INEXACT = ("bytes", "dssim")  # of which the first is said in words
-
-
-def _limit(search: PairSearch) -> str:
-    if search.name == "hash":
-        turned = ", turned or not" if search.settings["turns"] else ""
-        return f"{search.settings['radius']} bits by hash{turned}"
-    return f"{search.settings['limit']:g} by {search.name}".replace("e+0", "e")
+    for sha256, reason in report.scan.broken.items():
+        note(f"{sha256}: {reason}")

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, own_folder, print_json, print_table, progress
+from newtest.cli.options import (
+    JsonFlag,
+    StudyDir,
+    choice,
+    note,
+    own_folder,
+    print_json,
+    print_table,
+    progress,
+)
+
+if TYPE_CHECKING:
+    from newtest.evaluation.scoring.evaluate import Evaluation
 
 __all__ = ["evaluate"]
 
@@ -122,14 +134,6 @@ def evaluate(
 
     if not predictions and not model:
         raise UsageError("nothing to score: give --predictions FILE or --model NAME")
-    for flag, value, known in (
-        ("answers", answers, ("auto", "name", "number")),
-        ("kind", kind, ("auto", "ranking", "scores")),
-        ("among", among, ("auto", "set", "all", "both")),
-        ("unreachable", unreachable, ("auto", "wrong", "left-out")),
-    ):
-        if value not in known:
-            raise UsageError(f"--{flag} {value}: known are {', '.join(known)}")
     options = EvaluateConfig(
         predictions=tuple(predictions or ()),
         models=tuple(model or ()),
@@ -139,10 +143,10 @@ def evaluate(
         reversed_models=tuple(reversed_ or ()),
         groups=groups,
         columns=tuple(columns or ()),
-        answers=answers,  # type: ignore[arg-type]
-        kind=kind,  # type: ignore[arg-type]
-        among=among,  # type: ignore[arg-type]
-        unreachable=unreachable,  # type: ignore[arg-type]
+        answers=choice("--answers", answers, ("auto", "name", "number")),
+        kind=choice("--kind", kind, ("auto", "ranking", "scores")),
+        among=choice("--among", among, ("auto", "set", "all", "both")),
+        unreachable=choice("--unreachable", unreachable, ("auto", "wrong", "left-out")),
         class_names=class_names,
         study=study,
         out=out,
@@ -155,10 +159,30 @@ def evaluate(
     )
     with progress() as bars:
         outcome = run(which, options, bars)
+    _print(outcome, as_json=json)
+    if any(caution.fatal for caution in outcome.cautions):
+        raise typer.Exit(1)
+
+
+def _how_read(rows: list[dict[str, Any]]) -> list[str]:
+    """How the predictions were read, models that were read alike in one line."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        columns = "its own column" if row["columns"] == row["model"] else row["columns"] or "the model's run"
+        how = (row["source"], columns, row["key"], row["kind"], row["class_rule"])
+        alike.setdefault(how, []).append(row["model"])
+    return [
+        f"read: {models[0]}{f' and {len(models) - 1} more' if len(models) > 1 else ''} from {source}: {columns}; "
+        f"key: {key}; {kind} {rule}"
+        for (source, columns, key, kind, rule), models in alike.items()
+    ]
+
+
+def _print(outcome: Evaluation, *, as_json: bool) -> None:
     for caution in outcome.cautions:
         note(f"{'failed' if caution.fatal else 'warning'}: {caution}")
     rows = [score.to_json() for score in outcome.scores]
-    if json:
+    if as_json:
         print_json(
             {
                 "folder": outcome.folder,
@@ -176,19 +200,3 @@ def evaluate(
             note(said)
         if outcome.folder:
             note(f"kept in {outcome.folder}")
-    if any(caution.fatal for caution in outcome.cautions):
-        raise typer.Exit(1)
-
-
-def _how_read(rows: list[dict[str, Any]]) -> list[str]:
-    """How the predictions were read, models that were read alike in one line."""
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for row in rows:
-        columns = "its own column" if row["columns"] == row["model"] else row["columns"] or "the model's run"
-        how = (row["source"], columns, row["key"], row["kind"], row["class_rule"])
-        alike.setdefault(how, []).append(row["model"])
-    return [
-        f"read: {models[0]}{f' and {len(models) - 1} more' if len(models) > 1 else ''} from {source}: {columns}; "
-        f"key: {key}; {kind} {rule}"
-        for (source, columns, key, kind, rule), models in alike.items()
-    ]

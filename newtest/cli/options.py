@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     import rich.progress
 
 __all__ = [
-    "JsonFlag", "StudyDir", "note", "on_this_machine", "own_file", "own_folder", "own_subset", "print_json",
-    "print_table", "progress",
+    "JsonFlag",
+    "StudyDir",
+    "choice",
+    "note",
+    "on_this_machine",
+    "own_file",
+    "own_folder",
+    "own_subset",
+    "print_json",
+    "print_table",
+    "progress",
 ]  # fmt: skip
+
+T = TypeVar("T", bound=str)
 
 StudyDir = Annotated[
     Path,
@@ -161,3 +172,13 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "".join(c if c.isprintable() else " " for c in str(value))
+
+
+def choice(option: str, value: str, known: tuple[T, ...]) -> T:
+    """One of a few words. Raises UsageError."""
+    from newtest.errors import UsageError
+
+    for word in known:
+        if word == value:
+            return word
+    raise UsageError(f"{option}: {value!r} is not one of {', '.join(known)}")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_folder, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from newtest.clip.probe import ProbeConfig
+    from newtest.evaluation.scoring.probing import Efficiency, Labelled
 
 __all__ = ["probe"]
 
@@ -73,6 +78,20 @@ def probe(
         for which in (train, test):
             sides.append(labelled(which, source, bars))
     found = label_efficiency(sides[0], sides[1], config, zeroshot)
+    _warn(sides, found, config)
+    if out is not None:
+        from newtest.evaluation.report.efficiency import write_label_efficiency
+
+        write_made(out / "probe.json", dumps(found.to_json(), indent=1) + "\n")
+        write_label_efficiency(found, out)
+        note(f"drawn in {out / 'label-efficiency.png'}")
+    if json:
+        print_json(found.to_json())
+        return
+    _print(found, zeroshot)
+
+
+def _warn(sides: Sequence[Labelled], found: Efficiency, config: ProbeConfig) -> None:
     for side in sides:
         if side.unreadable:
             note(f"warning: {side.name}: {side.unreadable} images could not be read and are left out")
@@ -85,15 +104,9 @@ def probe(
         {s for s in config.shots if s} - {point.shots for point in found.points if point.shots}
     ):
         note(f"warning: {one} shots are left out: some class of {found.train} has fewer images")
-    if out is not None:
-        from newtest.evaluation.report.efficiency import write_label_efficiency
 
-        write_made(out / "probe.json", dumps(found.to_json(), indent=1) + "\n")
-        write_label_efficiency(found, out)
-        note(f"drawn in {out / 'label-efficiency.png'}")
-    if json:
-        print_json(found.to_json())
-        return
+
+def _print(found: Efficiency, zeroshot: float | None) -> None:
     print_table(
         ["labels a class", "accuracy, %", "± sd", "probes", "C"],
         [

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, own_folder, print_json, print_table
 from newtest.cli.report_options import Among, Groups, Metric, Sets, Tables, Unit, load, save, write
+
+if TYPE_CHECKING:
+    from newtest.evaluation.analysis.line import Line
 
 __all__ = ["html", "line", "table"]
 
@@ -113,9 +116,14 @@ def line(
     if json:
         print_json(found)
         return
+    title = f"{y} against {', '.join(x)}, {scale}: {fitted.n} models" + (f" of {group}" if group else "")
+    _print_line(fitted, found["intervals"], title)
+
+
+def _print_line(fitted: Line, over: dict[str, Any], title: str) -> None:
     intervals = [
-        ("models", found["intervals"]["over_models"]),
-        ("images", found["intervals"]["over_images"] or {}),
+        ("models", over["over_models"]),
+        ("images", over["over_images"] or {}),
     ]
     names = list(intervals[0][1])
     values = [
@@ -134,7 +142,7 @@ def line(
             )
             for name, value in zip(names, values, strict=True)
         ],
-        title=f"{y} against {', '.join(x)}, {scale}: {fitted.n} models" + (f" of {group}" if group else ""),
+        title=title,
     )
     for model, reason in fitted.left_out:
         note(f"left out: {model}: {reason}")

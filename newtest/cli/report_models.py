@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from newtest.cli.options import JsonFlag, own_file, print_json, print_table
 from newtest.cli.report_options import Among, Tables, load, save
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["compare", "similarity"]
 
@@ -63,6 +66,10 @@ def compare(
     if json:
         print_json({**found, "pairs": plain_rows(rows)})
         return
+    _print_pairs(rows, found, top)
+
+
+def _print_pairs(rows: pd.DataFrame, found: dict[str, Any], top: int) -> None:
     print_table(
         ["better", "worse", "points", "95 %", "only better", "only worse", "p", "p, Holm"],
         [
@@ -70,7 +77,7 @@ def compare(
              f"{r.p:.2g}", f"{r.p_holm:.2g}")
             for r in rows.tail(top)[::-1].itertuples()
         ],
-        title=f"The {min(top, len(rows))} least sure of {len(rows)} pairs on {set_}",
+        title=f"The {min(top, len(rows))} least sure of {len(rows)} pairs on {found['set']}",
     )  # fmt: skip
     strength = found["power"]
     typer.echo(
@@ -85,7 +92,7 @@ def compare(
             "-" if found["ranks"][name] is None else f"{found['ranks'][name]:.4f}"
             for name in ("spearman", "kendall")
         )
-        typer.echo(f"ranks against {against}: Spearman {spearman}, Kendall {kendall}")
+        typer.echo(f"ranks against {found['ranks']['against']}: Spearman {spearman}, Kendall {kendall}")
 
 
 def similarity(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
 
 __all__ = ["export", "quality"]
 
@@ -117,7 +117,6 @@ def export(
     Example: newtest votes export votes.csv --study goldfish
     """
     from newtest.catalog import quality as rows
-    from newtest.cli.annotate_market import choice
     from newtest.config import canonical_json
     from newtest.crowd.label_studio_tasks import label_studio_tasks
     from newtest.errors import UsageError

@@ -50,7 +50,7 @@ class Census:
         return "; ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for ``--json``; of the names no more than a thousand."""
+        """The same as plain values; of the names no more than a thousand."""
         told: dict[str, Any] = {"files": self.files, "images": self.images, "left_out": len(self.left_out)}
         told["reasons"] = dict(_counted([*self.left_out, *self.folders]))
         told["names"] = {_shown(entry.name): entry.reason for entry in (*self.folders, *self.left_out)[:1000]}

@@ -2,7 +2,7 @@
 
 Flickr's numbers are those of flickr.photos.licenses.getInfo; 11 to 16 came with Creative Commons 4.0 on 18 June 2025
 (blog.flickr.net/en/2025/06/18/creative-commons-4-0-has-arrived-on-flickr). A number added since is kept as
-``unknown-flickr-license-N``: no source with ``--license`` asks for it, and no release takes it for a licence.
+``unknown-flickr-license-N``: no source asks for it, and no release takes it for a licence.
 """
 
 from __future__ import annotations

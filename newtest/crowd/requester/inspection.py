@@ -101,13 +101,13 @@ def _refusal(need: Need, allowed: AllowedHosts) -> str | None:
         return (
             None
             if host in allowed.images
-            else f"{need.element} loads a picture from {host} (--allow-image-host {host})"
+            else f"{need.element} loads a picture from {host} (`allow_image_host` {host})"
         )
     what = "a script" if need.element.startswith("script") else "a style sheet or font"
     return (
         None
         if host in allowed.scripts
-        else f"{need.element} loads {what} from {host} (--allow-script-host {host})"
+        else f"{need.element} loads {what} from {host} (`allow_script_host` {host})"
     )
 
 

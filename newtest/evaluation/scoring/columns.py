@@ -1,7 +1,7 @@
 """Which columns of a file are a model's answers, which are the truth, and which are neither.
 
 A column that equals the set's classes is never scored in silence: as the truth beside other columns it is left out and
-named; where it may be the truth or a perfect model, nothing is guessed. ``--columns`` says it.
+named; where it may be the truth or a perfect model, nothing is guessed. ``columns`` says it.
 """
 
 from __future__ import annotations
