@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from newtest.cli.class_options import ClassesFile, Wnids, WnidsFile, chosen_classes, lines_of
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -19,19 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["classes", "collect"]
 
-Wnids = Annotated[
-    list[str], typer.Option("--wnid", metavar="WNID", help="A class; may be given several times.")
-]
-WnidsFile = Annotated[
-    Path | None,
-    typer.Option("--wnids-file", metavar="F", help="A file with one wnid a line (# begins a comment)."),
-]
-ClassesFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--classes", metavar="F", help="TOML or CSV of classes not in WordNet; without --wnid, all of them."
-    ),
-]
 Hypernym = Annotated[
     str,
     typer.Option(
@@ -83,8 +71,8 @@ def classes(
 
     from newtest.classes import is_wnid, most_similar, queries_of
 
-    chosen = _classes(wnid, wnids_file, classes_file)
-    others = _lines(among) if among else []
+    chosen = chosen_classes(wnid, wnids_file, classes_file)
+    others = lines_of(among) if among else []
     options = replace(
         _options(hypernym, join, term, exclude), more_lemmas=_translations(chosen, omw, language)
     )
@@ -163,7 +151,7 @@ def collect(
     from newtest.sources import checked_licenses, open_source
     from newtest.study import Study
 
-    chosen = _classes(wnid, wnids_file, classes_file)
+    chosen = chosen_classes(wnid, wnids_file, classes_file)
     taken = _window("taken", taken_after, taken_before)
     uploaded = _window("uploaded", uploaded_after, uploaded_before)
     window = Query("", "", (), *taken, *uploaded, licenses=checked_licenses(license))
@@ -243,20 +231,6 @@ def _report(found: Sequence[Found], *, as_json: bool) -> None:
         note(line)
 
 
-def _classes(wnid: Sequence[str], wnids_file: Path | None, classes_file: Path | None) -> list[Class]:
-    """The classes that the options name. Raises UsageError when they name none."""
-    from newtest.classes import classes_of, read_classes
-    from newtest.errors import UsageError
-
-    custom = read_classes(classes_file) if classes_file else {}
-    wnids = [*wnid, *(_lines(wnids_file) if wnids_file else [])]
-    if not wnids:
-        wnids = list(custom)
-    if not wnids:
-        raise UsageError("name a class with --wnid, --wnids-file or --classes")
-    return classes_of(wnids, custom)
-
-
 def _options(hypernym: str, join: str, terms: Sequence[str], exclude: Sequence[str]) -> QueryConfig:
     """The options of queries. Raises UsageError."""
     from newtest.classes import QueryConfig
@@ -278,19 +252,6 @@ def _translations(
     if (omw is None) != (not languages):
         raise UsageError("--omw DIR and --language LANG belong together: give both")
     return lemmas_of(omw, languages, [cls.wnid for cls in classes]) if omw else {}
-
-
-def _lines(file: Path) -> list[str]:
-    """The words of a file, one a line; empty lines and what follows a # are left out."""
-    from newtest.errors import UsageError
-
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file}: not UTF-8 text, one wnid a line") from error
-    return [word for line in lines if (word := line.partition("#")[0].strip())]
 
 
 def _window(name: str, after: str | None, before: str | None) -> tuple[str | None, str | None]:

@@ -33,6 +33,7 @@ from newtest.cli import (
     reshard_pool,
     review,
     sample,
+    search_pool,
     status,
     takedown,
     votes,
@@ -78,6 +79,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ),
     ("balance-pool", balance_pool.balance_pool, "Cap how many samples each query may bring."),
     ("caption-pool", caption_pool.caption_pool, "Join a labelled set with the text of its photos."),
+    ("search-pool", search_pool.search_pool, "Find candidates of classes by their captions."),
     ("reshard-pool", reshard_pool.reshard_pool, "Write a subset's samples as new shards."),
     # CLIP as a measuring instrument
     ("zeroshot", zeroshot.zeroshot, "Classify by class names alone; find images for a text."),

@@ -14,7 +14,7 @@ import pytest
 from newtest.pool.storage import subset as subsets
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = ("datacomp_filter", "semdedup", "decontaminate")
+NAMES = ("datacomp_filter", "semdedup", "decontaminate", "imagenot")
 
 
 @pytest.fixture
