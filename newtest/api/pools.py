@@ -1,4 +1,4 @@
-"""A pool in Python: open it, embed, filter, deduplicate, decontaminate, balance and reshard it."""
+"""A pool in Python: open it, embed, filter, deduplicate, decontaminate, balance, search and reshard it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated
     from newtest.pool.embedding import EmbedConfig
     from newtest.pool.filtering.recipe import Recipe
+    from newtest.pool.search import Found, SearchConfig
     from newtest.pool.storage.pool import Pool as Shards
     from newtest.pool.storage.subset import Subset
+    from newtest.records import Class
 
 __all__ = ["Pool"]
 
@@ -120,6 +122,37 @@ class Pool:
         from newtest.pool.balance import balance
 
         return balance(self.shards, list(queries), cap, seed, self._engine(), self.workers, progress)
+
+    def search(
+        self,
+        classes: Sequence[Class | str],
+        config: SearchConfig | None = None,
+        *,
+        others: Sequence[Class | str] = (),
+        out: str | Path | None = None,
+        progress: Progress = UNWATCHED,
+    ) -> Found:
+        """Find candidates of classes (or wnids) by captions that name them, as ``newtest search-pool`` does.
+
+        With ``out`` the table and the pool's images are written for ``newtest collect``. Raises PoolError, UsageError.
+        """
+        from newtest.classes import classes_of
+        from newtest.pool.search import search, write_found
+
+        chosen, further = (
+            [cls for each in some for cls in (classes_of([each]) if isinstance(each, str) else [each])]
+            for some in (classes, others)
+        )
+        found = search(
+            self.shards,
+            chosen,
+            config,
+            others=further,
+            engine=self._engine(),
+            workers=self.workers,
+            progress=progress,
+        )
+        return found if out is None else write_found(found, self.shards, Path(out), progress=progress)
 
     def reshard(
         self,

@@ -35,6 +35,7 @@ FILES = {
     "report similarity": {"--figure": ("r", "--set", "s"), "--matrix": ("r", "--set", "s")},
     "report table": {"--out": ("r", "--original", "o")},
     "sample": {"--feasibility": ()},
+    "search-pool": {"--out": ()},
     "votes export": {"out": ()},
     "votes quality": {"--out": ()},
     "zeroshot": {"--save-embeddings": ("set",)},

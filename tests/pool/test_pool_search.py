@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pool_commands import killed_at_event, newtest
 
+import newtest as nt
 from newtest.collecting import collect
 from newtest.engines import LocalEngine
 from newtest.errors import UsageError
@@ -92,11 +93,15 @@ def test_every_mention_is_a_candidate_or_counted(pool: Pool, captions: list[str]
     assert some and all(" dog " in f" {normal(text)} " for text in some)
 
 
-def test_a_draw_is_of_the_seed_alone_and_part_of_a_larger_one(pool: Pool) -> None:
+def test_a_draw_is_of_the_seed_alone_and_part_of_a_larger_one(pool: Pool, tmp_path: Path) -> None:
     def uids(per_class: int, seed: int = 0, workers: int = 1) -> list[str]:
         config = SearchConfig(per_class, seed=seed)
         return [hit.uid for hit in search(pool, [DOG, CAR], config, engine=ENGINE, workers=workers).hits]
 
+    opened = nt.Pool(pool.address, layers=pool.layers_address, workers=1)
+    nt_found = opened.search([DOG, CAR], SearchConfig(5), out=tmp_path / "nt.csv")
+    assert [hit.uid for hit in nt_found.hits] == uids(5) and (tmp_path / "nt.csv").is_file()
+    assert len(opened.search(["n02958343"], SearchConfig(5)).hits) == 5, "a wnid is WordNet's class"
     few, more, other = uids(5), uids(9), uids(5, seed=1)
     assert uids(5, workers=2) == few and set(few) < set(more) and set(other) != set(few)
     assert len(few) == 10

@@ -15,7 +15,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from newtest import __version__
 from newtest.download.urls import without_credentials
 from newtest.errors import ImageError, UsageError
 from newtest.files import write_atomic
@@ -26,6 +25,7 @@ from newtest.pool.storage.row_images import holds_images, paired
 from newtest.progress import UNWATCHED, Progress, watched
 from newtest.records import Class
 from newtest.spreadsheets import guarded
+from newtest.version import __version__
 
 __all__ = ["FOUND_COLUMNS", "Found", "Hit", "images_folder", "write_found"]
 
