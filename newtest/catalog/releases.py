@@ -52,6 +52,9 @@ class VoteFacts:
     votes: dict[str, int]
     workers: int
     count_batches: dict[str, int]
+    first: str | None = None
+    """When the first and the last of the single votes were submitted, where that is known."""
+    last: str | None = None
 
 
 def member_rows(catalog: sqlite3.Connection, revision: str) -> list[MemberRow]:
@@ -90,13 +93,16 @@ def vote_facts(catalog: sqlite3.Connection, revision: str, *, filtered: bool) ->
     votes = catalog.execute(
         f"SELECT b.origin, count(*) FROM votes v{counted} GROUP BY b.origin ORDER BY b.origin", (revision,)
     )
-    found = catalog.execute(f"SELECT count(DISTINCT v.worker) FROM votes v{counted}", (revision,))
-    workers = int(found.fetchone()[0])
+    found = catalog.execute(
+        f"SELECT count(DISTINCT v.worker), min(v.submitted_at), max(v.submitted_at) FROM votes v{counted}",
+        (revision,),
+    )
+    workers, first, last = found.fetchone()
     counts = catalog.execute(
         f"SELECT b.origin, sum(v.num_shown) FROM vote_counts v{join} GROUP BY b.origin ORDER BY b.origin",
         (revision,),
     )
-    return VoteFacts(dict(votes.fetchall()), workers, dict(counts.fetchall()))
+    return VoteFacts(dict(votes.fetchall()), workers, dict(counts.fetchall()), first, last)
 
 
 def rewards(catalog: sqlite3.Connection, revision: str | None = None) -> list[tuple[str, str, int, int]]:

@@ -28,8 +28,16 @@ def release(
         list[str] | None,
         typer.Option(
             "--format",
-            help="imagefolder, webdataset or parquet; may be repeated.",
+            help="imagefolder, webdataset, parquet, csv or fiftyone; may be repeated.",
             show_default="imagefolder",
+        ),
+    ] = None,
+    about: Annotated[
+        Path | None,
+        typer.Option(
+            "--about",
+            metavar="FILE",
+            help="TOML with what only a person knows: creator, url, citation, use_cases, ...",
         ),
     ] = None,
     study: StudyDir = Path(),
@@ -40,11 +48,12 @@ def release(
     Example: newtest release a-1 --out goldfish-a-1 --format imagefolder --format webdataset
     """
     from newtest.releasing import build_release
+    from newtest.releasing.about import About, read_about
     from newtest.study import Study
 
-    formats = tuple(format or ("imagefolder",))
+    formats, answers = tuple(format or ("imagefolder",)), read_about(about) if about else About()
     with Study(study) as opened, progress() as bars:
-        made = build_release(opened, revision, out, formats=formats, progress=bars)
+        made = build_release(opened, revision, out, formats=formats, about=answers, progress=bars)
     _warn(
         made.forbidden,
         "have a licence that forbids passing them on; the release must not be published with them",
@@ -57,10 +66,15 @@ def release(
     if made.simulated:
         note("warning: this set was drawn from SIMULATED votes; its card says so")
     if json:
-        print_json(made.__dict__)
+        print_json({**made.__dict__, "unanswered": answers.unanswered})
     else:
         note(f"{made.images} images of {made.classes} classes, {made.num_bytes / 2**20:.1f} MiB, in:")
         print(made.path)
+    if answers.unanswered:
+        note(
+            f"not answered in the card and in croissant.json: {', '.join(answers.unanswered)}; "
+            "`about` names a file with the answers"
+        )
 
 
 def _warn(ids: tuple[str, ...], what: str) -> None:

@@ -29,9 +29,13 @@ from newtest.errors import ReleaseError, UsageError
 from newtest.files import sha256_of
 from newtest.progress import UNWATCHED, Progress
 from newtest.records import Class
-from newtest.releasing.card import Facts, attributions, dataset_card
+from newtest.releasing.about import About
+from newtest.releasing.card import attributions, dataset_card
+from newtest.releasing.class_labels import class_labels
 from newtest.releasing.croissant import croissant
-from newtest.releasing.formats import WRITERS
+from newtest.releasing.facts import Facts
+from newtest.releasing.formats import WRITERS, tar_suffix
+from newtest.releasing.front_matter import format_card
 from newtest.releasing.licenses import allows_redistribution
 from newtest.releasing.manifest import write_manifest
 from newtest.releasing.members import Member, members_of, read_bytes
@@ -62,6 +66,7 @@ def build_release(
     out: Path | None = None,
     *,
     formats: Sequence[str] = ("imagefolder",),
+    about: About | None = None,
     progress: Progress = UNWATCHED,
 ) -> Release:
     """Write the release of a revision to ``out`` (by default ``STUDY/releases/REVISION``), whole or not at all.
@@ -90,7 +95,9 @@ def build_release(
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:
             temporary.mkdir()
-            sums_hash = _write(study, found, members, temporary, list(dict.fromkeys(formats)), progress)
+            sums_hash = _write(
+                study, found, members, temporary, list(dict.fromkeys(formats)), about or About(), progress
+            )
             num_bytes = sum(file.stat().st_size for file in _files(temporary))
             # Noted first: a release that takedown does not know of could never be withdrawn.
             put_release(study.catalog, str(target), revision, sums_hash, now())
@@ -127,6 +134,7 @@ def _write(
     members: Sequence[Member],
     out: Path,
     formats: Sequence[str],
+    about: About,
     progress: Progress,
 ) -> str:
     """Write everything, sums last; gives the sha256 of ``SHA256SUMS``."""
@@ -135,12 +143,13 @@ def _write(
         progress.advance("writing images", 1, len(members) * len(formats))
         return read_bytes(study, member)
 
-    places = [WRITERS[name](members, read, out) for name in formats]
-    write_manifest(members, places[0], out)
     classes = [
         class_of(study.catalog, wnid) or Class(wnid, (wnid,))
         for wnid in sorted({m.row.wnid for m in members})
     ]
+    labels = class_labels(classes)
+    places = [WRITERS[name](members, labels, read, out) for name in formats]
+    write_manifest(members, places[0], out)
     excluded = Counter(exclusions_of(study.catalog, revision.name)["reason"])
     facts = Facts(
         revision=revision,
@@ -152,6 +161,7 @@ def _write(
         compared=closeness(study.catalog),
         paid=paid(rewards(study.catalog, revision.name)),
         formats=formats,
+        about=about,
     )
     manifest_hash = sha256_of(out / "manifest.csv")
     texts = {
@@ -159,8 +169,11 @@ def _write(
         "ATTRIBUTION.md": attributions(members),
         "classes.csv": _classes_csv(classes),
         "revision.json": _revision_json(revision),
-        "croissant.json": croissant(revision.name, members, manifest_hash, revision.created_at, formats),
+        "croissant.json": croissant(facts, manifest_hash),
     }
+    suffix = tar_suffix(members)
+    further = [format_card(form, revision.name, labels, suffix) for form in formats if form != formats[0]]
+    texts |= dict(card for card in further if card is not None)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8", newline="")
     lines = [f"{sha256_of(file)}  {file.relative_to(out).as_posix()}\n" for file in _files(out)]

@@ -1,4 +1,4 @@
-"""The set described for machines: Croissant 1.0 JSON-LD (mlcommons.org/croissant), written without its library."""
+"""The set described for machines: Croissant 1.1 JSON-LD (mlcommons.org/croissant), written without its library."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from newtest.images import KINDS
+from newtest.releasing.facts import Facts
 from newtest.releasing.licenses import license_url
 from newtest.releasing.members import Member
+from newtest.releasing.responsible import responsible
 from newtest.spreadsheets import TEXTS
 
 __all__ = ["croissant"]
@@ -16,6 +18,12 @@ __all__ = ["croissant"]
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
+    "arrayShape": "cr:arrayShape",
+    "containedIn": "cr:containedIn",
+    "description": {"@container": "@language"},
+    "isArray": "cr:isArray",
+    "name": {"@container": "@language"},
+    "prov": "http://www.w3.org/ns/prov#",
     "citeAs": "cr:citeAs",
     "column": "cr:column",
     "conformsTo": "dct:conformsTo",
@@ -59,24 +67,29 @@ _TEXTS = ("image_id", "wnid", "file", "sha256", "source", "page_url", "title", "
 _MEDIA = {suffix: kind.media_type for kind in KINDS for suffix in kind.suffixes}
 
 
-def croissant(
-    name: str, members: Sequence[Member], manifest_sha256: str, created_at: str, formats: Sequence[str]
-) -> str:
+def croissant(facts: Facts, manifest_sha256: str) -> str:
     """``croissant.json``: the manifest as a file and the record set ``images``; where the images lie as files, these as
     a file set and the record set ``pictures``, whose ``file`` is the manifest's.
     """
-    pictures = formats[0] == "imagefolder"  # the manifest speaks of the first format
+    members, about, created_at = facts.members, facts.about, facts.revision.created_at
+    pictures = facts.formats[0] in ("imagefolder", "csv")  # the manifest speaks of the first format
     licenses = sorted({url for member in members if (url := license_url(member.row.license))})
+    makers = [{"@type": "sc:Person", "name": name} for name in about.creator]
+    told = {"creator": makers, "url": about.url, "keywords": list(about.keywords)}
     document = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
-        "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "name": name,
-        "description": f"{len(members)} labelled images drawn by newtest; README.md says how.",
-        "url": "https://newtest.readthedocs.io",
-        "version": "1.0.0",
+        "conformsTo": ["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+        "name": facts.revision.name,
+        "description": about.description
+        or f"{len(members)} labelled images drawn by newtest; README.md says how.",
+        **{name: value for name, value in told.items() if value},
+        "version": about.version,
         "datePublished": created_at[:10],
-        "license": licenses or ["see ATTRIBUTION.md"],
+        "citeAs": about.citation
+        or f"{facts.revision.name}: a test set drawn with newtest, {created_at[:4]}.",
+        "license": [*([about.license] if about.license else []), *licenses] or ["see ATTRIBUTION.md"],
+        **responsible(facts, about),
         "distribution": [
             {
                 "@type": "cr:FileObject",
@@ -93,7 +106,7 @@ def croissant(
                 "@type": "cr:RecordSet",
                 "@id": "images",
                 "name": "images",
-                "description": "One record an image and class.",
+                "description": "One record per image and class.",
                 "key": [{"@id": "images/image_id"}, {"@id": "images/wnid"}],
                 "field": [_field(column) for column in (*_TEXTS, *_NUMBERS)],
             },
@@ -140,7 +153,7 @@ _PICTURES: dict[str, Any] = {
     "@type": "cr:RecordSet",
     "@id": "pictures",
     "name": "pictures",
-    "description": "One record an image file; its file is the column of that name in the manifest.",
+    "description": "One record per image file; its file is the column of that name in the manifest.",
     "key": {"@id": "pictures/file"},
     "field": [_of_file("file", "sc:Text", "fullpath"), _of_file("image", "sc:ImageObject", "content")],
 }
