@@ -10,6 +10,7 @@ _FOREIGN = frozenset(
     {
         "__macosx",  # archives made on a Mac
         "__pycache__",
+        "__newtest",  # what newtest stores beside a pool
         "@eadir",  # Synology
         "#recycle",
         "@recycle",  # QNAP

@@ -48,10 +48,12 @@ def set_images(address: str) -> Iterator[tuple[str, bytes | None]]:
 
 
 def census_of_set(address: str) -> Census | None:
-    """What lies loose in a local folder, and what of it is no image of the set; None for all other sets."""
+    """What lies loose in a local folder, and what of it is no image of the set; None where nothing does."""
     if "://" in address or not Path(address).is_dir():
         return None
     counted = walk(Path(address)).census
+    if not counted.images:
+        return None
     packed = [entry for entry in counted.left_out if entry.reason in (".tar", ".parquet")]
     rest = tuple(entry for entry in counted.left_out if entry not in packed)
     return replace(counted, files=counted.files - len(packed), left_out=rest)
