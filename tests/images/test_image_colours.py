@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import PIL.Image
 import pytest
-from icc import ADOBE_RGB, DISPLAY_P3, SRGB, profile, srgb_of
+from icc_profiles import ADOBE_RGB, DISPLAY_P3, SRGB, profile, srgb_of
 
 from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, luma, shown
