@@ -23,7 +23,7 @@ def problems(html: str, allowed: AllowedHosts = HOSTS) -> list[str]:
 @pytest.mark.parametrize(
     ("html", "words"),
     [
-        ("<img src='http://a.example/x.jpg'>", "img loads a picture from a.example (--allow-image-host a.example)"),
+        ("<img src='http://a.example/x.jpg'>", "img loads a picture from a.example (`allow_image_host` a.example)"),
         ("<img src='//a.example:8080/x.jpg'>", "a.example:8080"),
         ("<img srcset='https://a.example/x.jpg 2x, https://b.example/y.jpg 3x'>", "img srcset loads a picture from b"),
         ("<img src='x.jpg'>", "has no host"),
@@ -34,8 +34,8 @@ def problems(html: str, allowed: AllowedHosts = HOSTS) -> list[str]:
         ("<body background='https://a.example/x.png'>", "body loads a picture"),
         ("<p style=\"background: url('https://a.example/x.png')\">", "p style loads a picture"),
         ("<style>@import url(https://a.example/x.css);</style>", "style loads a style sheet or font from a.example"),
-        ("<style>@font-face { src: url(//a.example/x.woff2) }</style>", "--allow-script-host a.example"),
-        ("<script src=https://a.example/x.js></script>", "script loads a script from a.example (--allow-script-host a"),
+        ("<style>@font-face { src: url(//a.example/x.woff2) }</style>", "`allow_script_host` a.example"),
+        ("<script src=https://a.example/x.js></script>", "script loads a script from a.example (`allow_script_host` a"),
         ("<link rel=stylesheet href=https://a.example/x.css>", "link loads a style sheet"),
         ("<script>show('https://a.example/x.jpg?size=1')</script>", "script loads a picture from a.example"),
         ("<script type='text/json'>[\"http://a.example/x.png\"]</script>", "script loads a picture from a.example"),

@@ -281,7 +281,7 @@ def test_without_the_owners_word_a_page_is_refused_and_each_host_is_named(
         server.clock.now = time.time()
         client = client_of(server.url)
         question = to_question_xml(text_of(name, elsewhere))
-        with pytest.raises(client.exceptions.RequestError, match=f"--allow-image-host {elsewhere}"):
+        with pytest.raises(client.exceptions.RequestError, match=f"`allow_image_host` {elsewhere}"):
             client.create_hit(**HIT, LifetimeInSeconds=3600, Question=question)
         assert refused(lambda: client.create_hit(**HIT, LifetimeInSeconds=3600, Question=question))[1] == (
             "AWS.MechanicalTurk.InvalidParameterValue"
