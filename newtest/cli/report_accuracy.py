@@ -22,10 +22,25 @@ def table(
         str | None, typer.Option(metavar="SET", help="Changes and ranks are against this set.")
     ] = None,
     sets: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SET", help="Only these sets, in this order.")
+        list[str] | None,
+        typer.Option(
+            "--set", "--sets", metavar="SET", help="Only these sets, in this order; may be repeated."
+        ),
     ] = None,
     by: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="By class, frequency, or any column of the manifest.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Widen the intervals for images that come in groups of this column."
+        ),
+    ] = None,
+    worst_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Count a group of this column as right if all its images are (pm-k)."
+        ),
     ] = None,
     metric: Metric = "top1",
     format_: Annotated[str, typer.Option("--format", help="markdown, csv or latex.")] = "markdown",
@@ -41,11 +56,23 @@ def table(
 
     Example: newtest report table results --original val --format latex --out table.tex
     """
+    from newtest.errors import UsageError
+    from newtest.evaluation.analysis.clusters import clustered, over_sets
+    from newtest.evaluation.analysis.clusters import worst_of as worst
     from newtest.evaluation.analysis.tables import accuracy_table, plain_rows, render, table_by
 
     wanted = None if sets is None or original is None else list(dict.fromkeys([original, *sets]))
     loaded = load(tables, groups, unit, metric, sets=wanted or sets, among=among)
-    if by is not None:
+    if sum(choice is not None for choice in (by, cluster, worst_of)) > 1:
+        raise UsageError("--by, --cluster and --worst-of are three tables; give one")
+    if cluster is not None or worst_of is not None:
+        stored = [loaded.set(name) for name in sets or sorted(loaded.stored)]
+        found = (
+            over_sets(stored, cluster, clustered)
+            if cluster is not None
+            else over_sets(stored, worst_of or "", worst)
+        )
+    elif by is not None:
         found = table_by([loaded.set(name) for name in sets or sorted(loaded.stored)], by)
     else:
         found = accuracy_table(loaded.results.table, original, sets)
@@ -75,6 +102,10 @@ def line(
         list[str] | None, typer.Option(metavar="MODEL", help="Not fitted (shell patterns); may be repeated.")
     ] = None,
     pivot: Annotated[float | None, typer.Option(metavar="PERCENT", help="Let the line bend here.")] = None,
+    two_fits: Annotated[
+        bool,
+        typer.Option("--two-fits", help="Fit both sides of --pivot by themselves: the line may jump there."),
+    ] = False,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png.", callback=own_file)
     ] = None,
@@ -98,7 +129,7 @@ def line(
 
     loaded = load(tables, groups, unit, metric, sets=sets, among=among)
     options = LineConfig(
-        tuple(x), y, check_scale(scale), group, tuple(exclude or ()), pivot, resamples, seed=seed
+        tuple(x), y, check_scale(scale), group, tuple(exclude or ()), pivot, two_fits, resamples, seed=seed
     )
     correct = (
         [loaded.stored[s].correct for s in (*x, y)]
@@ -127,9 +158,7 @@ def _print_line(fitted: Line, over: dict[str, Any], title: str) -> None:
     ]
     names = list(intervals[0][1])
     values = [
-        *fitted.fit.slopes,
-        *([] if fitted.fit.bend is None else [fitted.fit.bend]),
-        fitted.fit.intercept,
+        *fitted.fit.values,
         fitted.fit.r2,
     ]
     print_table(

@@ -31,6 +31,10 @@ def compare(
     resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     among: Among = "auto",
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Intervals for images that come in groups of this column."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare models on the same images: exact McNemar with Holm over all pairs, paired bootstrap, power.
@@ -52,6 +56,11 @@ def compare(
             raise EvaluationError(f"no results of {unknown[0]!r} on {set_}")
         correct = correct.loc[list(dict.fromkeys(model))]
     rows = pairs(correct, resamples=resamples, seed=seed)
+    if cluster is not None:
+        from newtest.evaluation.analysis.clusters import differences
+        from newtest.evaluation.analysis.tables import image_column
+
+        rows = differences(correct, image_column(loaded.set(set_), cluster), rows)
     found: dict[str, Any] = {"set": set_, "power": asdict(power(rows, correct.shape[1])), "ranks": None}
     if against is not None:
         one, two = (
@@ -101,6 +110,9 @@ def similarity(
     margin: Annotated[
         float, typer.Option(min=0.01, help="Points by which a worse model must not look better.")
     ] = 1.0,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL", help="Leave out (shell patterns); may be repeated.")
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The heat map, as .svg or .png.", callback=own_file)
     ] = None,
@@ -114,12 +126,13 @@ def similarity(
 
     Example: newtest report similarity results --set matched-0 --figure similarity.svg
     """
-    from newtest.evaluation.analysis.similarity import agreement
+    from newtest.evaluation.analysis.similarity import agreement, without
     from newtest.evaluation.analysis.similarity import similarity as measure
     from newtest.evaluation.report.figures import draw_matrix
     from newtest.outputs import write_made
 
     correct = load(tables, None, "auto", among=among).set(set_).correct
+    correct = without(correct, exclude or ())
     found = measure(correct, margin=margin)
     observed, independent = agreement(correct)
     if matrix is not None:

@@ -22,7 +22,7 @@ from newtest.evaluation.analysis.compare import (
 )
 from newtest.evaluation.analysis.frequency_gap import adjusted, by_frequency
 from newtest.evaluation.analysis.shift import cross_dataset, name_that_dataset, overlap, tell_apart
-from newtest.evaluation.analysis.similarity import agreement, rankable, similarity
+from newtest.evaluation.analysis.similarity import agreement, rankable, similarity, without
 from newtest.evaluation.scoring.embeddings import read_embeddings
 from newtest.evaluation.scoring.score import Score
 from newtest.evaluation.scoring.sets import make_set
@@ -227,3 +227,11 @@ def test_a_negative_class_is_not_the_last_one() -> None:
     one = np.random.default_rng(0).normal(size=(20, 3))
     with pytest.raises(EvaluationError, match="b: a class is negative"):
         cross_dataset({"a": (one, np.arange(20) % 3), "b": (one, np.arange(20) % 3 - 1)})
+
+
+def test_models_are_left_out_of_the_similarity_by_pattern() -> None:
+    correct = pd.DataFrame(np.eye(4, dtype=bool), index=["vit_b", "vit_l", "cnn", "fv_4k"])
+    assert without(correct, ["vit_*", "fv_4k"]).index.tolist() == ["cnn"]
+    assert without(correct, []).equals(correct)
+    with pytest.raises(EvaluationError, match=r"`exclude` 'bert\*' names no model"):
+        without(correct, ["bert*"])

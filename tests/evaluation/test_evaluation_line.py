@@ -134,13 +134,51 @@ def test_points_at_0_and_1_and_holes_are_named() -> None:
     [
         ([50.0], "no line from 1 models"),
         (np.linspace(20, 80, 7), "at least 8 are needed"),
-        (np.full(20, 50.0), "span 0.00 points"),
-        (np.linspace(50, 59.9, 20), "span 9.90 points"),
+        (np.full(20, 50.0), "span 50.00 to 50.00 %"),
+        (np.linspace(50, 59, 20), "span 50.00 to 59.00 % on x, 0.364 of the logit scale"),
     ],
 )
 def test_refusals(x: object, message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         fit_line(as_results(table_of(x, np.asarray(x) - 5)), LineConfig(("x",), "y"))
+
+
+def test_the_range_is_measured_on_the_scale_of_the_fit(data: Path) -> None:
+    """The published lines of Vid-Robust and YTBB-Robust span 6 and 4 points, and more than 2 of the logit."""
+    results = read_results([data / "testbed" / "robustness_top1s.csv"])
+    for name in ("vid", "ytbb"):
+        y = "imagenet-vid-robust_pm0" if name == "vid" else "ytbb-robust_pm0"
+        line = fit_line(
+            results, LineConfig((f"val-on-{name}-robust-classes",), y, "logit", "STANDARD", resamples=50)
+        )
+        assert line.n > 80 and line.fit.r2 > 0.5
+    x = np.linspace(94, 99, 20)
+    with pytest.raises(EvaluationError, match="5 of the linear scale, and at least 10"):
+        fit_line(as_results(table_of(x, x - 5)), LineConfig(("x",), "y", "linear"))
+
+
+def test_two_fits_at_a_pivot_are_two_lines(data: Path) -> None:
+    x = np.linspace(20, 80, 31)
+    y = np.where(x < 50, 5 + 0.2 * x, 1.5 * x - 60)
+    line = fit_line(as_results(table_of(x, y)), LineConfig(("x",), "y", "linear", pivot=50, two_fits=True))
+    assert (line.slope, line.fit.bend) == (pytest.approx(0.2), pytest.approx(1.3))
+    assert line.fit.jump == pytest.approx(1.5 * 50 - 60 - (5 + 0.2 * 50))
+    assert np.abs(line.models["rho"]).max() < 1e-9
+    assert set(line.over_models) == {"slope", "bend", "jump", "intercept", "r2"}
+    results = read_results([data / "testbed" / "robustness_top1s.csv"])
+    axes = ("val-on-imagenet-a-classes",), "imagenet-a", "logit", "STANDARD"
+    both = fit_line(results, LineConfig(*axes, pivot=92, two_fits=True, resamples=50))
+    part = both.models[both.models["fitted"]]
+    for side in (part["x"] < 92, part["x"] >= 92):
+        slope, intercept = np.polyfit(
+            *(from_percent(part.loc[side, axis], "logit") for axis in ("x", "y")), 1
+        )
+        predicted = to_percent(slope * from_percent(part.loc[side, "x"], "logit") + intercept, "logit")
+        assert np.allclose(predicted, part.loc[side, "predicted"], atol=1e-6), "two separate least squares"
+    with pytest.raises(EvaluationError, match="each of two fits needs at least 4"):
+        fit_line(as_results(table_of(x, y)), LineConfig(("x",), "y", pivot=79, two_fits=True))
+    with pytest.raises(UsageError, match="two fits need a place to part"):
+        fit_line(as_results(table_of(x, y)), LineConfig(("x",), "y", two_fits=True))
 
 
 def test_an_unknown_group_or_set_is_said() -> None:

@@ -25,8 +25,12 @@ from newtest.evaluation.scoring.results import Results, pick
 __all__ = ["MIN_MODELS", "MIN_RANGE", "Line", "LineConfig", "fit_line"]
 
 MIN_MODELS = 8
-MIN_RANGE = 10.0
-"""Points of accuracy that the fitted models must span on each axis x: less says nothing about a slope."""
+MIN_RANGE = (45.0, 55.0)
+"""The fitted models must span as much of each axis x as these percentages do, on the scale of the fit: less says
+nothing about a slope. Near 100 % fewer points are as far apart on the logit: 94 to 99.5 % is six times as much.
+"""
+MIN_SIDE = 4
+"""Models on each side of the pivot of two fits."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class Line:
             "intercept": self.fit.intercept,
             "r2": _known(self.fit.r2),
             "bend": self.fit.bend,
+            "jump": self.fit.jump,
             "pivot": self.options.pivot,
             "level": self.options.level,
             "intervals": {
@@ -95,10 +100,13 @@ def fit_line(results: Results, options: LineConfig, correct: Sequence[pd.DataFra
 
     ``correct`` holds, for x.. then y, correctness tables (index models, one column an image, True where right), for a
     paired bootstrap over images. Raises EvaluationError for fewer than ``MIN_MODELS`` fitted models, less than
-    ``MIN_RANGE`` points of range on an x, or models all equal; UsageError for contradicting options.
+    ``MIN_RANGE`` of range on an x, too few on a side of two fits, or models all equal; UsageError for
+    contradicting options.
     """
     if options.pivot is not None and len(options.x) > 1:
         raise UsageError("a pivot bends one axis: give one `x` with `pivot`")
+    if options.two_fits and options.pivot is None:
+        raise UsageError("two fits need a place to part: give `pivot` with `two_fits`")
     wide, missing = _points(results.table, options)
     excluded = {
         model: "excluded"
@@ -179,11 +187,21 @@ def _refuse(fitted: pd.DataFrame, options: LineConfig, table: pd.DataFrame) -> N
             f"no line from {len(fitted)} models of {where} on {options.y}: at least {MIN_MODELS} are needed{hint}"
         )
     for name, axis in zip(options.x, _axes(options), strict=True):
-        span = fitted[axis].max() - fitted[axis].min()
-        if span < MIN_RANGE:
+        low, high = from_percent([fitted[axis].min(), fitted[axis].max()], options.scale)
+        least = float(np.diff(from_percent(MIN_RANGE, options.scale))[0])
+        if high - low < least:
             raise EvaluationError(
-                f"no line: the {len(fitted)} models of {where} span {span:.2f} points on {name}, "
-                f"at least {MIN_RANGE:g} are needed; add models of other accuracies"
+                f"no line: the {len(fitted)} models of {where} span {fitted[axis].min():.2f} to "
+                f"{fitted[axis].max():.2f} % on {name}, {high - low:.3g} of the "
+                f"{options.scale} scale, and at least {least:.3g} (45 to 55 %) is needed; "
+                "add models of other accuracies"
+            )
+    if options.two_fits and options.pivot is not None:
+        above = int((fitted["x"] >= options.pivot).sum())
+        if min(above, len(fitted) - above) < MIN_SIDE:
+            raise EvaluationError(
+                f"no line: {len(fitted) - above} models lie below {options.pivot:g} % on {options.x[0]} and {above} "
+                f"above; each of two fits needs at least {MIN_SIDE}"
             )
 
 
@@ -192,8 +210,9 @@ def _coefficients(values: Floats, r2: float, options: LineConfig) -> Coefficient
         raise EvaluationError(
             "no line: the axes x (or the two sides of the pivot) do not vary independently over the fitted models"
         )
+    named = dict(zip(options.names, map(float, values), strict=False))  # R2 is the last name, and no column
     slopes = tuple(float(v) for v in values[: len(options.x)])
-    return Coefficients(slopes, float(values[-1]), r2, None if options.pivot is None else float(values[-2]))
+    return Coefficients(slopes, named["intercept"], r2, named.get("bend"), named.get("jump"))
 
 
 def _place(wide: pd.DataFrame, fit: Coefficients, options: LineConfig, draws: Floats) -> None:

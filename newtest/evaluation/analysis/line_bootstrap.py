@@ -77,12 +77,10 @@ def intervals(
     estimate itself.
     """
     tail = (1 - options.level) / 2
-    names = ["slope"] if len(options.x) == 1 else [f"slope:{name}" for name in options.x]
-    names += (["bend"] if options.pivot is not None else []) + ["intercept", "r2"]
     columns = np.column_stack(draws)
     centres = None if around is None else [*around[0], around[1]]
     found = {}
-    for at, (name, column) in enumerate(zip(names, columns.T, strict=True)):
+    for at, (name, column) in enumerate(zip(options.names, columns.T, strict=True)):
         sound = column[~np.isnan(column)]
         low, high = np.quantile(sound, [tail, 1 - tail]) if sound.size else (np.nan, np.nan)
         if centres is not None:

@@ -26,27 +26,49 @@ class LineConfig:
     exclude: tuple[str, ...] = ()
     """Models (shell patterns) that are shown but not fitted."""
     pivot: float | None = None
+    two_fits: bool = False
+    """Fit both sides of the pivot by themselves: the line may jump there, too, as the testbed's for ImageNet-A."""
     resamples: int = 1000
     level: float = 0.95
     seed: int = 0
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what is fitted, in the order of the columns of ``design``, with the constant and R2."""
+        slopes = ["slope"] if len(self.x) == 1 else [f"slope:{name}" for name in self.x]
+        pivot = [] if self.pivot is None else ["bend", "jump"] if self.two_fits else ["bend"]
+        return (*slopes, *pivot, "intercept", "r2")
+
 
 @dataclass(frozen=True)
 class Coefficients:
-    """A fit in axis units (linear: percent). ``bend`` is the change of slope above the pivot, None without one."""
+    """A fit in axis units (linear: percent). ``bend`` is the change of slope above the pivot, and ``jump`` the
+    line's step there (two fits); None without one.
+    """
 
     slopes: tuple[float, ...]
     intercept: float
     r2: float
     bend: float | None = None
+    jump: float | None = None
+
+    @property
+    def values(self) -> list[float]:
+        """In the order of ``LineConfig.names``, without R2."""
+        pivot = [value for value in (self.bend, self.jump) if value is not None]
+        return [*self.slopes, *pivot, self.intercept]
 
 
 def design(rows: Floats, options: LineConfig) -> Floats:
-    """Columns of the fit from accuracies (M, P): the transformed axes and, with a pivot, the hinge above it."""
+    """Columns of the fit from accuracies (M, P): the transformed axes and, with a pivot, the hinge above it, and the
+    step of two fits.
+    """
     x = from_percent(rows, options.scale)
     if options.pivot is None:
         return x
-    return np.column_stack([x, np.maximum(0.0, x[:, 0] - from_percent(options.pivot, options.scale))])
+    beyond = x[:, 0] - from_percent(options.pivot, options.scale)
+    hinged = np.column_stack([x, np.maximum(0.0, beyond)])
+    return np.column_stack([hinged, (beyond >= 0).astype(np.float64)]) if options.two_fits else hinged
 
 
 def ols(x: Floats, y: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
@@ -83,7 +105,6 @@ def predict(fit: Coefficients, options: LineConfig, percent: npt.ArrayLike) -> F
     """The line's accuracy on y (percent) for accuracies on x (percent), shape (..., P) or (...) for one axis."""
     values = np.asarray(percent, dtype=np.float64)
     rows = values.reshape(-1, len(options.x))
-    coefficients = [*fit.slopes, *([] if fit.bend is None else [fit.bend]), fit.intercept]
     columns = np.column_stack([design(rows, options), np.ones(len(rows))])
-    found = to_percent(columns @ np.array(coefficients), options.scale)
+    found = to_percent(columns @ np.array(fit.values), options.scale)
     return found.reshape(values.shape if len(options.x) == 1 else values.shape[:-1])

@@ -7,7 +7,9 @@ estimated more surely, and a test set can compare more of them before chance mak
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 
-__all__ = ["Similarity", "agreement", "rankable", "similarity"]
+__all__ = ["Similarity", "agreement", "rankable", "similarity", "without"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,6 +44,15 @@ class Similarity:
     def to_json(self) -> dict[str, Any]:
         """Plain values; None stands for more models than a float can count."""
         return {key: None if value == float("inf") else value for key, value in asdict(self).items()}
+
+
+def without(correct: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
+    """Without the models that a shell pattern names. Raises EvaluationError for a pattern that names none."""
+    unused = [pattern for pattern in patterns if not any(fnmatchcase(str(m), pattern) for m in correct.index)]
+    if unused:
+        raise EvaluationError(f"`exclude` {unused[0]!r} names no model")
+    gone = [any(fnmatchcase(str(model), pattern) for pattern in patterns) for model in correct.index]
+    return correct[~np.array(gone, dtype=bool)]
 
 
 def agreement(correct: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

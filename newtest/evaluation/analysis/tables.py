@@ -13,7 +13,16 @@ from newtest.evaluation.scoring.results import pick
 from newtest.evaluation.scoring.store import StoredSet
 from newtest.intervals import clopper_pearson
 
-__all__ = ["Form", "accuracy_table", "by_column", "column_names", "plain_rows", "render", "table_by"]
+__all__ = [
+    "Form",
+    "accuracy_table",
+    "by_column",
+    "column_names",
+    "image_column",
+    "plain_rows",
+    "render",
+    "table_by",
+]
 
 Form = Literal["markdown", "csv", "latex"]
 
@@ -106,19 +115,22 @@ def table_by(sets: Sequence[StoredSet], column: str) -> pd.DataFrame:
     """
     parts = []
     for stored in sets:
-        if column == "frequency":
-            values = frequency_bins(stored.images, stored.name)
-        elif column in stored.images.columns:
-            values = stored.images[column]
-        else:
-            known = ", ".join(map(str, stored.images.columns))
-            raise EvaluationError(
-                f"{stored.name}: its images have no column {column!r}; there are {known}, and frequency"
-            )
-        part = by_column(stored.correct, values.rename(column))
+        part = by_column(stored.correct, image_column(stored, column))
         part.insert(0, "set", stored.name)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def image_column(stored: StoredSet, column: str) -> pd.Series:
+    """A column of a set's images, or its bins of frequency. Raises EvaluationError that lists the columns there are."""
+    if column == "frequency":
+        return frequency_bins(stored.images, stored.name).rename(column)
+    if column in stored.images.columns:
+        return stored.images[column]
+    known = ", ".join(map(str, stored.images.columns))
+    raise EvaluationError(
+        f"{stored.name}: its images have no column {column!r}; there are {known}, and frequency"
+    )
 
 
 def frequency_bins(images: pd.DataFrame, name: str) -> pd.Series:

@@ -1,0 +1,119 @@
+"""Images that come in groups (photographer, class, video, page): intervals that know it, and the worst of a group.
+
+Images of one group are right or wrong together, so they tell less than as many images by themselves. The standard error
+of an accuracy over G groups is that of a ratio (Cochran 1977, section 9A; as cluster-robust "CR1"):
+se^2 = G / (G - 1) sum_g (k_g - p n_g)^2 / n^2, and its interval has a t quantile with G - 1 degrees of freedom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import t
+
+from newtest.errors import EvaluationError
+from newtest.evaluation.analysis.tables import image_column
+from newtest.evaluation.scoring.store import StoredSet
+from newtest.intervals import clopper_pearson
+
+__all__ = ["clustered", "differences", "over_sets", "worst_of"]
+
+Floats = npt.NDArray[np.float64]
+_FEW = 2
+
+
+def clustered(correct: pd.DataFrame, column: pd.Series, *, level: float = 0.95) -> pd.DataFrame:
+    """Accuracy of each model in percent with clustered intervals: ``model``, ``k``, ``n``, ``groups``, ``accuracy``,
+    ``se`` (points), ``lo``, ``hi``, and ``design``: the variance over that of as many separate images.
+
+    ``correct`` has models as its index and images as its columns; ``column`` names the group of each image. Images
+    without a group are groups by themselves. Raises EvaluationError for fewer than two groups.
+    """
+    sums, sizes = _sums(correct.to_numpy(dtype=np.float64), _codes(column))
+    n, groups = int(sizes.sum()), len(sizes)
+    share = sums.sum(axis=1) / n
+    se = _errors(sums - share[:, None] * sizes, n)
+    half = t.ppf((1 + level) / 2, groups - 1) * se
+    plain = share * (1 - share) / n
+    return pd.DataFrame(
+        {
+            "model": correct.index,
+            "k": sums.sum(axis=1).astype(np.int64),
+            "n": n,
+            "groups": groups,
+            "accuracy": 100 * share,
+            "se": 100 * se,
+            "lo": 100 * np.clip(share - half, 0, 1),
+            "hi": 100 * np.clip(share + half, 0, 1),
+            "design": np.divide(se**2, plain, out=np.full(len(se), np.nan), where=plain > 0),
+        }
+    )
+
+
+def differences(
+    correct: pd.DataFrame, column: pd.Series, pairs: pd.DataFrame, *, level: float = 0.95
+) -> pd.DataFrame:
+    """``pairs`` (``better``, ``worse``) with ``lo`` and ``hi`` (points) of each paired difference, clustered."""
+    codes = _codes(column)
+    right = correct.astype(np.float64)
+    found = right.loc[pairs["better"]].to_numpy() - right.loc[pairs["worse"]].to_numpy()
+    sums, sizes = _sums(found, codes)
+    n = int(sizes.sum())
+    mean = sums.sum(axis=1) / n
+    half = t.ppf((1 + level) / 2, len(sizes) - 1) * _errors(sums - mean[:, None] * sizes, n)
+    return pairs.assign(lo=100 * (mean - half), hi=100 * (mean + half))
+
+
+def worst_of(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:
+    """The share of groups in which a model is right on every image, in percent, with exact 95 % intervals: ``model``,
+    ``k``, ``n`` (groups), ``accuracy``, ``lo``, ``hi``.
+
+    With a group per anchor frame, and its neighbours in it, this is pm-k of the video sets (Shankar et al. 2021).
+    """
+    codes = _codes(column)
+    sums, sizes = _sums(correct.to_numpy(dtype=np.float64), codes)
+    k, n = (sums == sizes).sum(axis=1), len(sizes)
+    low, high = clopper_pearson(k, n)
+    return pd.DataFrame(
+        {"model": correct.index, "k": k, "n": n, "accuracy": 100 * k / n, "lo": 100 * low, "hi": 100 * high}
+    )
+
+
+def over_sets(
+    sets: Sequence[StoredSet], column: str, measure: Callable[[pd.DataFrame, pd.Series], pd.DataFrame]
+) -> pd.DataFrame:
+    """``clustered`` or ``worst_of`` of several sets, with a column ``set``. Raises EvaluationError as these do,
+    and for a column that a set's images lack.
+    """
+    parts = []
+    for stored in sets:
+        part = measure(stored.correct, image_column(stored, column))
+        part.insert(0, "set", stored.name)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def _codes(column: pd.Series) -> npt.NDArray[np.int64]:
+    codes = pd.factorize(column.to_numpy(dtype=object), use_na_sentinel=True)[0].astype(np.int64)
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(int(alone.sum()))
+    if len(np.unique(codes)) < _FEW:
+        raise EvaluationError(f"{column.name!r} has one group; an interval over groups needs more")
+    return codes
+
+
+def _sums(rows: Floats, codes: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Sums a group (M, G) of rows (M, N), and the sizes of the groups (G,)."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return np.add.reduceat(rows[:, order], starts, axis=1), np.diff(np.append(starts, len(codes))).astype(
+        np.float64
+    )
+
+
+def _errors(residuals: Floats, n: int) -> Floats:
+    groups = residuals.shape[1]
+    return np.asarray(np.sqrt(groups / (groups - 1) * (residuals**2).sum(axis=1)) / n, dtype=np.float64)
