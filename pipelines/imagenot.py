@@ -3,7 +3,7 @@
     python pipelines/imagenot.py POOL WNIDS --threshold 0.3 --per-class 200 --out found.csv
     newtest collect --study imagenot --wnids-file WNIDS --source table:found.csv
 
-Method (Shirali & Hardt 2023, arXiv 2306.15769, section 2; Salaudeen & Hardt 2024, arXiv 2404.02112, follows it). A
+Method. As LAIONet (Shirali & Hardt 2023, arXiv 2306.15769, section 2); ImageNot (arXiv 2404.02112) follows it. A
 caption is a candidate of a class if it holds one of the class's WordNet lemmas, and if the cosine of caption and class
 is at least a threshold, where the class is told by its name and short definition. Captions with lemmas of several of
 the classes are dropped. No image is looked at, so no model has chosen what it finds easy. LAIONet's encoder was

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -32,13 +30,14 @@ __all__ = ["FOUND_COLUMNS", "Found", "Hit", "images_folder", "write_found"]
 FOUND_COLUMNS = (
     "image_id", "wnid", "path", "url", "title", "license", "width", "height", "lemma", "similarity", "shard", "row",
 )  # fmt: skip
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A row of the pool as a candidate of a class. ``similarity`` is the cosine of caption and definition, larger is
-    nearer; ``lemma`` the first one that the caption holds."""
+    """A row of the pool as a candidate of a class; ``uid`` is 32 hex digits, whatever the pool wrote.
+
+    ``similarity`` is the cosine of caption and definition (larger is nearer), ``lemma`` the first in the caption.
+    """
 
     wnid: str
     uid: str
@@ -52,12 +51,6 @@ class Hit:
     height: int | None
     license: str | None
     path: str | None = None
-
-    @property
-    def image_id(self) -> str:
-        """The uid, or a hash of one that cannot be an id of a table."""
-        plain = _PLAIN_ID.fullmatch(self.uid)
-        return self.uid if plain else hashlib.sha256(self.uid.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,7 @@ def _with_images(found: Found, pool: Pool, out: Path, progress: Progress) -> Fou
     folder = images_folder(out)
     wanted: dict[str, dict[int, str]] = {}
     for hit in found.hits:
-        wanted.setdefault(hit.shard, {})[hit.row] = hit.image_id
+        wanted.setdefault(hit.shard, {})[hit.row] = hit.uid
     shards = [shard for shard in pool.shards if shard.name in wanted and holds_images(pool, shard)]
     if not shards:
         return found
@@ -178,7 +171,7 @@ def _without(found: Found, goes: object, reason: str) -> Found:
 
 
 def _row(hit: Hit) -> dict[str, object]:
-    values = asdict(hit) | {"image_id": hit.image_id, "title": " ".join(hit.text.split())[:2000]}
+    values = asdict(hit) | {"image_id": hit.uid, "title": " ".join(hit.text.split())[:2000]}
     values["url"] = without_credentials(hit.url) if hit.url else None
     return {name: values[name] for name in FOUND_COLUMNS}
 
