@@ -58,7 +58,7 @@ class ImportReport:
         return "; ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
-        """The same for ``--json``; of names no more than a thousand."""
+        """The same as plain values; of names no more than a thousand."""
         gone = self.everything_left_out
         return {
             "shards": len(self.shards),

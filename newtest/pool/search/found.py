@@ -1,4 +1,4 @@
-"""What a search found, as the table and the images that ``newtest collect --source table:FOUND`` reads."""
+"""What a search found, as the table and the images that ``newtest collect`` reads."""
 
 from __future__ import annotations
 
