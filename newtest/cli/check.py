@@ -23,7 +23,7 @@ def check(
         str,
         typer.Argument(
             metavar="PATH|REVISION",
-            help="A release, an ImageFolder, a table, ImageNetV2's JSON, or a revision.",
+            help="A release, an ImageFolder, a table, ImageNetV2's JSON, labels (.npy), or a revision.",
         ),
     ],
     near_duplicates: Annotated[

@@ -6,7 +6,7 @@ Errors are defects of the set; warnings are what its makers should know and deci
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +36,7 @@ def check_set(found: SetToCheck, evidence: Evidence, *, min_votes: int = 10) -> 
         lambda: _twice(found),
         lambda: _blocked(found, evidence),
         lambda: _near_duplicates(found, evidence),
+        lambda: _same_pixels(found),
         lambda: _bytes(found),
         lambda: _archives(found),
         lambda: _folder_names(found),
@@ -109,8 +110,59 @@ def _near_duplicates(found: SetToCheck, evidence: Evidence) -> Iterator[Finding]
     across = [(a, b) if a in members else (b, a) for a, b in pairs if (a in members) != (b in members)]
     touching = [f"{a} ~ {b}" for a, b in across if b in originals]
     yield from _error("near-duplicates", touching, "known near-duplicates of reference images: {n}")
+    together, to_originals = _through(members, originals, evidence)
+    message = "members that are near-duplicates of each other through images outside the set: {n}"
+    yield from _error("near-duplicates", together, message)
+    message = "members that are near-duplicates of reference images through other images: {n}"
+    yield from _error("near-duplicates", to_originals, message)
     same = sorted(members & evidence.reference.keys())
     yield from _error("near-duplicates", same, "members that are images of the reference set itself: {n}")
+
+
+def _through(members: set[str], originals: Set[str], evidence: Evidence) -> tuple[list[str], list[str]]:
+    """Members that are one component with each other, or with reference images, by way of images that are neither.
+
+    Sampling takes at most one of a component, and none of one that touches the original. Pairs that are known anyway
+    are not told again.
+    """
+    near: dict[str, set[str]] = defaultdict(set)
+    for a, b in evidence.pairs:
+        near[a].add(b)
+        near[b].add(a)
+    seen: set[str] = set()
+    together, to_originals = [], []
+    for start in sorted(near.keys() - members - originals):
+        if start in seen:
+            continue
+        touched, waiting, way = set[str](), [start], [start]
+        seen.add(start)
+        while waiting:
+            for other in sorted(near[waiting.pop()]):
+                if other in members or other in originals:
+                    touched.add(other)
+                elif other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+                    way.append(other)
+        inside, outside = sorted(touched & members), sorted(touched & originals)
+        through = way[0] if len(way) == 1 else f"{way[0]} and {len(way) - 1} more"
+        if any(b not in near[a] for at, a in enumerate(inside) for b in inside[at + 1 :]):
+            together.append(f"{' ~ '.join(inside)} (through {through})")
+        if any(b not in near[a] for a in inside for b in outside):
+            to_originals.append(f"{' ~ '.join([*inside, *outside])} (through {through})")
+    return together, to_originals
+
+
+def _same_pixels(found: SetToCheck) -> Iterator[Finding]:
+    """Of a set of arrays: pictures that are equal, whose hashes are those of their pixels."""
+    if found.kind != "arrays":
+        return
+    rows: dict[str, list[str]] = defaultdict(list)
+    for member in found.members:
+        if member.sha256:
+            rows[member.sha256].append(member.image_id)
+    equal = [" ~ ".join(ids) for ids in rows.values() if len(ids) > 1]
+    yield from _error("copies", equal, "groups of images with equal pixels: {n}")
 
 
 def _bytes(found: SetToCheck) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from newtest.errors import UsageError
+from newtest.releasing.arrays import read_arrays
 from newtest.releasing.evidence import Evidence, study_evidence
 from newtest.releasing.sets import SetToCheck, read_folder, read_release, read_revision, read_table
 from newtest.study import Study
@@ -17,6 +18,8 @@ def set_to_check(target: str, study: Path) -> tuple[SetToCheck, Evidence]:
     path = Path(target)
     if path.is_dir():
         return (read_release if (path / "SHA256SUMS").exists() else read_folder)(path), Evidence()
+    if path.suffix.lower() == ".npy" and path.is_file():
+        return read_arrays(path), Evidence()
     if path.exists():
         return read_table(path), Evidence()
     if not (study / "study.sqlite").exists():

@@ -9,6 +9,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +31,7 @@ from newtest.releasing.evidence import (
     study_evidence,
 )
 from newtest.releasing.sets import SetMember, SetToCheck, read_folder, read_release, read_revision, read_table
+from newtest.releasing.targets import set_to_check
 
 MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
@@ -336,3 +338,40 @@ def test_one_duplicate_that_is_no_list_is_said(tmp_path: Path) -> None:
     (tmp_path / "n.json").write_text('{"one": "two"}')
     with pytest.raises(UsageError, match="id -> list of ids"):
         read_near_duplicates(tmp_path / "n.json")
+
+
+def test_members_may_be_duplicates_through_an_image_outside_the_set() -> None:
+    found = SetToCheck("s", "json", members(("a", "x"), ("b", "x"), ("c", "x"), ("d", "x"), ("e", "x")))
+    pairs = [
+        ("a", "out1"),
+        ("out1", "out2"),
+        ("b", "out2"),
+        ("c", "d"),
+        ("c", "out3"),
+        ("d", "out3"),
+        ("e", "out4"),
+    ]
+    evidence = Evidence(
+        pairs=frozenset((min(pair), max(pair)) for pair in [*pairs, ("original", "out4")]),
+        reference={"original": None},
+    )
+    assert items(check_set(found, evidence), "near-duplicates") == [
+        "c ~ d",
+        "a ~ b (through out1 and 1 more)",
+        "e ~ original (through out4)",
+    ]
+
+
+def test_a_set_of_arrays_is_read_as_cifar_10_1_is_published(tmp_path: Path, data: Path) -> None:
+    found, _ = set_to_check(str(data / "cifar10" / "cifar10.1_v4_labels.npy"), tmp_path)
+    assert (len(found.members), len({member.wnid for member in found.members})) == (2021, 10)
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 4, 4, 3), dtype=np.uint8)
+    pixels[5] = pixels[2]
+    np.save(tmp_path / "v4_data.npy", pixels)
+    np.save(tmp_path / "v4_labels.npy", np.array([0, 1, 2, 0, 1, 2]))
+    for name in ("v4_labels.npy", "v4_data.npy"):
+        found, evidence = set_to_check(str(tmp_path / name), tmp_path)
+        assert items(check_set(found, evidence), "copies") == ["2 ~ 5"]
+    np.save(tmp_path / "v4_labels.npy", np.array([0, 1]))
+    with pytest.raises(UsageError, match=r"has 2 labels, and .* 6 pictures"):
+        set_to_check(str(tmp_path / "v4_data.npy"), tmp_path)
