@@ -17,6 +17,9 @@ __all__ = ["ProbeConfig", "ProbeResult", "parse_shots", "probe", "shots_to_match
 
 Ints = npt.NDArray[np.int64]
 
+ENOUGH = 4
+"""Labels that at least one class must have for C to be chosen."""
+
 
 @dataclass(frozen=True)
 class ProbeConfig:
@@ -27,14 +30,17 @@ class ProbeConfig:
     seeds: int = 3
     strengths: tuple[float, ...] = (0.01, 0.1, 1.0, 10.0, 100.0)
     held_out: float = 0.25
-    """Share of the training data on which C is chosen; with fewer than 4 a class C stays 1."""
+    """Share of each class's training data on which C is chosen; where no class has 4 labels C stays 1."""
     seed: int = 0
     max_iterations: int = 1000
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """One probe: k of n test images right. ``shots`` is None for all labels."""
+    """One probe: k of n test images right. ``shots`` is None for all labels.
+
+    ``unsplit`` classes have no part in the choice of C: they have one label, or (all of them) no class has 4.
+    """
 
     shots: int | None
     seed: int
@@ -42,6 +48,7 @@ class ProbeResult:
     k: int
     n: int
     predicted: Ints
+    unsplit: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -74,10 +81,10 @@ def probe(
             continue
         for seed in range(config.seeds if shots is not None else 1):
             rows = np.arange(len(y)) if shots is None else _few(y, shots, config.seed + seed)
-            strength = _choose_strength(x[rows], y[rows], config)
+            strength, unsplit = _choose_strength(x[rows], y[rows], config)
             predicted = np.asarray(_fit(x[rows], y[rows], strength, config).predict(tx), dtype=np.int64)
             results.append(
-                ProbeResult(shots, seed, strength, int((predicted == ty).sum()), len(ty), predicted)
+                ProbeResult(shots, seed, strength, int((predicted == ty).sum()), len(ty), predicted, unsplit)
             )
     return results
 
@@ -121,26 +128,31 @@ def _few(labels: Ints, shots: int, seed: int) -> Ints:
     return np.sort(np.concatenate(rows))
 
 
-def _choose_strength(x: npt.NDArray[np.float32], y: Ints, config: ProbeConfig) -> float:
-    """The C that is best on a held-out part of each class; of equals the strongest penalty."""
+def _choose_strength(x: npt.NDArray[np.float32], y: Ints, config: ProbeConfig) -> tuple[float, int]:
+    """The C that is best on a held-out part of each class, of equals the strongest penalty; and ``unsplit``.
+
+    A class with one label is all in training. Rare classes hold one label back, whatever their share.
+    """
     values, counts = np.unique(y, return_counts=True)
-    if counts.min() < 4:
-        return 1.0
+    if counts.max() < ENOUGH:
+        return 1.0, len(values)
     held = np.concatenate(
         [
             generator(config.seed, "probe-split", str(value)).choice(
-                np.flatnonzero(y == value), max(1, round(config.held_out * count)), replace=False
+                np.flatnonzero(y == value),
+                min(count - 1, max(1, round(config.held_out * count))),
+                replace=False,
             )
             for value, count in zip(values, counts, strict=True)
+            if count > 1
         ]
     )
     kept = np.setdiff1d(np.arange(len(y)), held)
     scores = [
         (_fit(x[kept], y[kept], c, config).predict(x[held]) == y[held]).mean() for c in config.strengths
     ]
-    return sorted(config.strengths)[
-        int(np.argmax([s for _, s in sorted(zip(config.strengths, scores, strict=True))]))
-    ]
+    best = int(np.argmax([s for _, s in sorted(zip(config.strengths, scores, strict=True))]))
+    return sorted(config.strengths)[best], int((counts == 1).sum())
 
 
 def _fit(x: npt.NDArray[np.float32], y: Ints, strength: float, config: ProbeConfig):  # type: ignore[no-untyped-def]

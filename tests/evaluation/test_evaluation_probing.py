@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from shared_encoders import conse_once
 from sklearn.datasets import load_digits
 
-from newtest.clip.probe import ProbeConfig, parse_shots
+from newtest.clip.probe import ProbeConfig, parse_shots, probe
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.report.efficiency import draw_label_efficiency, write_label_efficiency
 from newtest.evaluation.scoring import probing
@@ -162,3 +163,22 @@ def test_test_images_that_were_learned_from_are_said(files: tuple[Path, Path], t
         assert done.returncode == 0, done.stderr
         assert ("7 images of leaked are also in" in done.stderr) is said
         assert "matched by all 120 labels a class, and by none of the fewer tried" in done.stdout
+
+
+def test_a_rare_class_leaves_the_choice_of_c_to_the_others() -> None:
+    """One class with three labels kept C at 1 for all of them."""
+    digits = load_digits()
+    rows = np.random.default_rng(0).permutation(len(digits.target))
+    test, learn = rows[:600], rows[600:]
+    x, y = digits.data / 16 - digits.data.mean() / 16, digits.target
+    for labels, unsplit in ((3, 0), (1, 1)):
+        rare = np.flatnonzero(y[learn] == 7)[labels:]
+        kept = np.delete(learn, rare)
+        config = ProbeConfig(shots=(None,))
+        [chosen] = probe(x[kept], y[kept], x[test], y[test], config)
+        [at_one] = probe(x[kept], y[kept], x[test], y[test], replace(config, strengths=(1.0,)))
+        assert chosen.strength > 1 and chosen.accuracy > at_one.accuracy + 3
+        assert chosen.unsplit == unsplit
+    few = np.concatenate([np.flatnonzero(y[learn] == value)[:3] for value in range(10)])
+    [three] = probe(x[learn[few]], y[learn[few]], x[test], y[test], config)
+    assert three.strength == 1 and three.unsplit == 10
