@@ -104,11 +104,11 @@ def _warn(sides: Sequence[Labelled], found: Efficiency, config: ProbeConfig) -> 
         {s for s in config.shots if s} - {point.shots for point in found.points if point.shots}
     ):
         note(f"warning: {one} shots are left out: some class of {found.train} has fewer images")
-    for one in (result for point in found.points if point.shots is None for result in point.results):
-        if one.unsplit:
+    for probed in (result for point in found.points if point.shots is None for result in point.results):
+        if probed.unsplit:
             note(
-                f"warning: {one.unsplit} classes of {found.train} have no part in the choice of C "
-                f"({one.strength:g} of all labels): a class needs 2 labels, and one class 4"
+                f"warning: {probed.unsplit} classes of {found.train} have no part in the choice of C "
+                f"({probed.strength:g} with all labels): a class needs 2 labels, and one class 4"
             )
 
 
