@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import sqlite3
 import unicodedata
@@ -33,6 +34,7 @@ from newtest.outputs import require_this_machine
 __all__ = ["Study", "now"]
 
 _KEY_BYTES = 32
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def now() -> str:
@@ -51,6 +53,7 @@ class Study:
         """
         self.root = root = Path(root)
         require_this_machine(root)
+        self._proven: set[Path] = set()
         path = root / "study.sqlite"
         if not create and not path.exists():
             raise StudyError(
@@ -79,12 +82,30 @@ class Study:
         return self.root / "releases"
 
     def image_path(self, sha256: str) -> Path:
-        """Where the bytes with this hash are, or would be."""
-        return self.root / "images" / sha256[:2] / sha256
+        """Where the bytes with this hash are, or would be. Raises StudyError for what is no hash."""
+        return self.inside("images", _checked(sha256)[:2], sha256)
 
     def thumbnail_path(self, sha256: str) -> Path:
-        """Where the small JPEG shown to people is, or would be."""
-        return self.root / "thumbnails" / sha256[:2] / f"{sha256}.jpg"
+        """Where the small JPEG shown to people is, or would be. Raises StudyError for what is no hash."""
+        return self.inside("thumbnails", _checked(sha256)[:2], f"{sha256}.jpg")
+
+    def inside(self, *parts: str) -> Path:
+        """A place below the study's folder, for reading, writing and deleting: the one way to such a path.
+
+        A catalog can come from a stranger, and so can the folders: a name that leads out, by dots, a slash or a link,
+        is refused. Raises StudyError.
+        """
+        folder = self.root.joinpath(*parts[:-1])
+        if folder not in self._proven:
+            if any(part in ("", ".", "..") or "/" in part or "\0" in part for part in parts):
+                raise StudyError(f"{self.root}: {'/'.join(parts)!r} leads out of the study")
+            if not folder.resolve().is_relative_to(self.root.resolve()):
+                raise StudyError(f"{folder}: a link leads out of the study; take it away")
+            if folder.is_dir():
+                self._proven.add(folder)
+        if parts[-1] in ("", ".", "..") or "/" in parts[-1] or "\0" in parts[-1]:
+            raise StudyError(f"{self.root}: {'/'.join(parts)!r} leads out of the study")
+        return folder / parts[-1]
 
     def worker_key(self, worker_id: str) -> str:
         """A worker's id as it is stored: 32 hex digits of HMAC-SHA256 under the study's own key.
@@ -126,7 +147,7 @@ class Study:
 
         Stages that only read need no lock. The lock goes with the process, however it ends.
         """
-        path = self.root / "locks" / stage
+        path = self.inside("locks", stage)
         path.parent.mkdir(exist_ok=True)
         with open(path, "a+", encoding="ascii") as handle:
             try:
@@ -142,3 +163,12 @@ class Study:
             handle.write(str(os.getpid()))
             handle.flush()
             yield
+
+
+def _checked(sha256: str) -> str:
+    """A hash as it names a file. Raises StudyError: in a catalog that a stranger made it may be any text."""
+    if not _SHA256.fullmatch(sha256):
+        raise StudyError(
+            f"{sha256!r} is no sha256 in hexadecimal; this catalog is damaged, or was tampered with"
+        )
+    return sha256

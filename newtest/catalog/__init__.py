@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from newtest.catalog.foreign import harden, require_our_schema, require_sound
 from newtest.catalog.migrations import SCHEMA_VERSION, migrate, version_of
 from newtest.errors import StudyError
 
@@ -30,11 +31,15 @@ def open_catalog(path: Path, *, create: bool) -> sqlite3.Connection:
         raise StudyError(f"{path}: cannot be opened ({error})") from error
     try:
         connection.row_factory = sqlite3.Row
+        harden(connection)
         connection.execute("PRAGMA foreign_keys = ON")
+        if version_of(connection):
+            require_sound(connection, path)
         if version_of(connection) < SCHEMA_VERSION:
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)
+        require_our_schema(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
         raise StudyError(f"{path}: not a newtest catalog, or damaged ({error})") from error

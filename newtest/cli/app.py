@@ -99,6 +99,8 @@ def main() -> None:
         if "locked" in str(error):
             _stop(f"the study is busy in another process ({error}); run again when that one has ended", 1)
         raise
+    except sqlite3.DatabaseError as error:
+        _stop(f"the catalog is damaged ({error}); take study.sqlite from a copy", 1)
     except OSError as error:
         if is_full_disk(error):
             _stop(f"{_told(error)}; what was complete is kept, run the same command again to go on", 1)

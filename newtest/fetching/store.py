@@ -24,7 +24,7 @@ class Store:
 
     def __init__(self, study: Study, stage: str) -> None:
         self._study = study
-        self._incoming = study.root / "incoming" / stage
+        self._incoming = study.inside("incoming", stage)
         shutil.rmtree(self._incoming, ignore_errors=True)
         self._incoming.mkdir(parents=True)
         self._refused = refused_bytes(study.catalog)

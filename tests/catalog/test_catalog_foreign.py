@@ -1,0 +1,101 @@
+"""A study that somebody else made is data: its schema runs nothing, its names lead nowhere, damage is a sentence."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from newtest.errors import StudyError
+from newtest.fetching import fetch_missing
+from newtest.study import Study
+
+OBJECTS = {
+    "view": "CREATE VIEW candidates_all AS SELECT * FROM candidates",
+    "trigger": "CREATE TRIGGER t AFTER INSERT ON images BEGIN DELETE FROM votes; END",
+    "table": "CREATE TABLE more (a TEXT)",
+    "virtual table": "CREATE VIRTUAL TABLE searchable USING fts5(text)",
+    "generated column": "ALTER TABLE images ADD COLUMN x TEXT GENERATED ALWAYS AS (upper(title)) VIRTUAL",
+    "column": "ALTER TABLE images ADD COLUMN x TEXT",
+    "index on an expression": "CREATE INDEX i ON images (upper(title))",
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The catalog of a new study, on a machine that has seen none yet."""
+    monkeypatch.setenv("NEWTEST_STATE", str(tmp_path / "state"))
+    Study(tmp_path / "study", create=True).close()
+    return tmp_path / "study" / "study.sqlite"
+
+
+@pytest.mark.parametrize("what", OBJECTS)
+def test_an_object_that_is_not_ours_keeps_a_study_shut(made: Path, what: str) -> None:
+    with sqlite3.connect(made) as other:
+        other.execute(OBJECTS[what])
+    with pytest.raises(StudyError, match="not of newtest's making"):
+        Study(made.parent)
+
+
+def test_an_object_that_is_gone_is_named(made: Path) -> None:
+    with sqlite3.connect(made) as other:
+        other.execute("DROP INDEX votes_worker")
+    with pytest.raises(StudyError, match="index votes_worker is missing"):
+        Study(made.parent)
+
+
+def test_damaged_pages_are_found_when_a_file_is_new_here(made: Path) -> None:
+    with Study(made.parent) as study:
+        study.catalog.executemany(
+            "INSERT INTO classes VALUES (?, '[]', 'x', '[]', 'test')", [(f"c{n}",) for n in range(3000)]
+        )
+        study.catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(made.read_bytes())
+    for at in range(4096 * 40, len(data), 4096):
+        data[at : at + 64] = b"\xff" * 64
+    stranger = made.parent.parent / "stranger"
+    stranger.mkdir()
+    (stranger / "study.sqlite").write_bytes(bytes(data))
+    with pytest.raises(StudyError, match="damaged"):
+        Study(stranger)
+
+
+def test_a_sound_file_is_looked_over_once(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Study(made.parent).close()
+    from newtest.catalog import foreign
+
+    asked: list[Path] = []
+    monkeypatch.setattr(foreign, "_remember", asked.append)
+    Study(made.parent).close()
+    assert not asked
+
+
+@pytest.mark.parametrize("forged", ["../../../victim", "ab/../../victim", "x" * 64, "AB" * 32, "a\0b"])
+def test_a_forged_hash_deletes_nothing_outside(made: Path, forged: str) -> None:
+    victim = made.parent.parent / "victim"
+    victim.write_text("precious")
+    with Study(made.parent) as study:
+        study.catalog.execute("INSERT INTO images (image_id, source, source_id) VALUES ('i', 'folder', 'i')")
+        study.catalog.execute(
+            "INSERT INTO files (image_id, state, fetched_at, sha256, num_bytes, format, attempts)"
+            " VALUES ('i', 'ok', '2026', ?, 5, 'JPEG', 1)",
+            (forged,),
+        )
+        with pytest.raises(StudyError):
+            fetch_missing(study)
+        with pytest.raises(StudyError):
+            study.image_path(forged)
+    assert victim.read_text() == "precious"
+
+
+def test_a_folder_that_is_a_link_out_of_the_study_is_refused(made: Path) -> None:
+    outside = made.parent.parent / "outside"
+    outside.mkdir()
+    (made.parent / "images").symlink_to(outside)
+    with Study(made.parent) as study, pytest.raises(StudyError, match="leads out"):
+        study.image_path("ab" * 32)
+    (made.parent / "locks").symlink_to(outside)
+    with Study(made.parent) as study, pytest.raises(StudyError, match="leads out"), study.exclusive("fetch"):
+        pass
+    assert not list(outside.iterdir())
