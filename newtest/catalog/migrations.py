@@ -27,7 +27,19 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create}
+def _consents(connection: sqlite3.Connection) -> None:
+    """Texts that people agreed to, and who agreed to which."""
+    connection.execute(
+        "CREATE TABLE consents (version TEXT PRIMARY KEY, text TEXT NOT NULL, first_given_at TEXT NOT NULL)"
+        " STRICT, WITHOUT ROWID"
+    )
+    connection.execute(
+        "CREATE TABLE consents_given (worker TEXT NOT NULL, version TEXT NOT NULL REFERENCES consents (version),"
+        " given_at TEXT NOT NULL, PRIMARY KEY (worker, version)) STRICT, WITHOUT ROWID"
+    )
+
+
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create, 2: _consents}
 """Version -> the function that makes it out of the version before; of an empty file, 1 makes the newest at once."""
 
 SCHEMA_VERSION = max(MIGRATIONS)

@@ -118,11 +118,16 @@ def excluded(catalog: sqlite3.Connection) -> dict[str, str]:
 
 def vote_table(catalog: sqlite3.Connection) -> pd.DataFrame:
     """Every single vote: image_id, wnid, worker_id (the keyed hash), selected, hit_id, submitted_at, control, origin,
-    excluded (the reason why the worker is left out, or missing)."""
-    columns = ("image_id", "wnid", "worker_id", "hit_id", "submitted_at", "control", "origin", "excluded")
+    excluded (the reason why the worker is left out, or missing), consent (the version of the text that the worker
+    agreed to last, or missing)."""
+    columns = (
+        "image_id", "wnid", "worker_id", "hit_id", "submitted_at", "control", "origin", "excluded", "consent"
+    )  # fmt: skip
     return read_frame(
         catalog,
-        "SELECT v.image_id, v.wnid, v.worker, v.hit_id, v.submitted_at, v.control, b.origin, x.reason, v.selected"
+        "SELECT v.image_id, v.wnid, v.worker, v.hit_id, v.submitted_at, v.control, b.origin, x.reason,"
+        " (SELECT version FROM consents_given g WHERE g.worker = v.worker ORDER BY given_at DESC, version LIMIT 1),"
+        " v.selected"
         " FROM votes v JOIN vote_batches b USING (batch_id) LEFT JOIN excluded_workers x USING (worker)"
         " ORDER BY v.image_id, v.wnid, v.worker",
         {**dict.fromkeys(columns, "text"), "selected": "integer"},

@@ -314,6 +314,20 @@ CREATE TABLE worker_links (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX worker_links_active ON worker_links (worker) WHERE revoked_at IS NULL;
 
+-- Texts that people agreed to before they worked, and who agreed to which. The votes name the version.
+CREATE TABLE consents (
+    version        TEXT PRIMARY KEY,       -- 12 hex digits of the text's sha256
+    text           TEXT NOT NULL,
+    first_given_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE consents_given (
+    worker   TEXT NOT NULL,                -- keyed hash
+    version  TEXT NOT NULL REFERENCES consents (version),
+    given_at TEXT NOT NULL,
+    PRIMARY KEY (worker, version)
+) STRICT, WITHOUT ROWID;
+
 -- Near-duplicates --------------------------------------------------------------------------------------------------
 
 -- An empty value says that the picture is flat: nothing can be told from its hash.

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 __all__ = [
     "WorkerLink",
     "active_link",
+    "consented",
     "find_link",
+    "forget_worker",
     "insert_link",
     "list_links",
+    "put_consent",
     "revoke_link",
     "was_revoked",
 ]
@@ -63,6 +66,43 @@ def list_links(catalog: sqlite3.Connection) -> list[WorkerLink]:
     """Every link, oldest first."""
     rows = catalog.execute("SELECT * FROM worker_links ORDER BY created_at, label, link_id")
     return [WorkerLink(*row) for row in rows]
+
+
+def put_consent(catalog: sqlite3.Connection, worker: str, version: str, text: str, *, at: str) -> None:
+    """Note that a worker agreed to a text. Call inside a transaction."""
+    catalog.execute("INSERT OR IGNORE INTO consents VALUES (?, ?, ?)", (version, text, at))
+    catalog.execute("INSERT OR IGNORE INTO consents_given VALUES (?, ?, ?)", (worker, version, at))
+
+
+def consented(catalog: sqlite3.Connection, worker: str, version: str) -> bool:
+    """Whether a worker agreed to this version of the text."""
+    row = catalog.execute(
+        "SELECT 1 FROM consents_given WHERE worker = ? AND version = ?", (worker, version)
+    ).fetchone()
+    return row is not None
+
+
+def forget_worker(
+    catalog: sqlite3.Connection, worker: str, *, answer: str | None, at: str
+) -> tuple[int, int]:
+    """Take the label from a worker's links and revoke them; with an ``answer`` that says nothing, it replaces theirs,
+    and their votes are deleted.
+
+    Gives (links, votes). Assignments stay without their answers: they were paid for. Call inside a transaction.
+    """
+    links = catalog.execute(
+        "UPDATE worker_links SET label = '', revoked_at = coalesce(revoked_at, ?) WHERE worker = ?",
+        (at, worker),
+    ).rowcount
+    if answer is None:
+        return links, 0
+    mine = "(SELECT assignment_id FROM assignments WHERE worker = ?)"
+    catalog.execute(f"DELETE FROM answers WHERE assignment_id IN {mine}", (worker,))
+    catalog.execute("UPDATE assignments SET explicit = 0 WHERE worker = ?", (worker,))
+    catalog.execute(
+        "UPDATE market_assignments SET answer = ? WHERE worker = ? AND answer IS NOT NULL", (answer, worker)
+    )
+    return links, catalog.execute("DELETE FROM votes WHERE worker = ?", (worker,)).rowcount
 
 
 def revoke_link(catalog: sqlite3.Connection, link_id: str, *, at: str) -> bool:

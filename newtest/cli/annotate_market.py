@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
+from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, own_folder, print_json, print_table
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+    from pandas import DataFrame
 
     from newtest.crowd.annotators import Annotator
     from newtest.study import Study
@@ -162,6 +164,15 @@ def pay(
     act: Annotated[
         Path | None, typer.Option("--act-on", metavar="FILE", help="Carry out proposals that you have read.")
     ] = None,
+    prolific: Annotated[
+        Path | None,
+        typer.Option(
+            "--prolific",
+            metavar="DIR",
+            callback=own_folder,
+            help="Write approve.csv, reject.csv and bonus.csv as Prolific takes them.",
+        ),
+    ] = None,
     from_: From = "local",
     endpoint_url: EndpointUrl = None,
     sandbox: Sandbox = False,
@@ -172,6 +183,8 @@ def pay(
     json: JsonFlag = False,
 ) -> None:
     """Propose which work to approve and which to reject. Nothing is decided until you say --act-on.
+
+    A column bonus of the proposals holds an amount per assignment; Prolific pays it, our own server does not.
 
     Example: newtest annotate pay --out proposals.csv, then: newtest annotate pay --act-on proposals.csv
     """
@@ -193,6 +206,8 @@ def pay(
             payer = LocalPayer(opened.catalog, time.time()) if from_ == "local" else annotator
             limit = None if max_cost is None else dollars("--max-cost", max_cost)
             acted = act_on(opened, table, payer, max_cost=limit)
+            if prolific is not None:
+                _for_prolific(opened, table, prolific)
             if json:
                 print_json({"decided": acted.done, "decided_otherwise_before": acted.otherwise})
             else:
@@ -201,6 +216,8 @@ def pay(
                 note(f"{assignment_id} had been decided otherwise before (in time by itself, or elsewhere)")
             return
         proposals = propose(opened, control_votes(opened.catalog))
+        if prolific is not None:
+            _for_prolific(opened, proposals, prolific)
     if out is not None:
         with made_path(out) as temporary:
             proposals.to_csv(temporary, index=False)
@@ -211,6 +228,19 @@ def pay(
         print_json(proposals.to_dict(orient="records"))
     else:
         print_table(list(proposals.columns), proposals.itertuples(index=False))
+
+
+def _for_prolific(study: Study, table: DataFrame, folder: Path) -> None:
+    from newtest.crowd.prolific import decisions, write_decisions
+
+    found = decisions(study, table)
+    write_decisions(found, folder)
+    note(
+        f"{folder}: {len(found.approve)} submissions to approve, {len(found.reject)} to reject, "
+        f"{len(found.bonus)} bonuses; these formats were not verified against Prolific"
+    )
+    if found.unknown:
+        note(f"{found.unknown} workers did not come from Prolific, or were forgotten: they are in no file")
 
 
 class _Market:

@@ -35,6 +35,30 @@ def serve(
     completion_code: Annotated[
         str | None, typer.Option("--completion-code", metavar="CODE", help="What they leave with.")
     ] = None,
+    code_no_consent: Annotated[
+        str | None,
+        typer.Option("--code-no-consent", metavar="CODE", help="The code of who does not consent."),
+    ] = None,
+    code_failed: Annotated[
+        str | None,
+        typer.Option("--code-failed", metavar="CODE", help="The code of who clearly failed on known images."),
+    ] = None,
+    code_late: Annotated[
+        str | None,
+        typer.Option("--code-late", metavar="CODE", help="The code of who found nothing left to do."),
+    ] = None,
+    introduction: Annotated[
+        Path | None,
+        typer.Option(
+            "--introduction", metavar="FILE", help="Show this Markdown first and ask for consent to it."
+        ),
+    ] = None,
+    minutes: Annotated[
+        int | None, typer.Option("--minutes", min=1, help="Say on arrival how long it takes.")
+    ] = None,
+    pay_text: Annotated[
+        str, typer.Option("--pay", metavar="TEXT", help="Say on arrival what is paid, in the site's terms.")
+    ] = "",
     recruit_hits: Annotated[int, typer.Option("--recruit-hits", min=1, help="HITs each of them does.")] = 1,
     balance: Annotated[
         str, typer.Option("--balance", metavar="DOLLARS", help="What GetAccountBalance starts from.")
@@ -79,7 +103,17 @@ def serve(
     config = ServerConfig(
         access_token=token,
         balance=dollars("--balance", balance),
-        recruiting=Recruiting(recruit_study, completion_code, recruit_hits)
+        recruiting=Recruiting(
+            recruit_study,
+            completion_code,
+            recruit_hits,
+            no_consent_code=code_no_consent,
+            failed_code=code_failed,
+            late_code=code_late,
+            introduction=None if introduction is None else _markdown(introduction),
+            minutes=minutes,
+            pay=pay_text,
+        )
         if recruit_study and completion_code
         else None,
         allowed=AllowedHosts(
@@ -102,6 +136,19 @@ def serve(
             )
         note("people          newtest annotate invite NAME... prints their links; Ctrl-C ends the server")
         run(crowd_app(opened, config), listener)
+
+
+def _markdown(path: Path) -> str:
+    """The owner's text. Raises UsageError."""
+    from newtest.errors import UsageError
+
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a readable text ({error})") from error
+    if not text.strip():
+        raise UsageError(f"{path}: there is nothing in it to agree to")
+    return text
 
 
 def invite(

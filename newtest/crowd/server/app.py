@@ -11,11 +11,11 @@ from importlib.resources import files
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
-from newtest.crowd.links import arrive
+from newtest.crowd.server.arrivals import Arrivals
 from newtest.crowd.server.database import Database
 from newtest.crowd.server.owner import OwnerPages
 from newtest.crowd.server.pages import page
@@ -36,7 +36,6 @@ STATIC = {
     "owner.js": "text/javascript",
     "sent.js": "text/javascript",
 }
-MAX_PERSON = 100
 
 
 def crowd_keys(study: Study) -> Keys:
@@ -61,7 +60,7 @@ def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
         routes=[
             *Protocol(shared).routes(),
             Route("/", _front),
-            Route("/join", _Arrivals(shared).join),
+            *Arrivals(shared, study.root).routes(),
             Route("/static/{name}", _static),
             *WorkPages(shared).routes(),
             Mount("/owner", owner),
@@ -70,28 +69,6 @@ def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
         lifespan=lifespan,
     )
     return guarded(app, hosts=config.public_hosts)
-
-
-class _Arrivals:
-    """People whom a recruiting site sends."""
-
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-
-    async def join(self, request: Request) -> Response:
-        """Turn PROLIFIC_PID, STUDY_ID and SESSION_ID into a personal link."""
-        given = request.query_params
-        recruiting = self._shared.config.recruiting
-        person = given.get("PROLIFIC_PID", "")
-        if recruiting is None or given.get("STUDY_ID") != recruiting.study_id or not given.get("SESSION_ID"):
-            raise HTTPException(403, "This study is not open here.")
-        if not 0 < len(person) <= MAX_PERSON:
-            raise HTTPException(400, "Your id is missing: come by the link of the recruiting site.")
-        shared = self._shared
-        token = await shared.database.write(arrive, shared.keys, shared.worker_key, person)
-        if token is None:
-            raise HTTPException(403, "This link is not valid any more.")
-        return RedirectResponse(f"/work/{token}/", 303)
 
 
 async def _front(request: Request) -> Response:

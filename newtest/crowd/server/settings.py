@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Literal
 
 from starlette.concurrency import run_in_threadpool
 
@@ -29,6 +30,21 @@ class Recruiting:
     completion_code: str
     hits: int = 1
     """After so many HITs a person is done and gets the code."""
+    no_consent_code: str | None = None
+    failed_code: str | None = None
+    """For who clearly failed on images whose answer is known; on the site it should lead to a review by a person."""
+    late_code: str | None = None
+    introduction: str | None = None
+    """The owner's introduction and consent text, as Markdown; it is shown on arrival and has to be agreed to."""
+    minutes: int | None = None
+    """How long it all takes, as the arrival page says."""
+    pay: str = ""
+    """What a person is paid, in the site's own terms."""
+
+    def leaving(self, why: Literal["no consent", "too late"]) -> Recruiting:
+        """These settings with the code for who leaves so; the code is empty where the owner gave none."""
+        code = self.no_consent_code if why == "no consent" else self.late_code
+        return replace(self, completion_code=code or "")
 
     @property
     def return_url(self) -> str:

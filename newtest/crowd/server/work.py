@@ -21,6 +21,7 @@ from newtest.catalog.crowd import HitImage
 from newtest.catalog.workers import WorkerLink
 from newtest.crowd.links import PURPOSE
 from newtest.crowd.server import leases
+from newtest.crowd.server.arrivals import leaving
 from newtest.crowd.server.leases import Work
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.questions import question_of, with_form
@@ -66,7 +67,8 @@ class WorkPages:
         recruiting = self._shared.config.recruiting if link.origin == "recruited" else None
         over = not listed.held and (not listed.groups or (recruiting and listed.done >= recruiting.hits))
         if recruiting is not None and over:
-            return page("finished.html", recruiting=recruiting, done=listed.done)
+            with_code = await self._shared.database.read(leaving, recruiting, link.worker, listed.done)
+            return page("finished.html", recruiting=with_code, done=listed.done)
         groups = [(g, json.loads(g.lemmas) if g.lemmas else None) for g in listed.groups]
         return page(
             "overview.html",

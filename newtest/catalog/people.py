@@ -1,0 +1,78 @@
+"""Who people from a recruiting site are there: in a file of its own, ``people.sqlite``, apart from the votes.
+
+What the site calls a person is in it sealed under the study's key, and beside it only keyed hashes. Whoever has the
+votes has no names, and what is forgotten here leaves no trace in the file (``secure_delete``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from newtest.errors import StudyError
+
+__all__ = ["Arrival", "arrivals", "delete_person", "open_people", "put_arrival"]
+
+_LAYOUT = """
+CREATE TABLE IF NOT EXISTS arrivals (
+    worker     TEXT NOT NULL,              -- keyed hash, as in the votes
+    submission TEXT NOT NULL,              -- keyed hash of the site's id of the submission
+    sealed     TEXT NOT NULL,              -- the site's ids, sealed under the study's key
+    arrived_at TEXT NOT NULL,
+    PRIMARY KEY (worker, submission)
+) STRICT, WITHOUT ROWID
+"""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One submission of one person; ``sealed`` holds the site's ids."""
+
+    worker: str
+    submission: str
+    sealed: str
+    arrived_at: str
+
+
+@contextmanager
+def open_people(root: Path) -> Iterator[sqlite3.Connection]:
+    """The file of a study's people, made where there is none. Raises StudyError."""
+    path = root / "people.sqlite"
+    try:
+        connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise StudyError(f"{path}: cannot be opened ({error})") from error
+    try:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(_LAYOUT)
+        path.chmod(0o600)
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise StudyError(f"{path}: cannot be used ({error})") from error
+    finally:
+        connection.close()
+
+
+def put_arrival(people: sqlite3.Connection, arrival: Arrival) -> None:
+    """Note a submission; coming again changes nothing."""
+    people.execute(
+        "INSERT OR IGNORE INTO arrivals VALUES (?, ?, ?, ?)",
+        (arrival.worker, arrival.submission, arrival.sealed, arrival.arrived_at),
+    )
+
+
+def arrivals(people: sqlite3.Connection) -> list[Arrival]:
+    """Every submission, oldest first."""
+    rows = people.execute(
+        "SELECT worker, submission, sealed, arrived_at FROM arrivals ORDER BY arrived_at, worker, submission"
+    )
+    return [Arrival(*row) for row in rows]
+
+
+def delete_person(people: sqlite3.Connection, worker: str) -> int:
+    """Forget who a worker is; gives how many submissions that were."""
+    return people.execute("DELETE FROM arrivals WHERE worker = ?", (worker,)).rowcount
