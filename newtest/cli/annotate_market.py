@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, own_folder, print_json, print_table
+from newtest.cli.options import (
+    JsonFlag,
+    StudyDir,
+    choice,
+    note,
+    own_file,
+    own_folder,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
