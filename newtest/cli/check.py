@@ -65,6 +65,8 @@ def check(
     if copies and (found.archives or any(member.file for member in found.members)):
         with progress() as bars:
             findings += check_copies(found, evidence, progress=bars)
+    if found.note:
+        note(found.note)
     errors = sum(finding.severity == "error" for finding in findings)
     if json:
         classes = len({member.wnid for member in found.members})

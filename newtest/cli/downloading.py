@@ -38,6 +38,8 @@ def report(summary: FetchSummary, max_attempts: int) -> None:
     )
     if summary.kinds:
         print_table(["not fetched", "images"], summary.kinds.items())
+    if summary.animated:
+        note(f"{summary.animated} hold several pictures: the first is shown")
     if summary.left_out:
         note(left_out_line(summary.left_out, max_attempts))
 

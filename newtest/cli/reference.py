@@ -63,14 +63,16 @@ def add(
             )
     result = {"name": name, "images": added.images, "classes": added.classes, "fetched": summary.fetched}
     if json:
-        failed = summary.failed + summary.gone
-        print_json({**result, "failed": failed, "unknown_classes": added.unknown, "files": census.as_json()})
+        told = {"failed": summary.failed + summary.gone, "animated": summary.animated}
+        print_json({**result, **told, "unknown_classes": added.unknown, "files": census.as_json()})
     else:
         if images is not None:
             note(f"{images}: {census.says()}")
         note(
             f"{name}: {added.images} images of {added.classes} classes, bytes of {summary.fetched} stored now"
         )
+        if summary.animated:
+            note(f"{summary.animated} hold several pictures: the first is shown")
         if added.unknown:
             note(
                 f"not in WordNet 3.0, or it is not installed: {', '.join(added.unknown[:10])} ({len(added.unknown)})"

@@ -61,6 +61,8 @@ class FetchSummary:
     left_out: dict[str, dict[str, int]] = field(default_factory=dict)
     """All images without bytes after the run, whenever they failed: ``next_run``, ``given_up``, ``gone`` -> kind ->
     images (see ``newtest.catalog.files.left_out``)."""
+    animated: int = 0
+    """How many of those fetched hold several pictures, of which the first is shown."""
 
     @property
     def given_up(self) -> int:
@@ -126,10 +128,11 @@ class _Ledger:
         self._rows: list[FileRow] = []
         self._states: Counter[str] = Counter()
         self._kinds: Counter[str] = Counter()
-        self._num_bytes = 0
+        self._num_bytes = self._animated = 0
 
-    def add(self, row: FileRow) -> None:
+    def add(self, row: FileRow, *, animated: bool = False) -> None:
         self._rows.append(row)
+        self._animated += animated
         self._states[row.state] += 1
         self._num_bytes += row.num_bytes or 0
         if row.kind is not None:
@@ -159,6 +162,7 @@ class _Ledger:
             seconds,
             kinds,
             left,
+            self._animated,
         )
 
 
@@ -201,12 +205,12 @@ class _Keeper:
             self._room.release()
 
     async def _keep(self, batch: list[Download], threads: ThreadPoolExecutor) -> None:
-        def work() -> list[FileRow]:
+        def work() -> list[tuple[FileRow, bool]]:
             return [_keep(outcome, self._store, self._config) for outcome in batch]
 
         try:
-            for row in await asyncio.get_running_loop().run_in_executor(threads, work):
-                self._ledger.add(row)
+            for row, animated in await asyncio.get_running_loop().run_in_executor(threads, work):
+                self._ledger.add(row, animated=animated)
         finally:
             self._room.release()
 
@@ -260,23 +264,18 @@ def _read_local(image: Wanted, config: FetchConfig) -> Download:
         )
 
 
-def _keep(outcome: Download, store: Store, config: FetchConfig) -> FileRow:
-    """Check and store what came; runs in a thread."""
+def _keep(outcome: Download, store: Store, config: FetchConfig) -> tuple[FileRow, bool]:
+    """Check and store what came, and say whether it holds several pictures; runs in a thread."""
     if outcome.data is None:
         state = "gone" if outcome.permanent else "failed"
-        return FileRow(
-            outcome.key,
-            state,
-            now(),
-            kind=outcome.kind,
-            reason=outcome.reason,
-            attempt=not outcome.throttled,
-        )
+        kind, reason, attempt = outcome.kind, outcome.reason, not outcome.throttled
+        return FileRow(outcome.key, state, now(), kind=kind, reason=reason, attempt=attempt), False
     try:
         info = check(outcome.data, config.limits)
     except ImageError as error:
-        return FileRow(outcome.key, "failed", now(), kind=error.kind, reason=str(error))
+        return FileRow(outcome.key, "failed", now(), kind=error.kind, reason=str(error)), False
     if (reason := store.refusal(outcome.data)) is not None:
-        return FileRow(outcome.key, "gone", now(), kind="taken-down", reason=reason)
+        return FileRow(outcome.key, "gone", now(), kind="taken-down", reason=reason), False
     sha256 = store.put_image(outcome.data)
-    return FileRow(outcome.key, "ok", now(), sha256, len(outcome.data), info.format, info.width, info.height)
+    told = (sha256, len(outcome.data), info.format, info.width, info.height)
+    return FileRow(outcome.key, "ok", now(), *told), info.animated

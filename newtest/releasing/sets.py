@@ -47,6 +47,7 @@ class SetToCheck:
     tells_licenses: bool = False
     census: Census | None = None
     """Files, images and what was left out, of a folder."""
+    note: str = ""
 
 
 def read_release(folder: Path) -> SetToCheck:

@@ -4,7 +4,7 @@ from newtest.sets.census import Census, LeftOut
 from newtest.sets.dataset_json import is_dataset, pairs_of, read_document
 from newtest.sets.foreign import is_foreign, is_foreign_path
 from newtest.sets.imagefolder import ClassFolders, FolderImage, ids_of, read_class_folders
-from newtest.sets.reading import ImageSet, SetImage, of_class_folders, read_image_set
+from newtest.sets.reading import ImageSet, SetImage, is_release, of_class_folders, read_image_set
 from newtest.sets.tables import read_rows
 from newtest.sets.walking import Walked, walk
 
@@ -20,6 +20,7 @@ __all__ = [
     "is_dataset",
     "is_foreign",
     "is_foreign_path",
+    "is_release",
     "of_class_folders",
     "pairs_of",
     "read_class_folders",

@@ -51,8 +51,8 @@ def read_image_set(path: Path) -> ImageSet:
 
 
 def is_release(folder: Path) -> bool:
-    """Whether a folder is a release that newtest wrote."""
-    return (folder / SUMS).is_file() and (folder / MANIFEST).is_file()
+    """Whether a folder is a release that newtest wrote, whole or not."""
+    return (folder / SUMS).is_file()
 
 
 def of_class_folders(found: ClassFolders) -> ImageSet:

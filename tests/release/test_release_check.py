@@ -153,6 +153,20 @@ def test_a_revision_is_checked_against_what_its_study_knows(tmp_path: Path) -> N
             read_revision(study, "b-9")
 
 
+def test_a_path_does_not_hide_a_revision_of_its_name_without_a_word(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with drawn_study(tmp_path) as study:
+        root = study.root
+    (tmp_path / "here").mkdir()
+    photo_tree(tmp_path / "here" / "a-0", data, ["n01"])
+    monkeypatch.chdir(tmp_path / "here")
+    found, _ = set_to_check("a-0", root)
+    assert found.kind == "folder" and "study:a-0 is the revision" in found.note
+    assert set_to_check("./a-0", root)[0].note == ""
+    assert set_to_check("study:a-0", root)[0].kind == "revision"
+
+
 def photo_tree(root: Path, data: Path, folders: list[str]) -> Path:
     photos = sorted((data / "images").iterdir())
     for number, folder in enumerate(folders):

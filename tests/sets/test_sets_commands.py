@@ -137,21 +137,25 @@ def test_every_kind_is_collected_or_counted(newtest: Command, tmp_path: Path) ->
     ):
         put(tmp_path / "all" / W1 / name, made(kind, number))
     put(tmp_path / "all" / W1 / "notes.txt", b"words")
+    frames = [PIL.Image.new("L", (40, 30), level) for level in (0, 99, 200)]
+    moving = io.BytesIO()
+    frames[0].save(moving, "GIF", save_all=True, append_images=frames[1:])
+    put(tmp_path / "all" / W1 / "g.gif", moving.getvalue())
     _, errors = newtest(
         "collect", "--study", tmp_path / "s", "--source", f"folder:{tmp_path / 'all'}", "--wnid", W1, "--json"
     )
-    assert "7 files, 6 images, 1 left out: 1 .txt" in errors, errors
+    assert "8 files, 7 images, 1 left out: 1 .txt" in errors, errors
     from newtest.catalog.files import stored_files
     from newtest.study import Study
 
     with Study(tmp_path / "s") as study:
-        assert len(stored_files(study.catalog)) == 6
+        assert len(stored_files(study.catalog)) == 7
     added, _ = newtest(
         "reference", "add", "r", "--images", tmp_path / "all", "--study", tmp_path / "t", "--json"
     )
-    assert (added["images"], added["fetched"], added["files"]["nested"]) == (6, 6, 1)
+    assert (added["images"], added["fetched"], added["files"]["nested"], added["animated"]) == (7, 7, 1, 1)
     checked, errors = newtest("check", tmp_path / "all", "--json", code=0)
-    assert checked["images"] == 6
+    assert checked["images"] == 7
 
 
 def test_an_eps_file_that_is_called_jpg_starts_nothing(
