@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from newtest.classes.places import find_data_noun
 from newtest.errors import ClassError, UsageError
 from newtest.records import Class
+from newtest.wordnet_files import find_wordnet
 
 __all__ = ["Synset", "WordNet", "is_wnid", "wordnet"]
 
@@ -105,5 +105,6 @@ def _parse(line: str, offset: int) -> Synset:
 
 @cache
 def wordnet() -> WordNet:
-    """This machine's WordNet 3.0, read once a process. Raises ClassError (see ``places.find_data_noun``)."""
-    return WordNet(*find_data_noun())
+    """This machine's WordNet 3.0, read once a process. Raises ClassError (see ``newtest.wordnet_files``)."""
+    (data,), place = find_wordnet("data.noun")
+    return WordNet(data, place)

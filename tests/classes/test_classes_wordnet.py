@@ -8,8 +8,8 @@ import pytest
 from needs import missing
 
 from newtest.classes import classes_of, most_similar, path_similarity, wordnet
-from newtest.classes.places import SYSTEM_FOLDERS, find_data_noun
-from newtest.errors import ClassError, UsageError
+from newtest.errors import ClassError, PoolError, UsageError
+from newtest.wordnet_files import SYSTEM_FOLDERS, find_wordnet, wordnet_folder
 
 SMALL = (
     b"  14 WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved.  \n"
@@ -72,7 +72,7 @@ def test_nltk_data_is_read_unpacked_and_zipped(tmp_path: Path, monkeypatch: pyte
         archive.writestr("wordnet/data.noun", SMALL)
     for folder in (unpacked, zipped):
         monkeypatch.setenv("NLTK_DATA", str(folder))
-        data, place = find_data_noun()
+        (data,), place = find_wordnet("data.noun")
         assert data == SMALL
         assert place.startswith(str(folder))
 
@@ -82,7 +82,7 @@ def test_wordnet_3_1_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "corpora/wordnet/data.noun").write_bytes(SMALL.replace(b"3.0", b"3.1"))
     monkeypatch.setenv("NLTK_DATA", str(tmp_path))
     with pytest.raises(ClassError, match=r"this is WordNet 3\.1.*WordNet 3\.0 is needed"):
-        find_data_noun()
+        find_wordnet("data.noun")
 
 
 def test_without_wordnet_one_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_without_wordnet_one_is_told_how_to_get_it(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("NLTK_DATA", raising=False)
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
     with pytest.raises(ClassError, match="apt-get install wordnet-base"):
-        find_data_noun(system=(), download=lambda: False)
+        find_wordnet("data.noun", system=(), download=lambda: False)
 
 
 def test_what_was_downloaded_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,5 +104,31 @@ def test_what_was_downloaded_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.delenv("NLTK_DATA", raising=False)
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path)])
-    assert find_data_noun(system=(), download=download)[0] == SMALL
+    assert find_wordnet("data.noun", system=(), download=download)[0] == [SMALL]
     assert SYSTEM_FOLDERS
+
+
+def test_pools_and_studies_find_the_same_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by NEWTEST_WORDNET as a folder, or by NLTK_DATA as an archive, which is unpacked into the cache."""
+    from newtest.pool.filtering import text_synsets
+
+    named = tmp_path / "named"
+    named.mkdir()
+    for name in ("data.noun", "index.noun", "noun.exc"):
+        (named / name).write_bytes(SMALL)
+    monkeypatch.setenv("NEWTEST_WORDNET", str(named))
+    assert find_wordnet("data.noun")[1] == str(named / "data.noun")
+    assert text_synsets.wordnet_folder() == named
+    (named / "noun.exc").unlink()
+    with pytest.raises(PoolError, match=r"noun\.exc is missing there"):
+        text_synsets.wordnet_folder()
+    monkeypatch.delenv("NEWTEST_WORDNET")
+    (tmp_path / "nltk" / "corpora").mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "nltk" / "corpora" / "wordnet.zip", "w") as archive:
+        for name in ("index.noun", "noun.exc"):
+            archive.writestr(f"wordnet/{name}", SMALL)
+    monkeypatch.setenv("NLTK_DATA", str(tmp_path / "nltk"))
+    monkeypatch.setenv("NEWTEST_CACHE", str(tmp_path / "cache"))
+    folder = wordnet_folder("index.noun", "noun.exc")
+    assert folder == tmp_path / "cache" / "wordnet-3.0" == text_synsets.wordnet_folder()
+    assert {path.name for path in folder.iterdir()} == {"index.noun", "noun.exc"}

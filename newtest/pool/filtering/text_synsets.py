@@ -8,7 +8,6 @@ is not in a list of nouns.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ import numpy as np
 import pyarrow as pa
 
 from newtest.config import fingerprint
-from newtest.errors import PoolError
+from newtest.errors import ClassError, PoolError
 from newtest.pool.filtering.filters import LanguageIs, Rule, Verdict, verdict
+from newtest.wordnet_files import wordnet_folder as find_folder
 
 __all__ = ["HasSynset", "first_noun_synset", "text_based", "wordnet_folder"]
 
-_PLACES = ("/usr/share/wordnet", "~/nltk_data/corpora/wordnet", "/usr/share/nltk_data/corpora/wordnet")
 _ENDINGS = (
     ("s", ""), ("ses", "s"), ("ves", "f"), ("xes", "x"), ("zes", "z"),
     ("ches", "ch"), ("shes", "sh"), ("men", "man"), ("ies", "y"),
@@ -75,13 +74,11 @@ def text_based(listing: Path, folder: Path | None = None) -> Rule:
 
 
 def wordnet_folder() -> Path:
-    """WordNet 3.0's folder: ``$NEWTEST_WORDNET``, Debian's, or NLTK's. Raises PoolError."""
-    for place in (os.environ.get("NEWTEST_WORDNET"), *_PLACES):
-        if place and (Path(place).expanduser() / "index.noun").is_file():
-            return Path(place).expanduser()
-    raise PoolError(
-        "WordNet 3.0 was not found; install Debian's wordnet-base, or set NEWTEST_WORDNET to the folder of index.noun"
-    )
+    """The folder of WordNet 3.0's nouns (see ``newtest.wordnet_files``). Raises PoolError."""
+    try:
+        return find_folder("index.noun", "noun.exc")
+    except ClassError as error:
+        raise PoolError(str(error)) from error
 
 
 def first_noun_synset(word: str, folder: str) -> str | None:
