@@ -21,7 +21,13 @@ from newtest.evaluation.analysis.compare import (
     rank_correlations,
 )
 from newtest.evaluation.analysis.frequency_gap import adjusted, by_frequency
-from newtest.evaluation.analysis.shift import cross_dataset, name_that_dataset, overlap, tell_apart
+from newtest.evaluation.analysis.shift import (
+    cross_dataset,
+    fit_softmax,
+    name_that_dataset,
+    overlap,
+    tell_apart,
+)
 from newtest.evaluation.analysis.similarity import agreement, rankable, similarity, without
 from newtest.evaluation.scoring.embeddings import read_embeddings
 from newtest.evaluation.scoring.score import Score
@@ -235,3 +241,18 @@ def test_models_are_left_out_of_the_similarity_by_pattern() -> None:
     assert without(correct, []).equals(correct)
     with pytest.raises(EvaluationError, match=r"`exclude` 'bert\*' names no model"):
         without(correct, ["bert*"])
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_softmax_of_scikit_learn_is_at_the_minimum_of_our_loss(classes: int) -> None:
+    """Mean cross-entropy + penalty / 2 |W|^2: its gradient is 0 there; a class without samples is never answered."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 12))
+    labels = (x[:, :classes] + rng.normal(size=(300, classes))).argmax(axis=1)
+    weights = fit_softmax(x, labels, classes + 1, penalty=0.05)
+    scores = x @ weights[:-1] + weights[-1]
+    assert (scores[:, classes] == -np.inf).all()
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    gradient = x.T @ (p - np.eye(classes + 1)[labels]) / len(x) + 0.05 * weights[:-1]
+    assert np.abs(gradient).max() < 1e-4

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.optimize import minimize
 from scipy.special import log_softmax
 from scipy.stats import binomtest, rankdata
 
 from newtest.draws import generator
-from newtest.errors import EvaluationError
+from newtest.errors import EvaluationError, MissingExtra
 from newtest.evaluation.scoring.embeddings import shared_rows
 from newtest.intervals import clopper_pearson
 
@@ -180,26 +179,27 @@ def overlap(correct: pd.DataFrame, overlapping: npt.NDArray[np.bool_]) -> pd.Dat
 
 
 def fit_softmax(x: Floats, labels: Ints, classes: int, *, penalty: float = 1e-2) -> Floats:
-    """Weights (D + 1, C), the last row the bias, of the softmax regression with ``penalty`` / 2 |W|^2 a
-    sample, by L-BFGS.
+    """Weights (D + 1, C), the last row the bias, of the softmax regression with ``penalty`` / 2 |W|^2 a sample.
+
+    scikit-learn's, whose C is the inverse of the penalty of the whole sample; the bias is not penalised. A class
+    without samples has a bias of minus infinity. Raises MissingExtra.
     """
-    n, width = x.shape
-    columns = np.column_stack([x, np.ones(n)])
-    targets = np.zeros((n, classes))
-    targets[np.arange(n), labels] = 1.0
-
-    def loss(flat: Floats) -> tuple[float, Floats]:
-        weights = flat.reshape(width + 1, classes)
-        log_p = log_softmax(columns @ weights, axis=1)
-        kept = weights.copy()
-        kept[-1] = 0.0  # the bias is not penalised
-        gradient = columns.T @ (np.exp(log_p) - targets) / n + penalty * kept
-        return float(-(targets * log_p).sum() / n + penalty / 2 * (kept**2).sum()), gradient.ravel()
-
-    found = minimize(
-        loss, np.zeros((width + 1) * classes), jac=True, method="L-BFGS-B", options={"maxiter": 200}
-    )
-    return np.asarray(found.x, dtype=np.float64).reshape(width + 1, classes)
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "probe") from error
+    weights = np.zeros((x.shape[1] + 1, classes))
+    weights[-1] = -np.inf
+    seen = np.unique(labels)
+    if len(seen) == 1:
+        weights[-1, seen] = 0.0
+        return weights
+    # Of two classes it fits the difference d of their columns, and |d|^2 is twice the |W|^2 of +-d/2.
+    strength = (2 if len(seen) == 2 else 1) / (len(x) * penalty)
+    found = LogisticRegression(C=strength, max_iter=1000, tol=1e-6).fit(x, labels)
+    rows = np.column_stack([found.coef_, found.intercept_])
+    weights[:, seen] = (np.vstack([-rows / 2, rows / 2]) if len(seen) == 2 else rows).T
+    return weights
 
 
 def _stack(sets: Mapping[str, Floats]) -> tuple[Floats, Ints]:
