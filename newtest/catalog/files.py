@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from newtest.catalog import transaction
+from newtest.catalog.images import clean
 
 __all__ = [
     "FileRow",
@@ -124,7 +125,7 @@ def failures(catalog: sqlite3.Connection) -> list[tuple[str, str, str, int, str,
         "SELECT f.image_id, state, kind, attempts, reason, url FROM files f JOIN images USING (image_id)"
         " WHERE state <> 'ok' ORDER BY kind, f.image_id"
     )
-    return [tuple(row) for row in rows]
+    return [(*row[:5], clean(row[5])) for row in rows]
 
 
 def left_out(

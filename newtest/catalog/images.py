@@ -7,9 +7,18 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from newtest.config import canonical_json
+from newtest.download.urls import without_credentials
 from newtest.records import Image
 
-__all__ = ["add_candidates", "add_images", "candidate_ids", "clashing", "image_from_json", "image_of"]
+__all__ = [
+    "add_candidates",
+    "add_images",
+    "candidate_ids",
+    "clashing",
+    "clean",
+    "image_from_json",
+    "image_of",
+]
 
 _COLUMNS = (
     "image_id, source, source_id, url, page_url, title, license, owner, taken_on, uploaded_on, width, height,"
@@ -23,13 +32,19 @@ def add_images(catalog: sqlite3.Connection, images: Iterable[Image]) -> None:
         f"INSERT OR IGNORE INTO images ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             (
-                *(image.image_id, image.source, image.source_id, image.url, image.page_url, image.title),
-                *(image.license, image.owner, image.taken_on, image.uploaded_on, image.width, image.height),
-                *(canonical_json(image.sizes), canonical_json(image.extra)),
+                *(image.image_id, image.source, image.source_id),
+                *map(clean, (image.url, image.page_url, image.title, image.license, image.owner)),
+                *(image.taken_on, image.uploaded_on, image.width, image.height),
+                *(clean(canonical_json(image.sizes)), clean(canonical_json(image.extra))),
             )
             for image in images
         ],
     )
+
+
+def clean(text: str | None) -> str | None:
+    """A text without the user names and passwords of URLs in it: whatever a source gave, none is stored."""
+    return without_credentials(text) if text else text
 
 
 def clashing(catalog: sqlite3.Connection, images: Iterable[Image]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from newtest.catalog import transaction
+from newtest.catalog.images import clean
 from newtest.config import canonical_json
 from newtest.records import Image
 
@@ -51,8 +52,9 @@ def put_reference(
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
-                    *(image.image_id, image.source, image.source_id, image.url, image.page_url, image.title),
-                    *(image.license, image.owner, canonical_json(image.extra)),
+                    *(image.image_id, image.source, image.source_id),
+                    *map(clean, (image.url, image.page_url, image.title, image.license, image.owner)),
+                    clean(canonical_json(image.extra)),
                 )
                 for image, _ in members
             ],
@@ -75,7 +77,7 @@ def _add_urls(catalog: sqlite3.Connection, urls: Mapping[str, str]) -> None:
     catalog.executemany(
         "UPDATE images SET url = ? WHERE image_id = ? AND url IS NULL AND source LIKE 'reference:%'"
         " AND NOT EXISTS (SELECT 1 FROM files f WHERE f.image_id = images.image_id AND f.kind = 'taken-down')",
-        [(url, image_id) for image_id, url in urls.items()],
+        [(clean(url), image_id) for image_id, url in urls.items()],
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from newtest.catalog import transaction
+from newtest.catalog.images import clean
 
 __all__ = [
     "MemberRow",
@@ -66,7 +67,8 @@ def member_rows(catalog: sqlite3.Connection, revision: str) -> list[MemberRow]:
         " WHERE m.revision = ? ORDER BY m.wnid, m.image_id",
         (revision,),
     )
-    return [MemberRow(*row) for row in rows]
+    # A catalog of an earlier version may hold what is never published.
+    return [MemberRow(*row[:6], *map(clean, row[6:11]), *row[11:]) for row in rows]
 
 
 def search_facts(catalog: sqlite3.Connection, revision: str) -> list[dict[str, Any]]:

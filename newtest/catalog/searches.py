@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from newtest.catalog.images import add_candidates, add_images, image_from_json
+from newtest.catalog.images import add_candidates, add_images, clean, image_from_json
 from newtest.config import canonical_json
 from newtest.records import Image, Query
 
@@ -88,7 +88,7 @@ def add_page(
         "INSERT INTO search_results (search_id, rank, image_id, description) VALUES (?, ?, ?, CASE WHEN"
         " EXISTS (SELECT 1 FROM images WHERE image_id = ?) THEN NULL ELSE ? END)",
         [
-            (search_id, rank + position, image_id, image_id, canonical_json(image))
+            (search_id, rank + position, image_id, image_id, clean(canonical_json(image)))
             for position, (image_id, image) in enumerate(reversed(fresh.items()))
         ],
     )

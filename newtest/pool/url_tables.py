@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from newtest.config import fingerprint
+from newtest.download.urls import without_credentials
 from newtest.errors import PoolError
 from newtest.pool.importing.rows import columns_of
 from newtest.pool.importing.texts import checked_encoding, decoded
@@ -89,8 +90,9 @@ class UrlTables:
             raise PoolError(
                 f"{where}: {found.null_count} rows have no {uid}; give each one, or leave that column out"
             )
+        table = _without_credentials(table, caption)
         for name, values in (
-            (URL, pa.array(urls, pa.string())),
+            (URL, pa.array([without_credentials(url) if url else url for url in urls], pa.string())),
             (CAPTION, pa.array(texts, pa.string())),
             (UID, found),
         ):
@@ -178,6 +180,17 @@ def _size(place: LocalPlace | RemotePlace, name: str) -> int:
 def _format(name: str) -> str | None:
     suffix = PurePosixPath(name.removesuffix(".gz")).suffix[1:].lower()
     return suffix if suffix in _FORMATS else None
+
+
+def _without_credentials(table: pa.Table, caption: str | None) -> pa.Table:
+    """The table without user names and passwords in the URLs of its texts, captions apart: shards are passed on."""
+    for position, field in enumerate(table.schema):
+        if field.name != caption and str(field.type) in ("string", "large_string", "string_view"):
+            texts = table.column(position).to_pylist()
+            cleaned = [without_credentials(text) if text else text for text in texts]
+            if cleaned != texts:
+                table = table.set_column(position, field, pa.array(cleaned, field.type))
+    return table
 
 
 def _named(table: pa.Table, name: str | None, kind: str, where: str) -> str | None:

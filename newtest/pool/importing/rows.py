@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from newtest.download.urls import without_credentials
 from newtest.errors import ImageError
 from newtest.images import check
 from newtest.pool.storage import uids as ids
@@ -48,6 +49,8 @@ def row_of(
         "original_width": None, "original_height": None, "sha256": None, "source": source, **image,
     }  # fmt: skip
     for name, value in said.items():
+        if isinstance(value, str) and name != "text":
+            value = without_credentials(value)
         if name == "uid" and (row["uid"] is not None or value in (None, "")):
             continue
         row[f"given_{name}" if name in OURS.names or name == "given_uid" else str(name)] = value
