@@ -177,6 +177,24 @@ def test_a_folder_and_a_hub_as_open_clip_reads_them(
         loaded("hf-hub:them/other").texts(["x"])
 
 
+def test_a_folders_own_tokenizer_and_its_length(weights: Path, tmp_path: Path) -> None:
+    """Words of a vocabulary that is in the folder alone, as hubs keep SigLIP's and CLIPA's."""
+    transformers = library("transformers", "transformers", "conse")
+    tokenizers = library("tokenizers", "tokenizers", "conse")
+    words = {word: at for at, word in enumerate(["[PAD]", "[UNK]", "a", "goldfish", "shark"])}
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    text = {**MODEL["text_cfg"], "hf_tokenizer_name": "nowhere/else"}  # type: ignore[dict-item]
+    folder = folder_with(tmp_path / "own", weights, {"model_cfg": {**MODEL, "text_cfg": text}})
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=model, unk_token="[UNK]", pad_token="[PAD]")
+    made.save_pretrained(folder)
+    mine = loaded(f"local-dir:{folder}")
+    same_as_open_clip(mine, f"local-dir:{folder}")
+    fish, shark, again = mine.texts(["a goldfish", "a shark", "a goldfish"])
+    assert np.allclose(fish, again) and not np.allclose(fish, shark)
+    assert not np.allclose(fish, loaded(f"newtest-named@{weights}").texts(["a goldfish"])[0])
+
+
 def test_two_configurations_of_one_file_name_are_two_models(weights: Path, tmp_path: Path) -> None:
     for place, quick in (("one", False), ("two", True)):
         (tmp_path / place).mkdir()
