@@ -99,6 +99,11 @@ def test_a_column_that_may_be_the_truth_is_asked_for(tmp_path: Path) -> None:
     assert "no column 'resnet'; there are image_id, label" in cautions[0].message
 
 
+def test_a_file_called_as_one_of_its_models_holds_them_all(tmp_path: Path) -> None:
+    path = table(tmp_path / "vit.csv", image_id=IDS, label=named(TRUTH), vit=named(GIVEN), cnn=named((TRUTH + 1) % 3))
+    assert [(s.model, s.k) for s in read(path)[0]] == [("vit", 24), ("cnn", 0)]
+
+
 def test_rows_by_position_are_checked_by_a_truth_column(tmp_path: Path) -> None:
     order = np.random.default_rng(0).permutation(30)
     path = table(tmp_path / "m.csv", label=named(TRUTH[order]), resnet50=named(GIVEN[order]))

@@ -182,8 +182,7 @@ class _Reader:
             raise Unscorable(
                 "no-column", f"no column of answers among {', '.join(self.sheet.columns) or 'none'}"
             )
-        stem = self.sheet.stem
-        alone = all(is_answer(name) or is_truth(name) for name in answers) or stem in answers
+        alone = all(is_answer(name) or is_truth(name) for name in answers)
         found = [
             Predictions(
                 _model(self.sheet, name, alone=alone),
