@@ -100,7 +100,9 @@ def test_a_column_that_may_be_the_truth_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_file_called_as_one_of_its_models_holds_them_all(tmp_path: Path) -> None:
-    path = table(tmp_path / "vit.csv", image_id=IDS, label=named(TRUTH), vit=named(GIVEN), cnn=named((TRUTH + 1) % 3))
+    path = table(
+        tmp_path / "vit.csv", image_id=IDS, label=named(TRUTH), vit=named(GIVEN), cnn=named((TRUTH + 1) % 3)
+    )
     assert [(s.model, s.k) for s in read(path)[0]] == [("vit", 24), ("cnn", 0)]
 
 
