@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-__all__ = ["Caution", "Unscorable", "unreadable"]
+__all__ = ["Caution", "Unscorable"]
 
 
 class Unscorable(Exception):
@@ -35,9 +34,3 @@ class Caution:
     def __str__(self) -> str:
         model = f": {self.model}" if self.model else ""
         return f"{self.source}{model}: {self.message}"
-
-
-def unreadable(evaluated: str, image_ids: Sequence[str], model: str) -> Caution:
-    """Images of a set that a model could not be shown."""
-    message = f"{len(image_ids)} images could not be read and count as wrong, first {image_ids[0]}"
-    return Caution("unreadable-images", evaluated, message, model, fatal=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.answers import AnswerRule
-from newtest.evaluation.scoring.cautions import Caution, unreadable
+from newtest.evaluation.scoring.cautions import Caution
 from newtest.evaluation.scoring.classmap import ClassMap
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.kinds import KindRule
@@ -23,6 +23,7 @@ from newtest.evaluation.scoring.reading import read_predictions
 from newtest.evaluation.scoring.score import Score, ScoreConfig, score
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import set_folder, write_scores
+from newtest.evaluation.scoring.unreadable_images import unreadable
 from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify
 from newtest.progress import UNWATCHED, Progress
 from newtest.sets import Census
@@ -150,7 +151,7 @@ def _classifier(
     folder = set_folder(options.root, evaluated)
     looked_at = mapping.looked_at if mapping is not None and inside else None
     found, broken = run_model(name, evaluated, options.model, folder, progress, looked_at)
-    return found, [unreadable(evaluated.name, broken, found.model)] if broken else []
+    return found, [unreadable(evaluated, broken, found.model)] if broken else []
 
 
 def _zero_shot(
@@ -189,9 +190,7 @@ def _zero_shot(
     ranking = found.answers.values
     answers = replace(found.answers, values=np.where(ranking < 0, -1, looked_at[ranking]))
     wrong = [Caution(one.kind, evaluated.name, one.message, answers.model) for one in found.findings]
-    return answers, wrong + (
-        [unreadable(evaluated.name, found.broken, answers.model)] if found.broken else []
-    )
+    return answers, wrong + ([unreadable(evaluated, found.broken, answers.model)] if found.broken else [])
 
 
 def _groups(path: Path | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from newtest.clip.loading import encoder
 from newtest.clip.prompts import Finding, default_templates, lint_names, lint_templates, read_lines
 from newtest.clip.zeroshot import class_embeddings, normalised, retrieve, top_classes
 from newtest.errors import EvaluationError
-from newtest.evaluation.scoring.cautions import Caution, unreadable
+from newtest.evaluation.scoring.cautions import Caution
 from newtest.evaluation.scoring.class_names import ClassNames, class_names
 from newtest.evaluation.scoring.embeddings import read_embeddings
 from newtest.evaluation.scoring.predictions import Predictions
@@ -25,6 +25,7 @@ from newtest.evaluation.scoring.score import Score, score
 from newtest.evaluation.scoring.set_vectors import set_vectors
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import write_scores
+from newtest.evaluation.scoring.unreadable_images import unreadable
 from newtest.outputs import write_made
 from newtest.progress import UNWATCHED, Progress
 
@@ -113,7 +114,7 @@ def zero_shot(which: str, options: ZeroShotConfig, progress: Progress = UNWATCHE
     answers = found.answers
     scores, cautions = score(evaluated, [answers])
     if found.broken:
-        cautions.append(unreadable(evaluated.name, found.broken, answers.model))
+        cautions.append(unreadable(evaluated, found.broken, answers.model))
     if options.save is not None:
         _save(options.save, evaluated, found.images)
     root = options.out or (options.study / "results")
