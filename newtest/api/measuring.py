@@ -118,14 +118,17 @@ def report(
     return build_report(gather(loaded, choice), Path(out))
 
 
-def encoder(name: str = "conse", *, device: str | None = None, precision: str = "float32") -> Encoder:
+def encoder(
+    name: str = "conse", *, like: str | None = None, device: str | None = None, precision: str = "float32"
+) -> Encoder:
     """An image-text encoder by name: conse, MODEL/TAG of open_clip, MODEL@CHECKPOINT. Raises MissingExtra, UsageError.
 
-    ``images(pixels)`` and ``texts(sentences)`` give float32 rows of length 1.
+    ``images(pixels)`` and ``texts(sentences)`` give float32 rows of length 1. ``like`` is the tag whose configuration a
+    checkpoint needs. ``hf-hub:ORG/NAME`` and ``local-dir:PATH`` are names too.
     """
     from newtest.clip.loading import encoder as load
 
-    return load(name, device=device, precision=precision)
+    return load(name, like=like, device=device, precision=precision)
 
 
 def _files(predictions: Predictions, folder: Path) -> tuple[Path, ...]:
