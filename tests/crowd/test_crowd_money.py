@@ -115,7 +115,9 @@ class Market:
             yield intent.hit_id, self.opened[intent.hit_id]
 
     def collect(self, study: Study, publication: Publication) -> Returned:
-        return Returned(self.answers.get(publication.hit_id, []), publication.hit_id in self.over)
+        listed = self.answers.get(publication.hit_id, [])
+        waiting = any(one.status == "submitted" for one in listed)  # a decision may still come, as on the markets
+        return Returned(listed, publication.hit_id in self.over and not waiting)
 
     def approve(self, assignment_id: str, feedback: str) -> str:
         return self._decide(assignment_id, "approved")
@@ -150,7 +152,7 @@ PLANS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(PLANS, st.lists(st.tuples(STEPS, st.integers(0, 3)), max_size=14), st.sampled_from(["live", "local"]))
 def test_the_ledger_adds_up_to_the_cent(
     numbers: list[tuple[int, str]], steps: list[tuple[str, int]], market_name: str
