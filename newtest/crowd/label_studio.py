@@ -15,6 +15,7 @@ from typing import Any
 
 from newtest.crowd.external import Tally, Vote, read_json
 from newtest.errors import VotesError
+from newtest.spreadsheets import sheet_of
 
 __all__ = ["Question", "read_label_studio"]
 
@@ -182,11 +183,12 @@ def _minimal(record: Mapping[str, Any], place: str, path: Path, tally: Tally) ->
 
 
 def _csv_records(path: Path, tally: Tally) -> Iterator[_Annotation]:
-    with open(path, encoding="utf-8-sig", newline="") as handle:
+    sheet = sheet_of(path)
+    with open(path, encoding=sheet.text_encoding, newline="") as handle:
         csv.field_size_limit(2**20)
-        for number, row in enumerate(
-            csv.DictReader(handle, delimiter="\t" if path.suffix == ".tsv" else ","), 2
-        ):
+        for _ in range(sheet.skip):
+            handle.readline()
+        for number, row in enumerate(csv.DictReader(handle, delimiter=sheet.delimiter), 2):
             record = {str(name): value or "" for name, value in row.items() if name}
             yield from _minimal(record, f"row {number}", path, tally)
 

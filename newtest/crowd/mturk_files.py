@@ -16,6 +16,7 @@ from newtest.crowd.answers import from_xml, read_answer
 from newtest.crowd.external import Tally, Vote, read_json
 from newtest.crowd.mturk_answers import page_fields
 from newtest.errors import SourceError, VotesError
+from newtest.spreadsheets import sheet_of
 
 __all__ = ["HitShown", "Hits", "read_api_json", "read_batch_csv", "read_hits"]
 
@@ -66,9 +67,12 @@ def read_hits(path: Path) -> dict[str, HitShown]:
 
 def read_batch_csv(path: Path, hits: Hits, tally: Tally) -> Iterator[Vote]:
     """MTurk's batch results: WorkerId, AssignmentStatus, SubmitTime, Input.*, Answer.*, one row an assignment."""
-    with open(path, encoding="utf-8-sig", newline="") as handle:
+    sheet = sheet_of(path)
+    with open(path, encoding=sheet.text_encoding, newline="") as handle:
         csv.field_size_limit(2**20)
-        reader = csv.DictReader(handle, restkey="")
+        for _ in range(sheet.skip):
+            handle.readline()
+        reader = csv.DictReader(handle, restkey="", delimiter=sheet.delimiter)
         if missing := {"HITId", "WorkerId", "AssignmentStatus"} - set(reader.fieldnames or ()):
             raise VotesError(
                 f"{path}: not MTurk's batch results (the column {min(missing)} is missing; there are "

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from newtest.errors import ConfigError
+from newtest.spreadsheets import read_sheet
 
 __all__ = ["read_agreement"]
 
@@ -14,11 +15,14 @@ __all__ = ["read_agreement"]
 def read_agreement(path: Path) -> dict[str, float]:
     """image_id -> share of models in [0, 1], from a CSV with these two columns. Raises ConfigError."""
     try:
-        table = pd.read_csv(path, dtype={"image_id": str})
+        table = read_sheet(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as CSV ({error})") from error
     if not {"image_id", "agreement"} <= set(table.columns):
-        raise ConfigError(f"{path}: the columns image_id and agreement are wanted")
+        raise ConfigError(
+            f"{path}: the columns image_id and agreement are required; it has "
+            f"{', '.join(map(str, table.columns))[:300]}"
+        )
     shares = pd.to_numeric(table["agreement"], errors="coerce")
     if not shares.between(0, 1).all():
         raise ConfigError(

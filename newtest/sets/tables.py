@@ -9,6 +9,7 @@ from typing import Any
 
 from newtest.errors import UsageError
 from newtest.sets.dataset_json import is_dataset, pairs_of, read_document
+from newtest.spreadsheets import read_sheet
 
 __all__ = ["CLASS_COLUMNS", "ID_COLUMNS", "read_rows"]
 
@@ -53,11 +54,8 @@ def _frame(path: Path) -> list[dict[str, Any]]:
     import pandas as pd
 
     try:
-        if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path, columns=_told(path))
-        else:
-            tabs = path.suffix.lower() == ".tsv"
-            frame = pd.read_csv(path, sep="\t" if tabs else ",", dtype=str, keep_default_na=False)
+        parquet = path.suffix.lower() == ".parquet"
+        frame = pd.read_parquet(path, columns=_told(path)) if parquet else read_sheet(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # pandas' and Arrow's own errors are ValueErrors

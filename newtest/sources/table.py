@@ -20,7 +20,7 @@ from newtest.records import Class, Image, Query
 from newtest.sources.dates import moment, unclear
 from newtest.sources.protocol import Page, SearchPlan, only, pages_of, sifted, unfiltered
 from newtest.sources.values import number, storable, text_or_none, web_url
-from newtest.spreadsheets import TEXTS, unguarded
+from newtest.spreadsheets import TEXTS, read_sheet, unguarded
 
 __all__ = ["Table"]
 
@@ -109,7 +109,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path)
         else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            frame = read_sheet(path)
             for name in {*TEXTS} & {*frame.columns}:  # a release's manifest.csv may be such a table
                 frame[name] = frame[name].map(unguarded)
     except OSError as error:

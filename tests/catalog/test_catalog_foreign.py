@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -99,3 +100,16 @@ def test_a_folder_that_is_a_link_out_of_the_study_is_refused(made: Path) -> None
     with Study(made.parent) as study, pytest.raises(StudyError, match="leads out"), study.exclusive("fetch"):
         pass
     assert not list(outside.iterdir())
+
+
+def test_a_study_with_votes_and_counts_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    """SQLite 3.40's quick_check finds missing values in tables whose key does not come first; there are none."""
+    with Study(tmp_path / "s", create=True) as study:
+        catalog = study.catalog
+        catalog.execute("INSERT INTO images (image_id, source, source_id) VALUES ('a', 'folder', 'a')")
+        catalog.execute("INSERT INTO vote_batches VALUES ('b', 'imported', '', '')")
+        catalog.execute("INSERT INTO vote_counts VALUES ('a', 'n', 1, 2, 'b')")
+        catalog.execute("INSERT INTO votes VALUES ('a', 'n', 'w', 1, NULL, NULL, NULL, 'b')")
+    shutil.copytree(tmp_path / "s", tmp_path / "copy")  # a file that this machine has not looked at
+    with Study(tmp_path / "copy") as study:
+        assert study.catalog.execute("SELECT num_selected FROM vote_counts").fetchone()[0] == 1

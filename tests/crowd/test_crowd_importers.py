@@ -386,3 +386,12 @@ def test_exported_votes_can_be_imported_elsewhere(study: Study, tmp_path: Path) 
     before = study.catalog.execute("SELECT count(*) FROM votes").fetchone()[0]
     study.catalog.execute("DELETE FROM votes")
     assert import_votes(study, file).added == before
+
+
+@pytest.mark.parametrize(("mark", "encoding"), [(";", "utf-8"), ("\t", "utf-16"), (",", "utf-16-le")])
+def test_results_that_went_through_a_spreadsheet_are_read(
+    study: Study, tmp_path: Path, mark: str, encoding: str
+) -> None:
+    path = batch(tmp_path / "b.csv", images_of(study, 2), [["1"], ["2"]], "Answer.selected")
+    path.write_bytes(path.read_text().replace(",", mark).encode(encoding))
+    assert read_external(study, path, "mturk-csv").frame["selected"].to_list() == [1, 0, 0, 1]

@@ -116,7 +116,9 @@ class Market:
 
     def collect(self, study: Study, publication: Publication) -> Returned:
         listed = self.answers.get(publication.hit_id, [])
-        waiting = any(one.status == "submitted" for one in listed)  # a decision may still come, as on the markets
+        waiting = any(
+            one.status == "submitted" for one in listed
+        )  # a decision may still come, as on the markets
         return Returned(listed, publication.hit_id in self.over and not waiting)
 
     def approve(self, assignment_id: str, feedback: str) -> str:
