@@ -99,6 +99,25 @@ def test_a_column_that_may_be_the_truth_is_asked_for(tmp_path: Path) -> None:
     assert "no column 'resnet'; there are image_id, label" in cautions[0].message
 
 
+def test_two_names_of_the_truth(tmp_path: Path) -> None:
+    scores, cautions = read(table(tmp_path / "m.csv", image_id=IDS, target=named(TRUTH), label=named(GIVEN)))
+    assert [(s.k, s.columns) for s in scores] == [(24, "label")]
+    assert not any(caution.fatal for caution in cautions)
+    scores, [caution] = read(table(tmp_path / "n.csv", image_id=IDS, label=TRUTH, **{"class": named(TRUTH)}))
+    assert scores == [] and caution.fatal, "no column of answers at all"
+
+
+def test_a_label_beside_a_probability_may_be_the_truth(tmp_path: Path) -> None:
+    sure = np.linspace(0.4, 0.9, 30)
+    assert [s.k for s in read(table(tmp_path / "m.csv", filename=IDS, label=named(GIVEN), prob=sure))[0]] == [
+        24
+    ]
+    scores, [caution] = read(table(tmp_path / "m.csv", filename=IDS, label=named(TRUTH), prob=sure))
+    assert scores == [] and "it may be the truth" in caution.message
+    scores, _ = read(table(tmp_path / "m.csv", filename=IDS, label=named(TRUTH), vit=named(GIVEN), prob=sure))
+    assert [(s.model, s.k) for s in scores] == [("vit", 24)]
+
+
 def test_a_file_called_as_one_of_its_models_holds_them_all(tmp_path: Path) -> None:
     path = table(
         tmp_path / "vit.csv", image_id=IDS, label=named(TRUTH), vit=named(GIVEN), cnn=named((TRUTH + 1) % 3)

@@ -102,7 +102,7 @@ def _table(path: Path) -> dict[str, str]:
 def _class_info(path: Path) -> dict[str, list[str]]:
     """ImageNetV2's list of classes; empty for any other JSON, which ``read_names`` then reads or refuses."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
         return {
             str(entry["wnid"]): [str(word) for word in entry["synset"]]
             for entry in entries

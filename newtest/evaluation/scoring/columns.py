@@ -138,7 +138,7 @@ class _Reader:
     def _timm(self, single: Columns) -> Found | None:
         """timm's ``inference.py``: ``index`` and ``label`` are the best classes, ``prob`` or ``logit`` their scores."""
         sure = next((name for name in ("prob", "logit") if name in single), None)
-        if sure is None:
+        if sure is None or not set(single) <= {"index", "label", "prob", "logit"}:
             return None
         model = _model(self.sheet, "", alone=True)
         said = next((name for name in ("index", "label") if name in single), None)
@@ -150,8 +150,10 @@ class _Reader:
             one = Predictions(model, self.sheet.source, "scores", single[sure], columns=sure)
             return [one], [name for name in single if name != sure]
         values = single[said]
-        if values.shape != single[sure].shape or (said == "label" and any(map(is_answer, single))):
+        if values.shape != single[sure].shape:
             return None
+        if said == "label" and "index" not in single:
+            self._without_equal({said: values})
         kind = "labels" if values.ndim == 1 else "ranking"
         one = Predictions(model, self.sheet.source, kind, values, columns=said)  # type: ignore[arg-type]
         return [one], [name for name in single if name != said]
@@ -174,6 +176,8 @@ class _Reader:
             if not answers and len(single) == 1:  # its own sentence says what is wrong with it
                 answers, left_out, others = dict(single), [], {}
             truths = [name for name in answers if is_truth(name)]
+            if len(answers) == len(truths):  # label and target: the one that is the set's is the truth
+                truths = [name for name in truths if self.where.equals(answers[name])]
             if len(answers) > len(truths):
                 others |= {name: answers.pop(name) for name in truths}
             answers = self._without_equal(answers)
@@ -199,7 +203,7 @@ class _Reader:
         """Without the columns that equal the set's classes everywhere, where they may be the truth."""
         equal = [name for name, values in answers.items() if self.where.equals(values)]
         may = "the set's classes for every image: it may be the truth or a model that is always right"
-        if equal and len(answers) == 1 and is_truth(equal[0]):
+        if equal and len(equal) == len(answers) and all(map(is_truth, equal)):
             raise Unscorable(
                 "truth", f"column {equal[0]!r} equals {may}; if it is a model's, name it with `columns`"
             )

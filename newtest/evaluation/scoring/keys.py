@@ -155,6 +155,8 @@ def _row_numbers(evaluated: EvaluationSet, ids: npt.NDArray[np.str_]) -> Rows:
     at = rows.get_indexer(pd.Index([str(row) for row in range(n)])) if rows.is_unique else np.array([-1])
     if len(rows) != n or (at < 0).any():
         raise Unscorable(
-            "unknown-ids", f"the predictions are keyed by id, but {evaluated.name} has no ids, only an order"
+            "unknown-ids",
+            f"the predictions are keyed by id, but {evaluated.name} has no ids, only an order; give the set as a table "
+            "of ids and classes",
         )
     return Rows(at if evaluated.taken is None else at[evaluated.taken], "as row numbers")
