@@ -55,6 +55,11 @@ def test_a_file_is_shown_what_the_named_weights_are(named: str, tmp_path: Path) 
         assert np.array_equal(built.transform(noise(*size)).shape, (3, 224, 224))
         picture = noise(*size)
         assert np.array_equal(built.transform(picture).numpy(), transform(picture).numpy())
+    import torch
+
+    state = torch.load(file, weights_only=True)
+    torch.save({"epoch": 3, "model": state, "model_ema": state}, file)
+    assert build(name, file).module is not None, "a training script's file has the weights within"
     found = full_name(name, file)
     assert found.startswith(f"torchvision:mobilenet_v2.{named or 'IMAGENET1K_V2'}@sha256:")
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from newtest.clip import torch_runtime
 from newtest.clip.timm_models import own_preprocessing
-from newtest.errors import EvaluationError, NewtestError, UsageError
+from newtest.clip.weights.states import chosen_state
+from newtest.errors import EvaluationError, NewtestError, UsageError, WeightsError
 from newtest.files import sha256_of
 
 __all__ = ["Classifier", "build", "full_name"]
@@ -188,5 +189,9 @@ def _state(file: Path) -> dict[str, Any]:
             str(file)
         )
         return found
-    loaded: dict[str, Any] = torch_runtime.torch().load(file, map_location="cpu", weights_only=True)
-    return loaded
+    lib = torch_runtime.torch()
+    loaded = lib.load(file, map_location="cpu", weights_only=True)
+    try:  # of a training script's file, the weights
+        return dict(chosen_state(loaded, lib.Tensor, None, str(file)).tensors)
+    except WeightsError as error:  # another model may be well
+        raise EvaluationError(str(error)) from error
