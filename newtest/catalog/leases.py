@@ -20,6 +20,7 @@ __all__ = [
     "find_lease",
     "give_back",
     "insert_lease",
+    "last_group",
     "lease_of",
     "next_open_hit",
     "num_submitted",
@@ -236,6 +237,17 @@ def num_submitted(catalog: sqlite3.Connection, worker: str) -> int:
         (worker,),
     ).fetchone()
     return int(row[0])
+
+
+def last_group(catalog: sqlite3.Connection, worker: str) -> str | None:
+    """The kind (as ``OpenGroup`` has it) of the HIT that a worker submitted last; None before the first."""
+    row = catalog.execute(
+        "SELECT coalesce(p.wnid, h.hit_type_id) FROM market_assignments a JOIN market_hits h USING (market_hit_id)"
+        " LEFT JOIN hits p ON p.hit_id = h.hit_id WHERE a.worker = ? AND a.submitted_at IS NOT NULL"
+        " ORDER BY a.submitted_at DESC, a.assignment_id LIMIT 1",
+        (worker,),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def assignments_of(

@@ -24,6 +24,7 @@ __all__ = [
     "pairs",
     "vote_codes",
     "vote_table",
+    "votes_never_in_view",
 ]
 
 
@@ -93,6 +94,17 @@ def assignment_rows(catalog: sqlite3.Connection) -> pd.DataFrame:
     ).fetchall()
     frame = pd.DataFrame([tuple(row) for row in rows], columns=["worker", "seconds", "images", "selected"])
     return frame.astype({"seconds": float, "images": int, "selected": int})
+
+
+def votes_never_in_view(catalog: sqlite3.Connection) -> int:
+    """How many votes are about images that the worker's browser never had in view (0 milliseconds). Since such images
+    give no vote ("not seen") these are older ones."""
+    row = catalog.execute(
+        "SELECT count(*) FROM votes v JOIN assignments a ON a.worker = v.worker AND a.hit_id = v.hit_id"
+        " JOIN answers w ON w.assignment_id = a.assignment_id AND w.image_id = v.image_id"
+        " WHERE w.milliseconds = 0 AND a.market <> 'sandbox'"
+    ).fetchone()
+    return int(row[0])
 
 
 def exclude(catalog: sqlite3.Connection, workers: Iterable[tuple[str, str]], *, at: str) -> int:

@@ -194,6 +194,12 @@ def preview(
         typer.Option("--out", metavar="FILE", help="Write the page and do not serve it.", callback=own_file),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 0,
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language", metavar="LANG", help="Language of the template: en, ar, de, es, fr, ja, zh."
+        ),
+    ] = "en",
     allow_image_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -217,6 +223,9 @@ def preview(
 
     Example: newtest annotate preview --template mine.html
     """
+    from dataclasses import replace
+
+    from newtest.crowd.languages import language as spoken_language
     from newtest.crowd.local import checked_template
     from newtest.crowd.preview import drawn_page, preview_app, requester_preview, study_page, template_preview
     from newtest.crowd.requester.hosts import AllowedHosts, exact_hosts
@@ -243,7 +252,7 @@ def preview(
         if hit is not None:
             with Study(study) as opened:
                 page = study_page(opened, Pictures(opened.root, crowd_keys(opened)), hit)
-        shown = template_preview(text, page)
+        shown = template_preview(text, replace(page, language=spoken_language(language).tag))
     if out is not None:
         write_made(out, shown.html)
         note(f"written to {out}")

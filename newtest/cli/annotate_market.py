@@ -67,6 +67,14 @@ def publish(
     template: Annotated[
         str, typer.Option("--template", metavar="NAME|FILE", help="What workers see.")
     ] = "select_images",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language",
+            metavar="LANG",
+            help="Language of the page; our own server has this option itself.",
+        ),
+    ] = "en",
     title: Annotated[
         str, typer.Option("--title", help="What the HITs are called.")
     ] = "Select all images that show a given thing",
@@ -90,6 +98,7 @@ def publish(
     from newtest.crowd.annotators import PublishConfig, rewards_of
     from newtest.crowd.annotators import publish as publish_hits
     from newtest.crowd.costs import check_limit, total_of
+    from newtest.crowd.languages import language as spoken_language
     from newtest.crowd.local import planned_template
     from newtest.crowd.server.app import crowd_keys
     from newtest.crowd.server.worker_images import Pictures as PictureFiles
@@ -101,7 +110,14 @@ def publish(
     limit = None if max_cost is None else dollars("--max-cost", max_cost)
     planned_template(template)
     path = template if not Path(template).is_file() else str(Path(template).resolve())
-    config = PublishConfig(title=title, reward=amount, duration=duration, lifetime=lifetime, template=path)
+    config = PublishConfig(
+        title=title,
+        reward=amount,
+        duration=duration,
+        lifetime=lifetime,
+        template=path,
+        language=spoken_language(language).tag,
+    )
     with Study(study) as opened:
         annotator = _annotator(opened, _Market(to, endpoint_url, sandbox, live, picture_url))
         hits = unpublished(opened.catalog, annotator.market)[:max_hits]

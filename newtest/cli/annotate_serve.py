@@ -63,6 +63,24 @@ def serve(
     balance: Annotated[
         str, typer.Option("--balance", metavar="DOLLARS", help="What GetAccountBalance starts from.")
     ] = "10000.00",
+    language: Annotated[
+        str,
+        typer.Option(
+            "--language", metavar="LANG", help="Language of workers' pages: en, ar, de, es, fr, ja, zh."
+        ),
+    ] = "en",
+    class_names: Annotated[
+        Path | None,
+        typer.Option(
+            "--class-names",
+            metavar="FILE",
+            help="Names of the classes in that language: JSON (wnid -> names), or Open Multilingual WordNet.",
+        ),
+    ] = None,
+    must_see: Annotated[
+        bool,
+        typer.Option("--must-see/--may-skip", help="Take an answer only when every image has been in view."),
+    ] = True,
     allow_image_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,6 +106,9 @@ def serve(
     from urllib.parse import urlencode
 
     from newtest.cli.annotate_market import dollars
+    from newtest.crowd.class_names import read_class_names
+    from newtest.crowd.languages import language as spoken_language
+    from newtest.crowd.questions import Wording
     from newtest.crowd.requester.hosts import AllowedHosts, exact_hosts
     from newtest.crowd.server.app import crowd_app
     from newtest.crowd.server.protocol import ACCESS_KEY
@@ -100,7 +121,9 @@ def serve(
     if (recruit_study is None) != (completion_code is None):
         raise UsageError("--recruit-study and --completion-code go together")
     token = check_host(host, access_token)
+    spoken = spoken_language(language)
     config = ServerConfig(
+        wording=Wording(spoken.tag, read_class_names(class_names) if class_names else {}, must_see),
         access_token=token,
         balance=dollars("--balance", balance),
         recruiting=Recruiting(

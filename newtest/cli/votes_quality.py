@@ -58,6 +58,7 @@ def quality(
         for worker in include or ():
             if not rows.include(opened.catalog, worker):
                 raise VotesError(f"{worker}: no such worker is excluded; newtest votes quality lists them")
+        unseen = rows.votes_never_in_view(opened.catalog)
         table = worker_table(opened, QualityRule(floor, certainty, min_controls))
         excluded = exclude_flagged(opened, table) if exclude and len(table) else 0
         try:
@@ -71,7 +72,14 @@ def quality(
             table.to_csv(temporary, index=False)
         note(f"{len(table)} workers written to {out}")
     if json:
-        print_json({"alpha": alpha, "excluded_now": excluded, "workers": table.to_dict(orient="records")})
+        print_json(
+            {
+                "alpha": alpha,
+                "excluded_now": excluded,
+                "votes_never_in_view": unseen,
+                "workers": table.to_dict(orient="records"),
+            }
+        )
         return
     if out is None and len(table):
         print_table([*SHOWN, *COUNTS], table[[*SHOWN, *COUNTS]].itertuples(index=False))
@@ -80,6 +88,8 @@ def quality(
         if alpha is None
         else f"Krippendorff's alpha {alpha:.3f}"
     )
+    if unseen:
+        note(f"{unseen} votes are about images that were never in view (0 ms): they were given blind")
     note(
         f"{excluded} workers are left out now"
         if exclude

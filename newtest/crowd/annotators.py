@@ -54,6 +54,8 @@ class PublishConfig:
     """Seconds after which work that nobody decided on is approved."""
     template: str = "select_images"
     """One of newtest's templates by name, or the path of your own."""
+    language: str = "en"
+    """Of the template's texts on a market that gets whole pages; our own server has a setting for all its pages."""
 
 
 @dataclass(frozen=True)

@@ -53,14 +53,14 @@ def read_answer(fields: Mapping[str, str], num_images: int) -> Answer:
     """The answer in the fields of a submitted form about ``num_images`` images.
 
     Numbers outside of the page are ignored: they can only come from a forged form. An image marked unseen is
-    not a vote, whether or not it is ticked.
+    not a vote, whether or not it is ticked; nor is one that was never in view (0 milliseconds): "not seen".
     """
     selected = _numbers(fields.get("selected", ""), num_images)
     unseen = _numbers(fields.get("unseen", ""), num_images)
     times = _times(fields.get("times", ""), num_images)
 
     def value(number: int) -> Value:
-        if number in unseen:
+        if number in unseen or times[number - 1] == 0:
             return "unseen"
         return "yes" if number in selected else "no"
 

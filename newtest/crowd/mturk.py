@@ -20,7 +20,7 @@ from newtest.catalog.publications import Publication
 from newtest.config import from_mapping
 from newtest.crowd.annotators import PublishConfig, Returned, Submitted
 from newtest.crowd.local import planned_template
-from newtest.crowd.questions import PictureUrl, page_of, to_question_xml
+from newtest.crowd.questions import PictureUrl, Wording, page_of, to_question_xml
 from newtest.crowd.templates import render
 from newtest.errors import MissingExtra, SourceError
 from newtest.study import Study
@@ -104,7 +104,8 @@ class MTurkAnnotator:
     def _create(self, study: Study, intent: Publication) -> str:
         config = from_mapping(PublishConfig, json.loads(intent.settings), where="publication")
         html = render(
-            planned_template(config.template), page_of(study.catalog, intent.hit_id, self._picture_url)
+            planned_template(config.template),
+            page_of(study.catalog, intent.hit_id, self._picture_url, Wording(config.language)),
         )
         try:
             answer = self._call(

@@ -7,14 +7,16 @@ import re
 import sqlite3
 import xml.parsers.expat
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from newtest.catalog import crowd
 from newtest.catalog.crowd import HitImage
+from newtest.crowd.class_names import ClassNames
 from newtest.crowd.templates import MAX_QUESTION_BYTES, Page
 from newtest.errors import SourceError, UsageError
 
-__all__ = ["PictureUrl", "from_question_xml", "page_of", "to_question_xml"]
+__all__ = ["PictureUrl", "Wording", "from_question_xml", "page_of", "to_question_xml"]
 
 PictureUrl = Callable[[str, HitImage], str]
 """(hit_id, image) -> the address under which a worker's browser finds the picture."""
@@ -23,17 +25,33 @@ NAMESPACE = "http://mechanicalturk.amazonaws.com/AWSMechanicalTurkDataSchemas/20
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
-def page_of(catalog: sqlite3.Connection, hit_id: str, picture_url: PictureUrl) -> Page:
+@dataclass(frozen=True)
+class Wording:
+    """How planned HITs are put to people."""
+
+    language: str = "en"
+    names: ClassNames = field(default_factory=dict)
+    """The classes' names in that language; a class that is not there keeps its own."""
+    must_see: bool = True
+    """Whether every image must have been in view before an answer can be sent."""
+
+
+def page_of(
+    catalog: sqlite3.Connection, hit_id: str, picture_url: PictureUrl, wording: Wording | None = None
+) -> Page:
     """What the template of a planned HIT is filled with. Raises UsageError when there is no such HIT."""
+    wording = wording or Wording()
     row = crowd.hit_class(catalog, hit_id)
     if row is None:
         raise UsageError(f"{hit_id}: the study has no such HIT; newtest annotate plan makes them")
-    lemmas = json.loads(row["lemmas"])
+    lemmas, gloss = wording.names.get(row["wnid"], (json.loads(row["lemmas"]), row["gloss"]))
     images = crowd.hit_images(catalog, hit_id)
     return Page(
         class_name=lemmas[0],
         class_names=lemmas,
-        definition=row["gloss"],
+        definition=gloss,
+        language=wording.language,
+        must_see=wording.must_see,
         encyclopedia_url=row["url"]
         or f"https://en.wikipedia.org/wiki/Special:Search?search={quote(lemmas[0])}",
         blocks={

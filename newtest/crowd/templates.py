@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from newtest.crowd.languages import language
 from newtest.crowd.requester.hosts import host_of
 from newtest.crowd.requester.inspection import needs_of
 from newtest.errors import UsageError
@@ -35,12 +36,12 @@ MAX_QUESTION_BYTES = 65_535
 """MTurk takes no longer Question, the XML around the page included."""
 
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
-    "": frozenset({"class_name", "class_names", "definition", "encyclopedia_url"}),
+    "": frozenset({"class_name", "class_names", "definition", "encyclopedia_url", "lang", "dir", "must_see"}),
     "image": frozenset({"image.number", "image.url"}),
     "example": frozenset({"example.url"}),
     "pair": frozenset({"pair.number", "pair.left_url", "pair.right_url"}),
 }
-"""What may stand outside of any block (''), and inside a block of each name."""
+"""What may stand outside of any block (''), and inside a block of each name; ``text.KEY`` of a language everywhere."""
 
 _SCRIPT = re.compile(r"(<script\b[^>]*>.*?</script\s*>)", re.DOTALL | re.IGNORECASE)
 _BLOCK = re.compile(r"<!--\s*each (\w+)\s*-->(.*?)<!--\s*end\s*-->", re.DOTALL)
@@ -57,6 +58,10 @@ class Page:
     class_names: Sequence[str] = ()
     definition: str = ""
     encyclopedia_url: str = ""
+    language: str = "en"
+    """Of the template's own texts; ``newtest.crowd.languages`` has them."""
+    must_see: bool = True
+    """Whether every image must have been in view before the form can be sent."""
     blocks: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     """Block name -> items, whose keys are without the block's name: ``{"image": [{"number": "1", "url":
     ...}]}``."""
@@ -89,7 +94,12 @@ def load_template(name_or_path: str) -> str:
 def render(template: str, page: Page) -> str:
     """The template filled in: every value HTML-escaped, scripts left as they are. Raises UsageError for odd
     names."""
+    spoken = language(page.language)
     values = {
+        "lang": spoken.tag,
+        "dir": spoken.dir,
+        "must_see": "yes" if page.must_see else "no",
+        **{f"text.{key}": text for key, text in spoken.page.items()},
         "class_name": page.class_name,
         "class_names": ", ".join(page.class_names) or page.class_name,
         "definition": page.definition,
@@ -159,6 +169,7 @@ def _check_placeholders(text: str) -> list[str]:
     unknown = outside - PLACEHOLDERS[""]
     for name, inside in blocks.items():
         unknown |= inside - PLACEHOLDERS[""] - PLACEHOLDERS.get(name, frozenset())
+    unknown -= {f"text.{key}" for key in language("en").page}
     found = [
         f"unknown placeholder ${{{name}}}; mturk_templates/README.md lists those there are"
         for name in sorted(unknown)
@@ -167,7 +178,7 @@ def _check_placeholders(text: str) -> list[str]:
     if kind not in blocks:
         return [*found, "there is no block <!-- each image --> ... <!-- end -->: the images are missing"]
     missing = PLACEHOLDERS[kind] - blocks[kind]
-    if kind == "image" and "class_name" not in outside:
+    if kind == "image" and not {"class_name", "text.select_title"} & outside:
         missing |= {"class_name"}
     return found + [f"the placeholder ${{{name}}} is missing" for name in sorted(missing)]
 
@@ -189,11 +200,20 @@ def _check_form(text: str) -> list[str]:
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
+    inside = {
+        "{name}": values["class_name"],
+        "{number}": next((values[name] for name in ("image.number", "pair.number") if name in values), ""),
+    }
+
     def value(match: re.Match[str]) -> str:
+        name = match.group(1)
         try:
-            return html.escape(values[match.group(1)])
+            text = values[name]
         except KeyError:
-            raise UsageError(f"the template has an unknown placeholder ${{{match.group(1)}}}") from None
+            raise UsageError(f"the template has an unknown placeholder ${{{name}}}") from None
+        if name.startswith("text."):
+            text = re.sub(r"\{name\}|\{number\}", lambda found: inside[found.group()], text)
+        return html.escape(text)
 
     return _NAME.sub(value, text)
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from crowd_study import GOLDFISH, TENCH, TOKEN, Crowd, crowd
 
+from newtest.crowd.annotators import collect
 from newtest.crowd.answers import from_xml
-from newtest.crowd.questions import to_question_xml
+from newtest.crowd.local import LocalAnnotator
+from newtest.crowd.questions import Wording, to_question_xml
 from newtest.crowd.templates import Page as TemplatePage
 from newtest.crowd.templates import load_template, render
 from newtest.study import Study
@@ -45,7 +47,15 @@ def ticked(frame: FrameLocator) -> list[str]:
     return [str(box.get_attribute("value")) for box in boxes if box.is_checked()]
 
 
+def look(frame: FrameLocator) -> None:
+    """Every image has been in view: before that nothing can be sent."""
+    for cell in frame.locator(".cell").all():
+        cell.scroll_into_view_if_needed()
+        cell.evaluate("c => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def submit(page: Page, frame: FrameLocator) -> str:
+    look(frame)
     frame.locator("#send").click()
     page.locator(".notice").wait_for()
     return str(page.locator(".notice").text_content())
@@ -90,6 +100,63 @@ def test_two_workers_do_whole_hits_and_one_reloads_in_the_middle(browser: Browse
     assert heard == []
 
 
+def test_nothing_is_sent_before_every_image_has_been_in_view(browser: Browser, server: Crowd) -> None:
+    page = browser.new_page(viewport={"width": 700, "height": 420})
+    frame = start(page, server.invite("ann"))
+    tick(frame, 1)
+    assert frame.locator("#send").is_disabled()
+    assert not str(frame.locator("#seen").text_content()).startswith("12 of")
+    frame.locator(".cell").nth(11).scroll_into_view_if_needed()
+    frame.get_by_role("button", name="Enlarge image 1", exact=True).focus()
+    for _ in range(3):  # enlarging shows an image too
+        frame.locator(".zoom").nth(5).click()
+        frame.locator("#close").click()
+    look(frame)
+    frame.locator("#send:enabled").wait_for()
+    assert "12 of 12 seen" in str(frame.locator("#seen").text_content())
+
+
+def test_an_image_that_was_never_in_view_gives_no_vote(browser: Browser, study: Study) -> None:
+    with crowd(study, wording=Wording(must_see=False)) as server:
+        page = browser.new_page(viewport={"width": 700, "height": 420})
+        frame = start(page, server.invite("ann"))
+        tick(frame, 1)
+        frame.locator("#send").click()
+        page.locator(".notice").wait_for()
+        collect(study, LocalAnnotator(server.clock))
+    rows = study.catalog.execute(
+        "SELECT value, milliseconds = 0, count(*) FROM answers GROUP BY 1, 2 ORDER BY 1, 2"
+    ).fetchall()
+    found = {(row[0], row[1]): row[2] for row in rows}
+    assert set(found) == {("no", 0), ("unseen", 1), ("yes", 0)}
+    votes = study.catalog.execute("SELECT count(*) FROM votes").fetchone()[0]
+    assert votes == found["no", 0] + found["yes", 0] < 12
+
+
+def test_the_next_task_opens_by_itself_until_somebody_pauses(browser: Browser, server: Crowd) -> None:
+    page = browser.new_page(viewport={"width": 1180, "height": 800})
+    link = server.invite("ann")
+    frame = start(page, link)
+    assert "goldfish" in page.title()
+    assert page.locator(".session").text_content() == "0 done, 4 open"
+    tick(frame, 1)
+    assert "saved" in submit(page, frame)
+    page.get_by_text("Next: goldfish. It opens in").wait_for()
+    page.locator("iframe").wait_for(timeout=10_000)
+    assert page.locator(".session").text_content() == "1 done, 3 open"
+    assert not frame.locator("#rules").evaluate("e => e.open")  # read once
+    tick(frame, 2)
+    assert "saved" in submit(page, frame)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("Paused.").wait_for()
+    page.wait_for_timeout(3_500)
+    assert page.locator("iframe").count() == 0
+    page.reload()
+    page.get_by_text("Paused.").wait_for()
+    page.get_by_role("button", name="Start now").click()
+    page.locator("iframe").wait_for()
+
+
 def test_none_of_these_must_be_said_and_excludes_a_tick(browser: Browser, server: Crowd) -> None:
     page = browser.new_page()
     frame = start(page, server.invite("ann"))
@@ -97,6 +164,7 @@ def test_none_of_these_must_be_said_and_excludes_a_tick(browser: Browser, server
     tick(frame, 3)
     assert frame.locator("#none").is_disabled()
     tick(frame, 3)
+    look(frame)
     frame.locator("#none").check()
     assert "saved" in submit(page, frame)
     assert answers(server.study)[0]["none"] == "none"

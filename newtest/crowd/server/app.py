@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
+from newtest.crowd.languages import Language, language
 from newtest.crowd.server.arrivals import Arrivals
 from newtest.crowd.server.database import Database
 from newtest.crowd.server.owner import OwnerPages
@@ -35,6 +37,7 @@ STATIC = {
     "frame.js": "text/javascript",
     "owner.js": "text/javascript",
     "sent.js": "text/javascript",
+    "next.js": "text/javascript",
 }
 
 
@@ -65,7 +68,7 @@ def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
             *WorkPages(shared).routes(),
             Mount("/owner", owner),
         ],
-        exception_handlers={HTTPException: _refusal, Exception: _fault},
+        exception_handlers=_handlers(language(config.wording.language)),
         lifespan=lifespan,
     )
     return guarded(app, hosts=config.public_hosts)
@@ -89,18 +92,22 @@ def _asset(name: str) -> bytes:
     return files("newtest.crowd.server").joinpath("static", name).read_bytes()
 
 
-async def _refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    title = {404: "Not found", 403: "Not allowed"}.get(error.status_code, "This did not work")
-    response = page("message.html", status=error.status_code, title=title, text=error.detail)
-    response.headers.update(error.headers or {})
-    return response
+def _handlers(spoken: Language) -> dict[Any, Any]:
+    """What is answered to a refusal and to a fault, in the workers' language."""
 
+    async def refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        title = {404: "not_found", 403: "not_allowed"}.get(error.status_code, "did_not_work")
+        text = spoken.of_english(error.detail)
+        response = page(
+            "message.html", status=error.status_code, spoken=spoken, title=spoken.say(title), text=text
+        )
+        response.headers.update(error.headers or {})
+        return response
 
-async def _fault(request: Request, error: Exception) -> Response:
-    """A defect, a full disk, a study that another process keeps busy: the error itself goes to the server's log."""
-    text = (
-        "This is not your fault, and what you have ticked is kept in your browser. Go back and try again in a minute; "
-        "if it stays like this, tell the person who gave you the link."
-    )
-    return page("message.html", status=500, title="Something went wrong here", text=text)
+    async def fault(request: Request, error: Exception) -> Response:
+        """A defect, a full disk: the error itself goes to the server's log."""
+        title, text = spoken.say("went_wrong"), spoken.say("went_wrong_why")
+        return page("message.html", status=500, spoken=spoken, title=title, text=text)
+
+    return {HTTPException: refusal, Exception: fault}

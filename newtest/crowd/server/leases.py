@@ -11,12 +11,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from newtest.catalog import leases, market
-from newtest.catalog.crowd import hit_images
+from newtest.catalog.crowd import hit_class, hit_images
 from newtest.catalog.leases import Lease, OpenGroup
 from newtest.catalog.market import HitType, MarketHit
 from newtest.crowd.answers import read_answer, to_xml
 
-__all__ = ["MAX_LEASES", "Taken", "Work", "WorkList", "new_id", "overview", "submit_work", "take", "work_of"]
+__all__ = [
+    "MAX_LEASES",
+    "Taken",
+    "Work",
+    "WorkList",
+    "new_id",
+    "overview",
+    "submit_work",
+    "take",
+    "work_of",
+]
 
 MAX_GROUPS = 60
 MAX_LEASES = 3
@@ -30,6 +40,14 @@ class Work:
     lease: Lease
     hit: MarketHit
     hit_type: HitType
+    wnid: str | None = None
+    lemmas: str | None = None
+    """JSON list of the class's names; None for a requester's own page."""
+
+    @property
+    def group(self) -> str:
+        """Its kind, as ``OpenGroup`` has it."""
+        return self.wnid or self.hit_type.hit_type_id
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,8 @@ class WorkList:
     held: Sequence[Work]
     groups: Sequence[OpenGroup]
     done: int
+    last_group: str | None
+    """The kind of what they did last."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +80,7 @@ def overview(catalog: sqlite3.Connection, worker: str, now: float) -> WorkList:
     leases.sweep(catalog, now)
     held = [work for lease in leases.lease_of(catalog, worker) if (work := _work(catalog, lease))]
     groups = leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS)
-    return WorkList(held, groups, leases.num_submitted(catalog, worker))
+    return WorkList(held, groups, leases.num_submitted(catalog, worker), leases.last_group(catalog, worker))
 
 
 def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> Taken:
@@ -117,4 +137,7 @@ def submit_work(
 def _work(catalog: sqlite3.Connection, lease: Lease) -> Work | None:
     hit = market.find_hit(catalog, lease.market_hit_id)
     hit_type = market.find_hit_type(catalog, hit.hit_type_id) if hit else None
-    return Work(lease, hit, hit_type) if hit and hit_type else None
+    if hit is None or hit_type is None:
+        return None
+    row = hit_class(catalog, hit.hit_id) if hit.hit_id is not None else None
+    return Work(lease, hit, hit_type, *((row["wnid"], row["lemmas"]) if row is not None else ()))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from newtest.catalog import market
 from newtest.catalog.market import MarketHit
-from newtest.crowd.questions import PictureUrl, from_question_xml, page_of
+from newtest.crowd.questions import PictureUrl, Wording, from_question_xml, page_of
 from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.requester.inspection import inspect_page
 from newtest.crowd.requester.rewriting import prepared_page, requester_policy
@@ -45,13 +45,14 @@ def question_of(
     picture_url: PictureUrl,
     allowed: AllowedHosts,
     is_ours: Callable[[str], bool],
+    wording: Wording,
 ) -> Question:
     """The page of a HIT, its form not yet bound to an assignment."""
     if hit.hit_id is None or hit.template_id is None:
         return requester_question(from_question_xml(hit.question or ""), allowed, is_ours)
     template = market.template_text(catalog, hit.template_id)
     policy = content_security_policy(scripts=script_hashes(template), frame_ancestors="'self'")
-    return Question(render(template, page_of(catalog, hit.hit_id, picture_url)), policy)
+    return Question(render(template, page_of(catalog, hit.hit_id, picture_url, wording)), policy)
 
 
 def requester_question(html: str, allowed: AllowedHosts, is_ours: Callable[[str], bool]) -> Question:

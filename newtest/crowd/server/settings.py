@@ -12,6 +12,7 @@ from typing import Literal
 from starlette.concurrency import run_in_threadpool
 
 from newtest.catalog.crowd import shown_file
+from newtest.crowd.questions import Wording
 from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.server.database import Database
 from newtest.crowd.server.worker_images import FLOOR_SECONDS, Pictures
@@ -63,6 +64,8 @@ class ServerConfig:
     recruiting: Recruiting | None = None
     allowed: AllowedHosts = field(default_factory=AllowedHosts)
     """Hosts that pages of requesters may load from."""
+    wording: Wording = field(default_factory=Wording)
+    """The language of workers' pages, and how planned HITs are put."""
     public_hosts: tuple[str, ...] = ()
     """Host names (without port) under which people reach the server, beside loopback's."""
     clock: Callable[[], float] = field(default=time.time, compare=False)

@@ -7,7 +7,6 @@ HIT's page may be framed without an origin. Forms carry a token bound to the lin
 from __future__ import annotations
 
 import json
-from typing import Any
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -18,11 +17,13 @@ from starlette.routing import Route
 from newtest.catalog import leases as lease_rows
 from newtest.catalog import workers
 from newtest.catalog.crowd import HitImage
+from newtest.catalog.leases import OpenGroup
 from newtest.catalog.workers import WorkerLink
+from newtest.crowd.languages import language
 from newtest.crowd.links import PURPOSE
 from newtest.crowd.server import leases
 from newtest.crowd.server.arrivals import leaving
-from newtest.crowd.server.leases import Work
+from newtest.crowd.server.leases import Work, WorkList
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.questions import question_of, with_form
 from newtest.crowd.server.settings import Shared
@@ -33,10 +34,6 @@ from newtest.web.headers import content_security_policy
 __all__ = ["WorkPages"]
 
 GONE = "This link is not valid (any more). Ask the person who gave it to you for a new one."
-CLOSED = (
-    "It loads pictures or scripts from a place that is not allowed here at the moment. Return the task; this is not "
-    "your fault. Tell the person who gave you the link."
-)
 FORGED = "This form is out of date. Go back, reload the page and try again."
 
 
@@ -45,6 +42,7 @@ class WorkPages:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._spoken = language(shared.config.wording.language)
 
     def routes(self) -> list[Route]:
         """What the application mounts."""
@@ -68,17 +66,59 @@ class WorkPages:
         over = not listed.held and (not listed.groups or (recruiting and listed.done >= recruiting.hits))
         if recruiting is not None and over:
             with_code = await self._shared.database.read(leaving, recruiting, link.worker, listed.done)
-            return page("finished.html", recruiting=with_code, done=listed.done)
-        groups = [(g, json.loads(g.lemmas) if g.lemmas else None) for g in listed.groups]
-        return page(
+            return self._page("finished.html", recruiting=with_code, done=listed.done)
+        notice = request.query_params.get("notice", "")
+        return self._page(
             "overview.html",
             base=self._base(request),
             listed=listed,
-            groups=groups,
+            held=[(work, self._name_of(work)) for work in listed.held],
+            groups=[(group, self._group_name(group)) for group in listed.groups],
+            open=sum(group.available for group in listed.groups) + len(listed.held),
+            next=self._next(request, listed) if notice == "done" else None,
             now=now,
-            notice=_NOTICES.get(request.query_params.get("notice", "")),
+            notice=self._notice(notice),
             csrf=self._csrf(request, "take"),
         )
+
+    def _next(self, request: Request, listed: WorkList) -> dict[str, str] | None:
+        """What opens by itself after an answer: what is begun, else one more of the same class, else any."""
+        base = self._base(request)
+        if listed.held:
+            work = listed.held[0]
+            action = base + work.lease.assignment_id
+            return {"method": "get", "action": action, "group": "", "name": self._name_of(work)}
+        same = (group for group in listed.groups if group.group == listed.last_group)
+        group = next(same, next(iter(listed.groups), None))
+        if group is None:
+            return None
+        return {
+            "method": "post",
+            "action": base + "take",
+            "group": group.group,
+            "name": self._group_name(group),
+        }
+
+    def _notice(self, kind: str) -> tuple[str, str] | None:
+        look = _NOTICES.get(kind)
+        key = "saved" if kind == "done" else kind
+        return None if look is None else (look, self._spoken.say(key, most=leases.MAX_LEASES))
+
+    def _name_of(self, work: Work) -> str:
+        return self._class_name(work.wnid, work.lemmas) or work.hit_type.title
+
+    def _group_name(self, group: OpenGroup) -> str:
+        return self._class_name(group.group, group.lemmas) or group.title
+
+    def _class_name(self, wnid: str | None, lemmas: str | None) -> str | None:
+        """A class in the workers' language."""
+        if wnid is None or lemmas is None:
+            return None
+        names = self._shared.config.wording.names.get(wnid, (json.loads(lemmas), ""))[0]
+        return str(names[0])
+
+    def _page(self, template: str, /, *, status: int = 200, **values: object) -> HTMLResponse:
+        return page(template, status=status, spoken=self._spoken, **values)
 
     async def take(self, request: Request) -> Response:
         """Lease the next HIT of a group and go to it."""
@@ -104,11 +144,17 @@ class WorkPages:
             "workerId": worker_id(work.lease.worker),
             "turkSubmitTo": f"{request.url.scheme}://{request.url.netloc}",
         }  # as on MTurk
-        return page(
+        listed = await self._shared.database.write(
+            leases.overview, work.lease.worker, self._shared.config.clock()
+        )
+        return self._page(
             "frame.html",
             base=self._base(request),
             query=urlencode(query),
             work=work,
+            name=self._name_of(work),
+            done=listed.done,
+            open=sum(group.available for group in listed.groups) + len(listed.held),
             left=left,
             csrf=self._csrf(request, "return", work.lease.assignment_id),
         )
@@ -124,10 +170,12 @@ class WorkPages:
 
         allowed = self._shared.config.allowed
         question = await self._shared.database.read(
-            question_of, work.hit, picture_url, allowed, pictures.is_ours
+            question_of, work.hit, picture_url, allowed, pictures.is_ours, self._shared.config.wording
         )
         if question.problems:
-            return self._framed(page("message.html", title="This task cannot be shown", text=CLOSED))
+            say = self._spoken.say
+            title, text = say("cannot_be_shown"), say("cannot_be_shown_why")
+            return self._framed(self._page("message.html", title=title, text=text))
         assignment = work.lease.assignment_id
         hidden = {"assignmentId": assignment, "csrf": self._csrf(request, "submit", assignment)}
         text = with_form(question.html, f"{self._base(request)}{assignment}/submit", hidden)
@@ -156,7 +204,7 @@ class WorkPages:
         response = await self._keep(lease.worker, assignment, form, base)
         if response.status_code != 303 or request.headers.get("sec-fetch-dest") == "document":
             return self._framed(response)
-        return self._framed(page("sent.html", address=response.headers["location"]))
+        return self._framed(self._page("sent.html", address=response.headers["location"]))
 
     async def _keep(self, worker: str, assignment: str, form: Form, base: str) -> Response:
         fields = [(name, value) for name, value in form.fields if name not in ("csrf", "assignmentId")]
@@ -166,7 +214,7 @@ class WorkPages:
         if outcome == "unknown":
             raise HTTPException(404, "There is no such task.")
         if outcome == "empty":
-            return page("empty.html", status=400, base=base, assignment=assignment)
+            return self._page("empty.html", status=400, base=base, assignment=assignment)
         return RedirectResponse(f"{base}?notice={outcome}", 303)
 
     @staticmethod
@@ -227,18 +275,6 @@ class WorkPages:
         return f"/work/{request.path_params['token']}/"
 
 
-_NOTICES: dict[str, Any] = {
-    "done": ("good", "Thank you, your answer is saved."),
-    "returned": ("plain", "You have returned the task. Others can do it now."),
-    "late": (
-        "bad",
-        "The time for that task had run out, and somebody else took it over or it has ended, so your answer could"
-        " not be saved.",
-    ),
-    "held": (
-        "plain",
-        f"You have begun {leases.MAX_LEASES} tasks, which is as many as one may at a time: finish or return one first.",
-    ),
-    "taken": ("plain", "That was the last one, somebody else was faster. Choose another."),
-}
+_NOTICES = {"done": "good", "returned": "plain", "late": "bad", "held": "plain", "taken": "plain"}
+"""A notice -> how it looks; its text is the language's."""
 _NOTICE_OF_STATE = {"submitted": "done", "approved": "done", "rejected": "done", "returned": "returned"}

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 from starlette.responses import HTMLResponse
 
+from newtest.crowd.languages import Language, language
 from newtest.templates import environment
 
 __all__ = ["page"]
 
 
-def page(name: str, *, status: int = 200, **values: object) -> HTMLResponse:
-    """One of our pages as a response."""
-    return HTMLResponse(environment(__name__).get_template(name).render(**values), status)
+def page(
+    template: str, /, *, status: int = 200, spoken: Language | None = None, **values: object
+) -> HTMLResponse:
+    """One of our pages as a response, in a language (English, unless it is for workers)."""
+    text = environment(__name__).get_template(template).render(language=spoken or language("en"), **values)
+    return HTMLResponse(text, status)
