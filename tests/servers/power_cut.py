@@ -18,7 +18,7 @@ from needs import missing
 
 _POINTER = ctypes.c_void_p
 _OPEN = ctypes.CFUNCTYPE(
-    ctypes.c_int, _POINTER, ctypes.c_char_p, _POINTER, ctypes.c_int, ctypes.POINTER(ctypes.c_int)
+    ctypes.c_int, _POINTER, _POINTER, _POINTER, ctypes.c_int, ctypes.POINTER(ctypes.c_int)
 )
 _SYNC = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, ctypes.c_int)
 
@@ -71,8 +71,9 @@ def power_cut() -> Iterator[Disk]:
     kept: list[object] = []
     open_original = _OPEN(vfs.xOpen)
 
-    def opened(this: int, name: bytes | None, file: int, flags: int, out: object) -> int:
-        existing = Path(name.decode()) if name else None
+    def opened(this: int, name: int | None, file: int, flags: int, out: object) -> int:
+        # SQLite keeps the pointer until it closes the file: the name is handed on as it came, not as a copy
+        existing = Path(ctypes.string_at(name).decode()) if name else None
         before = existing.read_bytes() if existing and existing.exists() else b""
         code = int(open_original(this, name, file, flags, out))
         if code == 0 and existing is not None:
