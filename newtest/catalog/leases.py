@@ -25,7 +25,8 @@ __all__ = [
     "next_open_hit",
     "num_submitted",
     "open_groups",
-    "planned_answers",
+    "planned_answer",
+    "planned_answer_ids",
     "renew_lapsed",
     "submit",
     "sweep",
@@ -269,13 +270,20 @@ def assignments_of(
     return [Lease(*row) for row in rows]
 
 
-def planned_answers(catalog: sqlite3.Connection, *, after: tuple[float, str]) -> list[tuple[str, Lease]]:
-    """(hit_id, assignment) of the planned HITs' answers that were submitted after a (submitted_at, id), in
-    order."""
+def planned_answer_ids(catalog: sqlite3.Connection) -> list[str]:
+    """The assignments of planned HITs that have an answer."""
     rows = catalog.execute(
-        "SELECT h.hit_id, a.* FROM market_assignments a JOIN market_hits h USING (market_hit_id)"
-        " WHERE h.hit_id IS NOT NULL AND a.answer IS NOT NULL AND (a.submitted_at, a.assignment_id) > (?, ?)"
-        " ORDER BY a.submitted_at, a.assignment_id",
-        after,
+        "SELECT a.assignment_id FROM market_assignments a JOIN market_hits h USING (market_hit_id)"
+        " WHERE h.hit_id IS NOT NULL AND a.answer IS NOT NULL"
     )
-    return [(row[0], Lease(*tuple(row)[1:])) for row in rows]
+    return [str(row[0]) for row in rows]
+
+
+def planned_answer(catalog: sqlite3.Connection, assignment_id: str) -> tuple[str, Lease]:
+    """(hit_id, assignment) of an answer to a planned HIT."""
+    row = catalog.execute(
+        "SELECT h.hit_id, a.* FROM market_assignments a JOIN market_hits h USING (market_hit_id)"
+        " WHERE a.assignment_id = ?",
+        (assignment_id,),
+    ).fetchone()
+    return str(row[0]), Lease(*tuple(row)[1:])

@@ -15,12 +15,14 @@ __all__ = [
     "MarketHit",
     "change_hit",
     "counts_of",
+    "find_call",
     "find_hit",
     "find_hit_type",
     "insert_hit",
     "list_hits",
     "planned_assignments",
     "planned_hit",
+    "remember_call",
     "remember_request",
     "request_hit",
     "store_hit_type",
@@ -176,6 +178,21 @@ def remember_request(
     """Bind a UniqueRequestToken to what it made."""
     catalog.execute(
         "INSERT OR REPLACE INTO market_requests VALUES (?, ?, ?)", (request_token, market_hit_id, at)
+    )
+
+
+def find_call(catalog: sqlite3.Connection, call_id: str) -> tuple[float, str | None] | None:
+    """(when it was made, its answer) of a signed call that is remembered."""
+    row = catalog.execute("SELECT made_at, answer FROM market_calls WHERE call_id = ?", (call_id,)).fetchone()
+    return None if row is None else (float(row[0]), row[1])
+
+
+def remember_call(catalog: sqlite3.Connection, call_id: str, *, at: float, answer: str | None = None) -> None:
+    """Remember a signed call, or the answer of one that is known; what was made more than a day before is forgotten."""
+    catalog.execute("DELETE FROM market_calls WHERE made_at < ?", (at - 86_400,))
+    catalog.execute(
+        "INSERT INTO market_calls VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET answer = excluded.answer",
+        (call_id, at, answer),
     )
 
 

@@ -39,7 +39,18 @@ def _consents(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {1: _create, 2: _consents}
+def _remember_calls(connection: sqlite3.Connection) -> None:
+    """Signed calls of requesters are remembered in the study."""
+    connection.execute(
+        "CREATE TABLE market_calls (call_id TEXT PRIMARY KEY, made_at REAL NOT NULL, answer TEXT) STRICT, WITHOUT ROWID"
+    )
+
+
+MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
+    1: _create,
+    2: _consents,
+    3: _remember_calls,
+}
 """Version -> the function that makes it out of the version before; of an empty file, 1 makes the newest at once."""
 
 SCHEMA_VERSION = max(MIGRATIONS)

@@ -259,6 +259,14 @@ CREATE TABLE market_requests (
     made_at       REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Signed calls of the last day: no signature is taken twice, not even after a restart or with a clock that was put back.
+-- What creates something keeps its answer: a call that is repeated (its answer was lost) creates nothing again.
+CREATE TABLE market_calls (
+    call_id TEXT PRIMARY KEY,              -- the signature, or the client's own id of a call and its retries
+    made_at REAL NOT NULL,
+    answer  TEXT                           -- JSON; NULL where nothing was created
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE market_assignments (
     assignment_id   TEXT PRIMARY KEY,
     market_hit_id   TEXT NOT NULL REFERENCES market_hits (market_hit_id),

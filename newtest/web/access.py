@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import secrets
+import time
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
@@ -19,6 +21,8 @@ __all__ = ["OwnerAccess", "TrustedHosts", "check_host", "is_loopback", "new_toke
 
 MIN_TOKEN = 16
 _COOKIE = "newtest_owner"
+SESSION_SECONDS = 7 * 86_400
+"""How long an owner's browser stays let in."""
 
 
 def new_token() -> str:
@@ -75,11 +79,12 @@ class TrustedHosts:
 
 
 class OwnerAccess:
-    """ASGI middleware for an owner's pages: lets in who shows the token.
+    """ASGI middleware for an owner's pages: lets in who shows the token, or a session that was begun with it.
 
-    ``?token=...`` once (it is turned into a cookie and taken out of the address), the cookie, or
-    ``Authorization: Bearer``. The cookie is HttpOnly and SameSite=Lax and holds for ``path`` alone: under Strict the
-    redirect of a link that was clicked in a mail would come without it; what changes anything is a POST with a token.
+    ``?token=...`` once (a session's cookie is given for it, and it is taken out of the address), the cookie, or
+    ``Authorization: Bearer``. The cookie is HttpOnly and SameSite=Lax, Secure under https, and holds for ``path`` and
+    for ``SESSION_SECONDS``; the token is not in it. Under SameSite=Strict the redirect of a link that was clicked
+    in a mail would come without it; what changes anything is a POST with a token of its own.
     """
 
     def __init__(self, app: ASGIApp, token: str, path: str) -> None:
@@ -91,14 +96,23 @@ class OwnerAccess:
             response = self._answer(Request(scope))
         await (response or self._app)(scope, receive, send)
 
+    def lets_in(self, request: Request) -> bool:
+        """Whether a request shows the token or a session."""
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        shown = request.query_params.get("token", "")
+        return (
+            self._is_session(request.cookies.get(_COOKIE, ""))
+            or self._is_token(bearer)
+            or self._is_token(shown)
+        )
+
     def _answer(self, request: Request) -> Response | None:
         """None for who may come in, else the redirect that sets the cookie, or the refusal."""
         if "token" in request.query_params and self._is_token(request.query_params["token"]):
             return self._remember(request)
-        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._is_token(request.cookies.get(_COOKIE, "")) or self._is_token(bearer):
+        if self.lets_in(request):
             return None
-        return PlainTextResponse("An access token is wanted: open the link that newtest printed.\n", 401)
+        return PlainTextResponse("An access token is required: open the link that newtest printed.\n", 401)
 
     def _remember(self, request: Request) -> Response:
         kept = [(key, value) for key, value in request.query_params.multi_items() if key != "token"]
@@ -106,13 +120,28 @@ class OwnerAccess:
         response = RedirectResponse("/" + target.lstrip("/"), 303)
         response.set_cookie(
             _COOKIE,
-            self._token,
+            self._session(int(time.time())),
+            max_age=SESSION_SECONDS,
             path=self._path,
             httponly=True,
             samesite="lax",
             secure=request.url.scheme == "https",
         )
         return response
+
+    def _session(self, begun: int) -> str:
+        """A session: when it was begun, signed under the token."""
+        signature = hmac.new(
+            self._token.encode(), f"owner-session/{begun}".encode(), hashlib.sha256
+        ).hexdigest()
+        return f"{begun}.{signature}"
+
+    def _is_session(self, shown: str) -> bool:
+        begun = shown.partition(".")[0]
+        if not (begun.isascii() and begun.isdigit() and len(begun) < 15):
+            return False
+        good = hmac.compare_digest(shown.encode(), self._session(int(begun)).encode())
+        return good and time.time() - int(begun) < SESSION_SECONDS
 
     def _is_token(self, shown: str) -> bool:
         return hmac.compare_digest(shown.encode(), self._token.encode())

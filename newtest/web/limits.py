@@ -1,19 +1,21 @@
 """Limits on what one request may cost: bytes of body, seconds to send them, seconds to take the answer.
 
-The seconds that a client may take for its request line and headers are limited in ``newtest.web.serving``,
-below ASGI.
+What a connection may take as a whole is limited below ASGI, in ``newtest.web.connections``. Requests that their clients
+broke off are counted: they are no faults, and no tracebacks.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Limits", "RequestLimits"]
+__all__ = ["ClientStalledError", "Limits", "RequestLimits"]
 
 _END = {"Connection": "close"}
 _DRAINED = 16
@@ -40,8 +42,9 @@ class RequestLimits:
     way; the rest of the body is not read and the connection is closed.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, counts: Counter[str] | None = None) -> None:
         self._app, self._limits = app, limits
+        self._counts: Counter[str] = Counter() if counts is None else counts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -52,7 +55,16 @@ class RequestLimits:
             await PlainTextResponse(_too_large(self._limits), 413, headers=_END)(scope, receive, send)
         else:
             guard = _Guard(self._limits, receive, send)
-            await self._app(scope, guard.receive, guard.send)
+            try:
+                await self._app(scope, guard.receive, guard.send)
+            except ClientDisconnect:  # it left in the middle of its form: nobody's fault, and nobody to tell
+                self._counts["broken_off"] += 1
+            except ClientStalledError:
+                self._counts["stalled"] += 1
+
+
+class ClientStalledError(Exception):
+    """A client does not read what it is sent; the connection has a deadline of its own."""
 
 
 class _Guard:
@@ -80,8 +92,11 @@ class _Guard:
         return message
 
     async def send(self, message: Message) -> None:
-        async with asyncio.timeout(self._limits.send_seconds):
-            await self._send(message)
+        try:
+            async with asyncio.timeout(self._limits.send_seconds):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientStalledError from None
 
 
 async def _drain(receive: Receive, seconds: float) -> None:

@@ -1,35 +1,55 @@
-"""One way to run an application: ``run`` for people, ``serving`` in a thread for tests and callers.
-
-Uvicorn has no time-out for a client that sends its headers drop by drop; ``_DeadlineProtocol`` gives it one.
-"""
+"""One way to run an application: ``run`` for people, ``serving`` in a thread for tests and callers."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from newtest.errors import MissingExtra, NewtestError
 from newtest.web.access import TrustedHosts
+from newtest.web.connections import ConnectionLimits, Connections, CrowdedOut, protocol_with_limits
 from newtest.web.headers import SecurityHeaders
 from newtest.web.limits import Limits, RequestLimits
 
 if TYPE_CHECKING:
     import uvicorn
 
-__all__ = ["guarded", "listen", "run", "serving"]
+__all__ = ["Guarded", "guarded", "listen", "run", "serving"]
 
-MAX_CONNECTIONS = 2_000
+FILES = 4_096
+"""Files and connections that a server wants to have open at once; where the machine allows fewer, it is fewer."""
 
 
-def guarded(app: ASGIApp, *, limits: Limits | None = None, hosts: Iterable[str] = ()) -> ASGIApp:
-    """The application behind the host check, the security headers and the request limits."""
-    return SecurityHeaders(TrustedHosts(RequestLimits(app, limits or Limits()), hosts))
+class Guarded:
+    """An application behind the host check, the security headers, and the limits on requests and connections."""
+
+    def __init__(self, app: ASGIApp, connections: Connections) -> None:
+        self._app, self.connections = app, connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def guarded(
+    app: ASGIApp,
+    *,
+    limits: Limits | None = None,
+    hosts: Iterable[str] = (),
+    connections: Connections | None = None,
+    is_owner: Callable[[Request], bool] | None = None,
+) -> Guarded:
+    """The application with all guards; ``is_owner`` says who is answered when there is room for nobody else."""
+    limits = limits or Limits()
+    connections = connections or _connections(limits)
+    inner = CrowdedOut(RequestLimits(app, limits, connections.counts), connections, is_owner)
+    return Guarded(SecurityHeaders(TrustedHosts(inner, hosts)), connections)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,20 +70,36 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(app: ASGIApp, listener: socket.socket, *, limits: Limits | None = None) -> None:
-    """Serve until interrupted (Ctrl-C or SIGTERM); open requests get ten seconds to end."""
-    server = _server(app, limits or Limits())
+def _connections(limits: Limits) -> Connections:
+    return Connections(ConnectionLimits(header_seconds=limits.header_seconds))
+
+
+def run(
+    app: ASGIApp, listener: socket.socket, *, limits: Limits | None = None, proxies: Sequence[str] = ()
+) -> None:
+    """Serve until interrupted (Ctrl-C or SIGTERM); open requests get ten seconds to end.
+
+    ``limits`` are for an application that is not guarded; ``proxies`` are addresses whose X-Forwarded-Proto and
+    X-Forwarded-For are believed.
+    """
+    _raise_file_limit()
+    server = _server(app, limits, proxies)
     with listener:
         server.run(sockets=[listener])
 
 
 @contextmanager
 def serving(
-    app: ASGIApp, *, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
+    app: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    limits: Limits | None = None,
+    proxies: Sequence[str] = (),
 ) -> Iterator[str]:
     """Serve in a thread while the block runs; gives the base URL, such as ``http://127.0.0.1:40123``."""
     listener = listen(host, port)
-    server = _server(app, limits or Limits())
+    server = _server(app, limits, proxies)
     thread = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, name="newtest-web", daemon=True
     )
@@ -76,57 +112,37 @@ def serving(
         listener.close()
 
 
-def _server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
+def _server(app: ASGIApp, limits: Limits | None, proxies: Sequence[str]) -> uvicorn.Server:
     try:
         import uvicorn
     except ImportError as error:
         raise MissingExtra("uvicorn", "crowd") from error
+    connections = app.connections if isinstance(app, Guarded) else _connections(limits or Limits())
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http=_deadline_protocol(limits.header_seconds),
+            http=protocol_with_limits(connections),
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
-            proxy_headers=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
             server_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
+            limit_concurrency=2 * (connections.limits.total + connections.limits.reserve),  # a backstop
             timeout_graceful_shutdown=10,
         )
     )
 
 
-def _deadline_protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Uvicorn's HTTP/1.1 protocol with a deadline for each request's headers."""
-    from h11 import IDLE
-    from uvicorn.protocols.http.h11_impl import H11Protocol
-
-    class _DeadlineProtocol(H11Protocol):  # type: ignore[misc, unused-ignore]  # uvicorn's types may be absent
-        _timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._wait_for_headers()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self.conn.their_state is not IDLE:
-                self._stop_waiting()
-            elif self._timer is None:
-                self._wait_for_headers()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_waiting()
-            super().connection_lost(exc)
-
-        def _wait_for_headers(self) -> None:
-            close: Callable[[], None] = self.transport.abort
-            self._timer = self.loop.call_later(seconds, close)
-
-        def _stop_waiting(self) -> None:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-    return _DeadlineProtocol
+def _raise_file_limit() -> None:
+    """Many systems let a process open 1,024 files unless it asks for more."""
+    try:
+        import resource
+    except ImportError:  # not on this system
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

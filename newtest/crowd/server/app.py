@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from newtest.crowd.languages import Language, language
 from newtest.crowd.server.arrivals import Arrivals
-from newtest.crowd.server.database import Database
+from newtest.crowd.server.database import Database, StudyBusyError
 from newtest.crowd.server.owner import OwnerPages
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.protocol import Protocol
@@ -27,6 +27,8 @@ from newtest.crowd.server.work import WorkPages
 from newtest.crowd.server.worker_images import Pictures
 from newtest.study import Study
 from newtest.web.access import OwnerAccess
+from newtest.web.forms import read_form
+from newtest.web.headers import content_security_policy
 from newtest.web.keys import Keys
 from newtest.web.serving import guarded
 
@@ -38,6 +40,7 @@ STATIC = {
     "owner.js": "text/javascript",
     "sent.js": "text/javascript",
     "next.js": "text/javascript",
+    "busy.js": "text/javascript",
 }
 
 
@@ -58,7 +61,8 @@ def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
         yield
         database.close()
 
-    owner = OwnerAccess(Starlette(routes=OwnerPages(shared).routes()), config.access_token, "/owner")
+    pages = Starlette(routes=OwnerPages(shared).routes(), exception_handlers=_handlers(language("en")))
+    owner = OwnerAccess(pages, config.access_token, "/owner")
     app = Starlette(
         routes=[
             *Protocol(shared).routes(),
@@ -71,7 +75,14 @@ def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
         exception_handlers=_handlers(language(config.wording.language)),
         lifespan=lifespan,
     )
-    return guarded(app, hosts=config.public_hosts)
+    return guarded(
+        app, hosts=config.public_hosts, connections=shared.connections, is_owner=partial(_is_owner, owner)
+    )
+
+
+def _is_owner(owner: OwnerAccess, request: Request) -> bool:
+    """Who is answered when there is room for nobody else: the owner, and the files of the owner's page."""
+    return owner.lets_in(request) or request.url.path.startswith("/static/")
 
 
 async def _front(request: Request) -> Response:
@@ -105,9 +116,19 @@ def _handlers(spoken: Language) -> dict[Any, Any]:
         response.headers.update(error.headers or {})
         return response
 
+    async def busy(request: Request, error: Exception) -> Response:
+        """Another process keeps the study to itself: the page tries again, with the form that was sent."""
+        form = (await read_form(request)).fields if request.method == "POST" else ()
+        response = page("busy.html", status=503, spoken=spoken, form=form, path=request.url.path)
+        response.headers["Retry-After"] = "3"
+        if request.url.path.endswith("/page"):
+            response.headers["Content-Security-Policy"] = content_security_policy(frame_ancestors="'self'")
+            response.headers["X-Frame-Options"] = "SAMEORIGIN"
+        return response
+
     async def fault(request: Request, error: Exception) -> Response:
         """A defect, a full disk: the error itself goes to the server's log."""
         title, text = spoken.say("went_wrong"), spoken.say("went_wrong_why")
         return page("message.html", status=500, spoken=spoken, title=title, text=text)
 
-    return {HTTPException: refusal, Exception: fault}
+    return {HTTPException: refusal, StudyBusyError: busy, Exception: fault}

@@ -12,15 +12,24 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from newtest.catalog import make_durable, open_catalog, transaction
 
-__all__ = ["Database"]
+__all__ = ["Database", "StudyBusyError"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
+BUSY_MILLISECONDS = 250
+"""So long a write waits for another process; everybody else waits with it."""
+
+
+class StudyBusyError(Exception):
+    """Another process keeps the study to itself: nothing was changed, and the same may be asked again."""
+
+
 def _open(path: Path) -> sqlite3.Connection:
     catalog = open_catalog(path, create=False)
     make_durable(catalog)
+    catalog.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
     return catalog
 
 
@@ -38,14 +47,19 @@ class Database:
     async def read(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """``function(catalog, ...)`` without a transaction."""
+        """``function(catalog, ...)`` without a transaction. Raises StudyBusyError."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: function(self._catalog, *args, **kwargs))
+        try:
+            return await loop.run_in_executor(self._thread, lambda: function(self._catalog, *args, **kwargs))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise StudyBusyError from error
+            raise
 
     async def write(
         self, function: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """``function(catalog, ...)`` in a transaction of its own."""
+        """``function(catalog, ...)`` in a transaction of its own. Raises StudyBusyError."""
 
         def run(catalog: sqlite3.Connection) -> T:
             with transaction(catalog):

@@ -10,14 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from newtest.catalog import market as calls
 from newtest.crowd.server import market
+from newtest.crowd.server.database import StudyBusyError
 from newtest.crowd.server.parameters import TurkError
 from newtest.crowd.server.settings import Shared
-from newtest.crowd.server.sigv4 import BadSignature, Credentials, ReplayGuard, SignedRequest, verify
+from newtest.crowd.server.sigv4 import BadSignature, Credentials, SignedRequest, use_signature, verify
 
 __all__ = ["ACCESS_KEY", "Protocol"]
 
 ACCESS_KEY = "newtest"
+CREATES = frozenset({"CreateHIT", "CreateHITWithHITType", "CreateAdditionalAssignmentsForHIT"})
 TARGET = "MTurkRequesterServiceV20170117."
 
 
@@ -27,7 +30,6 @@ class Protocol:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._credentials = Credentials(ACCESS_KEY, shared.config.access_token)
-        self._replays = ReplayGuard()
         self._terms = market.Terms(shared.config.balance, shared.config.allowed, shared.pictures.is_ours)
 
     def routes(self) -> list[Route]:
@@ -39,7 +41,8 @@ class Protocol:
         body = await request.body()
         now = self._shared.config.clock()
         try:
-            signed = self._check(request, body, now)
+            signed, signature = self._check(request, body, now)
+            await self._shared.database.write(use_signature, signature, now)
             operation = signed.headers["x-amz-target"].removeprefix(TARGET)
             if operation in market.UNSUPPORTED:
                 raise TurkError("AWS.NotSupported", f"{operation} is not supported by this server.")
@@ -48,23 +51,53 @@ class Protocol:
             values = json.loads(body or b"{}")
             if not isinstance(values, dict):
                 raise ValueError("not an object")
-            answer = await self._shared.database.write(market.call, operation, values, now, self._terms)
+            answer = await self._shared.database.write(
+                _call_once, _call_id(signature, signed), operation, values, now, self._terms
+            )
         except BadSignature as error:
             return _error(error.code, str(error))
         except TurkError as error:
             return _error("RequestError", f"{error} ({error.code})", TurkErrorCode=error.code)
         except (ValueError, RecursionError):
             return _error("SerializationException", "The body is not a JSON object.")
+        except StudyBusyError:  # clients try again, as of any fault on the other side
+            return _error("ServiceFault", "The study is busy at the moment.", status=503)
         except sqlite3.OperationalError as error:  # clients try again, as of any fault on the other side
             return _error("ServiceFault", f"The study cannot be written at the moment ({error}).", status=500)
         return _json(answer)
 
-    def _check(self, request: Request, body: bytes, now: float) -> SignedRequest:
+    def _check(self, request: Request, body: bytes, now: float) -> tuple[SignedRequest, str]:
         """The request, rightly signed: what is read of it must be what was signed. Raises BadSignature."""
         headers = {name: ",".join(request.headers.getlist(name)) for name in request.headers}
         signed = SignedRequest(request.method, request.url.path, request.url.query, headers, body)
-        self._replays.use(verify(signed, self._credentials, now), now)
-        return signed
+        return signed, verify(signed, self._credentials, now)
+
+
+def _call_id(signature: str, signed: SignedRequest) -> str:
+    """What a call and its repetitions have in common: the id that AWS's clients give a call and keep when they try it
+    again, or else the signature. (They do not sign that id: two calls that are alike and are made within a second have
+    one signature, and two ids.)"""
+    invocation = signed.headers.get("amz-sdk-invocation-id", "")[:100]
+    return f"{signed.headers['x-amz-target']}/{invocation}" if invocation else signature
+
+
+def _call_once(
+    catalog: sqlite3.Connection,
+    call_id: str,
+    operation: str,
+    values: dict[str, Any],
+    now: float,
+    terms: market.Terms,
+) -> dict[str, Any]:
+    """Answer a call; one that creates something and is repeated gets the answer that it had."""
+    if operation not in CREATES:
+        return market.call(catalog, operation, values, now, terms)
+    known = calls.find_call(catalog, call_id)
+    if known is not None and known[1] is not None:
+        return dict(json.loads(known[1]))
+    answer = market.call(catalog, operation, values, now, terms)
+    calls.remember_call(catalog, call_id, at=now, answer=json.dumps(answer))
+    return answer
 
 
 def _error(kind: str, message: str, *, status: int = 400, **more: str) -> Response:

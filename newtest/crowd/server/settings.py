@@ -17,6 +17,7 @@ from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.server.database import Database
 from newtest.crowd.server.worker_images import FLOOR_SECONDS, Pictures
 from newtest.errors import ImageError
+from newtest.web.connections import Connections
 from newtest.web.keys import Keys
 
 __all__ = ["Recruiting", "ServerConfig", "Shared"]
@@ -81,6 +82,7 @@ class Shared:
     pictures: Pictures
     worker_key: Callable[[str], str]
     """A person's id as it is stored (``Study.worker_key``)."""
+    connections: Connections = field(default_factory=Connections)
 
     async def picture(self, token: str) -> bytes | None:
         """An image as a worker sees it; None when the address is not (any more) good, or its bytes cannot be read.

@@ -15,11 +15,17 @@ import datetime
 import hashlib
 import hmac
 import re
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote
 
-__all__ = ["BadSignature", "Credentials", "ReplayGuard", "SignedRequest", "verify"]
+from newtest.catalog import market
+
+__all__ = ["BadSignature", "Credentials", "SignedRequest", "use_signature", "verify"]
+
+REGION, SERVICE = "us-east-1", "mturk-requester"
+"""Where MTurk was, and what a client of MTurk's signs for."""
 
 WINDOW_SECONDS = 300.0
 GRACE_SECONDS = 2.0
@@ -56,21 +62,18 @@ class BadSignature(Exception):
         super().__init__(message)
 
 
-class ReplayGuard:
-    """Remembers the signatures of the last minutes; at most as many as arrive in two windows."""
+def use_signature(catalog: sqlite3.Connection, signature: str, now: float) -> None:
+    """Note a signature. Raises BadSignature when it was first used more than ``GRACE_SECONDS`` ago.
 
-    def __init__(self) -> None:
-        self._first_seen: dict[str, float] = {}
-
-    def use(self, signature: str, now: float) -> None:
-        """Note a signature. Raises BadSignature when it was first used more than ``GRACE_SECONDS`` ago."""
-        before = now - 2 * WINDOW_SECONDS
-        while (oldest := next(iter(self._first_seen), None)) and self._first_seen[oldest] < before:
-            del self._first_seen[oldest]  # the oldest stands first: the others are not looked at
-        if now - self._first_seen.setdefault(signature, now) > GRACE_SECONDS:
-            raise BadSignature(
-                "InvalidSignatureException", "This signature was used before: sign each request anew."
-            )
+    They are kept in the study for a day: a restart, or a clock that is put back, makes none good again.
+    """
+    known = market.find_call(catalog, signature)
+    if known is None:
+        market.remember_call(catalog, signature, at=now)
+    elif not 0 <= now - known[0] <= GRACE_SECONDS:
+        raise BadSignature(
+            "InvalidSignatureException", "This signature was used before: sign each request anew."
+        )
 
 
 def verify(request: SignedRequest, credentials: Credentials, now: float) -> str:
@@ -85,6 +88,11 @@ def verify(request: SignedRequest, credentials: Credentials, now: float) -> str:
             "IncompleteSignatureException", "The Authorization header is not of signature version 4."
         )
     access_key, day, region, service, signed, signature = match.groups()
+    if (region, service) != (REGION, SERVICE):
+        raise BadSignature(
+            "InvalidSignatureException",
+            f"Credential should be scoped to the region {REGION} and the service {SERVICE}.",
+        )
     if not hmac.compare_digest(access_key.encode(), credentials.access_key.encode()):
         raise BadSignature("UnrecognizedClientException", "The access key is not this server's.")
     stamp = request.headers.get("x-amz-date", "")

@@ -18,18 +18,23 @@ __all__ = ["ControlTally"]
 
 
 class ControlTally:
-    """Counts on controls a worker; each call reads only what was submitted since the last."""
+    """Counts on controls a worker; each call reads only what it has not read before.
+
+    What that is goes by ids, not by times: a clock that was put back would hide what comes in after it.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        self._after: tuple[float, str] = (-1.0, "")
+        self._known: set[str] = set()
 
     def update(self, catalog: sqlite3.Connection) -> Mapping[str, ControlCounts]:
         """Worker -> counts of all answers that are in the catalog by now."""
         roles = lru_cache(maxsize=64)(lambda hit_id: [i.role for i in hit_images(catalog, hit_id)])
-        for hit_id, lease in leases.planned_answers(catalog, after=self._after):
+        fresh = set(leases.planned_answer_ids(catalog)) - self._known
+        for assignment_id in sorted(fresh):
+            hit_id, lease = leases.planned_answer(catalog, assignment_id)
             self._add(lease.worker, lease.answer or "", [role for role in roles(hit_id) if role != "example"])
-            self._after = (lease.submitted_at or 0.0, lease.assignment_id)
+        self._known |= fresh
         return {worker: ControlCounts(*counts) for worker, counts in self._counts.items()}
 
     def _add(self, worker: str, answer: str, roles: list[str]) -> None:
