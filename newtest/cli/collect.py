@@ -184,9 +184,14 @@ def _announce(study: Study, source: Source, classes: Sequence[Class], config: Co
         return
     rates = ", ".join(f"{calls:,} per {_span(seconds)}" for calls, seconds in limits.rates)
     note(
-        f"{source.name}: at least {expected.calls:,} calls for {len(classes)} classes, of {limits.page_size} results; "
+        f"{source.name}: at least {expected.calls:,} calls for {_classes_of(len(classes))}, "
+        f"of {limits.page_size} results; "
         + (f"at {rates} they take at least {_duration(expected.seconds)}" if rates else "no limit is known")
     )
+
+
+def _classes_of(number: int) -> str:
+    return f"{number:,} classes" if number != 1 else "1 class"
 
 
 def _span(seconds: float) -> str:

@@ -161,11 +161,6 @@ RECORDED = {
     "url_t": "https://live.staticflickr.com/65535/49514337848_bbdbb5f761_t.jpg",
     "width_l": 660, "width_m": 322, "width_s": 155, "width_t": 64,
 }  # fmt: skip
-UNDATED = {
-    "datetaken": "2020-02-10 01:09:34", "datetakengranularity": 0, "datetakenunknown": "1",
-    "dateupload": "1581318574", "height_m": 360, "id": "49515058172", "license": "1", "owner": "156582083@N07",
-    "url_m": "https://live.staticflickr.com/65535/49515058172_e52c8df29f.jpg", "width_m": 480,
-}  # fmt: skip
 
 
 def answered(*entries: dict[str, object]) -> list[Image]:
@@ -182,19 +177,6 @@ def answered(*entries: dict[str, object]) -> list[Image]:
 
     with serving(Recording({})) as server:
         return list(images_of(flickr(server), FISH))
-
-
-def test_recorded_photos_are_read() -> None:
-    """Two photos of an answer recorded in February 2020: github.com/WordPress/openverse, catalog/tests/dags/providers/
-    provider_api_scripts/resources/flickr/flickr_example_pretty.json, without descriptions and tags."""
-    dated, undated = answered(RECORDED, UNDATED)
-    assert (dated.taken_on, dated.uploaded_on) == ("2011-11-05T15:54:37", "2020-02-10T07:16:51Z")
-    assert (dated.license, dated.owner) == ("by-nc-sa-2.0", "markustrois")
-    assert (dated.url, dated.width, dated.height) == (RECORDED["url_l"], 660, 1024)
-    assert (undated.taken_on, undated.uploaded_on) == (None, "2020-02-10T07:09:34Z"), (
-        "the date was that of the upload"
-    )
-    assert undated.url == UNDATED["url_m"]
 
 
 @pytest.mark.parametrize(

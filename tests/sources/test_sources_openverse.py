@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 from servers.images import serving
 from servers.openverse import OpenverseServer
 
@@ -153,49 +152,3 @@ def test_a_text_that_openverse_would_cut_is_an_error(server: OpenverseServer) ->
     assert server.requests == 0
     fits = Query("n01443537", "g" * 200)
     assert next(openverse(server).search(fits)).images == ()
-
-
-def test_a_recorded_answer_is_read() -> None:
-    """The example of Openverse's own documentation: github.com/WordPress/openverse, api/api/examples/image_responses.py
-    (``base_image``), shortened by its tags and links."""
-    reply = {
-        "result_count": 1,
-        "page_count": 1,
-        "page_size": 20,
-        "page": 1,
-        "results": [
-            {
-                "id": "4bc43a04-ef46-4544-a0c1-63c63f56e276",
-                "title": "Tree Bark Photo",
-                "indexed_on": "2022-08-27T17:39:48Z",
-                "foreign_landing_url": "https://stocksnap.io/photo/XNVBVXO3B7",
-                "url": "https://cdn.stocksnap.io/img-thumbs/960w/XNVBVXO3B7.jpg",
-                "creator": "Tim Sullivan",
-                "creator_url": "https://www.secretagencygroup.com",
-                "license": "cc0",
-                "license_version": "1.0",
-                "license_url": "https://creativecommons.org/publicdomain/zero/1.0/",
-                "provider": "stocksnap",
-                "source": "stocksnap",
-                "category": "photograph",
-                "filesize": 896128,
-                "filetype": "jpg",
-                "tags": [{"accuracy": None, "name": "tree", "unstable__provider": "stocksnap"}],
-                "fields_matched": ["title"],
-                "mature": False,
-                "height": 4016,
-                "width": 6016,
-                "unstable__sensitivity": [],
-            }
-        ],
-    }
-
-    class Recording(OpenverseServer):
-        async def reply(self, request: web.Request) -> web.StreamResponse:
-            return web.json_response(reply)
-
-    with serving(Recording({})) as server:
-        (image,) = images_of(openverse(server), FISH)
-    assert (image.license, image.owner, image.width, image.height) == ("cc0-1.0", "Tim Sullivan", 6016, 4016)
-    assert image.page_url == "https://stocksnap.io/photo/XNVBVXO3B7"
-    assert image.extra["provider"] == "stocksnap"
