@@ -13,6 +13,7 @@ from servers.images import made_photo
 from test_sets_walking import put
 
 from newtest.errors import UsageError
+from newtest.evaluation.scoring.sets import read_set
 from newtest.sets import ImageSet, read_image_set
 
 MEMBERS = {"a.jpg": "n01", "b.png": "n01", "0" * 39 + "f": "n02"}
@@ -117,3 +118,14 @@ def test_what_is_no_set_is_one_sentence_with_the_files_name(
     assert name in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(UsageError, match="no such file or folder"):
         read_image_set(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("place", ["shards/00000.tar#n01/a.jpg", "parquet/test-00000-of-00001.parquet"])
+def test_images_inside_archives_are_no_files_that_a_model_could_be_shown(place: str, tmp_path: Path) -> None:
+    """A path into a tar would be an image that cannot be read, and count as wrong."""
+    frame = pd.DataFrame({"image_id": ["a", "b"], "wnid": ["n01", "n02"], "file": [place, place]})
+    frame.to_csv(tmp_path / "manifest.csv", index=False)
+    assert "path" not in read_set(tmp_path).images.columns
+    frame.loc[1, "file"] = "images/n02/b.jpg"
+    frame.to_csv(tmp_path / "manifest.csv", index=False)
+    assert read_set(tmp_path).images["path"].tolist() == ["", str(tmp_path / "images/n02/b.jpg")]

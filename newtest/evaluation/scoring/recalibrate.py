@@ -18,8 +18,9 @@ from newtest.config import fingerprint
 from newtest.errors import EvaluationError, ImageError
 from newtest.evaluation.scoring.classifiers import build
 from newtest.evaluation.scoring.set_vectors import file_facts
-from newtest.images import SUFFIXES, read_image, shown
+from newtest.images import read_image, shown
 from newtest.progress import UNWATCHED, Progress
+from newtest.sets import walk
 
 __all__ = ["RecalibrateConfig", "recalibration"]
 
@@ -39,11 +40,12 @@ def recalibration(config: RecalibrateConfig, progress: Progress = UNWATCHED) -> 
 
     Raises EvaluationError for a folder without images.
     """
-    paths = [
-        path
-        for path in sorted(config.images.rglob("*"))
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+    try:
+        walked = walk(config.images)
+    except OSError as error:
+        raise EvaluationError(f"{config.images}: cannot be read ({error.strerror or error})") from error
+    progress.say(f"{config.images}: {walked.census.says()}")
+    paths = [config.images / name for name in walked.images]
     if not paths:
         raise EvaluationError(f"{config.images}: there are no images in this folder")
     source = fingerprint(config.model, config.batch_size, [file_facts(str(path)) for path in paths])

@@ -273,9 +273,14 @@ def _image_folder(root: Path) -> tuple[pd.DataFrame, Census]:
 
 
 def _with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Paths of the files of a manifest; a name that leaves the folder is no path of ours, and is left without one."""
+    """Paths of the files of a manifest; a name that leaves the folder is no path of ours, and is left without one. So
+    is an image inside a tar or a Parquet table; a set that has no other names no files.
+    """
     if "file" not in frame.columns or "path" in frame.columns:
         return frame
-    base = root.resolve()
-    found = [(base / str(file)).resolve() for file in frame["file"]]
-    return frame.assign(path=[str(path) if path.is_relative_to(base) else "" for path in found])
+    base, files = root.resolve(), frame["file"].astype(str)
+    packed = files.str.contains("#", regex=False) | files.str.endswith((".tar", ".parquet"))
+    if packed.all():
+        return frame
+    found = [None if inside else (base / file).resolve() for file, inside in zip(files, packed, strict=True)]
+    return frame.assign(path=[str(path) if path and path.is_relative_to(base) else "" for path in found])
