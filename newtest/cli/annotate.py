@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from newtest.cli import annotate_market, annotate_people, annotate_serve
+from newtest.cli import annotate_market, annotate_people, annotate_prolific, annotate_serve
 from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
@@ -272,6 +272,7 @@ def preview(
 app.command("serve")(annotate_serve.serve)
 app.command("invite")(annotate_serve.invite)
 app.command("publish")(annotate_market.publish)
+app.add_typer(annotate_prolific.app, name="prolific")
 app.command("people")(annotate_people.people)
 app.command("forget")(annotate_people.forget)
 app.command("collect")(annotate_market.collect)

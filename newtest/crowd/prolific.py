@@ -8,7 +8,7 @@ help pages and API reference as they were known in November 2026; they were NOT 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -36,6 +36,8 @@ class Decisions:
     reject: Mapping[str, str]
     bonus: Mapping[str, Decimal]
     unknown: int
+    submission_of: Mapping[str, str] = field(default_factory=dict)
+    """Person -> the submission that a bonus belongs to."""
 
 
 def decisions(study: Study, proposals: pd.DataFrame) -> Decisions:
@@ -46,6 +48,7 @@ def decisions(study: Study, proposals: pd.DataFrame) -> Decisions:
     reject: dict[str, str] = {}
     bonus: dict[str, Decimal] = {}
     unknown = 0
+    submissions: dict[str, str] = {}
     for worker, rows in proposals.groupby("worker", sort=True):
         person = latest.get(str(worker))
         if person is None:
@@ -58,6 +61,7 @@ def decisions(study: Study, proposals: pd.DataFrame) -> Decisions:
             approve.append(person.submission)
         if "bonus" in rows.columns and (amount := sum((_amount(cell) for cell in rows["bonus"]), Decimal(0))):
             bonus[person.person] = cents(amount)
+            submissions[person.person] = person.submission
     return Decisions(
         tuple(sorted(approve)), dict(sorted(reject.items())), dict(sorted(bonus.items())), unknown
     )

@@ -1,0 +1,134 @@
+"""newtest annotate prolific: create, places, pay"""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from newtest.cli.options import JsonFlag, StudyDir, note, print_json
+
+if TYPE_CHECKING:
+    from newtest.crowd.prolific_api import ProlificClient
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Use Prolific's API (not verified). Example: newtest annotate prolific places 65f0",
+)
+
+ApiUrl = Annotated[
+    str | None,
+    typer.Option("--api-url", metavar="URL", help="Another address of the API.", show_default="Prolific's"),
+]
+StudyId = Annotated[str, typer.Argument(metavar="STUDY_ID", help="The study's id on Prolific.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option("--name", help="The study's name.")],
+    description: Annotated[str, typer.Option("--description", help="What people read before they come.")],
+    url: Annotated[
+        str, typer.Option("--url", metavar="HTTPS-URL", help="Where the crowd server is reached.")
+    ],
+    places: Annotated[int, typer.Option("--places", min=1, help="How many people.")],
+    minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long it should take.")],
+    reward: Annotated[int, typer.Option("--cents", min=1, help="Reward per person, in cents.")],
+    completion_code: Annotated[str, typer.Option("--completion-code", metavar="CODE", help="Who is done.")],
+    code_no_consent: Annotated[
+        str | None, typer.Option("--code-no-consent", help="Who does not consent.")
+    ] = None,
+    code_failed: Annotated[
+        str | None, typer.Option("--code-failed", help="Who failed on known images.")
+    ] = None,
+    code_late: Annotated[str | None, typer.Option("--code-late", help="Who came too late.")] = None,
+    api_url: ApiUrl = None,
+    json: JsonFlag = False,
+) -> None:
+    """Create a draft on Prolific. You publish it there; nothing is spent here. PROLIFIC_TOKEN holds the token.
+
+    Example: newtest annotate prolific create --name Fish --description "Look at photos" --url https://crowd.example.org --places 20 --minutes 10 --cents 150 --completion-code DONE1
+    """  # noqa: E501
+    from newtest.crowd.prolific_api import Draft
+
+    draft = Draft(
+        name,
+        description,
+        url,
+        places,
+        minutes,
+        reward,
+        completion_code,
+        code_no_consent,
+        code_failed,
+        code_late,
+    )
+    study_id = _client(api_url).create(draft)
+    if json:
+        print_json({"study": study_id})
+    else:
+        typer.echo(study_id)
+        note("a draft: publish it on Prolific's page, and serve with --recruit-study and this id")
+
+
+@app.command()
+def places(study_id: StudyId, api_url: ApiUrl = None, json: JsonFlag = False) -> None:
+    """Show how many places of a study are taken.
+
+    Example: newtest annotate prolific places 65f0
+    """
+    found = _client(api_url).places(study_id)
+    if json:
+        print_json(found.__dict__)
+    else:
+        typer.echo(f"{found.taken} of {found.total} places taken, {found.status}")
+
+
+@app.command()
+def pay(
+    study_id: StudyId,
+    proposals: Annotated[Path, typer.Argument(metavar="FILE", help="Proposals that you have read.")],
+    reward: Annotated[str, typer.Option("--reward", metavar="DOLLARS", help="What a person is paid.")],
+    max_cost: Annotated[
+        str,
+        typer.Option("--max-cost", metavar="DOLLARS", help="Refuse to pay more than this, fees not counted."),
+    ],
+    study: StudyDir = Path(),
+    api_url: ApiUrl = None,
+    json: JsonFlag = False,
+) -> None:
+    """Approve, reject and pay bonuses on Prolific, as the proposals say.
+
+    Example: newtest annotate prolific pay 65f0 proposals.csv --reward 1.50 --max-cost 40 --study goldfish
+    """
+    from newtest.cli.annotate_market import dollars
+    from newtest.crowd.pay import read_proposals
+    from newtest.crowd.prolific import decisions
+    from newtest.study import Study
+
+    each, limit = dollars("--reward", reward), dollars("--max-cost", max_cost)
+    with Study(study) as opened:
+        found = decisions(opened, read_proposals(proposals))
+    total = each * len(found.approve) + sum(found.bonus.values(), Decimal(0))
+    note(
+        f"{len(found.approve)} to approve, {len(found.reject)} to reject; TOTAL ${total}, Prolific's fees not counted"
+    )
+    if typer.prompt("Type the total to go on", default="", show_default=False, err=True).strip() != str(
+        total
+    ):
+        raise typer.Exit(1)
+    before = _client(api_url).decide(study_id, found, reward=each, max_cost=limit)
+    if json:
+        print_json({"approved": len(found.approve), "rejected": len(found.reject), "decided_before": before})
+    elif before:
+        note(f"{len(before)} submissions were decided before and were left alone")
+
+
+def _client(url: str | None) -> ProlificClient:
+    from newtest.crowd.prolific_api import API_URL, ProlificClient
+
+    return ProlificClient(os.environ.get("PROLIFIC_TOKEN", ""), url or API_URL)
