@@ -104,7 +104,8 @@ class ProlificClient:
         """Approve, reject and pay bonuses; gives the submissions that were decided before and were left alone.
 
         A bonus is paid with the decision on its submission, never later: a second run, also after one that was killed,
-        pays nothing twice. ``reward`` in dollars a submission, without Prolific's fees. Raises UsageError above ``max_cost``.
+        pays nothing twice. ``reward`` in dollars a submission, without Prolific's fees. Raises UsageError above
+        ``max_cost``.
         """
         check_limit(reward * len(found.approve) + sum(found.bonus.values(), Decimal(0)), max_cost)
         waiting = self._waiting(study_id)
