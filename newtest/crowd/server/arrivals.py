@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from newtest.catalog.workers import consented, put_consent
 from newtest.crowd.consent import consent_version, to_html
+from newtest.crowd.languages import language
 from newtest.crowd.links import arrive
 from newtest.crowd.people import FIELDS, remember, unfilled
 from newtest.crowd.server.pages import page
@@ -35,6 +36,7 @@ class Arrivals:
 
     def __init__(self, shared: Shared, root: Path) -> None:
         self._shared, self._root = shared, root
+        self._spoken = language(shared.config.wording.language)
 
     def routes(self) -> list[Route]:
         """What the application mounts."""
@@ -56,6 +58,7 @@ class Arrivals:
             recruiting=recruiting,
             sealed=self._shared.keys.seal("arrival", json.dumps(given)),
             version=version,
+            spoken=self._spoken,
         )
 
     async def answer(self, request: Request) -> Response:
@@ -73,7 +76,7 @@ class Arrivals:
                 403, "The text has changed since. Come by the link of the recruiting site again."
             )
         if form.one("consent") != "yes":
-            return page("refused.html", recruiting=recruiting.leaving("no consent"))
+            return page("refused.html", spoken=self._spoken, recruiting=recruiting.leaving("no consent"))
         worker = self._shared.worker_key(f"recruited:{given['PROLIFIC_PID']}")
         await self._shared.database.write(
             put_consent, worker, form.one("version"), recruiting.introduction, at=now()
