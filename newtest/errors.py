@@ -4,6 +4,7 @@
 
     NewtestError                 exit code 1
     ├── UsageError               exit code 2: the call itself is wrong (unknown option value, malformed wnid)
+    │   └── NotFoundError        exit code 1: what was named is not there (a file, a revision, an image, a class)
     ├── ConfigError              a configuration file or value cannot be used
     ├── MissingExtra             an optional dependency is not installed
     ├── StudyError               the study folder: missing, made by a newer version, open elsewhere
@@ -30,6 +31,7 @@ __all__ = [
     "ImageError",
     "MissingExtra",
     "NewtestError",
+    "NotFoundError",
     "PoolError",
     "ReleaseError",
     "SamplingError",
@@ -52,6 +54,12 @@ class UsageError(NewtestError):
     """The command or function was called in a way that can never work."""
 
     exit_code = 2
+
+
+class NotFoundError(UsageError):
+    """What was named is not there: a file, a folder, a revision, a reference, an image. The call may be right later."""
+
+    exit_code = 1
 
 
 class ConfigError(NewtestError):

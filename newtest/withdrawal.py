@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from newtest.catalog.files import Removal, same_bytes, take_down
 from newtest.catalog.releases import release_paths, revisions_with
-from newtest.errors import UsageError
+from newtest.errors import NotFoundError
 from newtest.study import Study, now
 
 __all__ = ["Takedown", "takedown"]
@@ -32,7 +32,7 @@ def takedown(study: Study, image: str, *, reason: str, by: str) -> Takedown:
     with study.exclusive("fetch"):
         ids, hashes = same_bytes(study.catalog, image)
         if not ids:
-            raise UsageError(
+            raise NotFoundError(
                 f"{study.root} has no image {image!r}; wanted is an image_id or the sha256 of its bytes"
             )
         # The bytes first: killed in between, the catalog still names what the next try has to delete.

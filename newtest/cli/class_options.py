@@ -44,12 +44,12 @@ def chosen_classes(wnid: Sequence[str], wnids_file: Path | None, classes_file: P
 
 def lines_of(file: Path) -> list[str]:
     """The words of a file, one a line; empty lines and what follows a # are left out."""
-    from newtest.errors import UsageError
+    from newtest.errors import NotFoundError, UsageError
 
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise UsageError(f"{file}: cannot be read ({error.strerror})") from error
+        raise NotFoundError(f"{file}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{file}: not UTF-8 text, one wnid a line") from error
     return [word for line in lines if (word := line.partition("#")[0].strip())]

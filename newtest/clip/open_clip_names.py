@@ -15,7 +15,7 @@ from typing import Any
 from newtest.clip.preprocessing import Preprocessing, preprocessing_of
 from newtest.clip.torch_runtime import library
 from newtest.config import fingerprint
-from newtest.errors import UsageError
+from newtest.errors import NotFoundError, UsageError
 from newtest.files import sha256_of
 
 __all__ = ["DEFAULT", "WITHOUT_NETWORK", "ModelName", "Recipe", "recipe"]
@@ -101,7 +101,7 @@ class Recipe:
 def recipe(name: ModelName) -> Recipe:
     """Raises UsageError for models, tags, configurations and files that are not there, and MissingExtra."""
     if name.file is not None and not name.file.is_file():
-        raise UsageError(f"{name.file}: there is no such checkpoint")
+        raise NotFoundError(f"{name.file}: there is no such checkpoint")
     if name.model.startswith(HUB):
         return _hub(name.model)
     if name.model.startswith(LOCAL):

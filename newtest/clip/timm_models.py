@@ -15,7 +15,7 @@ import PIL.Image
 
 from newtest.clip.encoder import Vectors, unit_rows
 from newtest.clip.torch_runtime import best_device, library, torch
-from newtest.errors import UsageError, WeightsError
+from newtest.errors import NotFoundError, UsageError, WeightsError
 from newtest.files import sha256_of
 
 __all__ = ["TimmFeatures", "own_preprocessing"]
@@ -55,7 +55,7 @@ class TimmFeatures:
             raise UsageError(f"timm has no model {self._model!r}; timm.list_models() lists them")
         if self._checkpoint is not None:
             if not self._checkpoint.is_file():
-                raise UsageError(f"{self._checkpoint}: there is no such checkpoint")
+                raise NotFoundError(f"{self._checkpoint}: there is no such checkpoint")
             return f"timm:{self._model}@sha256:{sha256_of(self._checkpoint)[:16]}"
         try:
             published = timm.get_pretrained_cfg(self._model, allow_unregistered=False)

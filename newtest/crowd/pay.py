@@ -12,7 +12,7 @@ import pandas as pd
 
 from newtest.catalog import leases, make_durable, publications, transaction
 from newtest.crowd.costs import CostConfig, cents, check_limit, hit_cost
-from newtest.errors import UsageError
+from newtest.errors import NotFoundError, UsageError
 from newtest.spreadsheets import read_sheet
 from newtest.study import Study
 from newtest.votes.quality import ControlCounts, QualityRule, assess, control_counts
@@ -138,7 +138,7 @@ class LocalPayer:
             leases.sweep(self._catalog, self._clock)
             lease = leases.find_lease(self._catalog, assignment_id)
             if lease is None:
-                raise UsageError(f"{assignment_id}: this study's market has no such assignment")
+                raise NotFoundError(f"{assignment_id}: this study's market has no such assignment")
             if lease.state != "submitted":
                 return lease.state
             leases.decide(self._catalog, assignment_id, state, feedback=feedback, at=self._clock)

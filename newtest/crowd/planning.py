@@ -16,7 +16,7 @@ from newtest.classes.wordnet import is_wnid
 from newtest.config import canonical_json
 from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
 from newtest.draws import generator
-from newtest.errors import ConfigError, UsageError
+from newtest.errors import ConfigError, NotFoundError
 from newtest.study import Study, now
 
 __all__ = ["HitPlan", "make_plan", "read_pages", "read_similar", "store_plan", "wordnet_similar"]
@@ -66,7 +66,7 @@ def make_plan(
     """
     known = classes.wnids(catalog)
     if unknown := sorted(set(wnids or ()) - set(known)):
-        raise UsageError(f"{unknown[0]}: this study has no such class; newtest collect adds one")
+        raise NotFoundError(f"{unknown[0]}: this study has no such class; newtest collect adds one")
     options = _Options(config, similar, votes or config.assignments)
     hits: list[Hit] = []
     examples: dict[str, Sequence[str]] = {}

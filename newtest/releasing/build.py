@@ -25,7 +25,7 @@ from newtest.catalog.releases import (
 )
 from newtest.catalog.revisions import Revision, blocked_pairs, exclusions_of, find, names
 from newtest.crowd.costs import paid
-from newtest.errors import ReleaseError, UsageError
+from newtest.errors import NotFoundError, ReleaseError, UsageError
 from newtest.files import sha256_of
 from newtest.progress import UNWATCHED, Progress
 from newtest.records import Class
@@ -42,6 +42,8 @@ from newtest.releasing.members import Member, members_of, read_bytes
 from newtest.study import Study, now
 
 __all__ = ["Release", "build_release"]
+
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,14 @@ def build_release(
     found = find(study.catalog, revision)
     if found is None:
         known = ", ".join(names(study.catalog)) or "none yet: draw one with newtest sample"
-        raise UsageError(f"there is no revision {revision!r} in {study.root}; there are: {known}")
+        raise NotFoundError(f"there is no revision {revision!r} in {study.root}; there are: {known}")
     for name in formats:
         if name not in WRITERS:
             raise UsageError(f"the format {name!r} is not known; known are {', '.join(WRITERS)}")
     target = (out or study.releases / revision).absolute()
     with study.exclusive("release"):
-        if target.exists():
-            raise ReleaseError(f"{target} is there already; a release is never changed, choose another `out`")
+        if target.exists() and not (target / SUMS).is_file():
+            raise ReleaseError(f"{target} is there already and is no release; choose another `out`")
         members = members_of(member_rows(study.catalog, revision), revision)
         if not members:
             raise ReleaseError(f"revision {revision} has no members")
@@ -99,9 +101,13 @@ def build_release(
                 study, found, members, temporary, list(dict.fromkeys(formats)), about or About(), progress
             )
             num_bytes = sum(file.stat().st_size for file in _files(temporary))
-            # Noted first: a release that takedown does not know of could never be withdrawn.
-            put_release(study.catalog, str(target), revision, sums_hash, now())
-            temporary.rename(target)
+            if target.exists():
+                _require_same(target, sums_hash)
+                shutil.rmtree(temporary)
+            else:
+                # Noted first: a release that takedown does not know of could never be withdrawn.
+                put_release(study.catalog, str(target), revision, sums_hash, now())
+                temporary.rename(target)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -177,10 +183,18 @@ def _write(
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8", newline="")
     lines = [f"{sha256_of(file)}  {file.relative_to(out).as_posix()}\n" for file in _files(out)]
-    (out / "SHA256SUMS").write_text("".join(lines), encoding="utf-8", newline="")
+    (out / SUMS).write_text("".join(lines), encoding="utf-8", newline="")
     for file in _files(out):
         _settle(file)
-    return sha256_of(out / "SHA256SUMS")
+    return sha256_of(out / SUMS)
+
+
+def _require_same(target: Path, sums_hash: str) -> None:
+    """A release that is finished is not made twice, and the same call again is no failure. Raises ReleaseError."""
+    if sha256_of(target / SUMS) != sums_hash:
+        raise ReleaseError(
+            f"{target} is there already, with other contents; a release is never changed, choose another `out`"
+        )
 
 
 def _files(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from newtest.catalog.classes import class_of
 from newtest.catalog.releases import member_rows
 from newtest.catalog.revisions import find, names
 from newtest.classes import classes_of
-from newtest.errors import ClassError, ReleaseError, UsageError
+from newtest.errors import ClassError, NotFoundError, ReleaseError, UsageError
 from newtest.sets import Census, read_image_set
 from newtest.spreadsheets import unguarded
 from newtest.study import Study
@@ -110,7 +110,9 @@ def read_revision(study: Study, name: str) -> SetToCheck:
     """A revision of a study, before it is released. Raises UsageError when there is none of this name."""
     if find(study.catalog, name) is None:
         known = ", ".join(names(study.catalog)) or "none"
-        raise UsageError(f"{name!r} is neither a path nor a revision of {study.root}; its revisions: {known}")
+        raise NotFoundError(
+            f"{name!r} is neither a path nor a revision of {study.root}; its revisions: {known}"
+        )
     rows = member_rows(study.catalog, name)
     classes = {wnid: class_of(study.catalog, wnid) for wnid in sorted({row.wnid for row in rows})}
     return SetToCheck(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from newtest.catalog.revisions import find
-from newtest.errors import UsageError
+from newtest.errors import NotFoundError
 from newtest.releasing.arrays import read_arrays
 from newtest.releasing.evidence import Evidence, study_evidence
 from newtest.releasing.sets import SetToCheck, read_folder, read_release, read_revision, read_table
@@ -29,7 +29,7 @@ def set_to_check(target: str, study: Path) -> tuple[SetToCheck, Evidence]:
         return replace(_of_path(path), note=_shadowed(target, study)), Evidence()
     target = target.removeprefix(_OF_STUDY)
     if not (study / "study.sqlite").exists():
-        raise UsageError(
+        raise NotFoundError(
             f"{target}: no such file or folder, and {study.resolve()} is no study to have a revision of it"
         )
     with Study(study) as opened:

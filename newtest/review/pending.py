@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from newtest.catalog import review, revisions
 from newtest.duplicates import unreviewed_pairs
-from newtest.errors import UsageError
+from newtest.errors import NotFoundError
 from newtest.study import Study
 
 __all__ = ["Progress", "pair_queue", "revision_progress"]
@@ -29,7 +29,7 @@ def revision_progress(study: Study, revision: str) -> list[Progress]:
     """
     if revisions.find(study.catalog, revision) is None:
         known = ", ".join(revisions.names(study.catalog)) or "none"
-        raise UsageError(f"there is no revision {revision!r}; the study has {known}")
+        raise NotFoundError(f"there is no revision {revision!r}; the study has {known}")
     members = revisions.members_of(study.catalog, revision)
     done = review.reviewed(study.catalog)
     return [

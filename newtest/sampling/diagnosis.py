@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from newtest.catalog import revisions
-from newtest.errors import SamplingError, UsageError
+from newtest.errors import NotFoundError, SamplingError
 from newtest.sampling.bias.diagnostics import Diagnostics, diagnose
 from newtest.sampling.bias.held_out import held_out
 from newtest.sampling.sample import Draft, strategy_of
@@ -33,7 +33,7 @@ def stored_diagnostics(study: Study, revision: str) -> Diagnostics:
     found = revisions.find(study.catalog, revision)
     if found is None:
         known = ", ".join(revisions.names(study.catalog)) or "none"
-        raise UsageError(f"there is no revision {revision!r}; the study has {known}")
+        raise NotFoundError(f"there is no revision {revision!r}; the study has {known}")
     values: Mapping[str, Any] | None = json.loads(found.summary).get("diagnostics")
     if values is None:
         raise SamplingError(

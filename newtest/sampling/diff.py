@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from newtest.catalog import revisions
-from newtest.errors import UsageError
+from newtest.errors import NotFoundError
 from newtest.study import Study
 
 __all__ = ["Difference", "diff_revisions"]
@@ -53,6 +53,6 @@ def diff_revisions(study: Study, first: str, second: str) -> Difference:
 def _members(study: Study, name: str) -> set[tuple[str, str]]:
     if revisions.find(study.catalog, name) is None:
         known = ", ".join(revisions.names(study.catalog)) or "none"
-        raise UsageError(f"there is no revision {name!r}; the study has {known}")
+        raise NotFoundError(f"there is no revision {name!r}; the study has {known}")
     members = revisions.members_of(study.catalog, name)
     return set(zip(members["wnid"], members["image_id"], strict=True))

@@ -21,7 +21,7 @@ from newtest.catalog.votes import totals
 from newtest.config import canonical_json, fingerprint, to_mapping
 from newtest.digests import frame_digest
 from newtest.duplicates import flags
-from newtest.errors import SamplingError, UsageError
+from newtest.errors import NotFoundError, SamplingError, UsageError
 from newtest.sampling.config import NEEDS_REFERENCE, SamplingConfig
 from newtest.sampling.diagnosis import diagnose_draft
 from newtest.sampling.sample import Draft, Sample, prepare
@@ -128,7 +128,7 @@ def _hashed(pool: pd.DataFrame, reference: pd.DataFrame | None, origin: Origin, 
 def _reference_name(study: Study, config: SamplingConfig, name: str | None) -> str | None:
     known = revisions.reference_names(study.catalog)
     if name is not None and name not in known:
-        raise UsageError(f"there is no reference {name!r}; the study has {', '.join(known) or 'none'}")
+        raise NotFoundError(f"there is no reference {name!r}; the study has {', '.join(known) or 'none'}")
     if name is None and len(known) > 1:
         raise UsageError(f"the study has several references ({', '.join(known)}); say which with `reference`")
     if name is None and not known and config.strategy in NEEDS_REFERENCE:
@@ -180,7 +180,7 @@ def _parent_members(study: Study, parent: str | None) -> set[tuple[str, str | No
         return set()
     if revisions.find(study.catalog, parent) is None:
         known = ", ".join(revisions.names(study.catalog)) or "none"
-        raise UsageError(f"there is no revision {parent!r} to start from; the study has {known}")
+        raise NotFoundError(f"there is no revision {parent!r} to start from; the study has {known}")
     members = revisions.members_of(study.catalog, parent)
     return set(zip(members["image_id"], members["wnid"], strict=True))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from newtest.errors import UsageError
+from newtest.errors import NotFoundError, UsageError
 from newtest.sets.census import Census
 from newtest.sets.imagefolder import ClassFolders, read_class_folders
 from newtest.sets.tables import read_rows
@@ -46,7 +46,7 @@ def read_image_set(path: Path) -> ImageSet:
     if path.is_dir():
         return _release(path) if is_release(path) else of_class_folders(_folders(path))
     if not path.exists():
-        raise UsageError(f"{path}: no such file or folder")
+        raise NotFoundError(f"{path}: no such file or folder")
     return _table(path, "table", path.parent)
 
 

@@ -197,8 +197,15 @@ def test_the_command_warns_of_licences_and_a_killed_run_leaves_no_release(tmp_pa
     assert "1 images have no licence that newtest knows" in done.stderr
     assert done.stdout.strip() == str(out)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [".set.b.deadbeef.part", "set"]
+    before = (out / "SHA256SUMS").stat()
     again = subprocess.run(command, capture_output=True, text=True)
-    assert again.returncode == 1 and "is there already" in again.stderr
+    assert (again.returncode, again.stdout.strip()) == (0, str(out)), (
+        "a release that is finished stays, and is no failure"
+    )
+    assert (out / "SHA256SUMS").stat().st_ino == before.st_ino
+    other = subprocess.run([*command, "--format", "csv"], capture_output=True, text=True)
+    assert other.returncode == 1 and "is there already, with other contents" in other.stderr
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [".set.b.deadbeef.part", "set"]
 
 
 def test_killed_at_many_moments_it_leaves_a_whole_release_or_none(tmp_path: Path) -> None:

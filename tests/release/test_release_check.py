@@ -259,7 +259,7 @@ def test_the_command_says_which_and_fails(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert [(f["check"], f["items"]) for f in report["findings"]] == [("balance", ["1 (0)", "10 (0)"])]
     wrong = subprocess.run([*MAIN, "check", str(tmp_path / "no-such")], capture_output=True, text=True)
-    assert wrong.returncode == 2 and "no such file or folder" in wrong.stderr
+    assert wrong.returncode == 1 and "no such file or folder" in wrong.stderr
 
 
 def test_a_photo_in_two_folders_keeps_its_id_and_is_found_blocked(tmp_path: Path) -> None:
