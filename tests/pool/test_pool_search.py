@@ -107,6 +107,16 @@ def test_a_draw_is_of_the_seed_alone_and_part_of_a_larger_one(pool: Pool, tmp_pa
     assert len(few) == 10
 
 
+def test_draws_in_between_change_nothing(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> tuple[object, ...]:
+        result = search(pool, [DOG, CAT, CAR], SearchConfig(4), engine=ENGINE, workers=2)
+        return result.hits, result.by_class()
+
+    whole = found()
+    monkeypatch.setattr("newtest.pool.search.run._MOST_HITS", 5)
+    assert found() == whole
+
+
 def test_the_definition_tells_senses_apart(pool: Pool) -> None:
     """Of the captions with "car", those that are kept are nearer to the definition than those that are not."""
     all_ = search(pool, [CAR], SearchConfig(best=True), engine=ENGINE, workers=1)

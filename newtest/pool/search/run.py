@@ -23,6 +23,9 @@ from newtest.records import Class
 
 __all__ = ["SearchConfig", "search"]
 
+_MOST_HITS = 200_000
+"""Hits in memory, beyond which a draw is made in between; it changes nothing but what duplicates are counted as."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -82,12 +85,11 @@ def search(
     sums = complete(watched(progress, "reading captions", outcomes, len(pool.shards)), len(pool.shards))
     definitions = _compare(pool, what, config, engine, workers, progress) if config.compares else None
     make = partial(_Chooser, pool, what, config, definitions)
-    parts = list(merged(pool, make, engine, Resources(workers), progress, "choosing"))
-    hits, left_out = _drawn([hit for part, _ in parts for hit in part], config)
-    counts = sum((Counter(counted) for _, counted in parts), Counter[tuple[str, str]]())
-    for (wnid, reason), number in left_out.items():
-        counts[wnid, reason] += number
-    return Found(tuple(classes), tuple(hits), sums["rows"], dict(counts))
+    gathered = _Gathered([shard.name for shard in pool.shards], config)
+    for name, part, counted in merged(pool, make, engine, Resources(workers), progress, "choosing"):
+        gathered.add(name, part, counted)
+    hits, counts = gathered.end()
+    return Found(tuple(classes), tuple(hits), sums["rows"], counts)
 
 
 def _compare(
@@ -120,7 +122,7 @@ class _Chooser:
         self._pool, self._what, self._config, self._definitions = pool, what, config, definitions
         self._mentions = what.mentions()
 
-    def __call__(self, shard: Shard) -> tuple[list[Hit], dict[tuple[str, str], int]]:
+    def __call__(self, shard: Shard) -> tuple[str, list[Hit], dict[tuple[str, str], int]]:
         terms = mentions_layer(self._what).table(self._pool, shard, ["terms"])["terms"]
         rows = pc.indices_nonzero(pc.list_value_length(terms)).to_pylist()
         near = self._near(shard, rows)
@@ -135,7 +137,7 @@ class _Chooser:
         hits = self._hits(shard, wanted)
         kept, left_out = _drawn(hits, self._config)
         counted.update(left_out)
-        return kept, dict(counted)
+        return shard.name, kept, dict(counted)
 
     def _near(self, shard: Shard, rows: Sequence[int]) -> dict[int, dict[int, float]]:
         if self._definitions is None:
@@ -200,6 +202,34 @@ class _Chooser:
                     )
             start += len(batch)
         return hits
+
+
+class _Gathered:
+    """The hits of the shards, taken in the pool's order however they come, and never many more than can be drawn."""
+
+    def __init__(self, shards: Sequence[str], config: SearchConfig) -> None:
+        self._next, self._config = list(reversed(shards)), config
+        self._early: dict[str, list[Hit]] = {}
+        self._hits: list[Hit] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, name: str, hits: list[Hit], counted: Mapping[tuple[str, str], int]) -> None:
+        """One shard's; the counts are sums, whose order does not matter."""
+        self._counts.update(counted)
+        self._early[name] = hits
+        while self._next and self._next[-1] in self._early:
+            self._hits += self._early.pop(self._next.pop())
+            if self._config.per_class and len(self._hits) > _MOST_HITS:
+                self._draw()
+
+    def end(self) -> tuple[list[Hit], dict[tuple[str, str], int]]:
+        """What is drawn of all shards, and the counts."""
+        self._draw()
+        return self._hits, dict(self._counts)
+
+    def _draw(self) -> None:
+        self._hits, left_out = _drawn(self._hits, self._config)
+        self._counts.update(left_out)
 
 
 def _drawn(hits: Sequence[Hit], config: SearchConfig) -> tuple[list[Hit], dict[tuple[str, str], int]]:
