@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -110,7 +109,7 @@ def _forms(known: Sequence[str], given: Sequence[str]) -> list[tuple[str, Form, 
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    return tuple(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in (".", "/"))
+    return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
 
 
 def _path(name: str) -> str:

@@ -70,21 +70,22 @@ def score(
     options = options or ScoreConfig()
     set_hash = evaluated.hash
     scores: list[Score] = []
-    chosen, cautions = _one_a_model(evaluated, predictions)
+    aligned = _Aligned(evaluated)
+    chosen, cautions = _one_a_model(aligned, predictions)
     for one in chosen:
 
         def warn(kind: str, message: str, one: Predictions = one) -> None:
             cautions.append(Caution(kind, one.source, message, one.model))
 
         try:
-            scores += _score(evaluated, set_hash, one, options, warn)
+            scores += _score(aligned, set_hash, one, options, warn)
         except Unscorable as error:
             cautions.append(Caution(error.kind, one.source, str(error), one.model, fatal=True))
     return scores, cautions
 
 
 def _one_a_model(
-    evaluated: EvaluationSet, predictions: Sequence[Predictions]
+    aligned: _Aligned, predictions: Sequence[Predictions]
 ) -> tuple[list[Predictions], list[Caution]]:
     """The richest predictions of each name: two that agree are one. Of two that do not, the first counts where they are
     in two files; in one file nobody can tell which is meant, and neither counts.
@@ -97,7 +98,7 @@ def _one_a_model(
         before = chosen.get(name)
         if before is None:
             chosen[name] = one
-        elif _agree(evaluated, before, one):
+        elif _agree(aligned, before, one):
             if before.values.ndim == 1 or (one.kind == "scores" and before.kind != "scores"):
                 chosen[name] = one
         elif before.source == one.source and before.columns != one.columns:
@@ -114,31 +115,46 @@ def _one_a_model(
     return [one for one in chosen.values() if one.model not in refused], cautions
 
 
-def _agree(evaluated: EvaluationSet, one: Predictions, other: Predictions) -> bool:
+def _agree(aligned: _Aligned, one: Predictions, other: Predictions) -> bool:
     try:
-        tops = [_tops(evaluated, p) for p in (one, other)]
+        tops = [_tops(aligned, p) for p in (one, other)]
     except Unscorable:
         return False
     return bool(np.array_equal(tops[0].astype(str), tops[1].astype(str)))
 
 
-def _tops(evaluated: EvaluationSet, one: Predictions) -> npt.NDArray[Any]:
+def _tops(aligned: _Aligned, one: Predictions) -> npt.NDArray[Any]:
     """The best answer an image, in the set's order, without its meaning."""
-    values = one.values[_rows(evaluated, one).at]
+    values = one.values[aligned.rows(one).at]
     if values.ndim == 1:
         return values
-    kind = decide(values, len(evaluated.classes)) if one.kind == "auto" else one.kind
+    kind = decide(values, len(aligned.evaluated.classes)) if one.kind == "auto" else one.kind
     return values[:, 0] if kind == "ranking" else np.asarray(values.astype(np.float64).argmax(axis=1))
 
 
-def _rows(evaluated: EvaluationSet, one: Predictions) -> Rows:
-    return rows_by_position(evaluated, len(one.values)) if one.ids is None else rows_by_id(evaluated, one.ids)
+class _Aligned:
+    """Rows of predictions in the set's order; the many models of one file share their ids, which are looked up once."""
+
+    def __init__(self, evaluated: EvaluationSet) -> None:
+        self.evaluated = evaluated
+        self._known: list[tuple[npt.NDArray[np.str_], Rows]] = []
+
+    def rows(self, one: Predictions) -> Rows:
+        """Raises Unscorable where they do not fit the set."""
+        if one.ids is None:
+            return rows_by_position(self.evaluated, len(one.values))
+        for ids, rows in self._known:
+            if ids is one.ids:
+                return rows
+        rows = rows_by_id(self.evaluated, one.ids)
+        self._known.append((one.ids, rows))
+        return rows
 
 
 def _score(
-    evaluated: EvaluationSet, set_hash: str, one: Predictions, options: ScoreConfig, warn: Warn
+    aligned: _Aligned, set_hash: str, one: Predictions, options: ScoreConfig, warn: Warn
 ) -> list[Score]:
-    rows = _rows(evaluated, one)
+    evaluated, rows = aligned.evaluated, aligned.rows(one)
     if rows.unknown:
         said = f"{len(rows.unknown)} ids are not in {evaluated.name}, first {rows.unknown[0]!r}"
         warn("unknown-ids", f"{said}; they are left out")

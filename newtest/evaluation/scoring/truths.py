@@ -90,6 +90,7 @@ def find_place(
         name: as_ids(values, name)
         for name, values in rest.items()
         if name not in named and values.ndim == 1 and values.dtype.kind == "O" and evaluated.has_ids
+        if len(set(values.tolist())) == len(values)  # names of images do not repeat; classes do
     }
     without = {name: values for name, values in rest.items() if name not in known}
     for name, ids in [*named.items(), *texts.items()]:
