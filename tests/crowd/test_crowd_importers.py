@@ -395,3 +395,12 @@ def test_results_that_went_through_a_spreadsheet_are_read(
     path = batch(tmp_path / "b.csv", images_of(study, 2), [["1"], ["2"]], "Answer.selected")
     path.write_bytes(path.read_text().replace(",", mark).encode(encoding))
     assert read_external(study, path, "mturk-csv").frame["selected"].to_list() == [1, 0, 0, 1]
+
+
+def test_a_person_by_number_and_by_object_is_one(study: Study, tmp_path: Path) -> None:
+    """``person-7`` of the shared cases: the number, and the same with an address beside it."""
+    added = []
+    for who in (7, {"id": 7, "email": "x@example.org"}, "7", 7.0):
+        path = exported(study, tmp_path / "x.json", {"completed_by": who, "result": [chosen("shows", "yes")]})
+        added.append(import_votes(study, read_external(study, path, "label-studio")).added)
+    assert added == [1, 0, 0, 0]
