@@ -14,7 +14,7 @@ from test_sets_walking import put
 
 from newtest.errors import UsageError
 from newtest.evaluation.scoring.sets import read_set
-from newtest.sets import ImageSet, read_image_set
+from newtest.sets import ImageSet, image_at, read_image_set
 
 MEMBERS = {"a.jpg": "n01", "b.png": "n01", "0" * 39 + "f": "n02"}
 FILES = {"a.jpg": "a.jpg", "b.png": "b.png", "0" * 39 + "f": "0" * 39 + "f.jpeg"}
@@ -120,12 +120,45 @@ def test_what_is_no_set_is_one_sentence_with_the_files_name(
         read_image_set(tmp_path / "absent")
 
 
-@pytest.mark.parametrize("place", ["shards/00000.tar#n01/a.jpg", "parquet/test-00000-of-00001.parquet"])
-def test_images_inside_archives_are_no_files_that_a_model_could_be_shown(place: str, tmp_path: Path) -> None:
-    """A path into a tar would be an image that cannot be read, and count as wrong."""
-    frame = pd.DataFrame({"image_id": ["a", "b"], "wnid": ["n01", "n02"], "file": [place, place]})
-    frame.to_csv(tmp_path / "manifest.csv", index=False)
-    assert "path" not in read_set(tmp_path).images.columns
-    frame.loc[1, "file"] = "images/n02/b.jpg"
-    frame.to_csv(tmp_path / "manifest.csv", index=False)
-    assert read_set(tmp_path).images["path"].tolist() == ["", str(tmp_path / "images/n02/b.jpg")]
+def test_images_inside_a_releases_archives_are_shown_to_models(tmp_path: Path) -> None:
+    """Tars and Parquet tables as ``newtest release`` writes them: each image by its address."""
+    import io
+    import tarfile
+
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "parquet").mkdir()
+    with tarfile.open(tmp_path / "shards/00000.tar", "w") as tar:
+        for number, name in enumerate(("n01/a.jpg", "n01/a.json", "n02/b.jpg")):
+            info = tarfile.TarInfo(name)
+            info.size = len(made_photo(number))
+            tar.addfile(info, io.BytesIO(made_photo(number)))
+    table = pa.table(
+        {
+            "image": [{"bytes": made_photo(number), "path": None} for number in (7, 8, 9)],
+            "wnid": ["n01", "n02", "n02"],
+            "image_id": ["c", "c", "d"],
+        }
+    )
+    pq.write_table(table, tmp_path / "parquet/test-00000.parquet", row_group_size=2)
+    put(tmp_path / "images/n01/e#1.tar#x.jpg", made_photo(5))
+    rows = [
+        ("a", "n01", "shards/00000.tar#n01/a.jpg", 0),
+        ("b", "n02", "shards/00000.tar#n02/b.jpg", 2),
+        ("c", "n01", "parquet/test-00000.parquet", 7),
+        ("c", "n02", "parquet/test-00000.parquet", 8),
+        ("d", "n02", "parquet/test-00000.parquet", 9),
+        ("e", "n01", "images/n01/e#1.tar#x.jpg", 5),
+    ]
+    pd.DataFrame([row[:3] for row in rows], columns=["image_id", "wnid", "file"]).to_csv(
+        tmp_path / "manifest.csv", index=False
+    )
+    paths = read_set(tmp_path).images["path"]
+    assert [image_at(path) for path in paths] == [made_photo(number) for *_, number in rows]
+    for gone in ("shards/00000.tar#n09/x.jpg", "parquet/test-00000.parquet#n09/x", "shards/1.tar#a", "x.jpg"):
+        with pytest.raises(OSError):
+            image_at(str(tmp_path / gone))
+    (tmp_path / "shards/bad.tar").write_bytes(b"no tar" * 200)
+    (tmp_path / "parquet/bad.parquet").write_bytes(b"no table")
+    for bad in ("shards/bad.tar#a", "parquet/bad.parquet#a"):
+        with pytest.raises(OSError, match="cannot be read"):
+            image_at(str(tmp_path / bad))

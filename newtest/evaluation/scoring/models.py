@@ -22,8 +22,9 @@ from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.set_vectors import file_facts
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import write_atomic
-from newtest.images import read_image, shown
+from newtest.images import shown
 from newtest.progress import UNWATCHED, Progress
+from newtest.sets import image_at
 
 __all__ = ["ModelConfig", "run_model"]
 
@@ -147,7 +148,7 @@ def _batches(built: Classifier, paths: list[str], size: int) -> Iterator[tuple[l
     images: list[Any] = []
     for row, path in enumerate(paths):
         try:
-            image = shown(read_image(path))
+            image = shown(image_at(path))
         except (OSError, ValueError, ImageError):
             continue
         rows.append(row)

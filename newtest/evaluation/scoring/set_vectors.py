@@ -17,8 +17,9 @@ from newtest.config import fingerprint
 from newtest.errors import EvaluationError, ImageError
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import cache_folder
-from newtest.images import parallel, read_image, shown
+from newtest.images import parallel, shown
 from newtest.progress import UNWATCHED, Progress
+from newtest.sets import archive_of, image_at
 
 __all__ = ["SetVectors", "file_facts", "set_vectors"]
 
@@ -80,7 +81,7 @@ def set_vectors(
 def file_facts(path: str) -> tuple[str, int, int]:
     """Path, size and time of change: what a piece of work on a file is known by; size -1 where it is not there."""
     try:
-        about = Path(path).stat()
+        about = Path(archive_of(path)).stat()
     except OSError:
         return path, -1, 0
     return str(Path(path).absolute()), about.st_size, about.st_mtime_ns
@@ -98,6 +99,6 @@ def _embed(paths: Sequence[str], encoder: Encoder, threads: ThreadPoolExecutor, 
 
 def _pixels(path: str, encoder: Encoder) -> Pixels | None:
     try:
-        return encoder.prepare(shown(read_image(path)))
+        return encoder.prepare(shown(image_at(path)))
     except (OSError, ValueError, ImageError):
         return None

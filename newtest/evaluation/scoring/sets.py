@@ -16,7 +16,7 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.names import is_id
 from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, array_frame, json_frame, table_frame
-from newtest.sets import Census, read_class_folders
+from newtest.sets import Census, archive_of, read_class_folders
 
 __all__ = ["EvaluationSet", "find_set", "make_set", "read_set"]
 
@@ -273,14 +273,18 @@ def _image_folder(root: Path) -> tuple[pd.DataFrame, Census]:
 
 
 def _with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Paths of the files of a manifest; a name that leaves the folder is no path of ours, and is left without one. So
-    is an image inside a tar or a Parquet table; a set that has no other names no files.
+    """Paths of the files of a manifest, or addresses in its tars and Parquet tables (``newtest.sets.image_at``); a name
+    that leaves the folder is no path of ours, and is left without one.
     """
     if "file" not in frame.columns or "path" in frame.columns:
         return frame
     base, files = root.resolve(), frame["file"].astype(str)
-    packed = files.str.contains("#", regex=False) | files.str.endswith((".tar", ".parquet"))
-    if packed.all():
-        return frame
-    found = [None if inside else (base / file).resolve() for file, inside in zip(files, packed, strict=True)]
-    return frame.assign(path=[str(path) if path and path.is_relative_to(base) else "" for path in found])
+    if {"wnid", "image_id"} <= set(frame.columns):
+        names = frame["wnid"].astype(str) + "/" + frame["image_id"].astype(str)
+        files = files.where(~files.str.endswith(".parquet"), files + "#" + names)
+    archives = [(base / archive_of(file)).resolve() for file in files]
+    found = [
+        f"{archive}{file[len(archive_of(file)) :]}" if archive.is_relative_to(base) else ""
+        for archive, file in zip(archives, files, strict=True)
+    ]
+    return frame.assign(path=found)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from newtest.evaluation.scoring.cautions import Caution
 from newtest.evaluation.scoring.sets import EvaluationSet
-from newtest.images import ImageError, check, read_image
+from newtest.images import ImageError, check
+from newtest.sets import image_at
 
 __all__ = ["unreadable"]
 
@@ -28,7 +29,7 @@ def _reason(path: str) -> str:
     if not path:
         return "no file"
     try:
-        check(read_image(path))
+        check(image_at(path))
     except ImageError as error:
         return error.kind
     except (OSError, ValueError):
