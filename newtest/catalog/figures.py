@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-__all__ = ["progress", "workers"]
+__all__ = ["progress", "workers", "workers_who_began"]
 
 
 def progress(catalog: sqlite3.Connection, *, now: float) -> Mapping[str, float]:
@@ -47,3 +47,8 @@ def workers(catalog: sqlite3.Connection) -> list[sqlite3.Row]:
         GROUP BY l.link_id ORDER BY l.created_at, l.link_id
         """
     ).fetchall()
+
+
+def workers_who_began(catalog: sqlite3.Connection) -> frozenset[str]:
+    """Everybody who has begun a HIT, whatever became of it."""
+    return frozenset(row[0] for row in catalog.execute("SELECT DISTINCT worker FROM market_assignments"))

@@ -29,6 +29,20 @@ def serve(
         list[str] | None,
         typer.Option("--name", metavar="HOST", help="A host name people use, as behind a reverse proxy."),
     ] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            "--public-url", metavar="URL", help="Where people reach the server, as behind a reverse proxy."
+        ),
+    ] = None,
+    trust_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust-proxy",
+            metavar="ADDRESS",
+            help="Believe X-Forwarded-Proto and X-Forwarded-For of this proxy: https links, Secure cookies.",
+        ),
+    ] = None,
     recruit_study: Annotated[
         str | None, typer.Option("--recruit-study", metavar="ID", help="Let in people with this STUDY_ID.")
     ] = None,
@@ -105,6 +119,8 @@ def serve(
     """
     from urllib.parse import urlencode
 
+    from newtest.catalog import transaction
+    from newtest.catalog.owner import set_server_address
     from newtest.cli.annotate_market import dollars
     from newtest.crowd.class_names import read_class_names
     from newtest.crowd.languages import language as spoken_language
@@ -143,12 +159,15 @@ def serve(
             exact_hosts("--allow-image-host", allow_image_host or []),
             exact_hosts("--allow-script-host", allow_script_host or []),
         ),
-        public_hosts=(host, *(names or ())),
+        public_hosts=(host, *(names or ()), *([public_host(public_url)] if public_url else [])),
     )
     with Study(study) as opened, opened.exclusive("annotate-serve"):
         listener = listen(host, port)
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
-        owner = f"{url}/owner/?{urlencode({'token': token})}"
+        reached = public_url.rstrip("/") if public_url else url
+        with transaction(opened.catalog):
+            set_server_address(opened.catalog, reached)
+        owner = f"{reached}/owner/?{urlencode({'token': token})}"
         note(f"owner's page    {owner}")
         note(f"MTurk protocol  {url}  AWS_ACCESS_KEY_ID={ACCESS_KEY}, AWS_SECRET_ACCESS_KEY is the token")
         if json:
@@ -158,7 +177,19 @@ def serve(
                 f"names           requests are answered under {', '.join(config.public_hosts)}; add others with --name"
             )
         note("people          newtest annotate invite NAME... prints their links; Ctrl-C ends the server")
-        run(crowd_app(opened, config), listener)
+        run(crowd_app(opened, config), listener, proxies=trust_proxy or ())
+
+
+def public_host(url: str) -> str:
+    """The host name in --public-url. Raises UsageError."""
+    from urllib.parse import urlsplit
+
+    from newtest.errors import UsageError
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise UsageError(f"--public-url: {url!r} is not an address such as https://crowd.example.org")
+    return parts.hostname
 
 
 def _markdown(path: Path) -> str:
@@ -177,7 +208,10 @@ def _markdown(path: Path) -> str:
 def invite(
     people: Annotated[list[str], typer.Argument(metavar="NAME...", help="Your own names for the people.")],
     study: StudyDir = Path(),
-    url: Annotated[str, typer.Option("--url", help="Where the server is reached.")] = "http://127.0.0.1:8600",
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="Where the server is reached.", show_default="where it was started last"),
+    ] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="Revoke these people's links.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -186,12 +220,15 @@ def invite(
     Example: newtest annotate invite ann bea --study goldfish
     """
     from newtest.catalog import transaction, workers
+    from newtest.catalog.owner import server_address
     from newtest.crowd import links
     from newtest.crowd.server.app import crowd_keys
     from newtest.study import Study, now
 
     rows: list[tuple[str, str]] = []
     with Study(study) as opened, transaction(opened.catalog):
+        known = url or server_address(opened.catalog)
+        reached = (known or "http://127.0.0.1:8600").rstrip("/")
         for person in people:
             if revoke:
                 link = workers.active_link(opened.catalog, opened.worker_key(f"invited:{person.strip()}"))
@@ -199,7 +236,9 @@ def invite(
                 rows.append((person, "revoked" if done else "had no link"))
             else:
                 token = links.invite(opened.catalog, crowd_keys(opened), opened.worker_key, person)
-                rows.append((person, f"{url.rstrip('/')}/work/{token}/"))
+                rows.append((person, f"{reached}/work/{token}/"))
+    if known is None and not revoke:
+        note("no server of this study was started yet: the links take its usual address; --url gives another")
     if json:
         print_json(dict(rows))
     else:

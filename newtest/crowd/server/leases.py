@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from newtest.catalog import leases, market
+from newtest.catalog import leases, market, owner
 from newtest.catalog.crowd import hit_class, hit_images
 from newtest.catalog.leases import Lease, OpenGroup
 from newtest.catalog.market import HitType, MarketHit
@@ -59,15 +59,17 @@ class WorkList:
     done: int
     last_group: str | None
     """The kind of what they did last."""
+    paused: bool = False
+    """By the owner: nothing can be begun at the moment."""
 
 
 @dataclass(frozen=True)
 class Taken:
     """The assignment's id; or None, and why: "held" (the worker has begun as many as they may) or "taken" (there is
-    none any more)."""
+    none any more), "halted" (the owner has paused the work)."""
 
     assignment_id: str | None
-    why: Literal["", "held", "taken"] = ""
+    why: Literal["", "held", "taken", "halted"] = ""
 
 
 def new_id() -> str:
@@ -79,13 +81,18 @@ def overview(catalog: sqlite3.Connection, worker: str, now: float) -> WorkList:
     """What a worker sees first."""
     leases.sweep(catalog, now)
     held = [work for lease in leases.lease_of(catalog, worker) if (work := _work(catalog, lease))]
-    groups = leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS)
-    return WorkList(held, groups, leases.num_submitted(catalog, worker), leases.last_group(catalog, worker))
+    paused = owner.is_paused(catalog)
+    groups = [] if paused else leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS)
+    return WorkList(
+        held, groups, leases.num_submitted(catalog, worker), leases.last_group(catalog, worker), paused
+    )
 
 
 def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> Taken:
     """Lease the next HIT of a group to a worker, or say why not."""
     leases.sweep(catalog, now)
+    if owner.is_paused(catalog):
+        return Taken(None, "halted")
     if len(leases.lease_of(catalog, worker)) >= MAX_LEASES:
         return Taken(None, "held")
     market_hit_id = leases.next_open_hit(catalog, worker, group, now=now)

@@ -63,7 +63,11 @@ class WorkPages:
         now = self._shared.config.clock()
         listed = await self._shared.database.write(leases.overview, link.worker, now)
         recruiting = self._shared.config.recruiting if link.origin == "recruited" else None
-        over = not listed.held and (not listed.groups or (recruiting and listed.done >= recruiting.hits))
+        over = (
+            not listed.held
+            and not listed.paused
+            and (not listed.groups or (recruiting and listed.done >= recruiting.hits))
+        )
         if recruiting is not None and over:
             with_code = await self._shared.database.read(leaving, recruiting, link.worker, listed.done)
             return self._page("finished.html", recruiting=with_code, done=listed.done)
@@ -275,6 +279,13 @@ class WorkPages:
         return f"/work/{request.path_params['token']}/"
 
 
-_NOTICES = {"done": "good", "returned": "plain", "late": "bad", "held": "plain", "taken": "plain"}
+_NOTICES = {
+    "done": "good",
+    "returned": "plain",
+    "late": "bad",
+    "held": "plain",
+    "taken": "plain",
+    "halted": "plain",
+}
 """A notice -> how it looks; its text is the language's."""
 _NOTICE_OF_STATE = {"submitted": "done", "approved": "done", "rejected": "done", "returned": "returned"}

@@ -6,10 +6,15 @@
   function row(worker) {
     const tr = document.createElement("tr");
     const cells = [
-      worker.name, worker.done, worker.seconds === null ? "" : Math.round(worker.seconds), worker.controls,
+      "", worker.done, worker.seconds === null ? "" : Math.round(worker.seconds), worker.controls,
       percent(worker.sensitivity), percent(worker.specificity), worker.flagged ? "poor" : worker.revoked ? "revoked" : "",
     ];
-    cells.forEach((value) => { const td = document.createElement("td"); td.textContent = value; tr.append(td); });
+    const labels = ["", "HITs", "Seconds a HIT", "Controls", "Sensitivity", "Specificity", ""];
+    cells.forEach((value, n) => { const td = document.createElement("td"); td.textContent = value; if (labels[n]) td.dataset.label = labels[n]; tr.append(td); });
+    const link = document.createElement("a");
+    link.textContent = worker.name;
+    if (worker.begun) link.href = "/owner/worker/" + worker.key;
+    tr.firstChild.append(link);
     if (worker.flagged) tr.lastChild.className = "flag";
     return tr;
   }
@@ -26,6 +31,8 @@
     put("hits", figures.hits);
     put("last_hour", figures.last_hour);
     put("left", done >= figures.wanted ? "done" : duration((figures.wanted - done) / figures.last_hour));
+    const left = figures.connections;
+    document.getElementById("connections").textContent = Object.entries(left).map(([name, count]) => name.replace("_", " ") + " " + count).join(", ");
     put("owed", "$" + figures.owed.toFixed(2));
     document.getElementById("meter").style.width = (figures.wanted ? 100 * done / figures.wanted : 0) + "%";
     document.getElementById("workers").replaceChildren(...figures.workers.map(row));
@@ -37,6 +44,9 @@
       if (response.ok) show(await response.json());
     } catch (error) { /* the server is away: the next try may find it */ }
   }
+  document.getElementById("close").addEventListener("submit", (event) => {
+    if (!confirm("End every HIT now? Nobody can begin one then.")) event.preventDefault();
+  });
   ask();
   setInterval(ask, 2000);
 })();
