@@ -52,8 +52,9 @@ def make_pool(folder: Path, rows: int) -> None:
 def contender(name: str, pool: Path, scratch: Path) -> None:
     """Run one and print its seconds and what it found."""
     from newtest.engines import engine
-    from newtest.pool.balance import balance, normal
+    from newtest.pool.balance import balance
     from newtest.pool.search import SearchConfig, search, write_found
+    from newtest.pool.search.mentions import normal
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
     from newtest.records import Class
