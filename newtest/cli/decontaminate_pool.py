@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import LayersDir, PoolAt, default_out
+from newtest.cli.pool_options import Arch, LayersDir, ModelName, PoolAt, VectorsAt, default_out
 
 __all__ = ["decontaminate_pool"]
 
@@ -21,10 +21,12 @@ def decontaminate_pool(
             metavar="SET", help="A release, or any folder of images, tars or Parquet; or .npy; repeatable."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help="exact (embeddings) or hash.")] = "exact",
+    method: Annotated[str, typer.Option(help="auto, exact (embeddings) or hash.")] = "auto",
     threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine.")] = 0.9,
     radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 22,
-    model: Annotated[str | None, typer.Option(help="The encoder, as embed-pool was given it.")] = None,
+    model: ModelName = None,
+    arch: Arch = None,
+    vectors: VectorsAt = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
         Path | None,
@@ -46,7 +48,7 @@ def decontaminate_pool(
 
     out = out or default_out(pool, "clean.npy")
 
-    config = DecontaminateConfig(method, threshold, radius, model, device)  # type: ignore[arg-type]
+    config = DecontaminateConfig(method, threshold, radius, model or arch, device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
         found = decontaminate(open_pool(pool, layers=layers), against or [], config, bars)
     pairs = out.with_suffix(".pairs.parquet")

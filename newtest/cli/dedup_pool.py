@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import LayersDir, PoolAt, default_out
+from newtest.cli.pool_options import Arch, LayersDir, ModelName, PoolAt, VectorsAt, default_out
 
 __all__ = ["dedup_pool"]
 
@@ -16,13 +16,13 @@ __all__ = ["dedup_pool"]
 def dedup_pool(
     pool: PoolAt = ".",
     method: Annotated[
-        str, typer.Option(help="bytes, hash, exact (embeddings) or semantic (SemDeDup).")
-    ] = "exact",
+        str, typer.Option(help="auto, bytes, hash, exact (embeddings) or semantic (SemDeDup).")
+    ] = "auto",
     threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine (exact, semantic).")] = 0.95,
     radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 12,
-    arch: Annotated[
-        str | None, typer.Option(help="Whose embeddings.", show_default="what the pool has")
-    ] = None,
+    model: ModelName = None,
+    arch: Arch = None,
+    vectors: VectorsAt = None,
     clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one for 1,000 rows.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the k-means and of the recall's sample.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -37,7 +37,8 @@ def dedup_pool(
 ) -> None:
     """Find duplicates and keep one of each group: the highest score, then the most pixels, then the lowest uid.
 
-    Writes the subset that stays, and every pair as Parquet.
+    Writes the subset that stays, and every pair as Parquet. --method auto takes what the pool has: vectors of an
+    encoder of pictures, else the pictures, else their sha256; it says which.
 
     Example: newtest dedup-pool mypool --method exact --threshold 0.95 --out dedup.npy
     """
@@ -48,7 +49,7 @@ def dedup_pool(
 
     out = out or default_out(pool, "dedup.npy")
 
-    config = DedupConfig(method, threshold, radius, arch, clusters, seed, device)  # type: ignore[arg-type]
+    config = DedupConfig(method, threshold, radius, model or arch, clusters, seed, device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
         found = dedup(open_pool(pool, layers=layers), config, bars)
     pairs = out.with_suffix(".pairs.parquet")

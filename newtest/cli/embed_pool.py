@@ -40,6 +40,7 @@ def embed_pool(
         embeddings_layer,
         encoder_doubt,
         encoder_name,
+        require_images_embedded,
         score,
         scores_layer,
     )
@@ -57,6 +58,7 @@ def embed_pool(
     resources = Resources(workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0)
     outcomes = embed(opened, config, engine_of(engine), resources)
     sums = complete(counted("embedding", outcomes, len(opened.shards)), len(opened.shards))
+    require_images_embedded(opened, name, sums)
     complete(score(opened, name, engine_of("local"), workers), len(opened.shards))
     if json:
         folders = {"embeddings": embeddings_layer(name).folder, "scores": scores_layer(name).folder}

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, own_folder, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers, default_out
+from newtest.cli.pool_options import (
+    Arch,
+    EngineName,
+    LayersDir,
+    ModelName,
+    PoolAt,
+    VectorsAt,
+    Workers,
+    default_out,
+)
 
 if TYPE_CHECKING:
     from newtest.pool.filtering.recipe import Recipe
@@ -26,9 +35,21 @@ def filter_pool(
     min_score: Annotated[
         float | None, typer.Option(help="Keep scores of at least this, instead of a fraction.")
     ] = None,
-    arch: Annotated[
-        str | None,
-        typer.Option(help="Whose score: b32, l14 or an encoder.", show_default="what the pool has"),
+    model: ModelName = None,
+    arch: Arch = None,
+    vectors: VectorsAt = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE", help="On any column: 'score<=0.5', license=by,cc0, width=200..800, nsfw=null."
+        ),
+    ] = None,
+    function: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE.py:NAME",
+            help="Your own: its parameters name columns; it answers true or false a row.",
+        ),
     ] = None,
     score: Annotated[
         list[str] | None,
@@ -78,7 +99,7 @@ def filter_pool(
     --clip-score keeps the best 30 % by L/14 (or B/32, or the pool's one scores layer). Languages that were found are
     kept in the pool's layers, and the next run asks no detector about those captions again.
 
-    Example: newtest filter-pool commonpool --clip-score --fraction 0.3 --arch l14
+    Example: newtest filter-pool commonpool --clip-score --fraction 0.3 --model l14
     """
     from newtest.engines import engine as engine_of
     from newtest.pool.filtering.recipe import Recipe, carried_out, plan_of
@@ -86,7 +107,8 @@ def filter_pool(
     from newtest.pool.storage.pool import open_pool
 
     recipe = Recipe(
-        clip_score=clip_score, fraction=fraction, min_score=min_score, arch=arch, scores=tuple(score or ()),
+        clip_score=clip_score, fraction=fraction, min_score=min_score, arch=model or arch, scores=tuple(score or ()),
+        where=tuple(where or ()), functions=tuple(function or ()), vectors=vectors,
         basic=basic,
         english=english, laion2b=laion2b, text_synsets=text_synsets, image_near=image_near,
         min_words=min_words, min_chars=min_chars,

@@ -11,7 +11,17 @@ import typer
 from newtest.cli.options import progress
 from newtest.progress import watched
 
-__all__ = ["EngineName", "LayersDir", "PoolAt", "Workers", "counted", "default_out"]
+__all__ = [
+    "Arch",
+    "EngineName",
+    "LayersDir",
+    "ModelName",
+    "PoolAt",
+    "VectorsAt",
+    "Workers",
+    "counted",
+    "default_out",
+]
 
 T = TypeVar("T")
 
@@ -25,6 +35,23 @@ LayersDir = Annotated[
     str | None,
     typer.Option(
         "--layers", metavar="DIR", help="Where layers are kept, for a pool that cannot be written to."
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="Whose vectors: as embed-pool has it, b32, l14, or a key of the .npz.",
+        show_default="what the pool has",
+    ),
+]
+Arch = Annotated[str | None, typer.Option("--arch", hidden=True, help="The same as --model.")]
+VectorsAt = Annotated[
+    str | None,
+    typer.Option(
+        "--vectors",
+        metavar="FILE",
+        help="Vectors made elsewhere: .npy in row order, .npz:KEY, a clip-retrieval folder.",
     ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="local, ray, or ray:ADDRESS.")]

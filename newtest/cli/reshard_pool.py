@@ -45,6 +45,10 @@ def reshard_pool(
     plan = plan_reshard(opened, subsets.read(subset), shard_rows)
     if plan.absent:
         note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
+    if plan.shared:
+        note(
+            f"{plan.shared:,} rows have the uid of an earlier row, and are not written; the subset does not say which"
+        )
     sums = {"written": 0, "missing": 0, "computed": 0}
     failures = []
     if not dry_run:
@@ -59,6 +63,7 @@ def reshard_pool(
             "samples": plan.samples,
             "shards": len(plan.outputs),
             "absent": list(plan.absent),
+            "rows_that_share_a_uid": plan.shared,
             "failed": failures,
             **sums,
         }

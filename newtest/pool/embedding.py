@@ -11,7 +11,7 @@ dead run.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ import pyarrow as pa
 from newtest.clip.torch_runtime import gpus
 from newtest.engines import Engine, Outcome, Resources
 from newtest.engines.base import cores
-from newtest.errors import ImageError
+from newtest.errors import ImageError, PoolError
 from newtest.images import ImageLimits, parallel, shown
 from newtest.pool.prefetch import read_ahead
 from newtest.pool.storage.layers import Layer, build
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from newtest.clip.encoder import Encoder
 
 __all__ = [
-    "EmbedConfig", "embed", "embeddings_layer", "encoder_doubt", "encoder_name", "score", "scores_layer",
+    "EmbedConfig", "embed", "embeddings_layer", "encoder_doubt", "encoder_name", "require_images_embedded", "score",
+    "scores_layer",
 ]  # fmt: skip
 
 Halves = npt.NDArray[np.float16]
@@ -109,6 +110,23 @@ def _encoder(config: EmbedConfig) -> Encoder:
     from newtest.clip.loading import encoder
 
     return encoder(config.encoder, precision=config.precision)
+
+
+def require_images_embedded(pool: Pool, encoder_name: str, sums: Mapping[str, int]) -> None:
+    """Raises PoolError, with the first reason, where a complete layer holds not one image's vector."""
+    if not sums["rows"] or sums["failed"] < sums["rows"]:
+        return
+    layer = embeddings_layer(encoder_name)
+    first = None
+    for shard in pool.shards:
+        if np.isfinite(layer.vectors(pool, shard, "image")).all(axis=1).any():
+            return
+        reasons = layer.table(pool, shard, ["reason"])["reason"].to_pylist()
+        first = first or next((reason for reason in reasons if reason), None)
+    raise PoolError(
+        f"{pool.place.url}: none of the {sums['rows']:,} rows has an image that can be embedded (the first: {first}); "
+        "see what the tars or tables hold with 'newtest pool-status'"
+    )
 
 
 class _EmbedShard:

@@ -68,6 +68,8 @@ class ReshardPlan:
     samples: int
     absent: tuple[str, ...]
     recipe: str
+    shared: int = 0
+    """Rows that are not written because an earlier row of the pool has their uid, where the subset names no rows."""
 
 
 def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> ReshardPlan:
@@ -80,15 +82,21 @@ def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> Reshar
     _require_one_kind(pool)
     wanted = subset.distinct()
     taken = np.zeros(len(wanted), np.bool_)
-    pieces = [(shard, _rows_of(pool, shard, subset, taken)) for shard in pool.shards]
+    chosen = _chosen(pool, subset)
+    pieces, shared = [], 0
+    for shard in pool.shards:
+        rows, passed = _rows_of(pool, shard, subset, taken, chosen.get(shard.name))
+        pieces.append((shard, rows))
+        shared += passed
     absent = tuple(ids.to_hex(wanted[~taken]).to_pylist())
     recipe = fingerprint(
         [pool.table_fingerprint(shard) for shard in pool.shards],
         fingerprint(ids.to_hex(subset.uids).to_pylist()),
         shard_rows,
+        *([fingerprint(subset.rows.tobytes().hex())] if chosen and subset.rows is not None else []),
     )
     outputs = tuple(_outputs(pool, pieces, shard_rows))
-    return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe)
+    return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe, shared)
 
 
 def reshard(
@@ -128,20 +136,50 @@ def _written(place: LocalPlace | RemotePlace, output: Output) -> int:
         return int(file.metadata.num_rows)
 
 
-def _rows_of(pool: Pool, shard: Shard, subset: Subset, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Row numbers of the shard that go out, with copies; marks their ids as taken."""
-    result, start = [], 0
+def _chosen(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.bool_]]:
+    """For each shard the rows that the subset's maker chose, where rows share uids and it said so of this very pool."""
+    made_of = subset.manifest.get("inputs", {})
+    shared = len(subset.uids) and subset.rows is not None
+    if not shared or made_of.get("fingerprint") != fingerprint(
+        [pool.shard_fingerprint(shard) for shard in pool.shards]
+    ):
+        return {}
+    result, start = {}, 0
+    for shard in pool.shards:
+        rows = pool.rows(shard)
+        stop = start + -(-rows // 8)
+        assert subset.rows is not None
+        result[shard.name] = np.unpackbits(subset.rows[start:stop], count=rows).astype(np.bool_)
+        start = stop
+    return result if sum(map(np.count_nonzero, result.values())) == len(subset) else {}
+
+
+def _rows_of(
+    pool: Pool,
+    shard: Shard,
+    subset: Subset,
+    taken: npt.NDArray[np.bool_],
+    chosen: npt.NDArray[np.bool_] | None,
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Row numbers of the shard that go out, with copies, and how many do not because their id is taken; marks ids."""
+    result, start, passed = [], 0, 0
     for batch in pool.batches(shard, ["uid"]):
         uids = ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")
         copies = subset.copies(uids)
-        rows = np.flatnonzero(copies)
-        places = subset.places(uids[rows])
-        _, firsts = np.unique(places, return_index=True)
-        firsts = np.sort(firsts)[~taken[places[np.sort(firsts)]]]
-        taken[places] = True
-        result.append(np.repeat(rows[firsts] + start, copies[rows[firsts]]))
+        if chosen is not None:
+            rows = np.flatnonzero(chosen[start : start + len(batch)] & (copies > 0))
+            taken[subset.places(uids[rows])] = True
+            result.append(rows + start)
+        else:
+            rows = np.flatnonzero(copies)
+            places = subset.places(uids[rows])
+            _, firsts = np.unique(places, return_index=True)
+            firsts = np.sort(firsts)[~taken[places[np.sort(firsts)]]]
+            taken[places] = True
+            passed += len(rows) - len(firsts)
+            result.append(np.repeat(rows[firsts] + start, copies[rows[firsts]]))
         start += len(batch)
-    return np.concatenate(result) if result else np.empty(0, np.int64)
+    return np.concatenate(result) if result else np.empty(0, np.int64), passed
 
 
 def _outputs(

@@ -9,7 +9,7 @@ copies included). Every pair is kept to be looked at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,11 +20,12 @@ from newtest.config import fingerprint
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.hashes import hash_of
 from newtest.neighbors import close_hashes, pairs_above
+from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.hashing import framed_hashes
 from newtest.pool.dedup.target_sets import census_of_set, set_images, something_read, vectors_of_set
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.pool import Pool
-from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.vectors import gathered, vector_source
 from newtest.progress import UNWATCHED, Progress
 
@@ -35,7 +36,8 @@ __all__ = ["DecontaminateConfig", "Decontaminated", "decontaminate"]
 class DecontaminateConfig:
     """``threshold`` is a similarity (larger is closer), ``radius`` a distance in bits of 144 (smaller is closer)."""
 
-    method: Literal["exact", "hash"] = "exact"
+    method: Literal["auto", "exact", "hash"] = "auto"
+    """auto: what ``newtest.pool.dedup.choice.best_method`` finds."""
     threshold: float = 0.9
     radius: int = 22
     """As wide as ``newtest dedup`` looks, wider than ``dedup-pool``: a copy that stays voids the test set, a stranger
@@ -43,10 +45,12 @@ class DecontaminateConfig:
     encoder: str | None = None
     """As ``embed-pool`` was given it; None takes the name that the pool's layer carries."""
     device: str = "auto"
+    vectors: str | None = None
+    """The pool's vectors, where they were made elsewhere; the sets are then ``.npy`` of the same encoder."""
 
     def __post_init__(self) -> None:
-        if self.method not in ("exact", "hash"):
-            raise UsageError(f"`method` {self.method!r} is neither exact nor hash")
+        if self.method not in ("auto", "exact", "hash"):
+            raise UsageError(f"`method` {self.method!r} is not auto, exact or hash")
         if not 0 < self.threshold <= 1:
             raise UsageError(f"a similarity threshold is more than 0 and at most 1, not {self.threshold}")
 
@@ -74,6 +78,10 @@ def decontaminate(
     """
     if not sets:
         raise UsageError("name at least one set with `against`")
+    if config.method == "auto":
+        method, why = best_method(pool, config.encoder, config.vectors)
+        progress.say(f"method: {method} ({why})")
+        config = replace(config, method="exact" if method == "exact" else "hash")
     comparison: Any = (
         _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config, progress)
     )
@@ -101,7 +109,9 @@ def decontaminate(
         "rows_not_compared": len(gone) - comparison.compared,
         "rows_removed": int(np.count_nonzero(gone)),
     }
-    return Decontaminated(Subset.of(comparison.uids[~gone], manifest), pa.concat_tables(tables))
+    return Decontaminated(
+        Subset.of(comparison.uids[~gone], manifest, chosen_rows(pool, ~gone)), pa.concat_tables(tables)
+    )
 
 
 class _ByVectors:
@@ -109,7 +119,7 @@ class _ByVectors:
 
     def __init__(self, pool: Pool, config: DecontaminateConfig) -> None:
         self.config = config
-        self.source = vector_source(pool, None)
+        self.source = vector_source(pool, config.encoder, config.vectors)
         self.said = self.source.said
         self.setting = {"threshold": config.threshold}
         self.every = gathered(pool, self.source)

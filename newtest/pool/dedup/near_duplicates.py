@@ -9,7 +9,7 @@ uid: no order of reading plays a part.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from newtest.config import fingerprint
 from newtest.errors import UsageError
+from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.clusters import Clustered, clustered
 from newtest.pool.dedup.hashing import hash_pairs, sha256_column
 from newtest.pool.dedup.pairs import Pairs, components
@@ -25,21 +26,22 @@ from newtest.pool.storage import uids as ids
 from newtest.pool.storage.columns import numbers, read_batches
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.score_columns import score_source
-from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.uids import Uids
 from newtest.pool.storage.vectors import VectorSource, gathered, vector_source
 from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["METHODS", "DedupConfig", "Deduplicated", "Ranks", "dedup", "keepers"]
 
-METHODS = ("bytes", "hash", "exact", "semantic")
+METHODS = ("auto", "bytes", "hash", "exact", "semantic")
 
 
 @dataclass(frozen=True)
 class DedupConfig:
     """How pairs are found. ``threshold`` is a similarity (larger is closer), ``radius`` a distance in bits of 144."""
 
-    method: Literal["bytes", "hash", "exact", "semantic"] = "exact"
+    method: Literal["auto", "bytes", "hash", "exact", "semantic"] = "auto"
+    """auto: what ``best_method`` finds."""
     threshold: float = 0.95
     radius: int = 12
     encoder: str | None = None
@@ -47,6 +49,8 @@ class DedupConfig:
     """0: one for every 1,000 vectors."""
     seed: int = 0
     device: str = "auto"
+    vectors: str | None = None
+    """Vectors that were made elsewhere (``newtest.pool.storage.outside_vectors``)."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -67,6 +71,10 @@ def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> De
     """Find pairs and choose who stays. Rows that cannot be compared stay and are counted; ``progress`` is shown the
     hashing, where that is due. Raises PoolError, UsageError.
     """
+    if config.method == "auto":
+        method, why = best_method(pool, config.encoder, config.vectors)
+        progress.say(f"method: {method} ({why})")
+        config = replace(config, method=method)
     ranks = _ranks(pool)
     details: dict[str, Any] = {}
     if config.method == "bytes":
@@ -88,7 +96,10 @@ def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> De
         "groups": int(np.count_nonzero(np.bincount(groups) > 1)) if len(groups) else 0,
         "rows_removed": int(np.count_nonzero(~stays)),
     }
-    return Deduplicated(Subset.of(ranks.uids[stays], manifest), _named(pairs, groups, ranks.uids, stays))
+    return Deduplicated(
+        Subset.of(ranks.uids[stays], manifest, chosen_rows(pool, stays)),
+        _named(pairs, groups, ranks.uids, stays),
+    )
 
 
 def keepers(groups: npt.NDArray[np.int64], ranks: Ranks) -> npt.NDArray[np.bool_]:
@@ -146,7 +157,7 @@ def _same_bytes(pool: Pool, progress: Progress) -> tuple[Pairs, int]:
 def _similar(pool: Pool, config: DedupConfig) -> tuple[Pairs, int, dict[str, Any]]:
     from newtest.neighbors import pairs_above
 
-    source: VectorSource = vector_source(pool, config.encoder)
+    source: VectorSource = vector_source(pool, config.encoder, config.vectors)
     details: dict[str, Any] = {"vectors": source.said}
     every = gathered(pool, source)
     if config.method == "exact":

@@ -185,7 +185,11 @@ class ScoreAbove:
 
     def keep(self, table: pa.Table) -> Verdict:
         scores = numbers(table[self.column])
-        return verdict(np.isnan(scores), scores < comparable(self.least, scores))
+        # In the column's own precision, as pandas, NumPy, DuckDB and Polars compare.
+        half = pa.types.is_float16(table[self.column].type)
+        with np.errstate(over="ignore"):
+            least = np.float16(self.least) if half else scores.dtype.type(self.least)
+        return verdict(np.isnan(scores), scores < scores.dtype.type(least))
 
 
 @dataclass(frozen=True)

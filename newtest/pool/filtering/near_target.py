@@ -53,19 +53,21 @@ class InCluster:
         return {"target": self.said, "clusters": len(self.clusters)}
 
 
-def image_near(pool: Pool, target: str, encoder: str | None = None, seed: int = 0) -> tuple[Rule, Columns]:
+def image_near(
+    pool: Pool, target: str, encoder: str | None = None, seed: int = 0, vectors: str | None = None
+) -> tuple[Rule, Columns]:
     """The rule for a target set, and the layer of cluster numbers that it reads (kept). Raises PoolError,
     UsageError.
     """
-    source = vector_source(pool, encoder)
+    source = vector_source(pool, encoder, vectors)
     _, wanted, _ = vectors_of_set(source, target, encoder)
-    vectors = gathered(pool, source).vectors
-    if wanted.shape[1] != vectors.shape[1]:
+    every = gathered(pool, source).vectors
+    if wanted.shape[1] != every.shape[1]:
         raise PoolError(
-            f"{target}: vectors of {wanted.shape[1]} numbers cannot be compared with the pool's {vectors.shape[1]}"
+            f"{target}: vectors of {wanted.shape[1]} numbers cannot be compared with the pool's {every.shape[1]}"
         )
-    count = max(1, min(MOST_CLUSTERS, len(vectors) // ROWS_PER_CLUSTER))
-    centroids = kmeans(vectors, count, seed)
+    count = max(1, min(MOST_CLUSTERS, len(every) // ROWS_PER_CLUSTER))
+    centroids = kmeans(every, count, seed)
     # The pool itself is part of the layer's name: other shards give other centroids.
     shards = fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])
     layer = Layer("clusters", {"vectors": source.said, "clusters": count, "seed": seed, "pool": shards})

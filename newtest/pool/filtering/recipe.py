@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from newtest.engines import Engine, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool.filtering.apply import FilterPlan
+from newtest.pool.filtering.conditions import PythonFilter, condition, python_filter
 from newtest.pool.filtering.filters import (
     Filter,
     LanguageIs,
@@ -51,6 +54,12 @@ class Recipe:
     laion2b: bool = False
     text_synsets: Path | None = None
     image_near: str | None = None
+    where: tuple[str, ...] = ()
+    """Rules on any column, as ``newtest.pool.filtering.conditions.condition`` reads them."""
+    functions: tuple[str | Callable[..., Any], ...] = ()
+    """Functions of one's own, or ``FILE.py:NAME``."""
+    vectors: str | None = None
+    """Vectors that were made elsewhere, for ``image_near``."""
     min_words: int | None = None
     min_chars: int | None = None
     min_size: int | None = None
@@ -78,6 +87,10 @@ class Recipe:
         if self.clip_score:
             parts.append("-".join(["clip-score", *([self.arch] if self.arch else []), self._cut_name]))
         parts += [re.sub(r"[^A-Za-z0-9.]+", "-", score) for score in self.scores]
+        parts += [re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-") for text in self.where]
+        parts += [
+            text.rpartition(":")[2] if isinstance(text, str) else text.__name__ for text in self.functions
+        ]
         parts += ["text-synsets"] if self.text_synsets else []
         parts += ["image-near"] if self.image_near else []
         for option in ("min_words", "min_chars", "min_size", "max_aspect"):
@@ -133,9 +146,19 @@ def plan_of(
 
         if recipe.dry_run:
             raise UsageError("`image_near` keeps its clusters in the pool, and a dry run writes nothing")
-        rule, columns = image_near(pool, recipe.image_near, None if recipe.arch in ARCHES else recipe.arch)
+        rule, columns = image_near(pool, recipe.image_near, recipe.arch, vectors=recipe.vectors)
         layers |= columns
         rules.append(rule)
+    for text in recipe.where:
+        asked = condition(text)
+        rules.append(Rule(asked.said, (asked,)))
+    for function in recipe.functions:
+        own = (
+            python_filter(function)
+            if isinstance(function, str)
+            else PythonFilter(function, function.__name__)
+        )
+        rules.append(Rule(own.name, (own,)))
     for name, filter_ in _simple(recipe):
         rules.append(Rule(name, (filter_,)))
     if recipe.clip_score:
@@ -147,6 +170,10 @@ def plan_of(
             Rule("clip-score", (_by_score(pool, recipe, source.column, layers, engine, workers, progress),))
         )
     for text in recipe.scores:
+        if re.search(r"<|!=|[^<>!]=(?!=)", text.replace(">=", "")):
+            asked = condition(text)
+            rules.append(Rule(asked.said, (asked,)))
+            continue
         column, fraction, least = parsed_score(text, recipe)
         one = Recipe(scores=(column,), fraction=fraction, min_score=least)
         rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, progress),)))
@@ -195,7 +222,7 @@ def parsed_score(text: str, recipe: Recipe) -> tuple[str, float | None, float | 
         if match is None:
             raise ValueError
         if match["kind"] is None:
-            return match["column"], recipe.fraction, recipe.min_score
+            return match["column"].strip(), recipe.fraction, recipe.min_score
         number = float(match["number"])
     except ValueError:
         raise UsageError(f"`score` {text!r} is not COLUMN, COLUMN:FRACTION or COLUMN>=NUMBER") from None

@@ -9,6 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
 from newtest.errors import UsageError
@@ -42,22 +45,39 @@ def select(
     if not plan.rules:
         raise UsageError("no rule was given; name at least one, such as `clip_score` or `basic`")
     counts, parts = ShardCounts(), []
-    work = partial(select_shard, pool, plan)
+    rows: dict[str, npt.NDArray[np.uint8]] = {}
+    work = partial(_named_shard, pool, plan)
     resources = resources or Resources(kind=plan.kind)
-    for uids, shard_counts in mapped(pool, work, engine, resources, progress, "filtering"):
+    for name, (uids, shard_counts, chosen) in mapped(pool, work, engine, resources, progress, "filtering"):
         parts.append(uids)
+        rows[name] = chosen
         counts.add(shard_counts)
     settled(pool, plan, counts, progress)
-    return Subset(ids.ordered(parts), manifest(pool, plan, counts))
+    uids = ids.ordered(parts)
+    shared = int(np.count_nonzero(uids[1:] == uids[:-1]))
+    if shared:
+        progress.say(f"{shared:,} of the rows that stay have the uid of another row that stays")
+    chosen = np.concatenate([rows[shard.name] for shard in pool.shards])
+    return Subset(uids, {**manifest(pool, plan, counts), "rows_that_share_a_uid": shared}, chosen)
 
 
-def select_shard(pool: Pool, plan: FilterPlan, shard: Shard) -> tuple[Uids, ShardCounts]:
-    """The ids that stay of one shard, in row order, and the counts."""
+def _named_shard(
+    pool: Pool, plan: FilterPlan, shard: Shard
+) -> tuple[str, tuple[Uids, ShardCounts, npt.NDArray[np.uint8]]]:
+    return shard.name, select_shard(pool, plan, shard)
+
+
+def select_shard(
+    pool: Pool, plan: FilterPlan, shard: Shard
+) -> tuple[Uids, ShardCounts, npt.NDArray[np.uint8]]:
+    """The ids that stay of one shard, in row order, the counts, and a bit for each row: whether it stays."""
     counts, parts = ShardCounts(), []
+    stays = [np.empty(0, np.bool_)]
     for batch in judged(pool, plan, shard, ["uid"], counts):
         uids = batch.table["uid"].combine_chunks()
         parts.append(ids.from_arrow(uids, f"shard {shard.name}", batch.stays))
-    return ids.concatenated(parts), counts
+        stays.append(batch.stays)
+    return ids.concatenated(parts), counts, np.packbits(np.concatenate(stays))
 
 
 def manifest(pool: Pool, plan: FilterPlan, counts: ShardCounts) -> dict[str, Any]:

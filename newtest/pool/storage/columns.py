@@ -58,6 +58,10 @@ def read_batches(pool: Pool, shard: Shard, columns: Sequence[str], layers: Colum
 def numbers(column: pa.ChunkedArray | pa.Array) -> Scores:
     """Shape (n,), float32 where the column is and float64 otherwise; null becomes NaN."""
     array = _one(column)
+    if pa.types.is_decimal(array.type):
+        array = pc.cast(
+            array, pa.string()
+        )  # by its digits: Arrow's own way to a float64 is off by a rounding
     kind = np.float32 if array.type == pa.float32() else np.float64
     if kind == np.float64:
         array = pc.cast(array, pa.float64(), safe=False)

@@ -137,7 +137,8 @@ def build(
     place = pool.layers
     files = {shard: layer.file(pool, shard) for shard in pool.shards}
     there = {entry.name for entry in place.entries()} if _is_there(place) else set()
-    describe(pool, layer)
+    if f"{layer.folder}/layer.json" not in there:
+        describe(pool, layer)
     counts: dict[str, dict[str, int]] = {}
     todo = []
     for shard, name in files.items():
@@ -153,7 +154,9 @@ def build(
             yield Outcome(outcome.item, {**outcome.value, "computed": 1})
         else:
             yield outcome
-    if len(counts) == len(files):
+    if len(counts) == len(files) and (
+        todo or manifest_of(pool, layer) is None
+    ):  # a complete one is only read
         _write_manifest(pool, layer, counts)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from newtest.errors import PoolError
 from newtest.pool.storage.columns import Columns
-from newtest.pool.storage.layers import Layer, found
+from newtest.pool.storage.layers import found
 from newtest.pool.storage.pool import Pool
+from newtest.pool.storage.vectors import is_by
 
 __all__ = ["ARCHES", "ScoreSource", "score_source"]
 
@@ -25,10 +26,10 @@ class ScoreSource:
 
 
 def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
-    """The scores of ``arch`` ("b32", "l14", the name of an encoder, or None for whatever there is), None where
+    """The scores of ``model`` ("b32", "l14", the name of an encoder, or None for whatever there is), None where
     there are none.
 
-    Without ``arch``: L/14 before B/32 in the tables (DataComp's better one), then a single complete scores
+    Without ``model``: L/14 before B/32 in the tables (DataComp's better one), then a single complete scores
     layer. Raises PoolError where several layers could be meant, or where only some of the shards have the
     column.
     """
@@ -42,14 +43,14 @@ def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
             raise PoolError(
                 f"{pool.place.url}: {having.count(False)} of {len(having)} shards have no column {name} "
                 f"(the first is {lacking}), "
-                "so the scores are not of one kind; name another score with `arch`, or compute them with "
+                "so the scores are not of one kind; name another score with `model`, or compute them with "
                 "'newtest embed-pool'"
             )
-    layers = [layer for layer in found(pool, "scores") if arch is None or _means(layer, arch)]
+    layers = [layer for layer in found(pool, "scores") if arch is None or is_by(layer, arch)]
     if len(layers) > 1:
         choices = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
         raise PoolError(
-            f"{pool.place.url}: scores of several encoders are there ({choices}); choose one with `arch`"
+            f"{pool.place.url}: scores of several encoders are there ({choices}); choose one with `model`"
         )
     if not layers:
         return None
@@ -57,7 +58,3 @@ def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
     return ScoreSource(
         "clip_score", {"clip_score": (layers[0], "score")}, f"the layer {layers[0].folder} ({encoder})"
     )
-
-
-def _means(layer: Layer, arch: str) -> bool:
-    return str(layer.config.get("encoder")) == arch

@@ -7,12 +7,13 @@ what was read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,12 @@ from newtest.errors import PoolError
 from newtest.outputs import made_path
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.uids import UID, Uids
+
+if TYPE_CHECKING:
+    from newtest.pool.storage.pool import Pool
 from newtest.version import __version__
 
-__all__ = ["Subset", "difference", "intersection", "read", "union", "write"]
+__all__ = ["Subset", "chosen_rows", "difference", "intersection", "read", "union", "write"]
 
 FORMAT = "newtest-subset"
 
@@ -34,11 +38,15 @@ class Subset:
 
     uids: Uids
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    rows: npt.NDArray[np.uint8] | None = None
+    """Which rows of its pool were chosen, a bit each (``chosen_rows``): rows may share a uid. None: ids alone."""
 
     @classmethod
-    def of(cls, uids: Uids, manifest: Mapping[str, Any] | None = None) -> Subset:
+    def of(
+        cls, uids: Uids, manifest: Mapping[str, Any] | None = None, rows: npt.NDArray[np.uint8] | None = None
+    ) -> Subset:
         """A subset of ids in any order."""
-        return cls(ids.ordered([uids]), dict(manifest or {}))
+        return cls(ids.ordered([uids]), dict(manifest or {}), rows)
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -84,6 +92,12 @@ class Subset:
         return {self._distinct[place].item(): int(place) for place in later}
 
 
+def chosen_rows(pool: Pool, stays: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """The rows that stay, shape (n,) in the pool's order, as bits: each shard's begin with a byte of their own."""
+    ends = np.cumsum([pool.rows(shard) for shard in pool.shards])
+    return np.concatenate([np.packbits(part) for part in np.split(stays, ends[:-1])])
+
+
 def read(path: Path) -> Subset:
     """Read a subset and its manifest, where it has one. Raises PoolError for a file that is not sorted "u8,u8"."""
     try:
@@ -103,7 +117,8 @@ def read(path: Path) -> Subset:
         uids[ours] = array[theirs]
     if _unsorted(uids):
         raise PoolError(f"{path}: the ids are not sorted; sort the array and save it again")
-    return Subset(uids, _read_manifest(manifest_path(path)))
+    manifest = _read_manifest(manifest_path(path))
+    return Subset(uids, manifest, _read_rows(path, manifest))
 
 
 def write(subset: Subset, path: Path) -> None:
@@ -120,17 +135,41 @@ def write(subset: Subset, path: Path) -> None:
         **{
             key: value
             for key, value in subset.manifest.items()
-            if key not in ("format", "version", "newtest", "rows", "distinct")
+            if key not in ("format", "version", "newtest", "rows", "distinct", "rows_chosen")
         },
     }
+    if subset.rows is not None:
+        manifest["rows_chosen"] = hashlib.sha256(subset.rows.tobytes()).hexdigest()
+        with made_path(rows_path(path)) as bits, open(bits, "wb") as handle:
+            _write_array(handle, subset.rows)
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with made_path(path) as temporary, made_path(manifest_path(path)) as said:
         said.write_text(text, encoding="utf-8")
         with open(temporary, "wb") as handle:
-            # np.save would tell of a full disk by an error without a number.
-            header = np.lib.format.header_data_from_array_1_0(subset.uids)
-            np.lib.format.write_array_header_1_0(handle, header)
-            handle.write(np.ascontiguousarray(subset.uids).view(np.uint8).data)
+            _write_array(handle, subset.uids)
+
+
+def _write_array(handle: IO[bytes], array: npt.NDArray[Any]) -> None:
+    """As np.save does, which would tell of a full disk by an error without a number."""
+    np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(array))
+    handle.write(np.ascontiguousarray(array).view(np.uint8).data)
+
+
+def rows_path(path: Path) -> Path:
+    """Where the rows of a subset file lie: ``subset.npy`` has ``subset.rows.npy``."""
+    return path.with_suffix(".rows.npy")
+
+
+def _read_rows(path: Path, manifest: Mapping[str, Any]) -> npt.NDArray[np.uint8] | None:
+    """The rows that were written with this very subset; None where they are gone or another's."""
+    if "rows_chosen" not in manifest:
+        return None
+    try:
+        rows = np.load(rows_path(path), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    same = rows.dtype == np.uint8 and hashlib.sha256(rows.tobytes()).hexdigest() == manifest["rows_chosen"]
+    return rows if same else None
 
 
 def manifest_path(path: Path) -> Path:

@@ -15,15 +15,16 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from newtest.errors import PoolError
+from newtest.errors import NewtestError, PoolError
 from newtest.files import is_full_disk
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.layers import Layer, found
 from newtest.pool.storage.location import Entry
+from newtest.pool.storage.outside_vectors import outside_vectors
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.uids import Uids
 
-__all__ = ["Gathered", "VectorSource", "gathered", "vector_source"]
+__all__ = ["Gathered", "VectorSource", "gathered", "is_by", "vector_source"]
 
 NPZ_KEYS = ("l14_img", "b32_img")
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
@@ -31,20 +32,25 @@ _UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
 
 @dataclass(frozen=True)
 class VectorSource:
-    """A layer and its column, or (``layer`` None) a key of the npz files."""
+    """A layer and its column, or (``layer`` None) a key of the npz files, or a place where others keep theirs."""
 
     layer: Layer | None
     column: str
+    outside: str | None = None
 
     @property
     def said(self) -> str:
         """Where the vectors come from, in words."""
+        if self.outside is not None:
+            return f"the vectors in {self.outside}"
         if self.layer is None:
             return f"{self.column} of the .npz files"
         return f"{self.column} of the layer {self.layer.folder} ({self.layer.config.get('encoder')})"
 
     def rows(self, pool: Pool, shard: Shard) -> npt.NDArray[np.float32]:
         """The shard's vectors, shape (n, d), NaN where there is none. Raises PoolError."""
+        if self.outside is not None:
+            return _outside(pool, self.outside, shard)
         if self.layer is not None:
             return self.layer.vectors(pool, shard, self.column)
         if shard.embeddings is None:
@@ -65,37 +71,75 @@ class VectorSource:
         return rows
 
 
-def vector_source(pool: Pool, encoder: str | None = None) -> VectorSource:
-    """The image vectors of a pool: its one complete embeddings layer (or the named encoder's), else its npz files.
+def vector_source(pool: Pool, encoder: str | None = None, outside: str | None = None) -> VectorSource:
+    """The image vectors of a pool: those of ``outside`` (``newtest.pool.storage.outside_vectors``), else its one
+    complete embeddings layer (or the named encoder's), else its npz files (``encoder`` may be "l14", "b32" or any key).
 
     Raises PoolError where there is none, or where several layers could be meant.
     """
-    layers = [layer for layer in found(pool, "embeddings") if encoder in (None, layer.config.get("encoder"))]
+    if outside is not None:
+        outside_vectors(outside, sum(pool.rows(shard) for shard in pool.shards))
+        return VectorSource(None, "image", outside)
+    layers = [layer for layer in found(pool, "embeddings") if encoder is None or is_by(layer, encoder)]
     if len(layers) > 1:
         names = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
         raise PoolError(
-            f"{pool.place.url}: embeddings of several encoders are there ({names}); choose one with `arch`"
+            f"{pool.place.url}: embeddings of several encoders are there ({names}); choose one with `model`"
         )
     if layers:
         layer = layers[0]
         descriptor = layer.has(pool, pool.shards[0], "descriptor")
         return VectorSource(layer, "descriptor" if descriptor else "image")
-    first = pool.shards[0].embeddings
-    if (
-        first is not None
-        and all(shard.embeddings for shard in pool.shards)
-        and encoder in (None, "l14", "b32")
-    ):
-        try:
-            with pool.place.open(first.name) as handle, np.load(handle, allow_pickle=False) as arrays:
-                keys = [key for key in NPZ_KEYS if key in arrays.files and key.startswith(encoder or "")]
-        except _UNREADABLE as error:
-            raise _unreadable(pool, first, " or ".join(NPZ_KEYS), error) from error
-        if keys:
-            return VectorSource(None, keys[0])
+    if key := _key(pool, encoder):
+        return VectorSource(None, key)
     raise PoolError(
-        f"{pool.place.url}: there are no image embeddings; compute them with 'newtest embed-pool'"
+        f"{pool.place.url}: there are no image embeddings{f' by {encoder}' if encoder else ''}; compute them with "
+        "'newtest embed-pool', or name vectors that were made elsewhere as `vectors`"
     )
+
+
+def is_by(layer: Layer, encoder: str) -> bool:
+    """Whether a layer was made by the encoder of this name, as layers or ``embed-pool`` have it (a checkpoint's)."""
+    made_by = str(layer.config.get("encoder"))
+    if made_by == encoder:
+        return True
+    if "@" not in encoder and not encoder.startswith(("hf-hub:", "local-dir:")):
+        return False
+    from newtest.clip.loading import encoder as load
+
+    try:
+        return load(encoder).name == made_by
+    except NewtestError:
+        return False
+
+
+def _key(pool: Pool, encoder: str | None) -> str | None:
+    """The key of the npz files that holds the wanted vectors; None where there is none."""
+    first = pool.shards[0].embeddings
+    if first is None or not all(shard.embeddings for shard in pool.shards):
+        return None
+    try:
+        with pool.place.open(first.name) as handle, np.load(handle, allow_pickle=False) as arrays:
+            names = list(arrays.files)
+    except _UNREADABLE as error:
+        raise _unreadable(pool, first, " or ".join(NPZ_KEYS), error) from error
+    if encoder is not None:
+        return next((name for name in (f"{encoder}_img", encoder) if name in names), None)
+    usual = [key for key in NPZ_KEYS if key in names]
+    return usual[0] if usual else names[0] if len(names) == 1 else None
+
+
+def _outside(pool: Pool, place: str, shard: Shard) -> npt.NDArray[np.float32]:
+    """One shard's rows of vectors that stand in the pool's order."""
+    counts = [pool.rows(each) for each in pool.shards]
+    arrays = outside_vectors(place, sum(counts))
+    start = sum(counts[: pool.shards.index(shard)])
+    stop = start + counts[pool.shards.index(shard)]
+    parts, before = [], 0
+    for array in arrays:
+        parts.append(array[max(0, start - before) : max(0, stop - before)])
+        before += len(array)
+    return np.concatenate([np.asarray(part, np.float32) for part in parts])
 
 
 def _unreadable(pool: Pool, entry: Entry, what: str, error: Exception) -> PoolError:
