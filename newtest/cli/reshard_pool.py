@@ -16,10 +16,19 @@ __all__ = ["reshard_pool"]
 def reshard_pool(
     pool: PoolAt = ".",
     subset: Annotated[Path, typer.Option(help='The subset: a sorted "u8,u8" .npy.')] = Path("subset.npy"),
+    everything: Annotated[bool, typer.Option("--all", help="All rows, instead of a subset.")] = False,
     out: Annotated[
         str | None, typer.Option(help="The new pool, a folder or an fsspec URL.", show_default="resharded")
     ] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = 10_000,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="parquet: tables with the images inside, for datasets.",
+            show_default="as the pool",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.")
     ] = False,
@@ -29,6 +38,8 @@ def reshard_pool(
 ) -> None:
     """Write a subset's samples as new shards, as many copies of each as the subset holds: tars with their tables, or
     tables alone (with the images in them, where there are any) where the pool has no tars.
+
+    With --format parquet the images of tars go into the tables, which load_dataset opens as they are.
 
     Stop it at any time and run it again: shards that are there are kept.
 
@@ -42,7 +53,7 @@ def reshard_pool(
     from newtest.pool.storage.pool import open_pool
 
     opened = open_pool(pool)
-    plan = plan_reshard(opened, subsets.read(subset), shard_rows)
+    plan = plan_reshard(opened, None if everything else subsets.read(subset), shard_rows, format_ or "")
     if plan.absent:
         note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
     if plan.shared:

@@ -26,10 +26,12 @@ from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.claims import claim
+from newtest.pool.storage.embedded_images import without_views
+from newtest.pool.storage.image_tables import copied_with_images
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
-from newtest.pool.storage.subset import Subset
+from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.table_copy import copied_rows, named_alike, types_differ
 from newtest.pool.storage.tar_format import END, packed
 from newtest.pool.storage.tars import Sample
@@ -68,18 +70,25 @@ class ReshardPlan:
     samples: int
     absent: tuple[str, ...]
     recipe: str
+    form: str = ""
+    """"parquet": tables with the images inside; "": as the pool is."""
     shared: int = 0
     """Rows that are not written because an earlier row of the pool has their uid, where the subset names no rows."""
 
 
-def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> ReshardPlan:
+def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, form: str = "") -> ReshardPlan:
     """Settle every output shard from the tables. An id that the pool holds twice is taken where it stands first.
+
+    ``subset`` None is the whole pool; ``form`` "parquet" writes tables with the images inside.
 
     Raises UsageError, and PoolError where some shards have tars and some have none.
     """
     if shard_rows < 1:
         raise UsageError(f"a shard has at least one row, not {shard_rows}")
+    if form not in ("", "parquet"):
+        raise UsageError(f"`format` {form!r} is not parquet; leave it away for a pool like this one")
     _require_one_kind(pool)
+    subset = _everything(pool) if subset is None else subset
     wanted = subset.distinct()
     taken = np.zeros(len(wanted), np.bool_)
     chosen = _chosen(pool, subset)
@@ -93,10 +102,11 @@ def plan_reshard(pool: Pool, subset: Subset, shard_rows: int = 10_000) -> Reshar
         [pool.table_fingerprint(shard) for shard in pool.shards],
         fingerprint(ids.to_hex(subset.uids).to_pylist()),
         shard_rows,
+        *([form] if form else []),
         *([fingerprint(subset.rows.tobytes().hex())] if chosen and subset.rows is not None else []),
     )
     outputs = tuple(_outputs(pool, pieces, shard_rows))
-    return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe, shared)
+    return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe, form, shared)
 
 
 def reshard(
@@ -118,7 +128,7 @@ def reshard(
             yield Outcome(output, {"written": written, "missing": wanted - written, "computed": 0})
         else:
             todo.append(output)
-    yield from engine.map(_Writing(pool, str(out)), todo, resources)
+    yield from engine.map(_Writing(pool, str(out), plan.form), todo, resources)
 
 
 def _require_one_kind(pool: Pool) -> None:
@@ -134,6 +144,15 @@ def _written(place: LocalPlace | RemotePlace, output: Output) -> int:
     """How many samples a shard that is done holds: fewer than its rows where the tars lacked some."""
     with place.open(f"{output.name}.parquet") as handle, pq.ParquetFile(handle) as file:
         return int(file.metadata.num_rows)
+
+
+def _everything(pool: Pool) -> Subset:
+    """Every row of the pool, as a subset."""
+    stays = np.ones(sum(pool.rows(shard) for shard in pool.shards), np.bool_)
+    parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
+    uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
+    made_of = {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])}
+    return Subset.of(uids, {"inputs": made_of}, chosen_rows(pool, stays))
 
 
 def _chosen(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.bool_]]:
@@ -215,20 +234,22 @@ class _Writing:
 
     pool: Pool
     out: str
+    form: str
 
     def __call__(self) -> Any:
         return self.write
 
     def write(self, output: Output) -> dict[str, int]:
-        from_tars = all(piece.shard.tar is not None for piece in output.pieces)
+        from_tars = not self.form and all(piece.shard.tar is not None for piece in output.pieces)
         written = self._with_tar(output) if from_tars else self._table_alone(output)
         wanted = sum(len(piece.rows) for piece in output.pieces)
         return {"written": written, "missing": wanted - written, "computed": 1}
 
     def _table_alone(self, output: Output) -> int:
         pieces = [(piece.shard, np.array(piece.rows, np.int64)) for piece in output.pieces]
+        copied = copied_with_images if pieces[0][0].tar is not None else copied_rows
         with place_of(self.out).writing(f"{output.name}.parquet") as path:
-            return copied_rows(self.pool, pieces, path, {_INPUTS: output.inputs})
+            return copied(self.pool, pieces, path, {_INPUTS: output.inputs})
 
     def _with_tar(self, output: Output) -> int:
         place = place_of(self.out)
@@ -269,7 +290,7 @@ def _copy(sample: Sample, key: str, archive: IO[bytes]) -> None:
 def _rows_with_keys(pool: Pool, shard: Shard, rows: list[int], keys: list[str]) -> pa.Table:
     """All columns of these rows, with their new keys, and the uid where the table had to derive it."""
     with pool.parquet(shard) as file:
-        table = file.read().take(pa.array(rows, pa.int64()))
+        table = without_views(file.read()).take(pa.array(rows, pa.int64()))
     if "uid" not in table.column_names:
         uids = pa.concat_tables(list(pool.batches(shard, ["uid"]))).take(pa.array(rows, pa.int64()))
         table = table.append_column("uid", uids["uid"])

@@ -67,7 +67,7 @@ def test_vectors_made_elsewhere_are_the_rows_of_the_pool(
     assert done.returncode == 0, done.stderr
     assert f"method: exact (by the vectors in {place})" in done.stderr
     told = json.loads(done.stdout)
-    assert (told["rows"], told["rows_removed"]) == (ROWS - 1, 1)
+    assert (told["rows_read"], told["rows_removed"]) == (ROWS, 1)
     pairs = pq.read_table(tmp_path / "d.pairs.parquet").to_pylist()
     assert [(pair["uid_a"], pair["uid_b"]) for pair in pairs] == [(f"{0:032x}", f"{ROWS - 1:032x}")]
     np.save(tmp_path / "target.npy", vectors[3:4])

@@ -15,13 +15,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-__all__ = ["IMAGE_ROWS", "SEEN", "image_column", "images_inside", "images_of", "read_rows"]
+__all__ = [
+    "IMAGE_ROWS",
+    "SEEN",
+    "VIEWS",
+    "image_column",
+    "images_inside",
+    "images_of",
+    "read_rows",
+    "without_views",
+]
 
 _NAMES = ("image", "img", "jpg", "jpeg", "png", "webp", "image_bytes")
 SEEN = ("uid", "width", "height")
 """The columns that images can tell where a table has none of its own (``newtest.pool.storage.derived_columns``)."""
 IMAGE_ROWS = 64
 """Rows at a time: photos of a megabyte each are a load for no machine then."""
+
+VIEWS = {"string_view": pa.large_string(), "binary_view": pa.large_binary()}
 
 Rows = npt.NDArray[np.int64]
 
@@ -83,8 +94,21 @@ def read_rows(
             numbers = np.arange(start, stop) if rows is None else _between(rows, start, stop)
             for first in range(0, len(numbers), most):
                 part = numbers[first : first + most]
-                yield part, pa.Table.from_batches([batch]).take(pa.array((part - start).tolist(), pa.int64()))
+                yield (
+                    part,
+                    without_views(pa.Table.from_batches([batch])).take(
+                        pa.array((part - start).tolist(), pa.int64())
+                    ),
+                )
             start = stop
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """The table with large strings and binaries for views of them, of which Arrow cannot take rows."""
+    for place, field in enumerate(table.schema):
+        if (kind := VIEWS.get(str(field.type))) is not None:
+            table = table.set_column(place, field.name, pc.cast(table[field.name], kind))
+    return table
 
 
 def _between(rows: Rows, start: int, end: int) -> Rows:

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
-from newtest.pool.storage.embedded_images import IMAGE_ROWS, image_column, read_rows
+from newtest.pool.storage.embedded_images import IMAGE_ROWS, VIEWS, image_column, read_rows
 from newtest.pool.storage.pool import ALIASES, BATCH_ROWS, Pool, Shard
 
-__all__ = ["copied_rows", "named_alike", "types_differ"]
+__all__ = ["as_schema", "copied_rows", "joint_schema", "named_alike", "types_differ"]
 
 Rows = npt.NDArray[np.int64]
 
@@ -33,14 +33,14 @@ def copied_rows(
     """
     shards = [shard for shard, _ in pieces]
     names = named_alike([pool.schema(shard).names for shard in shards])
-    schema = _schema(pool, shards, names)
+    schema = joint_schema(pool, shards, names)
     schema = schema.with_metadata({**(schema.metadata or {}), **metadata})
     written = 0
     with pq.ParquetWriter(path, schema) as writer:
         for (shard, rows), new in zip(pieces, names, strict=True):
             for table in _tables(pool, shard, rows):
                 table = table.rename_columns([*new, *table.column_names[len(new) :]])
-                writer.write_table(_as(schema, table))
+                writer.write_table(as_schema(schema, table))
                 written += len(table)
     return written
 
@@ -68,7 +68,8 @@ def types_differ(shards: Sequence[Shard], error: Exception) -> PoolError:
     )
 
 
-def _schema(pool: Pool, shards: Sequence[Shard], names: Sequence[Sequence[str]]) -> pa.Schema:
+def joint_schema(pool: Pool, shards: Sequence[Shard], names: Sequence[Sequence[str]]) -> pa.Schema:
+    """One schema for the tables of these shards, with a uid. Raises PoolError for types that do not go together."""
     schemas = [_renamed(pool.schema(shard), new) for shard, new in zip(shards, names, strict=True)]
     try:
         schema = pa.unify_schemas(schemas, promote_options="permissive")
@@ -78,7 +79,10 @@ def _schema(pool: Pool, shards: Sequence[Shard], names: Sequence[Sequence[str]])
 
 
 def _renamed(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
-    fields = [field.with_name(name) for field, name in zip(schema, names, strict=True)]
+    fields = [
+        field.with_name(name).with_type(VIEWS.get(str(field.type), field.type))
+        for field, name in zip(schema, names, strict=True)
+    ]
     return pa.schema(fields, schema.metadata)
 
 
@@ -96,7 +100,7 @@ def _tables(pool: Pool, shard: Shard, rows: Rows) -> Iterator[pa.Table]:
             yield table
 
 
-def _as(schema: pa.Schema, table: pa.Table) -> pa.Table:
+def as_schema(schema: pa.Schema, table: pa.Table) -> pa.Table:
     """The table with the columns of the schema, in its order and types."""
     whole = pa.concat_tables([schema.empty_table(), table], promote_options="permissive")
     return whole.select(schema.names).cast(schema)
