@@ -29,10 +29,16 @@ def test_typed_in_a_pool_it_does_the_sensible_thing_and_says_so(pool: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "the pool's own column clip_l14_similarity_score" in done.stderr
     assert "kept 1,050 of 3,501 rows (29.99%)" in done.stdout
-    assert len(np.load(pool / "clip-score-0.3.npy")) == 1050
-    first = (pool / "clip-score-0.3.npy").read_bytes(), (pool / "clip-score-0.3.json").read_bytes()
+    assert len(np.load(pool / "__newtest" / "clip-score-0.3.npy")) == 1050
+    first = (
+        (pool / "__newtest" / "clip-score-0.3.npy").read_bytes(),
+        (pool / "__newtest" / "clip-score-0.3.json").read_bytes(),
+    )
     assert newtest("filter-pool", "--clip-score", cwd=pool).returncode == 0
-    assert ((pool / "clip-score-0.3.npy").read_bytes(), (pool / "clip-score-0.3.json").read_bytes()) == first
+    assert (
+        (pool / "__newtest" / "clip-score-0.3.npy").read_bytes(),
+        (pool / "__newtest" / "clip-score-0.3.json").read_bytes(),
+    ) == first
 
 
 def test_a_dry_run_touches_nothing(pool: Path) -> None:

@@ -80,6 +80,8 @@ def decontaminate(
         raise UsageError("name at least one set with `against`")
     if config.method == "auto":
         method, why = best_method(pool, config.encoder, config.vectors)
+        if method != "exact" and any(address.endswith(".npy") for address in sets):
+            method, why = "exact", "a set is vectors"
         progress.say(f"method: {method} ({why})")
         config = replace(config, method="exact" if method == "exact" else "hash")
     comparison: Any = (

@@ -1,0 +1,53 @@
+"""img2dataset's own code, in a virtual environment of its own: it pins an older pandas than newtest's tests have."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from needs import missing
+
+__all__ = ["downloaded"]
+
+WANTED = ("img2dataset==1.47.0",)
+SCRIPT = """
+import json, sys
+from img2dataset import download
+if __name__ == "__main__":
+    download(**json.loads(sys.argv[1]))
+"""
+
+
+def environment() -> Path:
+    """Its Python; made once, below the folder for caches."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    folder = cache / "newtest-tests" / f"{WANTED[0]}-py{sys.version_info[0]}{sys.version_info[1]}"
+    python = folder / "bin" / "python"
+    ready = folder / "ready"
+    if not ready.exists():
+        venv.create(folder, with_pip=True, clear=True)
+        done = subprocess.run(
+            [python, "-m", "pip", "install", "-q", *WANTED], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            missing(f"{WANTED[0]} cannot be installed ({done.stderr.strip()[-200:]})")
+        ready.touch()
+    return python
+
+
+def downloaded(options: str) -> None:
+    """Run ``img2dataset.download`` with options in JSON."""
+    quiet = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
+    quiet.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [environment(), "-c", SCRIPT, options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=quiet,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
