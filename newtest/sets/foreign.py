@@ -9,7 +9,6 @@ __all__ = ["is_foreign", "is_foreign_path"]
 _FOREIGN = frozenset(
     {
         "__macosx",  # archives made on a Mac
-        "__newtest",  # what newtest keeps in a pool
         "__pycache__",
         "__newtest",  # what newtest stores beside a pool
         "@eadir",  # Synology
