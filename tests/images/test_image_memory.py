@@ -114,8 +114,8 @@ def test_every_kind_at_a_budget_of_its_own_size_stays_within_it(form: str, tmp_p
         "JPEG": {"progressive": True, "subsampling": 0}, "HEIF": {"quality": 20},
     }  # fmt: skip
     buffer = io.BytesIO()
-    opaque = form in ("JPEG", "GIF")
-    (picture.convert("RGB") if opaque else picture).save(buffer, form, **options.get(form, {}))
+    mode = {"JPEG": "RGB", "GIF": "L"}.get(form, "RGBA")
+    picture.convert(mode).save(buffer, form, **options.get(form, {}))
     from newtest.images.opening import open_image
 
     needed = open_image(buffer.getvalue(), ImageLimits()).needed // MIB
