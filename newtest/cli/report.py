@@ -1,10 +1,10 @@
-"""newtest report: tables, the line, the gap, comparisons, similarity, shift, and the page that has it all."""
+"""newtest report: tables, the line, the gap, comparisons, similarity, shift, forecasts, and the page with it all."""
 
 from __future__ import annotations
 
 import typer
 
-from newtest.cli import report_accuracy, report_models, report_sets
+from newtest.cli import report_accuracy, report_forecast, report_models, report_sets
 
 __all__ = ["app"]
 
@@ -20,4 +20,5 @@ app.command("gap")(report_sets.gap)
 app.command("compare")(report_models.compare)
 app.command("similarity")(report_models.similarity)
 app.command("shift")(report_sets.shift)
+app.command("forecast")(report_forecast.forecast)
 app.command("html")(report_accuracy.html)

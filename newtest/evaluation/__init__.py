@@ -8,6 +8,7 @@ from newtest.lazy import face
 
 if TYPE_CHECKING:
     from newtest.evaluation.analysis.compare import pairs, power
+    from newtest.evaluation.analysis.forecast import Forecast, forecast
     from newtest.evaluation.analysis.gap import decompose
     from newtest.evaluation.analysis.line import Line, LineConfig, fit_line
     from newtest.evaluation.analysis.similarity import Similarity, agreement, rankable
@@ -25,6 +26,7 @@ _HOMES = {
         "pairs",
         "power",
     ),
+    "newtest.evaluation.analysis.forecast": ("Forecast", "forecast"),
     "newtest.evaluation.analysis.gap": ("decompose",),
     "newtest.evaluation.analysis.line": (
         "Line",
@@ -74,6 +76,7 @@ __all__ = [
     "EvaluateConfig",
     "Evaluation",
     "EvaluationSet",
+    "Forecast",
     "Line",
     "LineConfig",
     "Loaded",
@@ -88,6 +91,7 @@ __all__ = [
     "evaluate",
     "find_images",
     "fit_line",
+    "forecast",
     "gather",
     "label_efficiency",
     "labelled",

@@ -18,7 +18,7 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 
-__all__ = ["Similarity", "agreement", "rankable", "similarity", "without"]
+__all__ = ["Similarity", "agreement", "kept", "rankable", "similarity", "without"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,13 +46,17 @@ class Similarity:
         return {key: None if value == float("inf") else value for key, value in asdict(self).items()}
 
 
-def without(correct: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
-    """Without the models that a shell pattern names. Raises EvaluationError for a pattern that names none."""
-    unused = [pattern for pattern in patterns if not any(fnmatchcase(str(m), pattern) for m in correct.index)]
+def kept(models: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """The models that no shell pattern names. Raises EvaluationError for a pattern that names none."""
+    unused = [pattern for pattern in patterns if not any(fnmatchcase(str(m), pattern) for m in models)]
     if unused:
         raise EvaluationError(f"`exclude` {unused[0]!r} names no model")
-    gone = [any(fnmatchcase(str(model), pattern) for pattern in patterns) for model in correct.index]
-    return correct[~np.array(gone, dtype=bool)]
+    return [model for model in models if not any(fnmatchcase(str(model), pattern) for pattern in patterns)]
+
+
+def without(correct: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
+    """Without the models that a shell pattern names. Raises EvaluationError for a pattern that names none."""
+    return correct.loc[kept(list(correct.index), patterns)]
 
 
 def agreement(correct: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -70,7 +70,7 @@ def score(
     options = options or ScoreConfig()
     set_hash = evaluated.hash
     scores: list[Score] = []
-    aligned = _Aligned(evaluated)
+    aligned = Aligned(evaluated)
     chosen, cautions = _one_a_model(aligned, predictions)
     for one in chosen:
 
@@ -85,7 +85,7 @@ def score(
 
 
 def _one_a_model(
-    aligned: _Aligned, predictions: Sequence[Predictions]
+    aligned: Aligned, predictions: Sequence[Predictions]
 ) -> tuple[list[Predictions], list[Caution]]:
     """The richest predictions of each name: two that agree are one. Of two that do not, the first counts where they are
     in two files; in one file nobody can tell which is meant, and neither counts.
@@ -115,15 +115,15 @@ def _one_a_model(
     return [one for one in chosen.values() if one.model not in refused], cautions
 
 
-def _agree(aligned: _Aligned, one: Predictions, other: Predictions) -> bool:
+def _agree(aligned: Aligned, one: Predictions, other: Predictions) -> bool:
     try:
-        tops = [_tops(aligned, p) for p in (one, other)]
+        tops = [first_answers(aligned, p) for p in (one, other)]
     except Unscorable:
         return False
     return bool(np.array_equal(tops[0].astype(str), tops[1].astype(str)))
 
 
-def _tops(aligned: _Aligned, one: Predictions) -> npt.NDArray[Any]:
+def first_answers(aligned: Aligned, one: Predictions) -> npt.NDArray[Any]:
     """The best answer an image, in the set's order, without its meaning."""
     values = one.values[aligned.rows(one).at]
     if values.ndim == 1:
@@ -132,7 +132,7 @@ def _tops(aligned: _Aligned, one: Predictions) -> npt.NDArray[Any]:
     return values[:, 0] if kind == "ranking" else np.asarray(values.astype(np.float64).argmax(axis=1))
 
 
-class _Aligned:
+class Aligned:
     """Rows of predictions in the set's order; the many models of one file share their ids, which are looked up once."""
 
     def __init__(self, evaluated: EvaluationSet) -> None:
@@ -152,7 +152,7 @@ class _Aligned:
 
 
 def _score(
-    aligned: _Aligned, set_hash: str, one: Predictions, options: ScoreConfig, warn: Warn
+    aligned: Aligned, set_hash: str, one: Predictions, options: ScoreConfig, warn: Warn
 ) -> list[Score]:
     evaluated, rows = aligned.evaluated, aligned.rows(one)
     if rows.unknown:
