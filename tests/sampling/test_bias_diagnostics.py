@@ -241,7 +241,7 @@ def test_sample_prints_the_diagnosis_of_the_published_rule_too(study):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("diagnose", "nothing"), 2, "there is no revision 'nothing'"),
+        (("diagnose", "nothing"), 1, "there is no revision 'nothing'"),
         (("diagnose", "nothing", "--plot", "a.jpg"), 2, ".svg or .png"),
     ],
 )
