@@ -384,7 +384,7 @@ def test_the_command_line_says_what_fails(study: Study) -> None:
         ["--class-threshold", "n"],
     ]
     for (code, _, err), options in zip(_newtest(study, *(["sample", *o] for o in wrong)), wrong, strict=True):
-        assert code == (1 if "--parent" in options else 2), options  # a revision that is not there is no wrong call
+        assert code == (1 if "--parent" in options else 2), options
         assert err.startswith("newtest: "), options
 
 
