@@ -164,7 +164,14 @@ class Load:
         draws = random.Random(seed)
         await asyncio.sleep(draws.random() * self.pace)
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=6, keepalive_timeout=2)
+            connector=aiohttp.TCPConnector(
+                limit=6,
+                keepalive_timeout=2,
+                local_addr=(
+                    f"127.0.{1 + seed // 250}.{1 + seed % 250}",
+                    0,
+                ),  # each has an address, as people have
+            )
         ) as session:
             six = asyncio.Semaphore(6)  # as many at once as a browser asks for
             while time.monotonic() < self.ends:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -29,10 +29,10 @@ __all__ = ["ConnectionLimits", "Connections", "CrowdedOut", "protocol_with_limit
 class ConnectionLimits:
     """Numbers of connections, and seconds."""
 
-    total: int = 1_000
-    per_address: int = 400
+    total: int = 3_000
+    per_address: int = 1_000
     """A reverse proxy is one address, and so is a room full of people behind one router."""
-    reserve: int = 20
+    reserve: int = 50
     header_seconds: float = 10.0
     request_seconds: float = 120.0
     """From the first byte of a request to the last of its answer."""
@@ -65,6 +65,12 @@ class Connections:
             return False
         self.open[connection] = address
         return True
+
+    def fit(self, files: int) -> None:
+        """Take no more connections than there are files to open, a hundred aside for the study and its pictures."""
+        most = max(files - 100 - self.limits.reserve, 10)
+        if most < self.limits.total:
+            self.limits = replace(self.limits, total=most, per_address=min(self.limits.per_address, most))
 
     @property
     def crowded(self) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guarded", "guarded", "listen", "run", "serving"]
 
-FILES = 4_096
+FILES = 8_192
 """Files and connections that a server wants to have open at once; where the machine allows fewer, it is fewer."""
 
 
@@ -82,8 +82,10 @@ def run(
     ``limits`` are for an application that is not guarded; ``proxies`` are addresses whose X-Forwarded-Proto and
     X-Forwarded-For are believed.
     """
-    _raise_file_limit()
+    files = _raise_file_limit()
     server = _server(app, limits, proxies)
+    if isinstance(app, Guarded):
+        app.connections.fit(files)
     with listener:
         server.run(sockets=[listener])
 
@@ -135,14 +137,16 @@ def _server(app: ASGIApp, limits: Limits | None, proxies: Sequence[str]) -> uvic
     )
 
 
-def _raise_file_limit() -> None:
-    """Many systems let a process open 1,024 files unless it asks for more."""
+def _raise_file_limit() -> int:
+    """Many systems let a process open 1,024 files unless it asks for more. Gives how many it may open."""
     try:
         import resource
     except ImportError:  # not on this system
-        return
+        return FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return FILES if soft == resource.RLIM_INFINITY else soft
