@@ -14,6 +14,7 @@ from crowd_study import Crowd, crowd, plan
 from test_crowd_mturk import annotator_to, two_studies
 from test_crowd_server import begin, send
 
+from newtest.catalog import quality
 from newtest.catalog.publications import unpublished
 from newtest.crowd.annotators import Annotator, PublishConfig, collect, publish
 from newtest.crowd.local import LocalAnnotator
@@ -194,3 +195,17 @@ def test_a_market_that_is_away_is_said_so_and_nothing_is_lost(study: Study) -> N
         study.catalog.execute("SELECT count(*) FROM publications WHERE market_hit_id IS NULL").fetchone()[0]
         == 4
     )
+
+
+def test_older_votes_without_a_look_are_counted(study: Study, tmp_path: Path) -> None:
+    """Collected before such images gave no vote: `votes quality` says how many there are."""
+    with local(study, tmp_path) as market:
+        market.publish_all()
+        market.work("ann", 1)
+        collect(study, market.annotator)
+        assert quality.votes_never_in_view(study.catalog) == 0
+        study.catalog.execute(
+            "UPDATE answers SET milliseconds = 0 WHERE image_id IN (SELECT image_id FROM answers ORDER BY 1 LIMIT 5)"
+        )
+        zero = study.catalog.execute("SELECT count(*) FROM answers WHERE milliseconds = 0").fetchone()[0]
+        assert quality.votes_never_in_view(study.catalog) == zero > 0

@@ -99,7 +99,9 @@ class Shared:
         if place is None:
             return None
         sha256 = await self.database.read(shown_file, place.hit_id, place.position, place.link_id)
+        if sha256 is None:
+            return None
         try:
-            return await run_in_threadpool(self.pictures.read, sha256) if sha256 is not None else None
+            return self.pictures.in_memory(sha256) or await run_in_threadpool(self.pictures.read, sha256)
         except (OSError, ImageError):
             return None

@@ -8,8 +8,10 @@ addresses have one length and hold no name: the place in the HIT, and the link o
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,9 @@ PICTURE_SIDE = 500
 
 BLOCK = 65_536
 """Pictures are filled up to a multiple of so many bytes: most photos of that size need one block."""
+
+KEPT = 1_000
+"""Pictures in memory: 64 MiB of them, where each takes one block."""
 
 FLOOR_SECONDS = 0.02
 """No answer comes sooner: a control that was read a minute ago does not answer faster than an image that was not."""
@@ -56,6 +61,7 @@ class Pictures:
 
     def __init__(self, root: Path, keys: Keys) -> None:
         self._root, self._keys = root, keys
+        self._memory: OrderedDict[str, bytes] = OrderedDict()
 
     def token(self, hit_id: str, image: HitImage, link_id: str | None = None) -> str:
         """The opaque name of an image in a HIT, for one worker. All of a study's have the same length."""
@@ -82,9 +88,18 @@ class Pictures:
             write_atomic(path, _blind((self._root / "images" / sha256[:2] / sha256).read_bytes()))
         return path
 
+    def in_memory(self, sha256: str) -> bytes | None:
+        """The picture if it was read lately; ``FLOOR_SECONDS`` hides from people that it was."""
+        return self._memory.get(sha256)
+
     def read(self, sha256: str) -> bytes:
-        """The picture. Raises OSError or ImageError. May be called from several threads."""
-        return self.prepare(sha256).read_bytes()
+        """The picture, from the disk. Raises OSError or ImageError. May be called from several threads."""
+        data = self.prepare(sha256).read_bytes()
+        self._memory[sha256] = data
+        while len(self._memory) > KEPT:
+            with contextlib.suppress(KeyError):
+                self._memory.popitem(last=False)
+        return data
 
 
 def _blind(data: bytes) -> bytes:
