@@ -17,9 +17,18 @@ import numpy as np
 import pandas as pd
 
 from newtest.errors import EvaluationError, UsageError
-from newtest.evaluation.analysis.line_bootstrap import Interval, intervals, over_images, over_models
+from newtest.evaluation.analysis.line_bootstrap import over_images, redraw
+from newtest.evaluation.analysis.line_interval import (
+    Fitted,
+    Interval,
+    Places,
+    fitted,
+    over_models,
+    rho_errors,
+)
 from newtest.evaluation.analysis.line_model import Coefficients, Floats, LineConfig, design, ols, predict
-from newtest.evaluation.analysis.scales import from_percent, to_percent
+from newtest.evaluation.analysis.line_noise import Noise, noise_of, points_per_unit
+from newtest.evaluation.analysis.scales import from_percent
 from newtest.evaluation.scoring.results import Results, pick
 
 __all__ = ["MIN_MODELS", "MIN_RANGE", "Line", "LineConfig", "fit_line"]
@@ -35,20 +44,23 @@ MIN_SIDE = 4
 
 @dataclass(frozen=True)
 class Line:
-    """A fitted line, its bootstrap intervals, and every model's place beside it."""
+    """A fitted line, its intervals, and every model's place beside it."""
 
     options: LineConfig
     n: int
     fit: Coefficients
     over_models: dict[str, Interval]
-    """Percentile bootstrap over models: name of the coefficient -> interval."""
+    """What further models of the kind would show: name of the coefficient -> interval (``line_interval``)."""
     over_images: dict[str, Interval] | None
-    """Basic bootstrap over images, None where neither correctness an image nor k and n are known."""
+    """What these models would show on endlessly many images; None where neither correctness an image nor k and n are
+    known.
+    """
     images_paired: bool
     """True: images were resampled for all models at once; False: each k was redrawn from Binomial(n, k/n)."""
     models: pd.DataFrame = field(repr=False)
-    """model, group, base, fitted, x (or x:SET, several), y, predicted, rho, rho_lo, rho_hi, tau (percent and
-    points).
+    """model, group, base, fitted, x (or x:SET, several), y, predicted, rho, rho_lo, rho_hi, counted, tau (percent
+    and points). ``counted`` says whether n is known of all its accuracies: else rho_lo..rho_hi know the line's
+    uncertainty, and not the model's own.
     """
     left_out: tuple[tuple[str, str], ...] = ()
     """(model, reason) of every model that has no place in the plot, or none in the fit."""
@@ -116,29 +128,46 @@ def fit_line(results: Results, options: LineConfig, correct: Sequence[pd.DataFra
     wide["fitted"] = ~wide.index.isin(list(excluded))
     if options.group is not None:
         wide["fitted"] &= wide["group"] == options.group
-    fitted = wide[wide["fitted"]]
-    _refuse(fitted, options, results.table)
-    x = design(fitted[_axes(options)].to_numpy(), options)
-    y = from_percent(fitted["y"], options.scale)
+    inside = wide[wide["fitted"]]
+    _refuse(inside, options, results.table)
+    x = design(inside[_axes(options)].to_numpy(), options)
+    y = from_percent(inside["y"], options.scale)
     coefficients, r2 = ols(x, y)
     fit = _coefficients(coefficients[0], float(r2[0]), options)
-    draws = over_models(x, y, options)
-    images, paired = over_images(results.table, fitted, options, correct)
-    _place(wide, fit, options, draws[0])
+    sure = fitted(x, y, coefficients[0], len(options.x))
+    noise = _noises(results.table, wide.index, options, correct)
+    ours = [one.where(wide["fitted"].to_numpy(dtype=bool)) for one in noise]
+    models = over_models(sure, fit.r2, ours[:-1], options.level)
+    redrawn, paired = redraw(results.table, inside.index, options, correct)
+    images = None
+    if redrawn is not None:
+        images = over_images(redrawn, y, sure, ours, options)
+    _place(wide, fit, options, sure, noise)
     noted = [
         *missing,
         *((m, r) for m, r in excluded.items() if m in wide.index and _in_group(wide, m, options)),
     ]
     return Line(
         options,
-        len(fitted),
+        len(inside),
         fit,
-        intervals(draws, options),
-        None if images is None else intervals(images, options, (coefficients[0], float(r2[0]))),
+        dict(zip(options.names, models, strict=True)),
+        None if images is None else dict(zip(options.names, images, strict=True)),
         paired,
         wide.reset_index(),
         tuple(sorted(noted)),
     )
+
+
+def _noises(
+    table: pd.DataFrame, models: pd.Index, options: LineConfig, correct: Sequence[pd.DataFrame] | None
+) -> list[Noise]:
+    """Of every x and y, of ``models``. They move together only where all of them have correctness on the set."""
+    names = [*options.x, options.y]
+    tables = correct or [None] * len(names)
+    return [
+        noise_of(table, name, models, options.scale, one) for name, one in zip(names, tables, strict=True)
+    ]
 
 
 def _axes(options: LineConfig) -> list[str]:
@@ -215,15 +244,18 @@ def _coefficients(values: Floats, r2: float, options: LineConfig) -> Coefficient
     return Coefficients(slopes, named["intercept"], r2, named.get("bend"), named.get("jump"))
 
 
-def _place(wide: pd.DataFrame, fit: Coefficients, options: LineConfig, draws: Floats) -> None:
-    """Add predicted, rho with its interval (bootstrap over models) and tau to the models, in place."""
+def _place(wide: pd.DataFrame, fit: Coefficients, options: LineConfig, sure: Fitted, noise: list[Noise]) -> None:
+    """Add predicted, rho with its interval and tau to the models, in place."""
     rows = wide[_axes(options)].to_numpy()
     wide["predicted"] = predict(fit, options, rows if len(options.x) > 1 else rows[:, 0])
     wide["rho"] = wide["y"] - wide["predicted"]
-    sound = draws[~np.isnan(draws).any(axis=1)]
-    columns = np.column_stack([design(rows, options), np.ones(len(rows))])
-    tail = (1 - options.level) / 2
-    low, high = np.quantile(to_percent(sound @ columns.T, options.scale), [tail, 1 - tail], axis=0)
-    wide["rho_lo"], wide["rho_hi"] = wide["y"] - high, wide["y"] - low
-    base = wide["base"].map(wide["y"])
-    wide["tau"] = wide["y"] - base
+    places = Places(
+        np.column_stack([design(rows, options), np.ones(len(rows))]),
+        wide["fitted"].to_numpy(dtype=bool),
+        points_per_unit(wide["y"], options.scale),
+        points_per_unit(wide["predicted"], options.scale),
+    )
+    half = rho_errors(sure, places, noise, options.level)
+    wide["rho_lo"], wide["rho_hi"] = wide["rho"] - half, wide["rho"] + half
+    wide["counted"] = np.all([one.known for one in noise], axis=0)
+    wide["tau"] = wide["y"] - wide["base"].map(wide["y"])

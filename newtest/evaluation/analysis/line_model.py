@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from newtest.evaluation.analysis.scales import Scale, from_percent, to_percent
 
-__all__ = ["Coefficients", "Floats", "LineConfig", "design", "ols", "predict"]
+__all__ = ["Coefficients", "Floats", "LineConfig", "design", "ols", "ols_each", "predict"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -99,6 +99,26 @@ def ols(x: Floats, y: Floats, weights: Floats | None = None) -> tuple[Floats, Fl
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = np.where(total > 0, 1 - residual / total, np.nan)
     return coefficients, r2
+
+
+def ols_each(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """The coefficients (B, P + 1) of ``ols`` for B tables at once: x (M, B, P), y (M, B), weights (M, B)."""
+    columns = np.concatenate([x, np.ones((*y.shape, 1))], axis=2).transpose(1, 0, 2)
+    target, weight = y.T, weights.T
+    centre = np.zeros((columns.shape[0], columns.shape[2]))
+    centre[:, :-1] = columns[:, :, :-1].mean(axis=1)
+    columns = columns - centre[:, None, :]
+    weighed = columns * weight[:, :, None]
+    gram = weighed.transpose(0, 2, 1) @ columns
+    moment = weighed.transpose(0, 2, 1) @ target[:, :, None]
+    size = np.sqrt(np.maximum(np.einsum("bpp->bp", gram), np.finfo(np.float64).tiny))
+    normal = gram / size[:, :, None] / size[:, None, :]
+    sound = np.linalg.eigvalsh(normal)[:, 0] > 1e-10
+    coefficients = np.full(size.shape, np.nan)
+    coefficients[sound] = (np.linalg.solve(normal[sound], moment[sound] / size[sound][:, :, None]))[:, :, 0]
+    coefficients /= size
+    coefficients[:, -1] -= np.einsum("bp,bp->b", coefficients[:, :-1], centre[:, :-1])
+    return coefficients
 
 
 def predict(fit: Coefficients, options: LineConfig, percent: npt.ArrayLike) -> Floats:
