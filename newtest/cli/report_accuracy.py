@@ -109,8 +109,8 @@ def line(
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png.", callback=own_file)
     ] = None,
-    resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(min=20, help="Redraw the images so often (400 at most).")] = 400,
+    seed: Annotated[int, typer.Option(help="Of the redrawn images.")] = 0,
     metric: Metric = "top1",
     groups: Groups = None,
     unit: Unit = "auto",
@@ -175,15 +175,28 @@ def _print_line(fitted: Line, over: dict[str, Any], title: str) -> None:
     )
     for model, reason in fitted.left_out:
         note(f"left out: {model}: {reason}")
+    uncounted = int((~fitted.models["counted"]).sum())
     furthest = fitted.models.reindex(fitted.models["rho"].abs().sort_values(ascending=False).index).head(10)
     print_table(
-        ["model", "group", "accuracy", "line", "rho, points"],
+        ["model", "group", "accuracy", "line", "rho, points", "95 % of the line" if uncounted else "95 %"],
         [
-            (r.model, r.group, f"{r.y:.2f}", f"{r.predicted:.2f}", f"{r.rho:+.2f}")
+            (
+                r.model,
+                r.group,
+                f"{r.y:.2f}",
+                f"{r.predicted:.2f}",
+                f"{r.rho:+.2f}",
+                f"[{r.rho_lo:+.2f}, {r.rho_hi:+.2f}]",
+            )
             for r in furthest.itertuples()
         ],
         title="Furthest off the line (--json has all)",
     )
+    if uncounted:
+        note(
+            f"{uncounted} of {len(fitted.models)} models have no n: the intervals of their rho know how sure the line "
+            "is, and not how sure their own accuracies are; give k and n to have both"
+        )
     based = fitted.models[fitted.models["tau"].notna()].sort_values("tau", ascending=False)
     if len(based):
         print_table(

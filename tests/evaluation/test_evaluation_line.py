@@ -10,13 +10,16 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.analysis.line import LineConfig, fit_line
-from newtest.evaluation.analysis.line_model import ols, predict
+from newtest.evaluation.analysis.line_interval import fitted, over_models
+from newtest.evaluation.analysis.line_model import ols, ols_each, predict
+from newtest.evaluation.analysis.line_noise import Noise
 from newtest.evaluation.analysis.scales import from_percent, ticks, to_percent
 from newtest.evaluation.report.figures import draw_scatter, scatter_of
-from newtest.evaluation.scoring.results import as_results, read_results
+from newtest.evaluation.scoring.results import Results, as_results, read_results
 
 V2 = "imagenetv2-matched-frequency-format-val"
 
@@ -233,6 +236,8 @@ def test_ols_agrees_with_numpy() -> None:
     expected, residual = np.linalg.lstsq(np.column_stack([x, np.ones(30)]), y, rcond=None)[:2]
     assert coefficients[0] == pytest.approx(expected)
     assert r2[0] == pytest.approx(1 - residual[0] / ((y - y.mean()) ** 2).sum())
+    each = ols_each(np.stack([x, 2 * x], axis=1), np.stack([y, y], axis=1), np.ones((30, 2)))
+    assert np.allclose(each, [coefficients[0], coefficients[0] * [0.5, 0.5, 1]])
 
 
 def test_predict_keeps_shapes(data: Path) -> None:
@@ -281,3 +286,105 @@ def test_the_interval_over_images_covers_what_more_images_would_show() -> None:
 
 def test_no_tick_is_minus_zero() -> None:
     assert not np.signbit(ticks(0.0, 88.0, "linear")).any()
+
+
+def test_standard_errors_are_those_of_statsmodels() -> None:
+    """HC3 with t quantiles (statsmodels 0.15), for a line, two axes, a hinge and a jump."""
+    api = pytest.importorskip("statsmodels.api")
+    rng = np.random.default_rng(2)
+    x = rng.normal(1, 0.5, (12, 2))
+    hinge = np.column_stack([x[:, 0], np.maximum(x[:, 0] - 1, 0), x[:, 0] >= 1]).astype(float)
+    y = 0.9 * x[:, 0] + rng.normal(0, 0.1 + 0.1 * x[:, 0] ** 2, 12)
+    silent = Noise(np.zeros(12), np.ones(12, dtype=bool))
+    for columns, axes in ((x[:, :1], 1), (x, 2), (hinge, 1)):
+        coefficients, r2 = ols(columns, y)
+        ours = over_models(fitted(columns, y, coefficients[0], axes), float(r2[0]), [silent] * axes, 0.95)
+        theirs = api.OLS(y, np.column_stack([columns, np.ones(12)])).fit(cov_type="HC3", use_t=True)
+        assert np.allclose(ours[:-1], theirs.conf_int(0.05))
+
+
+def test_fisher_z_is_the_interval_of_r2_where_the_line_is_normal() -> None:
+    """Quantiles of the normal distribution have a kurtosis near 3, where Fisher's formula holds as it is."""
+    x = norm.ppf((np.arange(200) + 0.5) / 200)
+    y = x + 0.3 * np.random.default_rng(0).permutation(x)
+    coefficients, r2 = ols(x[:, None], y)
+    sure = fitted(x[:, None], y, coefficients[0], 1)
+    low, high = over_models(sure, float(r2[0]), [Noise(np.zeros(200), np.ones(200, dtype=bool))], 0.95)[-1]
+    z, half = np.arctanh(np.sqrt(r2[0])), 1.96 / np.sqrt(197)
+    assert (low, high) == (
+        pytest.approx(np.tanh(z - half) ** 2, abs=1e-3),
+        pytest.approx(np.tanh(z + half) ** 2, abs=1e-3),
+    )
+
+
+def simulated(rng: np.random.Generator, models: int, images: int) -> tuple[Results, np.ndarray]:
+    """Models, the last three of them exactly on the line, and each model's true rho in points."""
+    x = rng.normal(0.8, 0.45, models)
+    off = rng.normal(0, 0.08, models)
+    off[-3:] = 0
+    on_line = 0.92 * x - 0.5
+    tables = [
+        pd.DataFrame(
+            {
+                "model": [f"m{at:03d}" for at in range(models)],
+                "set": name,
+                "k": rng.binomial(images, to_percent(axis, "logit") / 100),
+                "n": images,
+            }
+        )
+        for name, axis in (("x", x), ("y", on_line + off))
+    ]
+    rho = to_percent(on_line + off, "logit") - to_percent(on_line, "logit")
+    return as_results(pd.concat(tables)), rho
+
+
+@pytest.mark.parametrize(("models", "images"), [(12, 2_000), (60, 10_000)])
+def test_rho_holds_the_luck_of_the_models_own_images(models: int, images: int) -> None:
+    """Without the model's own k of n about half of the models on the line seem to be off it."""
+    rng = np.random.default_rng(models)
+    held, zero, slope = [], [], []
+    for _ in range(40):
+        results, rho = simulated(rng, models, images)
+        options = LineConfig(("x",), "y", exclude=(f"m{models - 1:03d}",), resamples=20)
+        line = fit_line(results, options)
+        low, high = line.models["rho_lo"].to_numpy(), line.models["rho_hi"].to_numpy()
+        held.append((low <= rho) & (rho <= high))
+        zero.append((low[-3:] <= 0) & (high[-3:] >= 0))
+        slope.append(line.over_models["slope"][0] <= 0.92 <= line.over_models["slope"][1])
+        assert line.models["counted"].all()
+    assert 0.92 < np.mean(held) < 0.98
+    assert np.mean(zero) > 0.89
+    assert np.mean(slope) > 0.85
+
+
+def test_without_n_the_interval_of_rho_knows_only_the_line() -> None:
+    results, _ = simulated(np.random.default_rng(3), 20, 2_000)
+    bare = results.table[["model", "set", "accuracy"]]
+    with_n = fit_line(results, LineConfig(("x",), "y", resamples=20)).models
+    without = fit_line(as_results(bare, unit="percent"), LineConfig(("x",), "y", resamples=20)).models
+    assert with_n["counted"].all() and not without["counted"].any()
+    wide = with_n["rho_hi"] - with_n["rho_lo"]
+    assert wide.median() > 1.5 * (without["rho_hi"] - without["rho_lo"]).median()
+    assert np.allclose(with_n["rho"], without["rho"])
+
+
+def test_models_that_fail_on_the_same_images_are_better_known_beside_one_another() -> None:
+    """Luck that all models share moves the line with them: the paired intervals of rho are narrower."""
+    rng = np.random.default_rng(5)
+    names = [f"m{at:03d}" for at in range(20)]
+    ability = np.linspace(-1, 1.5, 20)
+    correct = [
+        pd.DataFrame(
+            to_percent(ability[:, None] - 3 * rng.normal(size=2_000) - drop, "logit") > 50, index=names
+        )
+        for drop in (0, 0.5)
+    ]
+    parts = [
+        pd.DataFrame({"model": names, "set": name, "k": matrix.sum(axis=1).to_numpy(), "n": 2_000})
+        for name, matrix in zip("xy", correct, strict=True)
+    ]
+    results = as_results(pd.concat(parts))
+    paired = fit_line(results, LineConfig(("x",), "y"), correct).models
+    counted = fit_line(results, LineConfig(("x",), "y")).models
+    ratio = (paired["rho_hi"] - paired["rho_lo"]) / (counted["rho_hi"] - counted["rho_lo"])
+    assert ratio.median() < 0.7

@@ -164,7 +164,7 @@ def _noises(
 ) -> list[Noise]:
     """Of every x and y, of ``models``. They move together only where all of them have correctness on the set."""
     names = [*options.x, options.y]
-    tables = correct or [None] * len(names)
+    tables: Sequence[pd.DataFrame | None] = correct or [None] * len(names)
     return [
         noise_of(table, name, models, options.scale, one) for name, one in zip(names, tables, strict=True)
     ]
@@ -244,7 +244,9 @@ def _coefficients(values: Floats, r2: float, options: LineConfig) -> Coefficient
     return Coefficients(slopes, named["intercept"], r2, named.get("bend"), named.get("jump"))
 
 
-def _place(wide: pd.DataFrame, fit: Coefficients, options: LineConfig, sure: Fitted, noise: list[Noise]) -> None:
+def _place(
+    wide: pd.DataFrame, fit: Coefficients, options: LineConfig, sure: Fitted, noise: list[Noise]
+) -> None:
     """Add predicted, rho with its interval and tau to the models, in place."""
     rows = wide[_axes(options)].to_numpy()
     wide["predicted"] = predict(fit, options, rows if len(options.x) > 1 else rows[:, 0])

@@ -1,9 +1,9 @@
 """How sure a line is of its images: the same models on other images of the same kind.
 
-Slope and intercept: accuracies are redrawn, and the line fitted anew. Redrawing adds noise a second time, which flattens
-every redrawn line; by as much as it does so the intervals lie on the other side of the estimate (Davison and Hinkley
-1997, section 2.4). R2: the sum of squares about the line, in units of the noise, is noncentral chi-square; the interval
-of its noncentrality, which is what endlessly many images would leave of it, is found by inversion.
+Slope and intercept: accuracies are redrawn, and the line fitted anew. Redrawing adds noise a second time, which
+flattens every redrawn line; by as much as it does so the intervals lie on the other side of the estimate (Davison and
+Hinkley 1997, section 2.4). R2: the sum of squares about the line, in units of the noise, is noncentral chi-square; the
+interval of its noncentrality, which is what endlessly many images would leave of it, is found by inversion.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def over_images(
 ) -> list[Interval]:
     """The interval of each coefficient, then of R2, of these models with endlessly many images.
 
-    ``redrawn`` holds an array (M, B) of accuracies (percent) for each x and y; ``y`` (M,) are the measured ones in units
-    of the scale, and ``noise`` is of the same sets and models.
+    ``redrawn`` holds an array (M, B) of accuracies (percent) for each x and y; ``y`` (M,) are the measured ones in
+    units of the scale, and ``noise`` is of the same sets and models.
     """
     draws = _refitted(redrawn, options)
     draws = draws[~np.isnan(draws).any(axis=1)]
@@ -56,7 +56,7 @@ def _refitted(redrawn: Sequence[Floats], options: LineConfig) -> Floats:
     stack = np.stack(redrawn, axis=-1)  # (M, B, x.. and y)
     sound = np.ones(stack.shape[:2], dtype=bool)
     if options.scale != "linear":
-        sound = ((stack > 0) & (stack < 100)).all(axis=2)
+        sound &= ((stack > 0) & (stack < 100)).all(axis=2)
         stack = np.where(sound[:, :, None], stack, 50.0)  # any value: its weight is 0
     models, count, axes = stack.shape
     x = design(stack[:, :, :-1].reshape(-1, axes - 1), options).reshape(models, count, -1)

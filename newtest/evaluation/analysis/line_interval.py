@@ -17,7 +17,16 @@ from scipy.stats import norm, t
 from newtest.evaluation.analysis.line_model import Floats
 from newtest.evaluation.analysis.line_noise import Noise
 
-__all__ = ["Fitted", "Interval", "Places", "fitted", "less_noise", "over_models", "residual_noise", "rho_errors"]
+__all__ = [
+    "Fitted",
+    "Interval",
+    "Places",
+    "fitted",
+    "less_noise",
+    "over_models",
+    "residual_noise",
+    "rho_errors",
+]
 
 Interval = tuple[float, float]
 MOST_NOISE = 0.5
@@ -82,7 +91,7 @@ def less_noise(fit: Fitted, noise: list[Noise]) -> tuple[Floats, float]:
     if not 0 < share < MOST_NOISE:
         return fit.coefficients, 1.0
     target = gram @ fit.coefficients
-    centre: Floats = np.linalg.solve(gram - blurred, target)
+    centre = np.asarray(np.linalg.solve(gram - blurred, target), dtype=np.float64)
     return centre, 1 / (1 - share)
 
 
@@ -170,9 +179,7 @@ def _slopes(fit: Fitted, places: Places, axis: int) -> Floats:
     return slope
 
 
-def _moved(
-    rows: Floats, places: Places, noise: Noise, slope: Floats, reach: Floats
-) -> tuple[Floats, Floats]:
+def _moved(rows: Floats, places: Places, noise: Noise, slope: Floats, reach: Floats) -> tuple[Floats, Floats]:
     """Variances (N,): of reach d - at_line h'(slope d), d being the noise, and of h'(slope d), the line's own move."""
     inside = places.fitted
     basis = places.columns[inside] * slope[inside, None]

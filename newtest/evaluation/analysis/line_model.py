@@ -28,7 +28,8 @@ class LineConfig:
     pivot: float | None = None
     two_fits: bool = False
     """Fit both sides of the pivot by themselves: the line may jump there, too, as the testbed's for ImageNet-A."""
-    resamples: int = 1000
+    resamples: int = 400
+    """How often the images are redrawn; more than 400 are not."""
     level: float = 0.95
     seed: int = 0
 

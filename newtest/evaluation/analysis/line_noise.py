@@ -6,7 +6,6 @@ to move by itself, Binomial(n, k/n), which overstates what is left of it beside 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +56,11 @@ def points_per_unit(percent: npt.ArrayLike, scale: Scale) -> Floats:
 
 
 def noise_of(
-    table: pd.DataFrame, name: str, models: Sequence[str] | pd.Index, scale: Scale, correct: pd.DataFrame | None
+    table: pd.DataFrame,
+    name: str,
+    models: pd.Index,
+    scale: Scale,
+    correct: pd.DataFrame | None,
 ) -> Noise:
     """The noise of ``models`` on the set ``name`` of a results table."""
     rows = pick(table, name).set_index("model").reindex(models)
