@@ -75,10 +75,8 @@ def simulate(
     right = (found["rho_lo"].to_numpy() <= rho) & (rho <= found["rho_hi"].to_numpy())
     held["rho, fitted"] = float(right[:models].mean())
     held |= {"rho, far off": right[-2], "rho, on the line": right[-1]}
-    gaps = model_gaps(table, "x", "y").set_index("model").loc[names[0]]
-    held["gap of a model"] = inside(
-        (float(gaps["lo"]), float(gaps["hi"])), 100 * float(expit(x[0]) - expit(y[0]))
-    )
+    ends = model_gaps(table, "x", "y").set_index("model")[["lo", "hi"]].to_numpy()[0]
+    held["gap of a model"] = inside((ends[0], ends[1]), 100 * float(expit(x[0]) - expit(y[0])))
     low, high = clopper_pearson(counts[1][:1], np.array([images]))
     held["accuracy"] = inside((low[0], high[0]), float(expit(y[0])))
     return held
