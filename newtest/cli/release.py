@@ -32,6 +32,12 @@ def release(
             show_default="imagefolder",
         ),
     ] = None,
+    without_bytes: Annotated[
+        bool,
+        typer.Option(
+            "--without-bytes", help="Write ids, hashes and addresses alone, also of images that are not here."
+        ),
+    ] = False,
     about: Annotated[
         Path | None,
         typer.Option(
@@ -53,7 +59,9 @@ def release(
 
     formats, answers = tuple(format or ("imagefolder",)), read_about(about) if about else About()
     with Study(study) as opened, progress() as bars:
-        made = build_release(opened, revision, out, formats=formats, about=answers, progress=bars)
+        made = build_release(
+            opened, revision, out, formats=formats, without_bytes=without_bytes, about=answers, progress=bars
+        )
     _warn(
         made.forbidden,
         "have a licence that forbids passing them on; the release must not be published with them",

@@ -1,6 +1,6 @@
 """A client for Prolific's API, for those who would rather not click: a draft of a study, its places, decisions.
 
-Written after Prolific's public reference (version 1 of the API, November 2026), and NOT verified against Prolific.
+Written from what is generally known of version 1 of Prolific's API; its reference could not be had here. NOT verified.
 A study is created as a draft: publishing it, which spends money, stays a click on Prolific's own page.
 """
 

@@ -34,7 +34,7 @@ from newtest.releasing.card import attributions, dataset_card
 from newtest.releasing.class_labels import class_labels
 from newtest.releasing.croissant import croissant
 from newtest.releasing.facts import Facts
-from newtest.releasing.formats import WRITERS, tar_suffix
+from newtest.releasing.formats import IDS, WRITERS, tar_suffix
 from newtest.releasing.front_matter import format_card
 from newtest.releasing.licenses import allows_redistribution
 from newtest.releasing.manifest import write_manifest
@@ -68,18 +68,22 @@ def build_release(
     out: Path | None = None,
     *,
     formats: Sequence[str] = ("imagefolder",),
+    without_bytes: bool = False,
     about: About | None = None,
     progress: Progress = UNWATCHED,
 ) -> Release:
     """Write the release of a revision to ``out`` (by default ``STUDY/releases/REVISION``), whole or not at all.
 
-    The same revision of the same catalog gives the same bytes. ``progress`` counts the images read. Raises UsageError
+    ``without_bytes`` writes ids, hashes and addresses alone, also of images whose bytes are not here. The same revision
+    of the same catalog gives the same bytes. ``progress`` counts the images read. Raises UsageError
     (no such revision, unknown format) and ReleaseError (the folder is there, bytes are missing or damaged).
     """
     found = find(study.catalog, revision)
     if found is None:
         known = ", ".join(names(study.catalog)) or "none yet: draw one with newtest sample"
         raise NotFoundError(f"there is no revision {revision!r} in {study.root}; there are: {known}")
+    if without_bytes:
+        formats = (IDS,)
     for name in formats:
         if name not in WRITERS:
             raise UsageError(f"the format {name!r} is not known; known are {', '.join(WRITERS)}")
@@ -87,7 +91,7 @@ def build_release(
     with study.exclusive("release"):
         if target.exists() and not (target / SUMS).is_file():
             raise ReleaseError(f"{target} is there already and is no release; choose another `out`")
-        members = members_of(member_rows(study.catalog, revision), revision)
+        members = members_of(member_rows(study.catalog, revision), revision, without_bytes=formats == (IDS,))
         if not members:
             raise ReleaseError(f"revision {revision} has no members")
         target.parent.mkdir(parents=True, exist_ok=True)

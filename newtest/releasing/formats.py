@@ -11,6 +11,8 @@
 ``fiftyone``     ``fiftyone/labels.json`` beside ``fiftyone/data/``: FiftyOne's image classification format, with wnid
                  and votes as attributes of the label
 
+``ids``          no images: the manifest names them by id, hash and address (``without_bytes``)
+
 Labels count the wnids in their order.
 """
 
@@ -29,9 +31,11 @@ import pyarrow.parquet as pq
 from newtest.releasing.members import Member
 from newtest.spreadsheets import guarded
 
-__all__ = ["WRITERS", "Reader", "tar_suffix"]
+__all__ = ["IDS", "WRITERS", "Reader", "tar_suffix"]
 
 Reader = Callable[[Member], bytes]
+IDS = "ids"
+"""The format of a set without images."""
 _SHARD = 1000  # members a tar or Parquet file
 _VOTE_TYPES = {"num_selected": "int64", "num_shown": "int64", "frequency": "float64"}
 _VOTES = tuple(_VOTE_TYPES)
@@ -108,6 +112,10 @@ def _fiftyone(members: Sequence[Member], labels: Sequence[str], read: Reader, ou
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
     (out / "fiftyone" / "labels.json").write_text(text, encoding="utf-8", newline="")
     return files
+
+
+def _ids(members: Sequence[Member], labels: Sequence[str], read: Reader, out: Path) -> list[str]:
+    return [""] * len(members)
 
 
 def _loose(members: Sequence[Member], read: Reader, out: Path) -> list[str]:
@@ -212,5 +220,6 @@ WRITERS: Mapping[str, Callable[[Sequence[Member], Sequence[str], Reader, Path], 
     "parquet": _parquet,
     "csv": _csv,
     "fiftyone": _fiftyone,
+    IDS: _ids,
 }
 """Format name -> the function that writes it and gives each member's place in the release."""

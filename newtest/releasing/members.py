@@ -55,14 +55,17 @@ class Member:
         return None if (self.row.url or "").lower().startswith("file:") else self.row.url
 
 
-def members_of(rows: Sequence[MemberRow], revision: str) -> list[Member]:
-    """Members in the rows' order. Raises ReleaseError: bytes missing, a class whose name cannot name a folder."""
+def members_of(rows: Sequence[MemberRow], revision: str, *, without_bytes: bool = False) -> list[Member]:
+    """Members in the rows' order. ``without_bytes``: a set of ids, whose images may be elsewhere.
+
+    Raises ReleaseError: bytes missing, a class whose name cannot name a folder.
+    """
     missing = sorted({row.image_id for row in rows if row.sha256 is None})
-    if missing:
+    if missing and not without_bytes:
         raise ReleaseError(
             f"revision {revision}: {len(missing)} images have no bytes ({', '.join(missing[:5])}"
-            f"{', ...' if len(missing) > 5 else ''}); run newtest fetch; what was taken down never comes back: "
-            "sample anew without it"
+            f"{', ...' if len(missing) > 5 else ''}); run newtest fetch, or release ids alone with "
+            "`without_bytes`; what was taken down never comes back: sample anew without it"
         )
     labels = {wnid: place for place, wnid in enumerate(sorted({row.wnid for row in rows}))}
     for wnid in labels:

@@ -321,3 +321,24 @@ def test_the_card_counts_the_votes_that_the_frequencies_count(tmp_path: Path) ->
             build_release(study, "a-0", tmp_path / f"out-{filtered}")
             card = (tmp_path / f"out-{filtered}" / "README.md").read_text()
             assert ("the votes of excluded workers were left out" in card) is filtered
+
+
+def test_a_set_of_ids_is_released_without_its_images(tmp_path: Path) -> None:
+    """Images that were never downloaded: refused with the way out, and released as ids on demand."""
+    drawn_study(tmp_path, fetch=False).close()
+    command = [*MAIN, "release", "a-0", "--out", str(tmp_path / "ids"), "--study", str(tmp_path / "study")]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert (
+        refused.returncode == 1 and "have no bytes" in refused.stderr and "--without-bytes" in refused.stderr
+    )
+    done = subprocess.run([*command, "--without-bytes"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    manifest = pd.read_csv(tmp_path / "ids" / "manifest.csv", keep_default_na=False)
+    assert len(manifest) == 7 and set(manifest["file"]) == {""} and set(manifest["num_shown"]) == {10}
+    assert not list((tmp_path / "ids").rglob("*.jpg"))
+    assert "no images: the manifest has their ids" in (tmp_path / "ids" / "README.md").read_text()
+    checked = subprocess.run(
+        [*MAIN, "check", str(tmp_path / "ids"), "--json"], capture_output=True, text=True
+    )
+    report = json.loads(checked.stdout)
+    assert report["images"] == 7 and not [f for f in report["findings"] if f["check"] == "bytes"]
