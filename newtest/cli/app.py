@@ -33,8 +33,7 @@ class _InOrder(typer.core.TyperGroup):
 app = typer.Typer(
     name="newtest",
     cls=_InOrder,
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -53,11 +52,16 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """The options of newtest itself."""
+    """The options of newtest itself; without a command, the commands of the three stories."""
+    if context.invoked_subcommand is None:
+        from newtest.cli.stories import told
+
+        typer.echo(told())
 
 
 def command() -> Any:

@@ -18,6 +18,7 @@ from newtest.cli import (
     dedup_pool,
     demo,
     diagnose,
+    doctor,
     embed_pool,
     evaluate,
     fetch,
@@ -46,6 +47,7 @@ Command = Callable[..., Any] | typer.Typer
 
 COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("demo", demo.demo, "A test set of digits, replicated in a minute."),
+    ("doctor", doctor.doctor, "Show what is installed and what is missing."),
     # A test set, from keywords to a figure
     ("classes", collect.classes, "What a wnid means, and what would be searched for."),
     ("collect", collect.collect, "Find candidates for classes, and download them."),
