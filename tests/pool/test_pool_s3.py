@@ -107,10 +107,12 @@ def test_killed_at_any_upload_the_layers_end_with_the_same_bytes(
     killed = uploaded(photo_pool, f"{bucket}/killed-{after}")
     typed = ["filter-pool", killed, *command, "--out", "killed.npy"]
     killed_at_event(*typed, cwd=tmp_path, after=after, event="tempfile.mkdtemp")
-    assert stored(killed).items() < stored(whole).items()
+    layers = "__newtest/layers"
+    assert stored(f"{killed}/{layers}").items() < stored(f"{whole}/{layers}").items()
     done = newtest(*typed, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert stored(killed) == stored(whole)
+    assert stored(f"{killed}/{layers}") == stored(f"{whole}/{layers}")
 
 
 UPLOADING = """
