@@ -19,8 +19,9 @@ import pytest
 from pool_commands import contents, killed_at_event, newtest
 from pool_tiny_model import tiny_model
 
-from newtest.pool.storage.location import _BUFFER, place_of
+from newtest.pool.storage.location import place_of
 from newtest.pool.storage.pool import open_pool
+from newtest.pool.storage.remote_place import _BUFFER
 from newtest.pool.storage.row_images import paired
 
 

@@ -1,0 +1,106 @@
+"""A pool's folder on this machine."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from newtest.files import atomic_path
+from newtest.outputs import MADE
+from newtest.pool.storage.places import CLAIM, JOURNALS, Entry, checked, is_ours
+
+__all__ = ["LocalPlace"]
+
+
+@dataclass(frozen=True)
+class LocalPlace:
+    """A folder on this machine."""
+
+    root: Path
+
+    @property
+    def url(self) -> str:
+        return str(self.root)
+
+    def entries(self) -> list[Entry]:
+        return sorted(_walked(self.root, "", {_identity(self.root)}))
+
+    def is_empty(self) -> bool:
+        return all(
+            path.is_dir() or path.name == MADE or path.name.endswith(".part") or path.parent.name == JOURNALS
+            for path in self.root.rglob("*")
+        )
+
+    def move(self, old: str, new: str) -> None:
+        target = self.path(new)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.path(old).rename(target)
+
+    def exists(self, name: str) -> bool:
+        return self.path(name).is_file()
+
+    def open(self, name: str) -> IO[bytes]:
+        return open(self.path(name), "rb")
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        with atomic_path(self.path(name)) as temporary:
+            yield temporary
+
+    def remove(self, name: str) -> None:
+        self.path(name).unlink(missing_ok=True)
+
+    def path(self, name: str) -> Path:
+        """The file's path; raises PoolError for a name that leads out of the folder."""
+        return self.root / checked(name)
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a regular file, None for anything else; a file may be gone by the time it is asked for."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+def _walked(folder: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[Entry]:
+    """The files below a folder, real folders before links; ``seen`` are the folders that need no second visit."""
+    try:
+        found = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        return
+    folders = []
+    for entry in found:
+        if not is_ours(entry.name):
+            continue
+        path = folder / entry.name
+        if path.is_dir():
+            folders.append((path.is_symlink(), path))
+        elif (size := _size(path)) is not None:
+            yield Entry(f"{below}{entry.name}", size)
+    for linked, path in sorted(folders):
+        name = f"{below}{path.name}"
+        if (path / CLAIM).is_file() or (linked and _is_within(path, seen)):
+            continue
+        seen.add(_identity(path))
+        yield from _walked(path, f"{name}/", seen)
+
+
+def _is_within(link: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether a link leads to a folder that is listed anyway, into one, or to one around them."""
+    real = link.resolve()
+    return any(_identity(path) in seen for path in (real, *real.parents))
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,181 @@
+"""A pool's folder behind a URL that fsspec understands, such as one on an object store."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from newtest.errors import MissingExtra, NewtestError, PoolError
+from newtest.files import is_full_disk
+from newtest.pool.storage.places import CLAIM, Entry, checked, is_ours
+from newtest.pool.storage.scratch import scratch_folder
+
+__all__ = ["RemotePlace"]
+
+_BUFFER = 1 << 20
+"""Bytes fetched from a store at least: what obstore asks for at a time."""
+
+
+@dataclass(frozen=True)
+class RemotePlace:
+    """A folder on an object store. Credentials and endpoint come from the environment
+    (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, and ``AWS_ALLOW_HTTP=true`` for an endpoint without TLS)."""
+
+    address: str
+
+    @property
+    def url(self) -> str:
+        return self.address
+
+    def entries(self) -> list[Entry]:
+        system, root = self._system()
+        system.invalidate_cache()  # a shard that somebody adds or takes away is seen at once
+        try:
+            with _explained(self.address):
+                found = system.find(root, detail=True)
+        except FileNotFoundError:
+            return []
+        sizes = {
+            str(PurePosixPath(path).relative_to(root)): int(info["size"])
+            for path, info in found.items()
+            if path != root
+        }
+        others = {
+            PurePosixPath(name).parent.parent
+            for name in sizes
+            if name.endswith(f"/{CLAIM}") and name != CLAIM
+        }
+        return sorted(
+            Entry(name, size)
+            for name, size in sizes.items()
+            if all(map(is_ours, name.split("/"))) and others.isdisjoint(PurePosixPath(name).parents)
+        )
+
+    def is_empty(self) -> bool:
+        system, root = self._system()
+        system.invalidate_cache()
+        try:
+            with _explained(self.address):
+                return not [path for path in system.find(root) if path != root]
+        except FileNotFoundError:
+            return True
+
+    def move(self, old: str, new: str) -> None:
+        system, root = self._system()
+        with _explained(self.address):
+            for path in sorted(system.find(f"{root}/{checked(old)}")):
+                system.mv(path, f"{root}/{checked(new)}{path[len(root) + 1 + len(old) :]}")
+        system.invalidate_cache()
+
+    def exists(self, name: str) -> bool:
+        system, root = self._system()
+        with _explained(self.address):
+            return bool(system.exists(f"{root}/{checked(name)}"))
+
+    def open(self, name: str) -> IO[bytes]:
+        if not self.exists(name):
+            raise FileNotFoundError(f"{self.address}/{name}")
+        system, root = self._system()
+        with _explained(self.address):
+            handle = system.open(f"{root}/{checked(name)}", "rb")
+        return io.BufferedReader(_Whole(handle, self.address), _BUFFER)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        system, root = self._system()
+        with scratch_folder() as folder:
+            temporary = folder / "file"
+            yield temporary
+            # As one request of the store's own: a file that is written piece by piece would be finished, cut off as it
+            # is, by an interrupt (Ctrl-C) that leaves its block.
+            with _explained(self.address, but=NewtestError):  # what is not found is the bucket
+                system.put_file(str(temporary), f"{root}/{checked(name)}")
+
+    def remove(self, name: str) -> None:
+        system, root = self._system()
+        if self.exists(name):
+            with _explained(self.address):
+                system.rm_file(f"{root}/{checked(name)}")
+
+    def _system(self) -> tuple[Any, str]:
+        try:
+            import fsspec
+        except ImportError as error:
+            raise MissingExtra("fsspec", "pool") from error
+        scheme = urlsplit(self.address).scheme
+        if scheme in ("s3", "gs", "gcs", "az", "abfs"):
+            _register_obstore(scheme)
+        try:
+            system, root = fsspec.core.url_to_fs(self.address)
+        except (ImportError, ValueError) as error:
+            raise PoolError(f"{self.address}: this address cannot be opened ({error})") from error
+        return system, root.rstrip("/")
+
+
+class _Whole(io.RawIOBase):
+    """A file of a store as Python's own buffered reader wants it, whose ``read(n)`` gives n bytes wherever there are n.
+
+    A store's file may give fewer: obstore's stops at the end of each mebibyte that it fetched.
+    """
+
+    def __init__(self, handle: Any, address: str) -> None:
+        self.handle, self.address = handle, address
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _explained(self.address):
+            data = self.handle.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        with _explained(self.address):
+            return int(self.handle.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self.handle.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self.handle.close()
+        super().close()
+
+
+@contextmanager
+def _explained(
+    address: str, but: type[Exception] | tuple[type[Exception], ...] = (NewtestError, FileNotFoundError)
+) -> Iterator[None]:
+    """What a store, or the way to it, does wrong, as one sentence that names the place."""
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:  # each kind of store has errors of its own
+        if isinstance(error, OSError) and is_full_disk(error):
+            raise
+        said = " ".join((str(error) or type(error).__name__).split("Debug source")[0].split())[:300]
+        raise PoolError(
+            f"{address}: the store does not do what it is asked ({said}); see to the address, the credentials "
+            "(AWS_ACCESS_KEY_ID, ...) and AWS_ENDPOINT_URL, and run again: what was done is kept"
+        ) from error
+
+
+@cache
+def _register_obstore(scheme: str) -> None:
+    """Let obstore serve an object store's scheme: s3fs pins botocore, obstore pins nothing."""
+    try:
+        from obstore.fsspec import register
+    except ImportError as error:
+        raise MissingExtra("obstore", "pool") from error
+    register(scheme)
