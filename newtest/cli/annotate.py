@@ -94,7 +94,7 @@ def plan(
     """
     from newtest.catalog import crowd, transaction
     from newtest.catalog.money import last_plan
-    from newtest.cli.annotate_market import dollars
+    from newtest.cli.markets import dollars
     from newtest.crowd.costs import CostConfig, plan_cost, split_saving
     from newtest.crowd.hits import PlanConfig
     from newtest.crowd.planning import make_plan, read_pages, read_similar, store_plan, wordnet_similar

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from newtest.cli.markets import Market, annotator_of, confirm, dollars, nothing_to_publish
 from newtest.cli.options import (
     JsonFlag,
     StudyDir,
-    choice,
     note,
     own_file,
     own_folder,
@@ -20,14 +19,11 @@ from newtest.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection
-
     from pandas import DataFrame
 
-    from newtest.crowd.annotators import Annotator
     from newtest.study import Study
 
-__all__ = ["collect", "dollars", "pay", "publish"]
+__all__ = ["collect", "pay", "publish"]
 
 To = Annotated[str, typer.Option("--to", metavar="local|mturk", help="Our own server, or MTurk's protocol.")]
 From = Annotated[
@@ -119,11 +115,11 @@ def publish(
         language=spoken_language(language).tag,
     )
     with Study(study) as opened:
-        annotator = _annotator(opened, _Market(to, endpoint_url, sandbox, live, picture_url))
+        annotator = annotator_of(opened, Market(to, endpoint_url, sandbox, live, picture_url))
         hits = unpublished(opened.catalog, annotator.market)[:max_hits]
         begun = unfinished(opened.catalog, annotator.market)  # this run finishes what an earlier one began
         if not hits and not begun:
-            raise UsageError(_nothing(opened.catalog, annotator.market))
+            raise UsageError(nothing_to_publish(opened.catalog, annotator.market))
         rewards = rewards_of(opened, config, [hit_id for hit_id, _ in hits])
         every = [*begun, *((assignments, rewards[hit_id]) for hit_id, assignments in hits)]
         total = total_of(every, annotator.market)
@@ -131,7 +127,7 @@ def publish(
         if begun:
             note(f"{len(begun)} of the HITs were begun by an earlier run, which did not end")
         if to == "mturk" and not sandbox:
-            _confirm(len(every), total, max_cost)
+            confirm(len(every), total, max_cost)
         ids = [hit_id for hit_id, _ in hits]
         failed = prepare_pictures(opened, PictureFiles(opened.root, crowd_keys(opened)), ids)
         done = publish_hits(opened, annotator, config, ids, max_cost=total if limit is None else limit)
@@ -162,7 +158,7 @@ def collect(
     from newtest.study import Study
 
     with Study(study) as opened:
-        annotator = _annotator(opened, _Market(from_, endpoint_url, sandbox, live, None))
+        annotator = annotator_of(opened, Market(from_, endpoint_url, sandbox, live, None))
         summary = collect_hits(opened, annotator)
         warning = hourly_warning(opened.catalog)
     if json:
@@ -222,12 +218,12 @@ def pay(
 
     with Study(study) as opened:
         if act is not None:
-            market = _Market(from_, endpoint_url, sandbox, live, None)
-            annotator: Any = _annotator(opened, market)
+            market = Market(from_, endpoint_url, sandbox, live, None)
+            annotator: Any = annotator_of(opened, market)
             table = read_proposals(act)
             table = table[table["market"] == annotator.market]
             if from_ == "mturk" and not sandbox:
-                _confirm(*to_be_paid(opened, table), max_cost)
+                confirm(*to_be_paid(opened, table), max_cost)
             payer = LocalPayer(opened.catalog, time.time()) if from_ == "local" else annotator
             limit = None if max_cost is None else dollars("--max-cost", max_cost)
             acted = act_on(opened, table, payer, max_cost=limit)
@@ -266,82 +262,3 @@ def _for_prolific(study: Study, table: DataFrame, folder: Path) -> None:
     )
     if found.unknown:
         note(f"{found.unknown} workers did not come from Prolific, or were forgotten: they are in no file")
-
-
-class _Market:
-    """Which market the options name. Raises UsageError when they contradict each other."""
-
-    def __init__(
-        self, kind: str, endpoint_url: str | None, sandbox: bool, live: bool, picture_url: str | None
-    ) -> None:
-        from newtest.errors import UsageError
-
-        self.kind = choice("--to/--from", kind, ("local", "mturk"))
-        self.endpoint_url, self.sandbox, self.picture_url = endpoint_url, sandbox, picture_url
-        named = [endpoint_url is not None, sandbox, live]
-        if self.kind == "mturk" and sum(named) != 1:
-            raise UsageError("mturk wants exactly one of --endpoint-url URL, --sandbox and --live")
-        if self.kind == "local" and any(named):
-            raise UsageError("--endpoint-url, --sandbox and --live belong to mturk, not to local")
-
-
-def _annotator(study: Study, market: _Market) -> Annotator:
-    import os
-
-    from newtest.crowd.local import LocalAnnotator
-
-    if market.kind == "local":
-        return LocalAnnotator()
-    from newtest.crowd.mturk import CLOSING_NOTICE, LIVE_URL, SANDBOX_URL, MTurkAnnotator, MTurkConfig
-    from newtest.crowd.server.app import crowd_keys
-    from newtest.crowd.server.protocol import ACCESS_KEY
-    from newtest.crowd.server.worker_images import Pictures as PictureFiles
-
-    url = (market.endpoint_url or (SANDBOX_URL if market.sandbox else LIVE_URL)).rstrip("/")
-    name = market.endpoint_url or ("sandbox" if market.sandbox else "live")
-    amazon = ".amazonaws.com" in url
-    if amazon:
-        note(CLOSING_NOTICE)
-    token = None if amazon else os.environ.get("NEWTEST_ACCESS_TOKEN")
-    config = MTurkConfig(name, url, ACCESS_KEY if token else None, token)
-    pictures = PictureFiles(study.root, crowd_keys(study))
-    prefix = market.picture_url or f"{url}/picture/"
-    return MTurkAnnotator(config, lambda hit_id, image: prefix + pictures.token(hit_id, image))
-
-
-def _nothing(catalog: Connection, market: str) -> str:
-    """Why there is nothing to publish, and what to do."""
-    from newtest.catalog.publications import publications
-
-    if there := len(publications(catalog, market)):
-        return f"all {there} planned HITs are published on {market} already; newtest annotate plan makes more"
-    return "no planned HIT is left to publish: newtest annotate plan makes HITs of the images that lack votes"
-
-
-def _confirm(count: int, total: Decimal, max_cost: str | None) -> None:
-    """Print the total and have it typed. Raises UsageError when it is above --max-cost, or was typed otherwise."""
-    from newtest.crowd.costs import check_limit
-    from newtest.errors import UsageError
-
-    note(f"{count} to be paid for; TOTAL ${total}, fees included")
-    if max_cost is None:
-        raise UsageError(f"this costs ${total}: say --max-cost DOLLARS, at least {total}")
-    check_limit(total, dollars("--max-cost", max_cost))
-    typed = typer.prompt("Type the total to go on", default="", show_default=False, err=True)
-    if typed.strip().lstrip("$") != str(total):
-        raise UsageError(f"{typed.strip()!r} is not {total}: nothing was published or paid")
-
-
-def dollars(option: str, text: str) -> Decimal:
-    """An amount of money from an option. Raises UsageError."""
-    from decimal import InvalidOperation
-
-    from newtest.errors import UsageError
-
-    try:
-        value = Decimal(text.lstrip("$"))
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or not 0 <= value < 10**9 or value != value.quantize(Decimal("0.01")):
-        raise UsageError(f"{option}: an amount of dollars such as 0.10 is wanted, got {text!r}")
-    return value

@@ -105,7 +105,7 @@ def pay(
 
     Example: newtest annotate prolific pay 65f0 proposals.csv --reward 1.50 --max-cost 40 --study goldfish
     """
-    from newtest.cli.annotate_market import dollars
+    from newtest.cli.markets import dollars
     from newtest.crowd.pay import read_proposals
     from newtest.crowd.prolific import decisions
     from newtest.study import Study

@@ -121,7 +121,7 @@ def serve(
 
     from newtest.catalog import transaction
     from newtest.catalog.owner import set_server_address
-    from newtest.cli.annotate_market import dollars
+    from newtest.cli.markets import dollars
     from newtest.crowd.class_names import read_class_names
     from newtest.crowd.languages import language as spoken_language
     from newtest.crowd.questions import Wording
