@@ -99,6 +99,17 @@ def test_a_column_that_may_be_the_truth_is_asked_for(tmp_path: Path) -> None:
     assert "no column 'resnet'; there are image_id, label" in cautions[0].message
 
 
+def test_a_column_called_answer_may_be_the_truth(tmp_path: Path) -> None:
+    """ "answer" is the truth of many a data set."""
+    for model in ("resnet50", "top1"):
+        beside = table(tmp_path / "m.csv", image_id=IDS, answer=named(TRUTH), **{model: named(GIVEN)})
+        scores, cautions = read(beside)
+        assert [one.k for one in scores] == [24]
+        assert [one.kind for one in cautions if one.fatal] == ["truth"]
+    alone = table(tmp_path / "m.csv", image_id=IDS, answer=named(GIVEN), loss=np.linspace(0, 1, 30))
+    assert [one.k for one in read(alone)[0]] == [24]
+
+
 def test_two_names_of_the_truth(tmp_path: Path) -> None:
     scores, cautions = read(table(tmp_path / "m.csv", image_id=IDS, target=named(TRUTH), label=named(GIVEN)))
     assert [(s.k, s.columns) for s in scores] == [(24, "label")]
@@ -173,6 +184,110 @@ def test_scores_are_matched_by_name_or_number(tmp_path: Path) -> None:
     assert "1 classes have no column among p_owl..p_cat, first 'dog'" in read(less)[1][0].message
     from_one = table(tmp_path / "one.csv", id=IDS, **{f"p_{at + 1}": scores_of[:, at] for at in range(3)})
     assert "numbered 1 to 3" in read(from_one)[1][0].message
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pred_{}", "P({})", "{}_score", "conf {}", "logits/{}", "class={}", "{}"],
+)
+@pytest.mark.parametrize("numbers", ["scores", "one-hot", "true and false"])
+def test_a_column_a_class_under_any_name(tmp_path: Path, name: str, numbers: str) -> None:
+    rows: np.ndarray = np.eye(3, dtype=int)[GIVEN]
+    rows = {"scores": rows * 0.8 + 0.1, "one-hot": rows, "true and false": rows == 1}[numbers]
+    order = (2, 0, 1)
+    frame = pd.DataFrame({name.format(CLASSES[at]): rows[:, at] for at in order}, index=IDS)
+    frame.to_csv(tmp_path / "m.csv")
+    frame.to_parquet(tmp_path / "m.parquet")
+    for file in ("m.csv", "m.parquet"):
+        scores, cautions = read(tmp_path / file)
+        kind = "scores" if numbers == "scores" else "one-hot rows"
+        assert [(one.model, one.k, one.kind) for one in scores] == [("m", 24, kind)], (file, cautions)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_columns_that_are_numbered_are_told_by_their_values(tmp_path: Path, form: str) -> None:
+    """``DataFrame(rows).to_csv`` calls its columns 0, 1, 2, ...."""
+    ranking = np.stack([GIVEN, (GIVEN + 1) % 3, (GIVEN + 2) % 3], axis=1)
+    hot = np.eye(3, dtype=int)[GIVEN]
+    for rows, kind in (
+        (ranking, "ranking"),
+        (hot, "one-hot rows"),
+        (hot * 7 + 1, "scores"),
+        (hot * 0.8, "scores"),
+    ):
+        frame = pd.DataFrame(rows)
+        frame.columns = frame.columns.astype(str)
+        getattr(frame, f"to_{form}")(tmp_path / f"m.{form}")
+        scores, cautions = read(tmp_path / f"m.{form}")
+        assert [(one.k, one.kind) for one in scores] == [(24, kind)], cautions
+
+
+@pytest.mark.parametrize("levels", [("split", "image"), ("model", "image"), (None, None)])
+def test_each_level_of_an_index_is_a_key(tmp_path: Path, levels: tuple[str | None, ...]) -> None:
+    order = np.random.default_rng(0).permutation(30)
+    index = pd.MultiIndex.from_arrays([["val"] * 30, [IDS[at] for at in order]], names=levels)
+    pd.DataFrame({"pred": named(GIVEN[order])}, index=index).to_parquet(tmp_path / "m.parquet")
+    scores, cautions = read(tmp_path / "m.parquet")
+    assert [(one.model, one.k) for one in scores] == [("val" if levels[0] == "model" else "m", 24)], cautions
+
+
+def test_an_index_of_class_and_file_is_a_path(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(30)
+    parts = [IDS[at].split("/") for at in order]
+    index = pd.MultiIndex.from_tuples([("val", *part) for part in parts])
+    pd.DataFrame({"pred": named(GIVEN[order])}, index=index).to_parquet(tmp_path / "m.parquet")
+    scores, cautions = read(tmp_path / "m.parquet")
+    assert [one.k for one in scores] == [24], cautions
+
+
+def test_a_set_is_one_in_any_form_of_pandas(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"image_id": IDS, "label": named(TRUTH)})
+    levels = pd.MultiIndex.from_arrays([["val"] * 30, IDS])
+    parts = pd.MultiIndex.from_tuples([("val", *one.split("/")) for one in IDS])
+    frame.to_json(tmp_path / "columns.json")
+    frame.to_json(tmp_path / "split.json", orient="split")
+    frame.to_json(tmp_path / "table.json", orient="table")
+    frame.set_index("image_id").to_json(tmp_path / "index.JSON", orient="index")
+    frame.to_json(tmp_path / "lines.JSONL", orient="records", lines=True)
+    frame.to_json(tmp_path / "records.json.gz", orient="records")
+    frame.set_index(levels)[["label"]].to_parquet(tmp_path / "levels.parquet")
+    frame.set_index(levels.set_names(["split", "image"]))[["label"]].to_parquet(tmp_path / "named.parquet")
+    frame.set_index(parts)[["label"]].to_parquet(tmp_path / "parts.PARQUET")
+    answers = table(tmp_path / "m.csv", image=IDS[::-1], pred=named(GIVEN[::-1]))
+    for path in sorted(tmp_path.glob("*.[jlpJ]*")):
+        made = read_set(path)
+        assert (made.name, len(made)) == (path.name.partition(".")[0], 30)
+        assert [(one.k, one.n) for one in read(answers, made)[0]] == [(24, 30)], path.name
+
+
+def test_rows_with_addresses_are_never_taken_by_position(tmp_path: Path) -> None:
+    order = np.random.default_rng(0).permutation(30)
+    urls = [f"https://h.example/{IDS[at]}?raw=1" for at in order]
+    scores, _ = read(table(tmp_path / "m.csv", url=urls, pred=named(GIVEN[order])))
+    assert [(one.k, one.key) for one in scores] == [(24, "url, by the file name of the address")]
+    other = [f"https://h.example/{at}x.jpg" for at in order]
+    scores, cautions = read(table(tmp_path / "m.csv", foto=other, pred=named(GIVEN[order])))
+    assert (scores, cautions[-1].kind) == ([], "missing-ids")
+
+
+def test_pairs_of_label_and_score(tmp_path: Path) -> None:
+    """What transformers' image-classification pipeline returns, and an object of scores an image."""
+    order = np.random.default_rng(0).permutation(30)
+    pairs = [
+        [{"label": CLASSES[(at + 1) % 3], "score": 0.2}, {"label": CLASSES[at], "score": 0.7}] for at in GIVEN
+    ]
+    forms = {
+        "positions": pairs,
+        "ids": {IDS[at]: pairs[at] for at in order},
+        "records": [{"image": IDS[at], "predictions": pairs[at]} for at in order],
+        "objects": {
+            IDS[at]: {CLASSES[c]: float(c == GIVEN[at]) * 0.6 + 0.2 for c in (2, 0, 1)} for at in order
+        },
+    }
+    for name, form in forms.items():
+        (tmp_path / "m.json").write_text(json.dumps(form))
+        scores, cautions = read(tmp_path / "m.json")
+        assert [one.k for one in scores] == [24], (name, cautions)
 
 
 def test_pairs_of_label_and_probability(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from newtest.evaluation.scoring.answers import place
 from newtest.evaluation.scoring.cautions import Caution, Unscorable
 from newtest.evaluation.scoring.classmap import ClassMap
 from newtest.evaluation.scoring.groups import Group, groups_in, ranked, scored
-from newtest.evaluation.scoring.names import is_answer, is_beside, is_truth
+from newtest.evaluation.scoring.names import is_answer, is_beside, is_either, is_truth
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.evaluation.scoring.sheets import Sheet
@@ -163,6 +163,16 @@ class _Reader:
         answers = {name: values for name, values in single.items() if is_answer(name)}
         others = {name: values for name, values in single.items() if name not in answers}
         left_out: list[str] = []
+        if any(is_either(name) and self.where.equals(answers[name]) for name in answers):
+            # "answer" is the truth in many a data set: beside a column that may be a model's, nobody can tell.
+            beside = {
+                name: values
+                for name, values in others.items()
+                if not is_truth(name) and not is_beside(name) and self._are_classes(values)
+            }
+            if beside or len(answers) > 1:
+                answers = self._without_equal({**answers, **beside})
+                others = {name: values for name, values in others.items() if name not in answers}
         if not answers:
             answers = {
                 name: values

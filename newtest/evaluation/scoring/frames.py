@@ -38,10 +38,32 @@ def read_frame(path: Path, *, text: bool = False) -> pd.DataFrame:
     ) as error:  # pandas' and pyarrow's parse errors are ValueErrors
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EvaluationError(f"{path}: not a readable table ({reason})") from error
-    names = [name for name in frame.index.names if name is not None]
-    if names and not text and not set(names) & set(frame.columns):
+    if text:
+        return frame
+    if isinstance(frame.index, pd.MultiIndex):
+        return _with_levels(frame)
+    if frame.index.name is not None and frame.index.name not in frame.columns:
         frame = frame.reset_index()
     return frame
+
+
+def _with_levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """The levels of an index as columns. Where none has a name for ids, the one that tells the rows apart is the index,
+    or all of them as a path.
+    """
+    levels = {
+        f"index level {at}" if name is None else str(name): frame.index.get_level_values(at)
+        for at, name in enumerate(frame.index.names)
+    }
+    unique = [name for name, cells in levels.items() if cells.is_unique]
+    keys = levels[unique[0]] if unique else ["/".join(map(str, cells)) for cells in frame.index]
+    flat = frame.reset_index(drop=True)
+    for name, cells in reversed(levels.items()):
+        if name not in flat.columns:
+            flat.insert(0, name, cells.to_numpy())
+    if not any(map(is_id, flat.columns)):
+        flat.index = pd.Index(keys)
+    return flat
 
 
 def is_count(cells: Sequence[object] | pd.Index | pd.Series) -> bool:

@@ -1,4 +1,7 @@
-"""Columns that belong together: label_0, label_1, ... are a ranking; p_owl, p_cat, ... or p_0, p_1, ... are scores."""
+"""Columns that belong together: label_0, label_1, ... are a ranking; p_owl, p_cat, ... or p_0, p_1, ... are scores.
+
+Names decide what belongs together, values what it is: 0, 1, 2, ... may be a ranking, one-hot rows, votes or scores.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,8 @@ class Group:
 def groups_in(columns: Mapping[str, npt.NDArray[Any]], classes: Sequence[str]) -> list[Group]:
     """The groups of two and more columns; also columns of numbers that are called as the classes are."""
     flat = {name: values for name, values in columns.items() if values.ndim == 1}
-    if (bare := _of_classes(flat, classes)) is not None:
-        return [bare]
+    if (by_class := _of_classes(flat, classes)) is not None:
+        return [by_class]
     parts: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for name in flat:
         if (found := group_of(name)) is not None:
@@ -46,8 +49,7 @@ def groups_in(columns: Mapping[str, npt.NDArray[Any]], classes: Sequence[str]) -
             ):
                 continue
             values = tuple(flat[name] for name, _ in members)
-            fractions = any(one.dtype.kind == "f" and (one != np.round(one)).any() for one in values)
-            kind = "scores" if fractions else "ranks"
+            kind = "scores" if any(map(_fractions, values)) else "ranks"
         elif len(members) < 2:
             continue
         names, suffixes = zip(*members, strict=True)
@@ -56,23 +58,59 @@ def groups_in(columns: Mapping[str, npt.NDArray[Any]], classes: Sequence[str]) -
 
 
 def _of_classes(flat: Mapping[str, npt.NDArray[Any]], classes: Sequence[str]) -> Group | None:
-    """Scores under the bare names of the classes: numbers, not all of them whole unless they are one-hot or votes."""
-    names = tuple(name for name in flat if name in set(classes))
-    if len(names) < 2 or set(names) != set(classes):
+    """Numbers in columns that are called as all of the classes are, bare or with the same text before or behind:
+    cat, dog, ...; pred_cat, pred_dog, ...; P(cat), P(dog), ...; cat_score, dog_score, ....
+    """
+    if not classes:
         return None
-    columns = tuple(flat[name] for name in names)
-    if any(one.dtype.kind not in "biuf" for one in map(_numeric, columns)):
-        return None
-    if all(name.isdigit() for name in names) and not any(
-        one.dtype.kind == "f" and (one != np.round(one)).any() for one in map(_numeric, columns)
-    ):
-        return None  # 0, 1, 2, ...: a ranking, too, may be called so
-    return Group("scores", names, names, columns)
+    for before, behind in _surroundings(list(flat), classes[0]):
+        names = tuple(f"{before}{cls}{behind}" for cls in classes)
+        if len(names) < 2 or not flat.keys() >= set(names):
+            continue
+        if all((known := group_of(name)) is not None and known[0] == "scores" for name in names):
+            continue  # p_cat, p_dog, ...: with the columns of further classes, below
+        more = [
+            name
+            for name in flat
+            if (before or behind) and name.startswith(before) and name.endswith(behind) and name not in names
+            if len(name) > len(before) + len(behind) and _fractions(flat[name])
+        ]
+        members = [*(name for name in flat if name in set(names)), *more]
+        columns = tuple(_numeric(flat[name]) for name in members)
+        if any(one.dtype.kind not in "biuf" for one in columns):
+            continue
+        if all(name.isdigit() for name in classes) and not any(map(_fractions, columns)):
+            continue  # 0, 1, 2, ...: a ranking, too, may be called so
+        suffixes = tuple(name[len(before) : len(name) - len(behind)] for name in members)
+        return Group("scores", tuple(members), suffixes, columns)
+    return None
+
+
+def _surroundings(names: Sequence[str], cls: str) -> list[tuple[str, str]]:
+    """What stands before and behind a class in the names of columns, the shortest first."""
+    found = set()
+    for name in names:
+        at = name.find(cls)
+        while at >= 0:
+            found.add((name[:at], name[at + len(cls) :]))
+            at = name.find(cls, at + 1)
+    return sorted(found, key=lambda pair: (len(pair[0]) + len(pair[1]), pair))
+
+
+def _fractions(values: npt.NDArray[Any]) -> bool:
+    numbers = _numeric(values)
+    if numbers.dtype.kind != "f":
+        return False
+    return bool((numbers[np.isfinite(numbers)] % 1 != 0).any())
 
 
 def _numeric(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Text of numbers, or of true and false, as numbers; any other column as it is."""
     if values.dtype.kind != "O":
         return values
+    known = set(map(str, values.tolist()))
+    if known <= {"True", "False"} or known <= {"true", "false"}:
+        return np.array([str(value).casefold() == "true" for value in values])
     try:
         return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float64)
     except ValueError:
@@ -85,7 +123,7 @@ def ranked(group: Group, pair: Group | None) -> npt.NDArray[Any]:
     if all(one.dtype.kind in "iu" for one in group.columns):
         values = np.stack(group.columns, axis=1)
     if pair is None:
-        return values
+        return _counted(values)
     by_suffix = dict(zip(pair.suffixes, pair.columns, strict=True))
     if set(by_suffix) != set(group.suffixes):
         return values
@@ -96,6 +134,18 @@ def ranked(group: Group, pair: Group | None) -> npt.NDArray[Any]:
         )
     order = np.argsort(-sure, axis=1, kind="stable")
     return np.take_along_axis(values, order, axis=1)
+
+
+def _counted(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows of numbers as text, where a number stands twice in a row: no ranking, so one-hot rows or votes."""
+    if values.dtype.kind != "O" or any(value is None for value in values.ravel()):
+        return values
+    rows = [[str(value) for value in row] for row in values]
+    if not any(len(set(row)) < len(row) for row in rows):
+        return values
+    if not all(text.isascii() and text.isdigit() and str(int(text)) == text for row in rows for text in row):
+        return values
+    return np.array([[int(text) for text in row] for row in rows], dtype=np.int64)
 
 
 def scored(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +14,7 @@ import pandas as pd
 from newtest.evaluation.scoring.cautions import Unscorable
 from newtest.evaluation.scoring.sets import EvaluationSet
 
-__all__ = ["BY_POSITION", "Rows", "rows_by_id", "rows_by_position"]
+__all__ = ["BY_POSITION", "Rows", "looks_like_a_file", "rows_by_id", "rows_by_position"]
 
 BY_POSITION = "rows by position"
 
@@ -105,7 +107,24 @@ def _forms(known: Sequence[str], given: Sequence[str]) -> list[tuple[str, Form, 
         forms.append((f"by the last {deep} parts of the path", _last(deep), _last(deep)))
     if 1 < theirs < deep:
         forms.append((f"by the last {theirs} parts of the path", _last(theirs), _last(theirs)))
-    return [*forms, ("by file name", _last(1), _last(1)), ("by file name without suffix", _stem, _stem)]
+    forms += [("by file name", _last(1), _last(1)), ("by file name without suffix", _stem, _stem)]
+    if all(looks_like_a_file(one) for one in given):
+        forms.append(("by the file name of the address", _last(1), _address))
+    return forms
+
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]+/(?P<path>[^?#]*)", re.IGNORECASE)
+_FILE = re.compile(r".*[^/\\]\.(jpe?g|png|gif|webp|bmp|tiff?|avif|heic|jxl|ppm)", re.IGNORECASE | re.DOTALL)
+
+
+def looks_like_a_file(name: str) -> bool:
+    """Whether text can only name a picture: an address, or a name with the suffix of a picture."""
+    return _ADDRESS.match(name) is not None or _FILE.fullmatch(name.strip()) is not None
+
+
+def _address(name: str) -> str:
+    found = _ADDRESS.match(name)
+    return _last(1)(unquote(found["path"]) if found else name)
 
 
 def _parts(name: str) -> tuple[str, ...]:

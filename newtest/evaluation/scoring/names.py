@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["group_of", "is_answer", "is_beside", "is_id", "is_truth", "plain"]
+__all__ = ["group_of", "is_answer", "is_beside", "is_either", "is_id", "is_truth", "plain"]
 
 _IDS = (
     "image_id", "imageid", "id", "ids", "image_ids", "file", "files", "filename", "filenames", "file_name", "image",
@@ -24,10 +24,13 @@ _ANSWERS = (
     "model_output", "response", "choice", "its_values", "filtered_resps", "probabilities", "probs", "proba", "scores",
     "logits", "softmax", "outputs", "output", "ranking", "predicted_labels", "predicted_classes", "votes",
 )  # fmt: skip
+_EITHER = ("answer", "answers", "choice", "response", "votes")
+"""Of the answers: names that a data set has for its truth, too."""
 _BESIDE = (
     "confidence", "conf", "probability", "prob", "score", "logit", "max_prob", "entropy", "loss", "margin", "correct",
     "is_correct", "acc", "hit", "weight", "split", "fold", "num_selected", "num_shown", "frequency", "width", "height",
     "sha256", "license", "url", "owner", "title", "seed", "epoch", "batch", "time", "latency", "preprocessing", "model",
+    "group", "groups", "worker", "worker_id", "annotator", "annotator_id", "cluster", "subset", "frame", "frame_id",
 )  # fmt: skip
 _RANKS = (
     "", "label", "labels", "class", "pred", "prediction", "predicted", "index", "idx", "indices", "top", "topk", "rank",
@@ -45,6 +48,9 @@ _SCORES = (
     "logits",
     "softmax",
     "output",
+    "conf",
+    "confidence",
+    "likelihood",
 )
 
 
@@ -66,6 +72,11 @@ def is_truth(name: str) -> bool:
 def is_answer(name: str) -> bool:
     """Whether a column of this name is one model's answers, and no model's name."""
     return plain(name) in _ANSWERS
+
+
+def is_either(name: str) -> bool:
+    """Whether a column of this name is as likely the truth as a model's answers."""
+    return plain(name) in _EITHER
 
 
 def is_beside(name: str) -> bool:

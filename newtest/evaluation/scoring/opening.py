@@ -32,7 +32,7 @@ def read_text(path: Path) -> str:
     """A text file (also gzip) in UTF-8, without its byte order mark. Raises EvaluationError with the file's name."""
     check(path)
     try:
-        if path.suffix == ".gz":
+        if path.suffix.lower() == ".gz":
             with gzip.open(path) as handle:
                 data = handle.read(MOST_TEXT + 1)
         else:

@@ -50,7 +50,7 @@ def read_sheets(path: Path) -> list[Sheet]:
         raise EvaluationError(
             f"{path}: predictions come as .npy, .npz, .pt, .json, .jsonl, .json.gz, .csv, .tsv or .parquet"
         )
-    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0]
+    stem = (path.stem if path.suffix.lower() == ".gz" else path.name).rsplit(".", 1)[0]
     try:
         found = reader(path, stem)
     except _UNREADABLE as error:

@@ -70,10 +70,13 @@ def json_frame(path: Path) -> pd.DataFrame:
     classes in the order of the images (ReaL; an empty list is an image without a label), records, or JSON lines.
     """
     try:
-        content = None if path.suffix == ".jsonl" else json.loads(read_text(path))
+        lines = path.name.lower().removesuffix(".gz").endswith(".jsonl")
+        content = None if lines else json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: not a set in JSON ({str(error)[:80]})") from error
     if content is None or (isinstance(content, list) and content and isinstance(content[0], dict)):
+        return _of_records(path)
+    if isinstance(content, dict) and _is_a_frame(content):
         return _of_records(path)
     try:
         members = (
@@ -90,6 +93,13 @@ def json_frame(path: Path) -> pd.DataFrame:
         raise EvaluationError(
             f"{path}: not a dataset in ImageNetV2's JSON (image_filenames: pairs of id and wnid): {error}"
         ) from error
+
+
+def _is_a_frame(content: dict[str, Any]) -> bool:
+    """Whether pandas wrote an object: columns of rows, rows of columns, or columns, index and data."""
+    if isinstance(content.get("data"), list):
+        return True
+    return bool(content) and all(isinstance(value, dict) for value in content.values())
 
 
 def _is_labels(one: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -134,7 +135,8 @@ def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | 
     (``image_filenames``: pairs of id and wnid), a CSV or Parquet table (an id column and ``wnid``, ``class`` or
     ``label``), or an ``.npy`` of labels. Raises EvaluationError.
     """
-    title = name or path.name.removesuffix(path.suffix if path.is_file() else "")
+    plain = re.sub(r"\.gz$", "", path.name, flags=re.IGNORECASE)
+    title = name or (plain.removesuffix(Path(plain).suffix) if path.is_file() else path.name)
     census = None
     if path.is_dir():
         manifest = next((path / m for m in _MANIFESTS if (path / m).exists()), None)
@@ -142,9 +144,9 @@ def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | 
             frame, census = _image_folder(path)
         else:
             frame = _with_paths(table_frame(manifest), path)
-    elif path.suffix in (".json", ".jsonl"):
+    elif path.name.lower().endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")):
         frame = json_frame(path)
-    elif path.suffix == ".npy":
+    elif path.suffix.lower() == ".npy":
         frame = array_frame(path)
     else:
         frame = _with_paths(table_frame(path), path.parent)

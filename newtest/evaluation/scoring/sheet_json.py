@@ -28,7 +28,7 @@ _SAMPLES = re.compile(r"samples_.+_\d{4}-\d\d-\d\dT[\d.:-]+")
 def json_sheets(path: Path, stem: str) -> list[Sheet]:
     """The forms are those of docs/evaluation.md. Raises EvaluationError for any other."""
     text = read_text(path)
-    if path.name.removesuffix(".gz").endswith(".jsonl"):
+    if path.name.lower().removesuffix(".gz").endswith(".jsonl"):
         return _of_lines(path, stem, text)
     try:
         content = json.loads(text)
@@ -137,7 +137,7 @@ def _of_objects(path: Path, stem: str, content: Mapping[str, Mapping[str, Any]])
         columns = {name: _cells([part[row] for row in first]) for name, part in content.items()}
         return sheets_of(pd.DataFrame(columns), path.name, stem)
     same = all(list(part) == list(first) for part in content.values())
-    if same and _is_record(first) and not _is_record(content):
+    if same and not _is_record(content) and (_is_record(first) or _are_scores(content)):
         frame = _frame(list(content.values()))
         frame.index = pd.Index(list(content), name="its keys")
         return sheets_of(frame, path.name, stem)
@@ -163,6 +163,8 @@ _RECORD = {
     "score",
     "top1",
     "class",
+    "wnid",
+    "target",
     "probs",
     "logits",
 }
@@ -171,6 +173,13 @@ _RECORD = {
 def _is_record(part: Mapping[str, Any]) -> bool:
     """Whether the keys are fields of a prediction rather than names of images."""
     return bool(part) and any(str(key).rstrip("0123456789_") in _RECORD for key in part)
+
+
+def _are_scores(content: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether these are images with a score a class: fractions are no answers."""
+    cells = [value for part in content.values() for value in part.values()]
+    numbers = all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
+    return numbers and any(cell % 1 for cell in cells if np.isfinite(cell))
 
 
 def _of_samples(path: Path, stem: str, records: Sequence[Mapping[str, Any]]) -> list[Sheet]:

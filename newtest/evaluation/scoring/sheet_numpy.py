@@ -19,11 +19,19 @@ _LAYOUTS = ("top1", "top5", "predictions", "labels", "probabilities", "probs", "
 
 def numpy_sheets(path: Path, stem: str) -> list[Sheet]:
     """An array is one model's answers; for archives see ``arrays_sheets``. Nothing is unpickled."""
-    loaded = np.load(path, allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return [Sheet(path.name, stem, {stem: as_column(loaded, f"{path}: {stem}")})]
-    with loaded:
-        arrays = {name: loaded[name] for name in loaded.files}
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return [Sheet(path.name, stem, {stem: as_column(loaded, f"{path}: {stem}")})]
+        with loaded:
+            arrays = {name: loaded[name] for name in loaded.files}
+    except ValueError as error:
+        if "pickle" not in str(error):
+            raise
+        raise EvaluationError(
+            f"{path}: is no array file of NumPy, or holds Python objects, which are never loaded; save numbers and "
+            "text (text: np.array(names, dtype=str))"
+        ) from error
     return arrays_sheets(path, stem, arrays)
 
 
@@ -40,10 +48,9 @@ def torch_sheets(path: Path, stem: str) -> list[Sheet]:
     except MissingExtra:
         raise
     except Exception as error:  # damaged zips and refused pickles raise whatever they like
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise EvaluationError(
-            f"{path}: cannot be read as tensors alone ({reason[:200]}); save tensors, and lists of names, "
-            "with torch.save"
+            f"{path}: cannot be read as tensors alone: it is damaged, or holds other objects, which are never loaded; "
+            f"save tensors, and lists of names, with torch.save ({type(error).__name__})"
         ) from error
     if torch.is_tensor(loaded):
         return [Sheet(path.name, stem, {stem: as_column(_tensor(loaded), f"{path}: {stem}")})]

@@ -32,7 +32,9 @@ def sheets_of(frame: pd.DataFrame, source: str, stem: str) -> list[Sheet]:
     """Sheets of a DataFrame with its index: an index other than 0, 1, 2, ... is a key."""
     _check_names(frame, source)
     keys: dict[str, Any] = {}
-    if not (frame.index.name is None and is_count(frame.index)):
+    if isinstance(frame.index, pd.MultiIndex):
+        keys, frame = _levels(frame)
+    elif not (frame.index.name is None and is_count(frame.index)):
         keys["the index" if frame.index.name is None else str(frame.index.name)] = frame.index
     frame = frame.reset_index(drop=True)
     for name in [name for name in frame.columns if _UNNAMED.fullmatch(str(name))]:
@@ -56,6 +58,20 @@ def sheets_of(frame: pd.DataFrame, source: str, stem: str) -> list[Sheet]:
             Sheet(source, stem, part, {name: values[rows] for name, values in ids.items()}, str(model))
         )
     return found
+
+
+def _levels(frame: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
+    """The levels of an index as keys, and all of them as one path (class folder, file); a level "model" is a column."""
+    levels = {
+        f"index level {at}" if name is None else str(name): frame.index.get_level_values(at)
+        for at, name in enumerate(frame.index.names)
+    }
+    if "model" in levels and "model" not in frame.columns:
+        frame = frame.assign(model=levels.pop("model").to_numpy())
+    if len(levels) > 1:
+        joined = ["/".join(map(str, cells)) for cells in zip(*levels.values(), strict=True)]
+        return {**levels, "the index": joined}, frame
+    return levels, frame
 
 
 def _check_names(frame: pd.DataFrame, source: str) -> None:

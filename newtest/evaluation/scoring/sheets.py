@@ -107,12 +107,32 @@ def _array(values: Sequence[Any], what: str) -> npt.NDArray[Any]:
 
 
 def _of_objects(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
+    array = _without_scores(array)
     if len(array) and all(isinstance(value, list | tuple | np.ndarray) for value in array):
         widths = {len(value) for value in array}
         if len(widths) > 1:
             raise EvaluationError(f"{what}: its rows hold {min(widths)} to {max(widths)} values")
         return _grid(np.array([list(value) for value in array], dtype=object), what)
     return _plain(array, what)
+
+
+def _without_scores(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Cells that are lists of label and score, as transformers' pipelines give them: the labels, best first."""
+    if not len(array) or not all(
+        isinstance(cell, list) and cell and all(map(_is_pair, cell)) for cell in array
+    ):
+        return array
+    return _array([[pair["label"] for pair in sorted(cell, key=_score)] for cell in array], "")
+
+
+def _is_pair(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"label", "score"} <= value.keys():
+        return False
+    return isinstance(value["score"], int | float) and value["score"] == value["score"]
+
+
+def _score(pair: Any) -> float:
+    return -float(pair["score"])
 
 
 def _grid(array: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
@@ -125,7 +145,9 @@ def _plain(flat: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
     """Cells of one column: numbers if all are (a missing one is NaN), else text with None."""
     kinds = {type(value) for value in flat}
     if any(issubclass(kind, list | tuple | dict | set | np.ndarray) for kind in kinds):
-        raise EvaluationError(f"{what}: some of its cells are lists or objects, and others are not")
+        raise EvaluationError(
+            f"{what}: some of its cells are objects, or lists in lists; an answer, or one list an image, is read"
+        )
     empty = np.array([_missing(value) for value in flat], dtype=bool)
     some = {type(value) for value in flat[~empty]}
     if some and all(issubclass(kind, bool | np.bool_) for kind in some):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from newtest.evaluation.scoring.answers import AnswerRule, Classes, place
 from newtest.evaluation.scoring.cautions import Unscorable
 from newtest.evaluation.scoring.classmap import ClassMap
-from newtest.evaluation.scoring.keys import BY_POSITION, rows_by_id, rows_by_position
+from newtest.evaluation.scoring.keys import BY_POSITION, looks_like_a_file, rows_by_id, rows_by_position
 from newtest.evaluation.scoring.names import is_id
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.evaluation.scoring.sheets import Sheet, as_ids
@@ -77,7 +77,8 @@ def find_place(
     """The key of a sheet, and its columns without the names of images.
 
     An index is a key, and so is a column with a name for ids, and any column of text whose cells are the set's ids; the
-    first that fits the set is taken. Rows are taken by position only where there is none of these.
+    first that fits the set is taken. Rows are taken by position only where there is none of these, and no column that
+    names pictures of another set.
     """
     rest = dict(sheet.columns)
     known = {
@@ -101,6 +102,7 @@ def find_place(
         said = f"{name}, {rows.how}" if rows.how else name
         others = {column: values for column, values in without.items() if column != name}
         return Place(evaluated, mapping, said, ids, rows.at), others
+    named |= {name: ids for name, ids in texts.items() if all(map(looks_like_a_file, ids.tolist()))}
     if named:
         name, ids = next(iter(named.items()))
         return Place(evaluated, mapping, name, ids, None), without
