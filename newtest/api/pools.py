@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from newtest.progress import UNWATCHED, Progress, watched
@@ -90,11 +92,50 @@ class Pool:
     def filter(self, recipe: Recipe | None = None, *, progress: Progress = UNWATCHED, **rules: Any) -> Subset:
         """The rows that rules keep: a ``Recipe``, or its fields, such as ``clip_score=True, fraction=0.3``.
 
+        ``functions=(f,)`` adds filters of your own: a function whose parameters name columns gets a pandas Series of
+        each and answers true or false for every row. ``vectors=PATH`` uses vectors that were made elsewhere.
         Raises PoolError, UsageError.
         """
         from newtest.pool.filtering.recipe import Recipe, run
 
         return run(self.shards, recipe or Recipe(**rules), self._engine(), self.workers, progress)
+
+    def best(
+        self, scores: npt.ArrayLike, *, fraction: float | None = None, at_least: float | None = None
+    ) -> Subset:
+        """The rows with the best scores of your own, one per row in the pool's row order; larger is better.
+
+        Give ``fraction`` (of all rows, rounded down; equal scores by uid) or ``at_least``. A NaN never stays. Raises
+        UsageError for another number of scores, and where both or neither are given.
+        """
+        from newtest.errors import UsageError
+        from newtest.pool.storage import uids as ids
+        from newtest.pool.storage.subset import Subset
+
+        values = np.asarray(scores, np.float64)
+        if values.shape != (len(self),):
+            raise UsageError(
+                f"`scores` must hold one number for each of the {len(self)} rows, got {values.shape}"
+            )
+        if (fraction is None) == (at_least is None):
+            raise UsageError("`fraction` and `at_least` exclude each other; give one")
+        uids = ids.concatenated(
+            ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")
+            for shard in self.shards.shards
+            for batch in self.shards.batches(shard, ["uid"])
+        )
+        if at_least is not None:
+            stays = values >= at_least
+        else:
+            assert fraction is not None
+            order = np.lexsort((uids["f1"], uids["f0"], -np.nan_to_num(values, nan=-np.inf)))
+            stays = np.zeros(len(values), np.bool_)
+            stays[order[: int(fraction * len(values))]] = True
+            stays &= ~np.isnan(values)
+        rule = {"scores": "an array", "fraction": fraction, "at_least": at_least}
+        return Subset.of(
+            uids[stays], {"pool": str(self.address), "rule": rule, "rows_kept": int(stays.sum())}
+        )
 
     def dedup(self, config: DedupConfig | None = None, *, progress: Progress = UNWATCHED) -> Deduplicated:
         """One row of each group of near-duplicates: ``subset`` stays, ``pairs`` is the table of what was found."""

@@ -73,12 +73,19 @@ def test_a_pool_from_embed_to_reshard(tmp_path: Path, data: Path) -> None:
     assert pool.embed("conse")["computed"] == 0, "what is there is not computed again"
     best = pool.filter(clip_score=True, fraction=0.5)
     assert len(best) == 4
+    scores = np.array([np.nan, 3, 1, 2, 9, 9, 0, -1, 5.0])
+    assert len(pool.best(scores, at_least=3)) == 4 and len(pool.best(scores, fraction=0.5)) == 4
+    assert len(pool.best(np.full(9, np.nan), fraction=1.0)) == 0
+    with pytest.raises(nt.NewtestError, match="one number for each of the 9 rows"):
+        pool.best([1.0, 2.0], fraction=0.5)
     unique = pool.dedup().subset
     assert len(unique) == 8
     (tmp_path / "val").mkdir()
     (tmp_path / "val" / "a.jpg").write_bytes(photos[3].read_bytes())
     clean = pool.decontaminate([tmp_path / "val"]).subset
     assert len(clean) == 8
+    numbered = pool.filter(functions=(lambda text: text.str.contains("number"),))
+    assert len(numbered) == 8
     balanced = pool.balance(["thing", "photo"], cap=1000)
     assert len(balanced.subset) == 9
     made = pool.reshard(unique, tmp_path / "training", shard_rows=5)
