@@ -35,19 +35,23 @@ class Pool:
     """A folder or URL of Parquet shards, with tars beside them or images inside. Opening reads names only.
 
     ``layers`` is where embeddings, scores and hashes are kept, for a pool that cannot be written to. ``engine``:
-    local, ray or ray:ADDRESS; ``workers``: 0 is one per core. Raises PoolError where there is no pool.
+    local, ray or ray:ADDRESS; ``workers``: 0 is one per core. ``image_col`` names the
+    column of images, for tables that have several. Raises PoolError where there is no pool.
     """
 
     address: str | Path
     layers: str | Path | None = None
     engine: str = "local"
     workers: int = 0
+    image_col: str | None = None
     shards: Shards = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from newtest.pool.storage.pool import open_pool
 
-        object.__setattr__(self, "shards", open_pool(self.address, layers=self.layers))
+        object.__setattr__(
+            self, "shards", open_pool(self.address, layers=self.layers, image_col=self.image_col)
+        )
 
     @classmethod
     def from_images(cls, folder: str | Path, out: str | Path, *, shard_rows: int = 10_000) -> Pool:

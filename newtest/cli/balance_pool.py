@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, PoolAt, Workers, default_out
+from newtest.cli.pool_options import EngineName, ImageCol, PoolAt, Workers, default_out
 
 __all__ = ["balance_pool"]
 
@@ -30,6 +30,7 @@ def balance_pool(
             show_default="balanced.npy",
         ),
     ] = None,
+    image_col: ImageCol = None,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -46,7 +47,7 @@ def balance_pool(
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
 
-    opened, chosen = open_pool(pool), engine_of(engine)
+    opened, chosen = open_pool(pool, image_col=image_col), engine_of(engine)
     if queries is not None:
         wanted = read_queries(queries)
     else:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import Arch, LayersDir, ModelName, PoolAt, VectorsAt, default_out
+from newtest.cli.pool_options import Arch, ImageCol, LayersDir, ModelName, PoolAt, VectorsAt, default_out
 
 __all__ = ["decontaminate_pool"]
 
@@ -34,6 +34,7 @@ def decontaminate_pool(
             help="The subset; the pairs go beside it.", callback=own_subset, show_default="clean.npy"
         ),
     ] = None,
+    image_col: ImageCol = None,
     layers: LayersDir = None,
     json: JsonFlag = False,
 ) -> None:
@@ -50,7 +51,9 @@ def decontaminate_pool(
 
     config = DecontaminateConfig(method, threshold, radius, model or arch, device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
-        found = decontaminate(open_pool(pool, layers=layers), against or [], config, bars)
+        found = decontaminate(
+            open_pool(pool, layers=layers, image_col=image_col), against or [], config, bars
+        )
     pairs = out.with_suffix(".pairs.parquet")
     write_pairs(found.pairs, pairs)
     subsets.write(found.subset, out)

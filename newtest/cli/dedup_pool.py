@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import Arch, LayersDir, ModelName, PoolAt, VectorsAt, default_out
+from newtest.cli.pool_options import Arch, ImageCol, LayersDir, ModelName, PoolAt, VectorsAt, default_out
 
 __all__ = ["dedup_pool"]
 
@@ -32,6 +32,7 @@ def dedup_pool(
             help="The subset; the pairs go beside it.", callback=own_subset, show_default="dedup.npy"
         ),
     ] = None,
+    image_col: ImageCol = None,
     layers: LayersDir = None,
     json: JsonFlag = False,
 ) -> None:
@@ -51,7 +52,7 @@ def dedup_pool(
 
     config = DedupConfig(method, threshold, radius, model or arch, clusters, seed, device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
-        found = dedup(open_pool(pool, layers=layers), config, bars)
+        found = dedup(open_pool(pool, layers=layers, image_col=image_col), config, bars)
     pairs = out.with_suffix(".pairs.parquet")
     write_pairs(found.pairs, pairs)
     subsets.write(found.subset, out)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json
-from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers, counted
+from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, counted
 
 __all__ = ["embed_pool"]
 
@@ -22,6 +22,7 @@ def embed_pool(
     decoders: Annotated[int, typer.Option(min=0, help="Threads that decode, a worker; 0 is one a core.")] = 0,
     workers: Workers = 0,
     engine: EngineName = "local",
+    image_col: ImageCol = None,
     layers: LayersDir = None,
     json: JsonFlag = False,
 ) -> None:
@@ -47,7 +48,7 @@ def embed_pool(
     from newtest.pool.storage.passes import complete
     from newtest.pool.storage.pool import open_pool
 
-    opened = open_pool(pool, layers=layers)
+    opened = open_pool(pool, layers=layers, image_col=image_col)
     config = EmbedConfig(model, precision, batch, decoders)
     name = encoder_name(config)
     if doubt := encoder_doubt(config):

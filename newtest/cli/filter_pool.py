@@ -11,6 +11,7 @@ from newtest.cli.options import JsonFlag, note, own_folder, own_subset, print_js
 from newtest.cli.pool_options import (
     Arch,
     EngineName,
+    ImageCol,
     LayersDir,
     ModelName,
     PoolAt,
@@ -88,6 +89,7 @@ def filter_pool(
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and print; write nothing.")] = False,
+    image_col: ImageCol = None,
     layers: LayersDir = None,
     engine: EngineName = "local",
     workers: Workers = 0,
@@ -115,7 +117,7 @@ def filter_pool(
         min_size=min_size, max_aspect=max_aspect, combine=combine, dry_run=dry_run,
     )  # fmt: skip
     target = None if dry_run else out or default_out(pool, f"{recipe.name}.npy")
-    opened = open_pool(pool, layers=layers)
+    opened = open_pool(pool, layers=layers, image_col=image_col)
     with progress() as bars:
         plan = plan_of(opened, recipe, engine_of(engine), workers, bars)
         chosen = carried_out(opened, plan, engine_of(engine), workers, bars)

@@ -14,6 +14,7 @@ from newtest.progress import watched
 __all__ = [
     "Arch",
     "EngineName",
+    "ImageCol",
     "LayersDir",
     "ModelName",
     "PoolAt",
@@ -53,6 +54,10 @@ VectorsAt = Annotated[
         metavar="FILE",
         help="Vectors made elsewhere: .npy in row order, .npz:KEY, a clip-retrieval folder.",
     ),
+]
+ImageCol = Annotated[
+    str | None,
+    typer.Option("--image-col", metavar="COLUMN", help="The column of images, for tables that have several."),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="local, ray, or ray:ADDRESS.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is one a core (or a GPU).")]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json
-from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted, default_out
+from newtest.cli.pool_options import EngineName, ImageCol, PoolAt, Workers, counted, default_out
 
 __all__ = ["reshard_pool"]
 
@@ -32,6 +32,7 @@ def reshard_pool(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.")
     ] = False,
+    image_col: ImageCol = None,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -52,7 +53,7 @@ def reshard_pool(
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
 
-    opened = open_pool(pool)
+    opened = open_pool(pool, image_col=image_col)
     plan = plan_reshard(opened, None if everything else subsets.read(subset), shard_rows, format_ or "")
     if plan.absent:
         note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")

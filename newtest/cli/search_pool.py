@@ -9,7 +9,7 @@ import typer
 
 from newtest.cli.class_options import ClassesFile, Wnids, WnidsFile, chosen_classes, lines_of
 from newtest.cli.options import JsonFlag, note, own_file, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, LayersDir, PoolAt, Workers
+from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers
 
 __all__ = ["search_pool"]
 
@@ -54,6 +54,7 @@ def search_pool(
     ] = True,
     engine: EngineName = "local",
     workers: Workers = 0,
+    image_col: ImageCol = None,
     layers: LayersDir = None,
     json: JsonFlag = False,
 ) -> None:
@@ -81,7 +82,7 @@ def search_pool(
         raise UsageError(f"--out {out}: a table of candidates is a .csv or a .parquet file")
     classes = chosen_classes(wnid, wnids_file, classes_file)
     further = chosen_classes(lines_of(others), None, None) if others is not None else []
-    opened = open_pool(pool, layers=layers)
+    opened = open_pool(pool, layers=layers, image_col=image_col)
     with progress() as bars:
         found = search(
             opened, classes, config, others=further, engine=engine_of(engine), workers=workers, progress=bars

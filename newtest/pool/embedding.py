@@ -168,7 +168,7 @@ class _EmbedShard:
         """The prepared pixels, or the reason why there are none."""
         data = sample.image
         if data is None:
-            return "too-many-bytes" if sample.too_big else "no image"
+            return sample.why
         try:
             return self.encoder.prepare(shown(data, limits=ImageLimits(max_pixels=self.config.max_pixels)))
         except ImageError as error:

@@ -15,7 +15,7 @@ from pool_commands import newtest
 
 from newtest.catalog.releases import MemberRow
 from newtest.pool.dedup.target_sets import set_images
-from newtest.pool.storage.embedded_images import image_column
+from newtest.pool.storage.embedded_images import image_columns
 from newtest.releasing.formats import WRITERS
 from newtest.releasing.members import Member
 
@@ -107,10 +107,13 @@ def test_a_pool_may_hold_its_images_in_its_tables(tmp_path: Path) -> None:
         ({"url": pa.string(), "image": pa.large_binary()}, "image"),
         ({"photo": pa.struct([("bytes", pa.binary()), ("path", pa.string())])}, "photo"),
         ({"image": pa.string(), "uid": pa.binary()}, None),
-        ({"image": pa.struct([("path", pa.string())])}, None),
+        ({"image": pa.struct([("bytes", pa.null()), ("path", pa.string())])}, "image"),
+        ({"said": pa.struct([("path", pa.string())])}, None),
+        ({"jpg": pa.dictionary(pa.int32(), pa.binary())}, "jpg"),
+        ({"image": pa.struct([("path", pa.string())])}, "image"),
     ],
 )
 def test_columns_of_images_are_known_by_type_and_name(
     columns: dict[str, pa.DataType], found: str | None
 ) -> None:
-    assert image_column(pa.schema(list(columns.items()))) == found
+    assert image_columns(pa.schema(list(columns.items()))) == ([found] if found else [])

@@ -379,7 +379,7 @@ def test_rows_are_read_by_number_and_other_row_groups_are_left_alone(tmp_path: P
     data[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
     path.write_bytes(data)
     with pq.ParquetFile(path) as file:
-        got = [(row, value) for row, _, value in images_inside(file, "jpg", {8, 0, 2})]
+        got = [(row, image.data) for row, image in images_inside(file, "jpg", {8, 0, 2})]
         assert got == [(row, bytes([row]) * 50) for row in (0, 2, 8)]
         copies = [numbers.tolist() for numbers, _ in read_rows(file, np.array([1, 1, 1, 7]), most=2)]
         assert copies == [[1, 1], [1], [7]]

@@ -120,7 +120,7 @@ class _ByVectors:
     """The pool's vectors, mapped, against a set's."""
 
     def __init__(self, pool: Pool, config: DecontaminateConfig) -> None:
-        self.config = config
+        self.config, self.image_col = config, pool.image_col
         self.source = vector_source(pool, config.encoder, config.vectors)
         self.said = self.source.said
         self.setting = {"threshold": config.threshold}
@@ -128,7 +128,7 @@ class _ByVectors:
         self.uids, self.compared = self.every.uids, len(self.every.rows)
 
     def near(self, address: str) -> tuple[list[str], _Near, int]:
-        names, vectors, unreadable = vectors_of_set(self.source, address, self.config.encoder)
+        names, vectors, unreadable = vectors_of_set(self.source, address, self.config.encoder, self.image_col)
         if not len(names) or not self.compared:
             nothing = np.empty(0, np.int64)
             return names, _Near(nothing, nothing, np.empty(0, np.float32)), unreadable
@@ -147,7 +147,7 @@ class _ByHashes:
     """Perceptual hashes of both."""
 
     def __init__(self, pool: Pool, config: DecontaminateConfig, progress: Progress) -> None:
-        self.config = config
+        self.config, self.image_col = config, pool.image_col
         self.said, self.setting = "perceptual hashes", {"radius": config.radius}
         self.words, self.rows = framed_hashes(pool, progress)
         parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
@@ -156,7 +156,7 @@ class _ByHashes:
 
     def near(self, address: str) -> tuple[list[str], _Near, int]:
         names, hashed, unreadable = [], [], 0
-        for name, data in set_images(address):
+        for name, data in set_images(address, self.image_col):
             try:
                 words = None if data is None else hash_of(data)
             except ImageError:

@@ -84,6 +84,8 @@ class _HashShard:
             if sample.image is not None:
                 digests[row] = hashlib.sha256(sample.image).hexdigest()
                 perceptual[row], reasons[row] = _perceptual(sample.image)
+            else:
+                reasons[row] = sample.why
         width = len(FRAMINGS) * WORDS
         return pa.table(
             {

@@ -14,9 +14,9 @@ from newtest.clip.encoder import Encoder, unit_rows
 from newtest.clip.loading import encoder
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.images import SUFFIXES, shown
-from newtest.pool.storage.embedded_images import image_column, images_inside
+from newtest.pool.storage.embedded_images import images_inside
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
-from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.pool import Pool, Shard, chosen_column
 from newtest.pool.storage.tars import MAX_MEMBER, samples
 from newtest.pool.storage.vectors import VectorSource
 from newtest.sets import Census, is_foreign_path, walk
@@ -26,15 +26,16 @@ __all__ = ["census_of_set", "set_images", "something_read", "vectors_of_set"]
 BATCH = 64
 
 
-def set_images(address: str) -> Iterator[tuple[str, bytes | None]]:
+def set_images(address: str, image_col: str | None = None) -> Iterator[tuple[str, bytes | None]]:
     """(name, bytes) of a set's images in the order of their names: loose files, the samples of tars, and images
     inside Parquet tables; so releases in every format. ``address`` may also be one tar or table. Bytes are None where
-    a sample or row has no image, or one that is too large: it is counted, not passed over.
+    a sample or row has no image, or one that is too large: it is counted, not passed over. ``image_col`` names the
+    column of images in tables that have several.
 
     Raises PoolError.
     """
     place, entries = _files(address)
-    pool = Pool(place.url, (), place.url)
+    pool = Pool(place.url, (), place.url, image_col)
     found = False
     for entry in entries:
         for name, data in _images(pool, entry):
@@ -90,9 +91,11 @@ def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes | None]]:
             yield f"{entry.name}:{sample.key}", sample.image
     elif suffix == ".parquet":
         with pool.parquet(shard) as file:
-            column = image_column(file.schema_arrow)
-            for _, name, data in images_inside(file, column) if column is not None else ():
-                yield f"{entry.name}:{name}", data
+            schema = file.schema_arrow
+            named = pool.image_col if pool.image_col in schema.names else None  # it may be the pool's alone
+            column = chosen_column(schema, named, f"{pool.place.url}: {entry.name}")
+            for row, image in images_inside(file, column, files=pool.files(shard)) if column else ():
+                yield f"{entry.name}:{image.path or row}", image.data
     elif entry.size > MAX_MEMBER:
         yield entry.name, None
     else:
@@ -101,14 +104,14 @@ def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes | None]]:
 
 
 def vectors_of_set(
-    source: VectorSource, address: str, model: str | None = None
+    source: VectorSource, address: str, model: str | None = None, image_col: str | None = None
 ) -> tuple[list[str], npt.NDArray[Any], int]:
     """Names, unit rows of the kind that ``source`` has for the pool, and how many images could not be read.
 
     ``model`` is the encoder as ``embed-pool`` was given it, where the layer's name is not enough (a
     checkpoint). Raises PoolError, also where not one image can be read, and UsageError.
     """
-    names, vectors, unreadable = _vectors_of(source, address, model)
+    names, vectors, unreadable = _vectors_of(source, address, model, image_col)
     something_read(address, len(names), unreadable)
     return names, vectors, unreadable
 
@@ -122,7 +125,7 @@ def something_read(address: str, read: int, unreadable: int) -> None:
 
 
 def _vectors_of(
-    source: VectorSource, address: str, model: str | None
+    source: VectorSource, address: str, model: str | None, image_col: str | None
 ) -> tuple[list[str], npt.NDArray[Any], int]:
     if address.endswith(".npy"):
         try:
@@ -146,11 +149,11 @@ def _vectors_of(
         raise UsageError(
             f"the pool was embedded with {wanted}, and `model` gives {chosen.name}; name the same"
         )
-    return _embedded(address, chosen, descriptors=source.column == "descriptor")
+    return _embedded(address, chosen, image_col, descriptors=source.column == "descriptor")
 
 
 def _embedded(
-    address: str, model: Encoder, *, descriptors: bool
+    address: str, model: Encoder, image_col: str | None, *, descriptors: bool
 ) -> tuple[list[str], npt.NDArray[np.float32], int]:
     names: list[str] = []
     rows: list[npt.NDArray[np.float32]] = []
@@ -163,7 +166,7 @@ def _embedded(
             rows.append(look.descriptors if descriptors and look.descriptors is not None else look.vectors)
             waiting.clear()
 
-    for name, data in set_images(address):
+    for name, data in set_images(address, image_col):
         try:
             if data is None:
                 raise ImageError("no-image", "no image")

@@ -60,7 +60,7 @@ def image_near(
     UsageError.
     """
     source = vector_source(pool, encoder, vectors)
-    _, wanted, _ = vectors_of_set(source, target, encoder)
+    _, wanted, _ = vectors_of_set(source, target, encoder, pool.image_col)
     every = gathered(pool, source).vectors
     if wanted.shape[1] != every.shape[1]:
         raise PoolError(

@@ -22,11 +22,12 @@ from newtest.config import fingerprint
 from newtest.errors import PoolError
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.claims import layers_of
-from newtest.pool.storage.embedded_images import SEEN, image_column
+from newtest.pool.storage.embedded_images import SEEN, image_columns
+from newtest.pool.storage.image_files import ImageFiles
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 
-__all__ = ["ALIASES", "BATCH_ROWS", "TARS", "Pool", "Shard", "open_pool", "plain"]
+__all__ = ["ALIASES", "BATCH_ROWS", "TARS", "Pool", "Shard", "chosen_column", "open_pool", "plain"]
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """What the names of tars end in; those that lie beside a table of the same name are its own."""
@@ -67,6 +68,8 @@ class Pool:
     address: str
     shards: tuple[Shard, ...]
     layers_address: str
+    image_col: str | None = None
+    """The column of images that is meant where tables have several."""
 
     @property
     def place(self) -> LocalPlace | RemotePlace:
@@ -86,6 +89,8 @@ class Pool:
         ends = [_end(self, shard.table, whole=False)]
         if shard.tar:
             ends.append(_end(self, shard.tar, whole=True))
+        elif self.image_col and set(image_columns(self.schema(shard))) - {self.image_col}:
+            return fingerprint(shard.name, ends, self.image_col)  # another column's images are other images
         return fingerprint(shard.name, ends)
 
     def table_fingerprint(self, shard: Shard) -> str:
@@ -111,7 +116,7 @@ class Pool:
         """
         with self.parquet(shard) as file, _explained(self, shard):
             where = f"{self.place.url}: shard {shard.name}"
-            seen = _seen(shard, file, columns)
+            seen = _seen(self, shard, file, columns)
             start = 0
             named = [name for name in columns if name not in seen]
             found = {name: _source(self, shard, name, file.schema_arrow.names) for name in named}
@@ -128,8 +133,20 @@ class Pool:
         """Whether the shard has this canonical column under any of its names, or images in its table that tell it."""
         schema = self.schema(shard)
         return _is_told(name, schema.names) or (
-            name in SEEN and shard.tar is None and image_column(schema) is not None
+            name in SEEN and shard.tar is None and bool(self.image_col or image_columns(schema))
         )
+
+    def image_column(self, shard: Shard, schema: pa.Schema | None = None) -> str | None:
+        """The column of the shard's table that holds its images; None where there is none.
+
+        Raises PoolError where several could be meant, and where the one that was named is not there.
+        """
+        schema = self.schema(shard) if schema is None else schema
+        return chosen_column(schema, self.image_col, f"{self.place.url}: shard {shard.name}")
+
+    def files(self, shard: Shard) -> ImageFiles:
+        """The files that paths in the shard's table may name."""
+        return ImageFiles.beside(self.place, shard.table.name)
 
     @contextmanager
     def parquet(self, shard: Shard) -> Iterator[pq.ParquetFile]:
@@ -138,8 +155,25 @@ class Pool:
             yield file
 
 
-def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
-    """List a pool's shards. Raises PoolError where there is none, and says what would make the folder one."""
+def chosen_column(schema: pa.Schema, named: str | None, where: str) -> str | None:
+    """The column of images that was named, else the only one; None where there is none. Raises PoolError."""
+    if named is not None:
+        if named not in schema.names:
+            raise PoolError(f"{where} has no column {named!r}; it has {', '.join(schema.names)}")
+        return named
+    found = image_columns(schema)
+    if len(found) > 1:
+        raise PoolError(
+            f"{where} has several columns of images ({', '.join(found)}); choose one with `image_col`"
+        )
+    return found[0] if found else None
+
+
+def open_pool(address: str | Path, *, layers: str | Path | None = None, image_col: str | None = None) -> Pool:
+    """List a pool's shards. Raises PoolError where there is none, and says what would make the folder one.
+
+    ``image_col`` names the column of images, for tables that have several.
+    """
     place = place_of(address)
     if isinstance(place, LocalPlace) and not place.root.is_dir():
         raise PoolError(
@@ -161,7 +195,7 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None) -> Pool:
     if not shards:
         raise PoolError(f"{address}: no pool here, {_advice(entries)}")
     kept = f"{place.url.rstrip('/')}/{layers_of(place, listed)}" if layers is None else str(layers)
-    return Pool(str(address), shards, kept)
+    return Pool(str(address), shards, kept, image_col)
 
 
 def _advice(entries: Sequence[Entry]) -> str:
@@ -202,17 +236,17 @@ def _is_told(name: str, present: Collection[str]) -> bool:
     return any(alias in present for each in told_by for alias in ALIASES.get(each, (each,)))
 
 
-def _seen(shard: Shard, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, pa.Array]:
+def _seen(pool: Pool, shard: Shard, file: pq.ParquetFile, columns: Sequence[str]) -> dict[str, pa.Array]:
     """What images inside the table have to tell of these columns: nothing in nearly all pools."""
     present = file.schema_arrow.names
     lacking = [name for name in columns if name in SEEN and not _is_told(name, present)]
-    images = image_column(file.schema_arrow) if lacking and shard.tar is None else None
+    images = pool.image_column(shard, file.schema_arrow) if lacking and shard.tar is None else None
     if images is None:
         return {}
     from newtest.pool.storage.derived_columns import seen_in_images
 
     text = next((alias for alias in ALIASES["text"] if alias in present), None)
-    return seen_in_images(file, lacking, images, text)
+    return seen_in_images(file, lacking, images, text, pool.files(shard))
 
 
 def _require_text(pool: Pool, shard: Shard, fields: Sequence[pa.Field]) -> None:

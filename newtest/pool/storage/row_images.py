@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from newtest.errors import PoolError
-from newtest.pool.storage.embedded_images import image_column, images_inside
+from newtest.pool.storage.embedded_images import image_columns, images_inside
 from newtest.pool.storage.pool import ALIASES, Pool, Shard
 from newtest.pool.storage.tars import MAX_MEMBER, Sample, samples
 from newtest.pool.storage.uids import canonical
@@ -17,12 +17,14 @@ __all__ = ["holds_images", "paired", "require_images"]
 
 
 def holds_images(pool: Pool, shard: Shard) -> bool:
-    """Whether there are images to read: a tar, or a column of images in the table."""
-    return shard.tar is not None or image_column(pool.schema(shard)) is not None
+    """Whether there are images to read: a tar, or columns of images in the table (the pool says which is meant)."""
+    return shard.tar is not None or bool(pool.image_col or image_columns(pool.schema(shard)))
 
 
 def require_images(pool: Pool) -> None:
-    """Raises PoolError for a pool of which no shard has images, before anything is written about it."""
+    """Raises PoolError for a pool of which no shard has images, or several columns of them, before anything is written
+    about it.
+    """
     if not any(_may_hold_images(pool, shard) for shard in pool.shards):
         raise _without_images(pool, pool.shards[0])
 
@@ -52,20 +54,24 @@ def paired(pool: Pool, shard: Shard, rows: Collection[int] | None = None) -> Ite
 
 def _inside(pool: Pool, shard: Shard, rows: Collection[int] | None) -> Iterator[tuple[int, Sample]]:
     with pool.parquet(shard) as file:
-        column = image_column(file.schema_arrow)
+        column = pool.image_column(shard, file.schema_arrow)
         if column is None:
             raise _without_images(pool, shard)
-        for row, name, data in images_inside(file, column, rows):
-            if data is not None:
-                fits = len(data) <= MAX_MEMBER
-                yield row, Sample(name, {"jpg": data} if fits else {}, [] if fits else ["jpg"])
+        for row, image in images_inside(file, column, rows, pool.files(shard)):
+            name = image.path or str(row)
+            if image.data is None:
+                yield row, Sample(name, lacking=image.reason)
+                continue
+            fits = len(image.data) <= MAX_MEMBER
+            yield row, Sample(name, {"jpg": image.data} if fits else {}, [] if fits else ["jpg"])
 
 
 def _may_hold_images(pool: Pool, shard: Shard) -> bool:
     try:
-        return holds_images(pool, shard)
+        schema = pool.schema(shard)
     except PoolError:  # a table that cannot be read is one shard's failure, and said where it is worked on
         return True
+    return shard.tar is not None or pool.image_column(shard, schema) is not None
 
 
 def _without_images(pool: Pool, shard: Shard) -> PoolError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from newtest.errors import PoolError
-from newtest.pool.storage.embedded_images import image_column
+from newtest.pool.storage.embedded_images import image_columns
 from newtest.pool.storage.location import Entry
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.tar_format import BLOCK
@@ -38,7 +38,7 @@ def summary(pool: Pool) -> Summary:
             with pool.parquet(shard) as file:
                 found.rows += file.metadata.num_rows
                 names = file.schema_arrow.names
-                found.images_inside += image_column(file.schema_arrow) is not None
+                found.images_inside += bool(image_columns(file.schema_arrow))
         except PoolError as error:
             found.broken.append(str(error))
             continue

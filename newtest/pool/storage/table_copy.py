@@ -15,7 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
-from newtest.pool.storage.embedded_images import IMAGE_ROWS, VIEWS, image_column, read_rows
+from newtest.pool.storage.embedded_images import (
+    IMAGE_ROWS,
+    image_columns,
+    read_rows,
+    with_files,
+    written_type,
+)
 from newtest.pool.storage.pool import ALIASES, BATCH_ROWS, Pool, Shard
 
 __all__ = ["as_schema", "copied_rows", "joint_schema", "named_alike", "types_differ"]
@@ -80,7 +86,7 @@ def joint_schema(pool: Pool, shards: Sequence[Shard], names: Sequence[Sequence[s
 
 def _renamed(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
     fields = [
-        field.with_name(name).with_type(VIEWS.get(str(field.type), field.type))
+        field.with_name(name).with_type(written_type(field))
         for field, name in zip(schema, names, strict=True)
     ]
     return pa.schema(fields, schema.metadata)
@@ -90,11 +96,12 @@ def _tables(pool: Pool, shard: Shard, rows: Rows) -> Iterator[pa.Table]:
     """All columns of the rows, and their uid where the table has none."""
     with pool.parquet(shard) as file:
         schema = file.schema_arrow
-        most = BATCH_ROWS if image_column(schema) is None else IMAGE_ROWS
+        most = IMAGE_ROWS if image_columns(schema) else BATCH_ROWS
         uids = None
         if "uid" not in schema.names:
             uids = pa.concat_tables(list(pool.batches(shard, ["uid"])))["uid"]
         for numbers, table in read_rows(file, rows, most=most):
+            table = with_files(table, pool.files(shard))
             if uids is not None:
                 table = table.append_column("uid", uids.take(pa.array(numbers.tolist(), pa.int64())))
             yield table

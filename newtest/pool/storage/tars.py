@@ -19,6 +19,7 @@ from typing import IO, cast
 
 from newtest.errors import PoolError
 from newtest.images import SUFFIXES
+from newtest.pool.storage.image_files import MAX_IMAGE
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.tar_format import TarDamage, members
 from newtest.pool.storage.uids import canonical
@@ -27,7 +28,7 @@ from newtest.sets import is_foreign_path
 __all__ = ["IMAGE_SUFFIXES", "Sample", "samples"]
 
 IMAGE_SUFFIXES = frozenset(suffix[1:] for suffix in SUFFIXES)
-MAX_MEMBER = 64 * 2**20
+MAX_MEMBER = MAX_IMAGE
 MAX_SAMPLE = 2 * MAX_MEMBER
 _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 Passed = Callable[[str, str], None]
@@ -44,6 +45,8 @@ class Sample:
     key: str
     members: dict[str, bytes] = field(default_factory=dict)
     too_big: list[str] = field(default_factory=list)
+    lacking: str | None = None
+    """Why a table's row has no image; None where a tar just has none."""
 
     @property
     def images(self) -> list[str]:
@@ -60,6 +63,11 @@ class Sample:
         if plain is None:
             plain = found[0] if len(found) == 1 else None
         return None if plain is None else self.members[plain]
+
+    @property
+    def why(self) -> str:
+        """Why there is no image, where there is none."""
+        return self.lacking or ("too-many-bytes" if self.too_big else "no image")
 
     @property
     def described(self) -> dict[str, object]:
