@@ -78,8 +78,8 @@ class Condition:
         if pa.types.is_boolean(kind):
             wanted = [_truth(self.column, value) for value in self.values]
             return self._among(pc.is_in(column, pa.array(wanted, pa.bool_())))
-        text = str(kind).removeprefix("large_") in ("string", "string_view")
-        if not text:
+        name = str(kind).removeprefix("large_")
+        if name not in ("string", "string_view", "binary", "binary_view"):
             raise PoolError(
                 f"the column {self.column!r} holds {kind}: rules are on numbers, texts and true or false"
             )
@@ -87,6 +87,9 @@ class Condition:
             raise PoolError(
                 f"the column {self.column!r} holds text: {self.sign} is for numbers, = and != are for texts"
             )
+        if name.startswith("binary"):  # compared by its bytes, for it may be no text
+            wanted = pa.array([value.encode() for value in self.values], pa.large_binary())
+            return self._among(pc.is_in(pc.cast(column, pa.large_binary()), wanted))
         column = pc.cast(column, pa.large_string())
         return self._among(pc.is_in(column, pa.array(list(self.values), pa.large_string())))
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import IO, Protocol
 
 from newtest.errors import PoolError
+from newtest.pool.storage.places import Place
 
-__all__ = ["MAX_IMAGE", "NOWHERE", "OUTSIDE", "ImageFiles", "Opens"]
+__all__ = ["MAX_IMAGE", "NOWHERE", "OUTSIDE", "ImageFiles"]
 
 MAX_IMAGE = 64 * 2**20
 """Bytes of an image that are read at all."""
@@ -21,27 +21,15 @@ OUTSIDE = "no bytes, and a path out of the pool"
 NOWHERE = "no bytes, and no file at its path"
 
 
-class Opens(Protocol):
-    """The part of a place that is needed here."""
-
-    def exists(self, name: str) -> bool:
-        """Whether there is such a file."""
-        ...
-
-    def open(self, name: str) -> IO[bytes]:
-        """The file, for reading."""
-        ...
-
-
 @dataclass(frozen=True)
 class ImageFiles:
     """The files that the paths of one table may name; ``folder`` is the table's own, below the place."""
 
-    place: Opens
+    place: Place
     folder: str = ""
 
     @classmethod
-    def beside(cls, place: Opens, table: str) -> ImageFiles:
+    def beside(cls, place: Place, table: str) -> ImageFiles:
         """Those of the table of this name."""
         return cls(place, table.rpartition("/")[0])
 

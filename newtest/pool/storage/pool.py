@@ -267,7 +267,8 @@ def _column(table: pa.Table, name: str, sources: Sequence[str], where: str) -> p
     if name == "uid" and list(sources) == ["uid"]:
         return ids.canonical_column(table["uid"], where)
     if name != "uid":
-        return plain(table[sources[0]])
+        column = plain(table[sources[0]])
+        return _as_text(column, f"{where}: the column {sources[0]!r}") if name in ("text", "url") else column
     texts = [source for source in sources if source in ALIASES["text"]]
     others = [source for source in sources if source not in texts]
     nothing: list[str | None] = [None] * len(table)
@@ -294,6 +295,19 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     if str(kind) == "string_view":
         return pc.cast(column, pa.large_string())
     return column
+
+
+def _as_text(column: pa.ChunkedArray | pa.Array, what: str) -> pa.ChunkedArray | pa.Array:
+    """Captions and URLs that stand as bytes in a table, as the text that they are. Raises PoolError."""
+    if "binary" not in str(column.type):
+        return column
+    try:
+        texts = [None if data is None else data.decode("utf-8") for data in column.to_pylist()]
+    except UnicodeDecodeError as error:
+        raise PoolError(
+            f"{what} holds bytes that are not UTF-8; write that table again with it as text"
+        ) from error
+    return pa.array(texts, pa.large_string())
 
 
 def _is_list(kind: pa.DataType) -> bool:
