@@ -39,10 +39,41 @@ def test_percent_signs_are_read(tmp_path: Path) -> None:
     results = read(tmp_path / "t.csv", "model,val,v2\na,76.1%,0.9 %\nb,80.2,0.5%\n")
     assert values(results) == {"val": [76.1, 80.2], "v2": [0.9, 0.5]}
     assert read(tmp_path / "l.csv", "model,set,accuracy\na,v2,0.5%\n").table["accuracy"].tolist() == [0.5]
+    with pytest.raises(EvaluationError, match="set val: no accuracy is above 1"):
+        read(tmp_path / "t.csv", "model,val,v2\na,.761,0.9 %\nb,.802,0.5%\n")
     with pytest.raises(EvaluationError, match=r"cell of 'b' is '0\.8': others have a percent sign"):
         read(tmp_path / "t.csv", "model,val\na,76.1%\nb,0.8\n")
     with pytest.raises(EvaluationError, match="percent signs; use `unit` percent"):
         read(tmp_path / "t.csv", "model,val\na,76.1%\n", unit="fraction")
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    """pandas would call the second "val.1", and newtest would take it for a set."""
+    with pytest.raises(EvaluationError, match="two columns are called 'val'"):
+        read(tmp_path / "t.csv", "model,val,val\na,76.1,63.3\n")
+    results = read(tmp_path / "t.csv", "model,accuracy,value\na,76.1,63.3\n")
+    assert values(results) == {"accuracy": [76.1], "value": [63.3]}
+    with pytest.raises(EvaluationError, match=r"a table is CSV, TSV or Parquet, not \.json"):
+        read(tmp_path / "t.json", "[]")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "FLOPs (G)",
+        "latency_ms",
+        "throughput (img/s)",
+        "train_time_h",
+        "#params",
+        "Params (M)",
+        "num_parameters",
+        "FPS",
+    ],
+)
+def test_costs_are_no_accuracies(tmp_path: Path, name: str) -> None:
+    results = read(tmp_path / "t.csv", f"model,val,{name}\na,76.1,9\nb,70,12\n")
+    assert values(results) == {"val": [76.1, 70.0]}
+    assert results.cautions[0].message.startswith(f"columns that are no sets: {name} (")
 
 
 def test_every_column_that_is_no_set_is_said_and_sets_choose(tmp_path: Path) -> None:

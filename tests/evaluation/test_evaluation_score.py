@@ -373,7 +373,18 @@ def test_bad_result_tables() -> None:
     with pytest.raises(EvaluationError, match="an accuracy of 101 cannot be"):
         as_results(pd.DataFrame({"model": ["a"], "set": ["s"], "accuracy": [101]}))
     mixed = pd.DataFrame({"model": ["a", "b"], "val": [76.1, 80.2], "v2": [0.63, 0.7]})
-    assert "fractions among percentages" in as_results(mixed).cautions[0].message
+    with pytest.raises(EvaluationError, match="set v2: no accuracy is above 1 while others are in percent"):
+        as_results(mixed)
+    signed = mixed.assign(val=["76.1 %", "80.2 %"])
+    with pytest.raises(EvaluationError, match="say `unit` percent if they are"):
+        as_results(signed)
+    assert as_results(signed, unit="percent").table["accuracy"].tolist() == [76.1, 80.2, 0.63, 0.7]
+    stray = pd.DataFrame({"model": list("abcd"), "val": [76.1, 80.2, 0.63, 70]})
+    assert "a fraction among percentages" in as_results(stray).cautions[0].message
+    some = pd.DataFrame({"model": list("abc"), "set": "s", "k": [1, 1, None], "n": [2, None, 2]})
+    found = as_results(some)
+    assert found.table["model"].tolist() == ["a"]
+    assert found.cautions[0].message == "2 rows have no k or no n, first 'b' on 's'; they are left out"
     assert as_results(mixed[["model", "v2"]]).table["accuracy"].tolist() == [63, 70]
 
 

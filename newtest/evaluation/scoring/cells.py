@@ -28,10 +28,12 @@ _NUMBER = re.compile(r"[+\-\u2212]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _OTHER_NUMBER = re.compile(r"[+\-\u2212]?\d+([.,' _\u00a0\u2009\u202f]\d+)+")
 _TIME = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?|\d{1,2}:\d{2}.*")
 _NO_SETS = re.compile(
-    r"unnamed_\d+|index|level_\d+|rank|rank_.*|.*_rank|params?|params?_.*|param_count|parameters|num_param.*|model_size|"
-    r"flops|[gm]?flops|g?macs|mult_adds|img_size|image_size|input_size|resolution|crop_.*|year|month|date|time|timestamp|"
-    r"created|updated|epochs?|lr|learning_rate|batch_size|seed|throughput|latency|.*_per_sec.*|.*_per_second|runtime|"
-    r"n|k|count|size|depth|width|height|layers|dim|dims|id|memory|memory_.*|.*_(err|error|std|stderr|se|sem|ci|diff|count)"
+    r"unnamed_\d+|index|level_\d+|rank|rank_.*|.*_rank|(num_|n_|number_of_|trainable_)?(params?|parameters)(_.*)?|"
+    r"param_count|model_size.*|([gmt]?flops|flop|[gmt]?macs|mult_adds|madds)(_.*)?|"
+    r"(img|image|input)_(size|res|resolution)|resolution|crop_.*|year|month|day|date|created|updated|timestamp|"
+    r"(.+_)?(time|runtime|latency|throughput|speed)(_.*)?|.*_per_(sec|second|s)(_.*)?|fps|epochs?|lr|learning_rate|"
+    r"batch_size|seed|n|k|count|size|depth|width|height|layers|dim|dims|id|memory|memory_.*|vram.*|energy.*|gpu_.*|"
+    r".*_(err|error|std|stderr|se|sem|ci|diff|count|hours|hrs)"
 )
 
 

@@ -13,6 +13,21 @@ from newtest.evaluation.scoring.opening import check
 
 __all__ = ["is_count", "read_frame"]
 
+_NO_TABLES = (
+    ".json",
+    ".jsonl",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".md",
+    ".html",
+    ".tex",
+    ".npy",
+    ".npz",
+    ".pkl",
+    ".zip",
+    ".gz",
+)
 _NAMES = {"model", "set", "from", "to", "name", "group", "base", "type", "metric"}
 # pandas reads these as missing. In a column of names "NA", "None" and "nan" are names: only an empty cell is missing.
 _MISSING = [
@@ -28,6 +43,8 @@ def read_frame(path: Path, *, text: bool = False) -> pd.DataFrame:
     Raises EvaluationError with the file's name.
     """
     check(path)
+    if (suffix := path.suffix.lower()) in _NO_TABLES:
+        raise EvaluationError(f"{path}: a table is CSV, TSV or Parquet, not {suffix}")
     try:
         parquet = path.suffix.lower() == ".parquet"
         frame = pd.read_parquet(path) if parquet else _read_csv(path, text=text)
@@ -74,6 +91,7 @@ def is_count(cells: Sequence[object] | pd.Index | pd.Series) -> bool:
 def _read_csv(path: Path, *, text: bool) -> pd.DataFrame:
     encoding, separator = _form(path)
     header = pd.read_csv(path, sep=separator, encoding=encoding, nrows=0)
+    _refuse_repeated(path, separator, encoding)
     columns = [str(name) for name in header.columns]
     named = {name for name in columns if (_is_text(name) if not text else not _is_score(name))}
     missing: dict[str, list[str]] = {name: [""] if name in named else _MISSING for name in columns}
@@ -86,6 +104,17 @@ def _read_csv(path: Path, *, text: bool) -> pd.DataFrame:
         na_values=missing,
         index_col=False,
     )
+
+
+def _refuse_repeated(path: Path, separator: str, encoding: str) -> None:
+    """Raises EvaluationError where two columns have one name: pandas would call the second "name.1"."""
+    first = pd.read_csv(
+        path, sep=separator, encoding=encoding, nrows=1, header=None, dtype=str, keep_default_na=False
+    )
+    names = first.iloc[0] if len(first) else pd.Series(dtype=str)
+    twice = names[names.duplicated() & (names != "")]
+    if len(twice):
+        raise EvaluationError(f"{path}: two columns are called {twice.iloc[0]!r}; rename one")
 
 
 def _form(path: Path) -> tuple[str, str]:

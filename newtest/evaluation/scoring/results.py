@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.cautions import Caution
 from newtest.evaluation.scoring.cells import Cells, no_set, read_cells
 from newtest.evaluation.scoring.frames import read_frame
+from newtest.evaluation.scoring.units import Unit, percent, refuse_two_units, stray_fractions, unit_of
 
 __all__ = [
     "RESULT_COLUMNS",
@@ -32,9 +32,9 @@ __all__ = [
 ]
 
 RESULT_COLUMNS = ("model", "set", "k", "n", "accuracy", "group", "base")
-Unit = Literal["auto", "percent", "fraction"]
 
 _SIGNED = "newtest: percent signs"
+_VALUE = "newtest: accuracy"
 _TYPES_FILE = "model_types.csv"
 # The testbed's own plots leave these two out of the line: both repeat the ordinary ResNet-50.
 _TESTBED_REPEATS = ("resnet50_aws_baseline", "resnet50_imagenet_100percent_batch64_original_images")
@@ -126,6 +126,8 @@ def as_results(
             raise EvaluationError(
                 f"{source}: {row['model']} on {row['set']}: k = {row['k']} of n = {row['n']} cannot be"
             )
+        table, frame, unread = _counted(table, frame, source)
+        cautions += unread
         n = table["n"].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
         k = table["k"].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
         table["accuracy"] = 100 * np.divide(k, n, out=np.full(len(n), np.nan), where=n > 0)
@@ -140,8 +142,14 @@ def as_results(
             first = str(frame["accuracy"][cells.odd].iloc[0])
             message = f"{int(cells.odd.sum())} accuracies are no numbers, first {first!r}; they are left out"
             cautions.append(Caution("not-a-number", source, message))
-        percent = cells.percent or bool(frame.attrs.get(_SIGNED, False))
-        table["accuracy"], found = _percent(cells.values, table, source, _unit(unit, source, signed=percent))
+        signed: list[str] = sorted(set(table["set"])) if cells.percent else frame.attrs.get(_SIGNED, [])
+        if unit == "auto":
+            refuse_two_units(cells.values, table, source, signed)
+        if unit == "auto":
+            cautions += stray_fractions(cells.values, table, source)
+        table["accuracy"], found = percent(
+            cells.values, table, source, unit_of(unit, source, signed=bool(signed))
+        )
         cautions += found
     else:
         raise EvaluationError(f"{source}: neither 'accuracy' nor 'k' and 'n' among its columns")
@@ -149,6 +157,23 @@ def as_results(
         table[name] = frame[name].astype(object).fillna("").astype(str) if name in frame.columns else ""
     table, repeated = first_of_each(table[list(RESULT_COLUMNS)], source)
     return Results(table, (*cautions, *repeated))
+
+
+def _counted(
+    table: pd.DataFrame, frame: pd.DataFrame, source: str
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Caution]]:
+    """Both without the rows that lack k or n, and how many these are."""
+    known = (table["k"].notna() & table["n"].notna()).to_numpy(dtype=bool)
+    if known.all():
+        return table, frame, []
+    if not known.any():
+        raise EvaluationError(f"{source}: no row has both k and n")
+    first = table[~known].iloc[0]
+    message = (
+        f"{int((~known).sum())} rows have no k or no n, first {first['model']!r} on {first['set']!r}; "
+        "they are left out"
+    )
+    return table[known], frame[known], [Caution("not-a-number", source, message)]
 
 
 def _no_model(frame: pd.DataFrame, source: str) -> EvaluationError:
@@ -162,12 +187,6 @@ def _only(frame: pd.DataFrame, sets: Sequence[str], source: str) -> pd.DataFrame
     if (unknown := [name for name in sets if name not in known]) and not set(sets) & known:
         raise EvaluationError(f"{source}: no set {unknown[0]!r}; there are {', '.join(sorted(known)[:12])}")
     return frame[frame["set"].astype(str).isin(sets)]
-
-
-def _unit(unit: Unit, source: str, *, signed: bool) -> Unit:
-    if signed and unit == "fraction":
-        raise EvaluationError(f"{source}: cells have percent signs; use `unit` percent")
-    return "percent" if signed else unit
 
 
 def pick(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -201,6 +220,8 @@ def _of_metric(frame: pd.DataFrame, metric: str, path: Path) -> pd.DataFrame:
 
 def _longer(frame: pd.DataFrame, source: str, chosen: Sequence[str]) -> tuple[pd.DataFrame, list[Caution]]:
     """A row a (model, set) of a wide table, and what is no set in it."""
+    if (twice := frame.columns[frame.columns.duplicated()]).size:
+        raise EvaluationError(f"{source}: two columns are called {str(twice[0])!r}; rename one")
     kept = [name for name in ("model", "group", "base") if name in frame.columns]
     if frame["model"].duplicated().any():
         name = frame.loc[frame["model"].duplicated(), "model"].iloc[0]
@@ -212,7 +233,7 @@ def _longer(frame: pd.DataFrame, source: str, chosen: Sequence[str]) -> tuple[pd
     columns: dict[str, npt.NDArray[np.float64]] = {}
     left_out: list[str] = []
     cautions: list[Caution] = []
-    signed = False
+    signed = []
     for name in chosen or others:
         if name not in others:
             continue
@@ -224,7 +245,7 @@ def _longer(frame: pd.DataFrame, source: str, chosen: Sequence[str]) -> tuple[pd
         if reason is not None:
             left_out.append(f"{name} ({reason})")
             continue
-        signed |= cells.percent
+        signed += [name] if cells.percent else []
         columns[name] = cells.values
         if cells.odd.any():
             first = str(frame[name][cells.odd].iloc[0])
@@ -241,7 +262,9 @@ def _longer(frame: pd.DataFrame, source: str, chosen: Sequence[str]) -> tuple[pd
             + (f" ({', '.join(left_out)})" if left_out else "")
         )
     wide = pd.concat([frame[kept], pd.DataFrame(columns, index=frame.index)], axis=1)
-    long = wide.melt(id_vars=kept, value_vars=list(columns), var_name="set", value_name="accuracy")
+    # A set may be called "accuracy", too.
+    long = wide.melt(id_vars=kept, value_vars=list(columns), var_name="set", value_name=_VALUE)
+    long = long.rename(columns={_VALUE: "accuracy"})
     long = long.dropna(subset=["accuracy"]) if long["accuracy"].notna().any() else long
     long.attrs[_SIGNED] = signed
     return long, cautions
@@ -271,34 +294,4 @@ def _counts(column: pd.Series, name: str, source: str, table: pd.DataFrame) -> p
     known = cells.values[~np.isnan(cells.values)]
     if cells.odd.any() or cells.percent or (known != np.round(known)).any():
         raise EvaluationError(f"{source}: column {name!r} must hold whole numbers")
-    return pd.Series(cells.values, index=column.index).astype("Int64")
-
-
-def _percent(
-    values: npt.NDArray[np.float64], table: pd.DataFrame, source: str, unit: Unit
-) -> tuple[npt.NDArray[np.float64], Sequence[Caution]]:
-    sets = table["set"]
-    known = values[~np.isnan(values)]
-    if known.size and (known.min() < 0 or known.max() > 100):
-        at = int(np.nanargmin(values) if known.min() < 0 else np.nanargmax(values))
-        raise EvaluationError(
-            f"{source}: {table['model'].iloc[at]} on {sets.iloc[at]}: an accuracy of {values[at]:g} cannot be; "
-            "percentages lie in [0, 100] (`sets` chooses the columns that are sets)"
-        )
-    if unit == "fraction" or (unit == "auto" and known.size and known.max() <= 1):
-        if known.size and known.max() > 1:
-            raise EvaluationError(f"{source}: {known.max():g} is no fraction; use `unit` percent")
-        message = (
-            "no accuracy is above 1: read as fractions and multiplied by 100 "
-            "(`unit` percent if they are percentages)"
-        )
-        return values * 100, [] if unit == "fraction" else [Caution("fractions", source, message)]
-    cautions = []
-    highest = pd.Series(values, index=sets.to_numpy()).groupby(level=0).max()
-    for name in highest[(highest <= 1) & (highest > 0)].index if unit == "auto" else ():
-        message = (
-            f"set {name}: no accuracy is above 1 while other sets are in percent: "
-            "fractions among percentages? read as percent"
-        )
-        cautions.append(Caution("fractions", source, message))
-    return values, cautions
+    return pd.Series(cells.values, index=column.index).round().astype("Int64")
