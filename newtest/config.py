@@ -100,7 +100,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return value
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where}: a list is wanted, got {value!r}")
+            raise ConfigError(f"{where}: a list is required, got {value!r}")
         if len(args) == 2 and args[1] is Ellipsis:
             return tuple(_convert(item, args[0], where) for item in value)
         return tuple(_convert(item, arg, where) for item, arg in zip(value, args, strict=True))
@@ -109,5 +109,5 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise ConfigError(f"{where}: {hint.__name__} is wanted, got {value!r}")
+        raise ConfigError(f"{where}: {hint.__name__} is required, got {value!r}")
     return value

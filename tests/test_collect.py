@@ -262,7 +262,7 @@ def test_images_that_did_not_come_are_counted_as_failed(tmp_path: Path) -> None:
         (["--wnid", "n99999999"], 1, "n99999999 is not a noun of WordNet 3.0"),
         ([], 2, "name a class with --wnid"),
         (["--wnid", "n01443537", "--source", "flickr"], 1, "no Flickr key"),
-        (["--wnid", "n01443537", "--source", "bing"], 2, "'bing' is none of flickr"),
+        (["--wnid", "n01443537", "--source", "bing"], 2, "'bing' is not one of flickr"),
         (["--wnid", "n01443537", "--taken-after", "2012-7-11"], 2, "is not a day"),
         (
             ["--wnid", "n01443537", "--taken-after", "2013-01-01", "--taken-before", "2012-01-01"],
@@ -270,7 +270,7 @@ def test_images_that_did_not_come_are_counted_as_failed(tmp_path: Path) -> None:
             "is later than",
         ),
         (["--wnid", "n01443537", "--license", "gpl"], 2, "--license 'gpl' is not known"),
-        (["--wnid", "n01443537", "--join", "maybe"], 2, "--join 'maybe' is none of"),
+        (["--wnid", "n01443537", "--join", "maybe"], 2, "--join 'maybe' is not one of"),
         (["--wnid", "n01443537", "--language", "jpn"], 2, "belong together"),
         (["--wnids-file", "/nonexistent"], 2, "/nonexistent: cannot be read"),
         (["--wnid", "n01443537", "--source", "recorded:/nonexistent"], 1, "/nonexistent: cannot be read"),

@@ -24,8 +24,8 @@ def test_a_dataclass_survives_toml(tmp_path: Path) -> None:
     ("values", "complaint"),
     [
         ({"bin": 1}, "unknown key 'bin'"),
-        ({"bins": "0.2"}, "a list is wanted"),
-        ({"name": 3}, "str is wanted"),
+        ({"bins": "0.2"}, "a list is required"),
+        ({"name": 3}, "str is required"),
     ],
 )
 def test_what_does_not_fit_is_named(values: dict[str, object], complaint: str) -> None:

@@ -1,4 +1,4 @@
-"""The bytes of images: which are wanted, which are there, and why the others are not."""
+"""The bytes of images: which are required, which are there, and why the others are not."""
 
 from __future__ import annotations
 

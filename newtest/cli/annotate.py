@@ -25,18 +25,20 @@ app = typer.Typer(no_args_is_help=True, help="Ask people: plan HITs, show them, 
 @app.command()
 def plan(
     study: StudyDir = Path(),
-    images: Annotated[int, typer.Option("--images", min=1, help="Images a HIT, controls included.")] = 48,
-    positive: Annotated[int, typer.Option("--positive", min=0, help="Positive controls a HIT.")] = 3,
-    negative: Annotated[int, typer.Option("--negative", min=0, help="Negative controls a HIT.")] = 3,
-    assignments: Annotated[int, typer.Option("--assignments", min=1, help="People a HIT.")] = 10,
+    images: Annotated[int, typer.Option("--images", min=1, help="Images per HIT, controls included.")] = 48,
+    positive: Annotated[int, typer.Option("--positive", min=0, help="Positive controls per HIT.")] = 3,
+    negative: Annotated[int, typer.Option("--negative", min=0, help="Negative controls per HIT.")] = 3,
+    assignments: Annotated[int, typer.Option("--assignments", min=1, help="People per HIT.")] = 10,
     votes: Annotated[
         int | None,
-        typer.Option("--votes", min=1, help="Votes an image should have.", show_default="as --assignments"),
+        typer.Option(
+            "--votes", min=1, help="Votes that an image should have.", show_default="as --assignments"
+        ),
     ] = None,
     fill: Annotated[
         str, typer.Option("--fill", metavar="controls|candidates", help="What fills a short HIT first.")
     ] = "controls",
-    examples: Annotated[int, typer.Option("--examples", min=0, help="Example images a page.")] = 3,
+    examples: Annotated[int, typer.Option("--examples", min=0, help="Example images per page.")] = 3,
     min_control_frequency: Annotated[
         float,
         typer.Option("--min-control-frequency", min=0, max=1, help="Least frequency of a positive control."),
@@ -58,7 +60,7 @@ def plan(
         Path | None, typer.Option("--pages", metavar="FILE", help="JSON: wnid -> encyclopedia page.")
     ] = None,
     max_hits: Annotated[
-        int | None, typer.Option("--max-hits", min=1, help="HitPlan no more HITs than this.")
+        int | None, typer.Option("--max-hits", min=1, help="Plan no more HITs than this.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of every draw.")] = 0,
     reward: Annotated[
@@ -77,10 +79,10 @@ def plan(
         ),
     ] = None,
     market: Annotated[
-        str, typer.Option("--market", metavar="local|mturk", help="Whose fees to reckon with.")
+        str, typer.Option("--market", metavar="local|mturk", help="Whose fees to add.")
     ] = "local",
     pace: Annotated[
-        float, typer.Option("--seconds-per-image", min=0.01, help="The pace that hours are reckoned with.")
+        float, typer.Option("--seconds-per-image", min=0.01, help="The pace that hours are estimated with.")
     ] = 1.5,
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="DOLLARS", help="Say what is left of it.")
@@ -150,7 +152,7 @@ def plan(
         )
     if (saved := split_saving(made.hits, costs)) > 0:
         note(
-            f"MTurk takes twice the fee from ten assignments a HIT up: nine and the rest apart would save ${saved}"
+            f"MTurk doubles its fee from ten assignments per HIT on: nine and the rest apart would save ${saved}"
         )
     if config.min_hourly and cost.hits and cost.hourly < Decimal(config.min_hourly):
         note(f"warning: at that pace a worker earns ${cost.hourly} per hour, less than ${config.min_hourly}")

@@ -47,19 +47,26 @@ def serve(
         str | None, typer.Option("--recruit-study", metavar="ID", help="Let in people with this STUDY_ID.")
     ] = None,
     completion_code: Annotated[
-        str | None, typer.Option("--completion-code", metavar="CODE", help="What they leave with.")
+        str | None,
+        typer.Option(
+            "--completion-code",
+            metavar="CODE",
+            help="The code that recruited people enter on their site when they are done.",
+        ),
     ] = None,
     code_no_consent: Annotated[
         str | None,
-        typer.Option("--code-no-consent", metavar="CODE", help="The code of who does not consent."),
+        typer.Option("--code-no-consent", metavar="CODE", help="The code for people who do not consent."),
     ] = None,
     code_failed: Annotated[
         str | None,
-        typer.Option("--code-failed", metavar="CODE", help="The code of who clearly failed on known images."),
+        typer.Option(
+            "--code-failed", metavar="CODE", help="The code for people who clearly failed on known images."
+        ),
     ] = None,
     code_late: Annotated[
         str | None,
-        typer.Option("--code-late", metavar="CODE", help="The code of who found nothing left to do."),
+        typer.Option("--code-late", metavar="CODE", help="The code for people who found nothing left to do."),
     ] = None,
     introduction: Annotated[
         Path | None,
@@ -212,7 +219,7 @@ def invite(
         str | None,
         typer.Option("--url", help="Where the server is reached.", show_default="where it was started last"),
     ] = None,
-    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke these people's links.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take these people's links back.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Print a personal link for each name; the same name keeps its link until it is revoked.

@@ -17,11 +17,11 @@ def balance_pool(
     pool: PoolAt = ".",
     queries: Annotated[
         Path | None,
-        typer.Option(help="Queries, one a line.", show_default="WordNet's nouns that captions contain"),
+        typer.Option(help="Queries, one per line.", show_default="WordNet's nouns that captions contain"),
     ] = None,
     at_least: Annotated[int, typer.Option(min=1, help="Captions a noun must be in, to be a query.")] = 20,
     cap: Annotated[int, typer.Option(help="Samples that a query may bring, on average.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -33,7 +33,7 @@ def check(
         ),
     ] = None,
     blocked: Annotated[
-        Path | None, typer.Option("--blocked", metavar="F", help="Blocked ids: JSON, CSV, or one a line.")
+        Path | None, typer.Option("--blocked", metavar="F", help="Blocked ids: JSON, CSV, or one per line.")
     ] = None,
     reference: Annotated[
         Path | None,

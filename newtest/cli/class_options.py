@@ -18,7 +18,7 @@ Wnids = Annotated[
 ]
 WnidsFile = Annotated[
     Path | None,
-    typer.Option("--wnids-file", metavar="F", help="A file with one wnid a line (# begins a comment)."),
+    typer.Option("--wnids-file", metavar="F", help="A file with one wnid per line (# begins a comment)."),
 ]
 ClassesFile = Annotated[
     Path | None,

@@ -108,7 +108,7 @@ def collect(
             show_default="flickr, or openverse when there is no Flickr key",
         ),
     ] = None,
-    max_images: Annotated[int, typer.Option("--max-images", min=1, help="Candidates a class.")] = 200,
+    max_images: Annotated[int, typer.Option("--max-images", min=1, help="Candidates per class.")] = 200,
     taken_after: Annotated[
         Day, typer.Option("--taken-after", metavar="D", help="YYYY-MM-DD, included.")
     ] = None,
@@ -133,13 +133,13 @@ def collect(
     exclude: Exclude = [],  # noqa: B006
     omw: Omw = None,
     language: Languages = [],  # noqa: B006
-    no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Don't download the images yet.")] = False,
+    no_fetch: Annotated[bool, typer.Option("--no-fetch", help="Leave the images to newtest fetch.")] = False,
     allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Also fetch from private and loopback addresses.")
+        bool, typer.Option("--allow-private", help="Allow private and loopback addresses too.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Search for candidates of classes, up to a quota a class, and download them. Interrupted, it goes on where it was.
+    """Search for candidates of classes, up to a quota per class, and download them. Run it again after an interruption.
 
     Example: newtest collect --study goldfish --wnid n01443537 --max-images 200 --taken-after 2012-07-11
     """
@@ -243,7 +243,7 @@ def _options(hypernym: str, join: str, terms: Sequence[str], exclude: Sequence[s
 
     for name, value in (("--hypernym", hypernym), ("--join", join)):
         if value not in ("no", "add", "only"):
-            raise UsageError(f"{name} {value!r} is none of no, add, only")
+            raise UsageError(f"{name} {value!r} is not one of no, add, only")
     return QueryConfig(hypernym, join, tuple(terms), tuple(exclude))
 
 

@@ -46,31 +46,31 @@ __all__ = ["COMMANDS", "attach"]
 Command = Callable[..., Any] | typer.Typer
 
 COMMANDS: tuple[tuple[str, Command, str], ...] = (
-    ("demo", demo.demo, "A test set of digits, replicated in a minute."),
+    ("demo", demo.demo, "Replicate a test set of digits in a minute."),
     ("doctor", doctor.doctor, "Show what is installed and what is missing."),
     # A test set, from keywords to a figure
-    ("classes", collect.classes, "What a wnid means, and what would be searched for."),
+    ("classes", collect.classes, "Show what a wnid means and what would be searched."),
     ("collect", collect.collect, "Find candidates for classes, and download them."),
     ("fetch", fetch.fetch, "Download the images that have no bytes yet."),
     ("reference", reference.app, "Register the original test set."),
     ("annotate", annotate.app, "Ask people: plan HITs, serve, publish, collect, pay."),
     ("votes", votes.app, "Import votes, simulate them, judge workers."),
-    ("frequencies", votes.frequencies, "Selection frequencies with 95 % intervals."),
+    ("frequencies", votes.frequencies, "Compute selection frequencies with 95 % intervals."),
     ("dedup", dedup.dedup, "Find near-duplicates in the pool and of the original."),
     ("sample", sample.sample, "Draw a revision: a test set, by votes and a strategy."),
-    ("diff", sample.diff, "What changed from one revision to another."),
-    ("diagnose", diagnose.diagnose, "Does a revision match the original's true frequencies?"),
+    ("diff", sample.diff, "Show what changed from one revision to another."),
+    ("diagnose", diagnose.diagnose, "Test a revision against the original's frequencies."),
     ("review", review.review, "Look over classes and close pairs in the browser."),
     ("check", check.check, "Look for defects in a set, ours or anybody's."),
     ("release", release.release, "Write a revision as a dataset, with manifest and card."),
     ("takedown", takedown.takedown, "Remove an image for good, and record why."),
     ("evaluate", evaluate.evaluate, "Score predictions or run a model on a set."),
-    ("report", report.app, "Tables, the line, the gap, comparisons, the page."),
-    ("status", status.status, "One line a stage: done, missing, failed, spent."),
+    ("report", report.app, "Make tables, the line, the gap, comparisons, the page."),
+    ("status", status.status, "Show what is done, missing, failed and spent."),
     # An image-text pool
     ("import-pool", import_pool.import_pool, "Make a pool of captioned images, or of bare tars."),
     ("fetch-pool", fetch_pool.fetch_pool, "Download a table of URLs and captions into shards."),
-    ("pool-status", pool_status.pool_status, "What a pool holds, and which layers are complete."),
+    ("pool-status", pool_status.pool_status, "Show what a pool holds, and which layers are complete."),
     ("embed-pool", embed_pool.embed_pool, "Embed images and captions; keep their CLIP scores."),
     ("filter-pool", filter_pool.filter_pool, "Choose rows by DataComp's rules: a subset."),
     ("dedup-pool", dedup_pool.dedup_pool, "Keep one of each group of duplicates."),
@@ -85,8 +85,8 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("reshard-pool", reshard_pool.reshard_pool, "Write a subset's samples as new shards."),
     # CLIP as a measuring instrument
     ("zeroshot", zeroshot.zeroshot, "Classify by class names alone; find images for a text."),
-    ("probe", probe.probe, "Logistic regression on embeddings, few labels or all."),
-    ("merge", merge.app, "WiSE-FT, uniform and greedy soups of checkpoints."),
+    ("probe", probe.probe, "Fit logistic regression on embeddings."),
+    ("merge", merge.app, "Merge checkpoints: WiSE-FT, uniform and greedy soups."),
 )
 """Name, function or group, and a line of at most 56 characters for ``newtest --help``."""
 

@@ -23,7 +23,9 @@ def decontaminate_pool(
     ] = None,
     method: Annotated[str, typer.Option(help="auto, exact (embeddings) or hash.")] = "auto",
     threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine.")] = 0.9,
-    radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 22,
+    radius: Annotated[
+        int, typer.Option(help="Most bits of 144 in which the hashes of a pair differ (hash).")
+    ] = 22,
     model: ModelName = None,
     arch: Arch = None,
     vectors: VectorsAt = None,

@@ -82,7 +82,7 @@ def dedup(
         typer.Option(
             "--without",
             metavar="NAME",
-            help="No longer look by l2, dssim or a model that this study looked by; may be repeated.",
+            help="Stop using a metric of earlier runs: l2, dssim or a model; may be repeated.",
         ),
     ] = None,
     json: JsonFlag = False,
@@ -90,8 +90,8 @@ def dedup(
     """Find near-duplicates in the pool and against every reference set.
 
     Identical bytes are judged duplicates at once; other close pairs wait for a person (newtest review) unless
-    --auto-radius says how close is close enough. Run it again after new downloads: only what is new is compared, by
-    everything that the study ever looked by, for what one of the metrics has not seen may not be sampled.
+    --auto-radius says how close is close enough. Run it again after new downloads: only new images are compared. All
+    metrics of earlier runs are used again: sample draws only images that every metric has seen.
 
     Example: newtest dedup --study goldfish --auto-radius 6 --features efficientnet-lite0
     """

@@ -19,12 +19,14 @@ def dedup_pool(
         str, typer.Option(help="auto, bytes, hash, exact (embeddings) or semantic (SemDeDup).")
     ] = "auto",
     threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine (exact, semantic).")] = 0.95,
-    radius: Annotated[int, typer.Option(help="Pairs of at most so many differing bits of 144 (hash).")] = 12,
+    radius: Annotated[
+        int, typer.Option(help="Most bits of 144 in which the hashes of a pair differ (hash).")
+    ] = 12,
     model: ModelName = None,
     arch: Arch = None,
     vectors: VectorsAt = None,
     clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one for 1,000 rows.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of the k-means and of the recall's sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the k-means and of the recall's sample.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
         Path | None,

@@ -36,7 +36,7 @@ def diagnose(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """How well a revision matches the original in true selection frequency: means, held-out check, warnings, a plot.
+    """Test how well a revision matches the original in true selection frequency: means, held-out check, a plot.
 
     Example: newtest diagnose a-0 --study goldfish --plot a-0.png
     """
@@ -51,7 +51,7 @@ def diagnose(
 
     out = plot or Path(f"{slug(revision)}-frequencies.svg")
     if out.suffix not in (".svg", ".png"):
-        raise UsageError(f"--plot: a file ending in .svg or .png is wanted, got {out.name!r}")
+        raise UsageError(f"--plot must be a file ending in .svg or .png, got {out.name!r}")
     with Study(study) as opened:
         found = stored_diagnostics(opened, revision)
         explained = None if results is None else explain(opened, revision, results)

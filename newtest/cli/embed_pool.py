@@ -19,7 +19,7 @@ def embed_pool(
         str, typer.Option(help="float32, bfloat16 or float16 (open_clip's models).")
     ] = "float32",
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
-    decoders: Annotated[int, typer.Option(min=0, help="Threads that decode, a worker; 0 is one a core.")] = 0,
+    decoders: Annotated[int, typer.Option(min=0, help="Decoding threads per worker; 0 is one per core.")] = 0,
     workers: Workers = 0,
     engine: EngineName = "local",
     image_col: ImageCol = None,

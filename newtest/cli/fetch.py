@@ -12,7 +12,7 @@ from newtest.cli.options import JsonFlag, StudyDir, print_json, print_table
 __all__ = ["fetch"]
 
 AllowPrivate = Annotated[
-    bool, typer.Option("--allow-private", help="Also fetch from private, loopback and link-local addresses.")
+    bool, typer.Option("--allow-private", help="Allow private, loopback and link-local addresses too.")
 ]
 
 

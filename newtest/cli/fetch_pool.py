@@ -31,12 +31,14 @@ def fetch_pool(
         str | None,
         typer.Option(help="Convert text that is not UTF-8 from this: latin-1, ...", show_default="refuse it"),
     ] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Rows a shard.")] = 10_000,
+    shard_rows: Annotated[int, typer.Option(min=1, help="Rows per shard.")] = 10_000,
     connections: Annotated[int, typer.Option(min=1, help="Downloads at once.")] = 256,
     retries: Annotated[int, typer.Option(min=0, help="Tries again within this run.")] = 4,
-    blur_faces: Annotated[bool, typer.Option("--blur-faces", help="Blur what face_bboxes names.")] = False,
+    blur_faces: Annotated[
+        bool, typer.Option("--blur-faces", help="Blur the faces that the column face_bboxes names.")
+    ] = False,
     allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Addresses inside this network too.")
+        bool, typer.Option("--allow-private", help="Allow addresses inside this network too.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -45,7 +47,7 @@ def fetch_pool(
     POOL is a folder or one file of Parquet, CSV, TSV, TXT, JSON or JSON lines, gzipped or not. Every column stays, in
     the new table and in each sample's .json.
 
-    Run it again to ask once more for what failed and may still come; what is there is kept.
+    Run it again to retry the downloads that may work later. What is there is kept.
 
     Example: newtest fetch-pool metadata --out mypool
     """
@@ -76,7 +78,11 @@ def fetch_pool(
     else:
         if errors:
             print_table(["no image because", "rows"], errors.most_common())
-        left = f"{sums['retry']:,} may still come: run it again" if sums["retry"] else "none may still come"
+        left = (
+            f"{sums['retry']:,} may work later: run it again"
+            if sums["retry"]
+            else "no failure is worth another try"
+        )
         print(
             f"{sums['success']:,} of {sums['rows']:,} images are in {len(done)} shards of {out}; "
             f"{sums['asked']:,} were asked for now, {left}"

@@ -29,7 +29,7 @@ __all__ = ["filter_pool"]
 
 def filter_pool(
     pool: PoolAt = ".",
-    clip_score: Annotated[bool, typer.Option("--clip-score", help="The best by CLIP score.")] = False,
+    clip_score: Annotated[bool, typer.Option("--clip-score", help="Keep the best by CLIP score.")] = False,
     fraction: Annotated[
         float | None, typer.Option(help="Share of the pool's rows that a score keeps.", show_default="0.3")
     ] = None,
@@ -58,21 +58,28 @@ def filter_pool(
             metavar="COLUMN", help="Any score column: COLUMN, COLUMN:0.3 (fraction) or 'COLUMN>=5'."
         ),
     ] = None,
-    basic: Annotated[bool, typer.Option("--basic", help="DataComp's basic rules.")] = False,
-    english: Annotated[bool, typer.Option("--english", help="English by fastText.")] = False,
+    basic: Annotated[bool, typer.Option("--basic", help="Apply DataComp's basic rules.")] = False,
+    english: Annotated[
+        bool, typer.Option("--english", help="Keep captions that fastText calls English.")
+    ] = False,
     laion2b: Annotated[
-        bool, typer.Option("--laion2b", help="English by cld3 and a B/32 score of 0.28 or more.")
+        bool,
+        typer.Option(
+            "--laion2b", help="Keep captions that cld3 calls English, with a B/32 score of 0.28 or more."
+        ),
     ] = False,
     text_synsets: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="English, and a word whose first synset is listed (wnids)."),
+        typer.Option(
+            metavar="FILE", help="English captions with a word whose first synset is in this list of wnids."
+        ),
     ] = None,
     image_near: Annotated[
         str | None,
         typer.Option(metavar="SET", help="English, and in a cluster that SET (images, or .npy) also uses."),
     ] = None,
-    min_words: Annotated[int | None, typer.Option(help="At least so many words.")] = None,
-    min_chars: Annotated[int | None, typer.Option(help="At least so many characters.")] = None,
+    min_words: Annotated[int | None, typer.Option(help="Smallest number of words.")] = None,
+    min_chars: Annotated[int | None, typer.Option(help="Smallest number of characters.")] = None,
     min_size: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
     max_aspect: Annotated[float | None, typer.Option(help="Longer side over shorter.")] = None,
     combine: Annotated[str, typer.Option(help="How the rules combine: and, or.")] = "and",

@@ -23,7 +23,7 @@ def import_pool(
         str | None,
         typer.Option(help="The pool to write.", show_default="beside the tars, where there are any"),
     ] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Images a shard.")] = 10_000,
+    shard_rows: Annotated[int, typer.Option(min=1, help="Images per shard.")] = 10_000,
     encoding: Annotated[
         str | None,
         typer.Option(
@@ -34,9 +34,9 @@ def import_pool(
 ) -> None:
     """Make a pool of images with their captions, or write tables for tars that have none.
 
-    Captions come from captions.csv, .tsv, .jsonl or .parquet (columns file and text), from Hugging Face's
-    metadata.csv, .jsonl or .parquet (file_name), from a .txt beside each image, or from img2dataset's .json there. All
-    captions of an image are kept; what meets no image is counted and named.
+    Captions come from captions.csv, .tsv, .jsonl or .parquet (columns file and text). Hugging Face's metadata.csv,
+    .jsonl or .parquet (file_name) is read too. So is a .txt beside each image, or img2dataset's .json there. All
+    captions of an image are kept. A caption without an image is counted and named.
 
     Example: newtest import-pool photos --out mypool
     """

@@ -30,7 +30,7 @@ class Market:
         self.endpoint_url, self.sandbox, self.picture_url = endpoint_url, sandbox, picture_url
         named = [endpoint_url is not None, sandbox, live]
         if self.kind == "mturk" and sum(named) != 1:
-            raise UsageError("mturk wants exactly one of --endpoint-url URL, --sandbox and --live")
+            raise UsageError("mturk needs exactly one of --endpoint-url URL, --sandbox and --live")
         if self.kind == "local" and any(named):
             raise UsageError("--endpoint-url, --sandbox and --live belong to mturk, not to local")
 
@@ -94,5 +94,5 @@ def dollars(option: str, text: str) -> Decimal:
     except InvalidOperation:
         value = Decimal(-1)
     if not value.is_finite() or not 0 <= value < 10**9 or value != value.quantize(Decimal("0.01")):
-        raise UsageError(f"{option}: an amount of dollars such as 0.10 is wanted, got {text!r}")
+        raise UsageError(f"{option}: an amount of dollars such as 0.10 is required, got {text!r}")
     return value

@@ -155,7 +155,7 @@ def uniform(
     network: Network = None,
     json: JsonFlag = False,
 ) -> None:
-    """The mean of all checkpoints' weights.
+    """Merge checkpoints into the mean of their weights.
 
     Example: newtest merge uniform run1.safetensors run2.safetensors run3.safetensors --out soup.safetensors
     """
@@ -215,7 +215,7 @@ def greedy(
     network: Network = None,
     json: JsonFlag = False,
 ) -> None:
-    """The greedy soup: by falling held-out score, a model stays if the soup's score does not fall.
+    """Merge a greedy soup: by falling held-out score, a model stays if the soup's score does not fall.
 
     Example: newtest merge greedy runs/*.safetensors --score-command 'python held.py {checkpoint}' --out s.safetensors
     """

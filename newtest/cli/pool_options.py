@@ -60,7 +60,7 @@ ImageCol = Annotated[
     typer.Option("--image-col", metavar="COLUMN", help="The column of images, for tables that have several."),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="local, ray, or ray:ADDRESS.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is one a core (or a GPU).")]
+Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is one per core (or per GPU).")]
 
 
 def default_out(pool: str, name: str) -> Path:

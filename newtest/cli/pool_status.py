@@ -14,7 +14,7 @@ __all__ = ["pool_status"]
 
 
 def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = False) -> None:
-    """What a pool holds: shards, rows, columns, and its layers, complete or not. Exit code 1 where a shard is broken.
+    """Show what a pool holds: shards, rows, columns, and its layers, complete or not. A broken shard means exit code 1.
 
     Example: newtest pool-status commonpool
     """

@@ -40,7 +40,7 @@ def probe(
         ),
     ] = None,
     shots: Annotated[
-        str, typer.Option(help="Labelled images a class, with commas; all is every one.")
+        str, typer.Option(help="Labelled images per class, with commas; all is every one.")
     ] = "1,2,4,8,16,all",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the few labels, for the error bars.")] = 3,
     seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
@@ -61,7 +61,7 @@ def probe(
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:
-    """Logistic regression on frozen embeddings, with few labels and with all: the label-efficiency curve.
+    """Fit logistic regression on frozen embeddings, with few labels and with all: the label-efficiency curve.
 
     Example: newtest probe --train train.npz --test test.npz --zeroshot 63.2 --out probe
     """
@@ -114,7 +114,7 @@ def _warn(sides: Sequence[Labelled], found: Efficiency, config: ProbeConfig) -> 
 
 def _print(found: Efficiency, zeroshot: float | None) -> None:
     print_table(
-        ["labels a class", "accuracy, %", "± sd", "probes", "C"],
+        ["labels per class", "accuracy, %", "± sd", "probes", "C"],
         [
             (
                 f"all ({p.labels:.3g})" if p.shots is None else str(p.shots),
@@ -131,7 +131,7 @@ def _print(found: Efficiency, zeroshot: float | None) -> None:
         enough = next((p.labels for p in found.points if p.shots is None and p.mean >= zeroshot), None)
         matched = "no number of labels tried"
         if found.match is not None:
-            matched = f"{found.match:.1f} labels a class"
+            matched = f"{found.match:.1f} labels per class"
         elif enough is not None:
-            matched = f"all {enough:.3g} labels a class, and by none of the fewer tried"
+            matched = f"all {enough:.3g} labels per class; fewer do not reach it"
         typer.echo(f"zero-shot {zeroshot:g} % is matched by {matched}")

@@ -12,7 +12,9 @@ from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_tabl
 __all__ = ["app"]
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="The original test set that a study replicates."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Register the original test set that a study replicates.",
 )
 
 
@@ -85,7 +87,7 @@ def add(
 
 @app.command("list")
 def list_(study: StudyDir = Path(), json: JsonFlag = False) -> None:
-    """The reference sets of the study, and how many of their images have bytes.
+    """List the reference sets of the study, and how many of their images have bytes.
 
     Example: newtest reference list --study goldfish
     """

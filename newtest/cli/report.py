@@ -11,7 +11,7 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="How good a set is: tables, the line, the gap, comparisons, one page.",
+    help="Measure how good a set is: tables, the line, the gap, comparisons, one page.",
 )
 
 app.command("table")(report_accuracy.table)

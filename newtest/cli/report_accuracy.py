@@ -28,7 +28,8 @@ def table(
         ),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="By class, frequency, or any column of the manifest.")
+        str | None,
+        typer.Option(metavar="COLUMN", help="Group by class, frequency, or any column of the manifest."),
     ] = None,
     cluster: Annotated[
         str | None,
@@ -52,7 +53,7 @@ def table(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Accuracies with exact 95 % intervals, a set a column, change and rank change.
+    """Show accuracies with exact 95 % intervals: one set per column, change and rank change.
 
     Example: newtest report table results --original val --format latex --out table.tex
     """
@@ -110,7 +111,7 @@ def line(
         Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png.", callback=own_file)
     ] = None,
     resamples: Annotated[int, typer.Option(min=20, help="Redraw the images so often (400 at most).")] = 400,
-    seed: Annotated[int, typer.Option(help="Of the redrawn images.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the redrawn images.")] = 0,
     metric: Metric = "top1",
     groups: Groups = None,
     unit: Unit = "auto",
@@ -231,7 +232,7 @@ def html(
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:
-    """One self-contained page: what was built, galleries, histograms, the lines, the gap, the table, the warnings.
+    """Write one self-contained page: what was built, galleries, histograms, lines, the gap, the table, warnings.
 
     Example: newtest report html results --original val --out report
     """

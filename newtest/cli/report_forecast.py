@@ -48,8 +48,7 @@ def forecast(
 ) -> None:
     """Predict accuracies on images that nobody labelled, from how often the models agree.
 
-    Nothing is said where the agreements lie on no line. An accuracy is read for the label that is right, so the images
-    must be of the original's classes.
+    Nothing is predicted where the agreements lie on no line. The images must be of the original's classes.
 
     Example: newtest report forecast val.json --predictions val.npz --unlabelled candidates.npz
     """

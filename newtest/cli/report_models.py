@@ -29,7 +29,7 @@ def compare(
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="Pairs to print (--json has all).")] = 20,
     resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     among: Among = "auto",
     cluster: Annotated[
         str | None,
@@ -122,7 +122,7 @@ def similarity(
     among: Among = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """How alike the models' mistakes are, against independence, and how many models the set can rank.
+    """Measure how alike the models' mistakes are, against independence, and how many models the set can rank.
 
     Example: newtest report similarity results --set matched-0 --figure similarity.svg
     """

@@ -43,7 +43,7 @@ Sets = Annotated[
 Among = Annotated[
     str,
     typer.Option(
-        help="Of models with more classes than a set, take the rows that were compared among the set's or all: "
+        help="For models with more classes than a set, take the rows compared among the set's or among all: "
         "auto, set, all. auto is the set's where both are kept."
     ),
 ]

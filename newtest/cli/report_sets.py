@@ -28,7 +28,7 @@ def gap(
         Path | None,
         typer.Option(metavar="FILE", help="Accuracy by frequency, as .svg or .png.", callback=own_file),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     groups: Groups = None,
     unit: Unit = "auto",
     sets: Sets = None,
@@ -125,7 +125,7 @@ def shift(
         typer.Option(
             "--overlap",
             metavar="FILE|STUDY",
-            help="Test images that are in the training set: ids, one a line; the pairs of decontaminate-pool; "
+            help="Test images that are in the training set: ids, one per line; the pairs of decontaminate-pool; "
             "or a study, after dedup.",
         ),
     ] = None,
@@ -143,10 +143,10 @@ def shift(
     set_: Annotated[
         str | None, typer.Option("--set", metavar="SET", help="The set that --overlap is about.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of folds and bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of folds and bootstrap.")] = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Can a classifier tell the sets apart: AUC of two, "name that dataset" of many, accuracy across datasets, overlap.
+    """Test whether a classifier can tell sets apart: AUC of two, "name that dataset" of many, transfer, overlap.
 
     The first file is the original. Example: newtest report shift val.npz matched-0.npz
     """

@@ -16,11 +16,11 @@ __all__ = ["reshard_pool"]
 def reshard_pool(
     pool: PoolAt = ".",
     subset: Annotated[Path, typer.Option(help='The subset: a sorted "u8,u8" .npy.')] = Path("subset.npy"),
-    everything: Annotated[bool, typer.Option("--all", help="All rows, instead of a subset.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Take all rows, instead of a subset.")] = False,
     out: Annotated[
         str | None, typer.Option(help="The new pool, a folder or an fsspec URL.", show_default="resharded")
     ] = None,
-    shard_rows: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = 10_000,
+    shard_rows: Annotated[int, typer.Option(min=1, help="Samples per shard.")] = 10_000,
     format_: Annotated[
         str | None,
         typer.Option(

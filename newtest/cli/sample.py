@@ -40,7 +40,7 @@ def sample(
     strategy: Annotated[
         str, typer.Option(help="matched-frequency, threshold, top-images, random, matched-keywords or all.")
     ] = "matched-frequency",
-    per_class: Annotated[int, typer.Option(help="Images a class.")] = 10,
+    per_class: Annotated[int, typer.Option(help="Images per class.")] = 10,
     seed: Annotated[int, typer.Option(help="The seed of the draw.")] = 0,
     name: Annotated[
         str | None,
@@ -74,9 +74,7 @@ def sample(
     ] = False,
     without_bytes: Annotated[
         bool,
-        typer.Option(
-            "--without-bytes", help="Also draw images whose bytes are not here: a set of ids, no release."
-        ),
+        typer.Option("--without-bytes", help="Draw images without bytes too: a set of ids, no release."),
     ] = False,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Draw what there is where a class cannot be filled.")
@@ -84,7 +82,7 @@ def sample(
     feasibility: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write what is feasible a class and bin to a CSV file.", callback=own_file
+            metavar="FILE", help="Write what is feasible per class and bin to a CSV file.", callback=own_file
         ),
     ] = None,
     json: JsonFlag = False,
@@ -92,8 +90,8 @@ def sample(
     """Draw a test set from the candidates, by their votes and those of the original. The draw is stored as a
     revision.
 
-    First it prints what is feasible: for each class and bin how many are wanted, of how many eligible
-    candidates. An option that the strategy does not read is refused.
+    First it prints what is feasible: for each class and bin, how many images are needed and how many candidates are
+    eligible. An option that the strategy does not read is refused.
 
     Example: newtest sample --strategy matched-frequency --per-class 10 --seed 0 --name a-0 --study goldfish
     """
@@ -140,7 +138,7 @@ def diff(
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:
-    """What changed from one revision to another: images that left (and why) and came, classes to review
+    """Show what changed from one revision to another: images that left (and why) and came, classes to review
     again.
 
     Example: newtest diff a-0 a-1 --study goldfish
@@ -191,7 +189,7 @@ def _print_cells(draft: Draft) -> None:
         if target
     ]
     rows.sort(key=lambda row: row[:2])
-    columns = ["class", "keyword or bin", "wanted of eligible"]
+    columns = ["class", "keyword or bin", "needed of eligible"]
     print_table(columns, [row[1:] for row in rows[:SHOWN_CLASSES]], title="Feasible")
 
 
@@ -206,7 +204,9 @@ def _print_bins(draft: Draft) -> None:
         (wnid, *(cells[wnid].get(label, "") for label in labels), "no" if wnid in draft.problems else "yes")
         for wnid in order[:SHOWN_CLASSES]
     ]
-    print_table(["class", *labels, "feasible"], rows, title="Wanted of eligible candidates, a class and bin")
+    print_table(
+        ["class", *labels, "feasible"], rows, title="Needed of eligible candidates, per class and bin"
+    )
 
 
 def _report(drawn: Sample, *, json: bool, simulated: bool) -> None:
@@ -266,7 +266,7 @@ def _numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise UsageError(
-            f"--bins: numbers with commas between are wanted, such as 0.2,0.4; got {text!r}"
+            f"--bins: numbers with commas between are required, such as 0.2,0.4; got {text!r}"
         ) from None
 
 
@@ -278,7 +278,7 @@ def _class_threshold(text: str) -> tuple[str, float]:
         return wnid, float(value)
     except ValueError:
         raise UsageError(
-            f"--class-threshold: WNID=NUMBER is wanted, such as n01443537=0.5; got {text!r}"
+            f"--class-threshold: WNID=NUMBER is required, such as n01443537=0.5; got {text!r}"
         ) from None
 
 

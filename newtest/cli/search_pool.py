@@ -42,7 +42,7 @@ def search_pool(
     precision: Annotated[
         str, typer.Option(help="float32, bfloat16 or float16 (open_clip's models).")
     ] = "float32",
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     out: Annotated[
         Path,
         typer.Option(

@@ -10,7 +10,7 @@ __all__ = ["status"]
 
 
 def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
-    """What is done, missing, failed and spent: one line a stage.
+    """Show what is done, missing, failed and spent: one line per stage.
 
     Reward and fees are dollars, of assignments that were not rejected; the fees are what MTurk adds to the rewards.
 

@@ -36,7 +36,7 @@ def import_(
         bool, typer.Option("--skip-unknown", help="Leave out rows about images the study does not know.")
     ] = False,
     add_counts: Annotated[
-        bool, typer.Option("--add-counts", help="Counts are of other people than the votes that are there.")
+        bool, typer.Option("--add-counts", help="Add counts of other people to the votes that are there.")
     ] = False,
     hits: Annotated[
         Path | None, typer.Option("--hits", metavar="FILE", help="JSON: which images each MTurk HIT showed.")
@@ -111,7 +111,7 @@ def import_(
 def simulate(
     study: StudyDir = Path(),
     seed: Annotated[int, typer.Option(help="The seed of the simulation.")] = 0,
-    votes: Annotated[int, typer.Option("--votes", min=1, help="Votes an image.")] = 10,
+    votes: Annotated[int, typer.Option("--votes", min=1, help="Votes per image.")] = 10,
     workers: Annotated[int, typer.Option(min=1, help="Simulated workers.")] = 50,
     difficulty: Annotated[
         Path | None,
@@ -173,7 +173,7 @@ def frequencies(
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Selection frequencies with Clopper-Pearson 95 % intervals: image_id, wnid, num_selected, num_shown,
+    """Compute selection frequencies with Clopper-Pearson 95 % intervals: image_id, wnid, num_selected, num_shown,
     frequency, lo, hi. Where workers are excluded, the counts without them stand beside: kept_selected,
     kept_shown, kept_frequency.
 
@@ -226,6 +226,6 @@ def _pair(option: str, text: str) -> tuple[float, float]:
         low, high = map(float, text.split(","))
     except ValueError:
         raise UsageError(
-            f"{option}: two numbers with a comma between are wanted, such as 2,2; got {text!r}"
+            f"{option}: two numbers with a comma between are required, such as 2,2; got {text!r}"
         ) from None
     return low, high

@@ -41,7 +41,7 @@ def quality(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """What controls, agreement and times say about each worker; the most doubtful first.
+    """Judge each worker by controls, agreement and times; the most doubtful first.
 
     Quality is the mean of sensitivity and specificity on controls, whose posteriors are Beta.
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["zeroshot"]
 
 _SET = "A release, a folder of class folders, a table with files, or a revision or reference of the study."
-_NAMES = "A line a class in their order, lines with ids in front, a CSV of wnid and name, or class_info.json."
+_NAMES = (
+    "One class per line in their order, lines with ids in front, a CSV of wnid and name, or class_info.json."
+)
 _TEXTS = "(classes, templates, D) or (classes, D), .npy or .npz, in place of --model."
 
 
@@ -46,7 +48,7 @@ def zeroshot(
     ] = None,
     templates: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A line a template, {} for the name.", show_default="our 80"),
+        typer.Option(metavar="FILE", help="One template per line, {} for the name.", show_default="our 80"),
     ] = None,
     classnames: Annotated[
         Path | None,
@@ -61,7 +63,7 @@ def zeroshot(
         list[str] | None,
         typer.Option(metavar="TEXT", help="List the best images for a text instead; may be repeated."),
     ] = None,
-    best: Annotated[int, typer.Option(min=1, help="Images a text, with --find.")] = 10,
+    best: Annotated[int, typer.Option(min=1, help="Images per text, with --find.")] = 10,
     name: Annotated[
         str | None, typer.Option(help="The set's name in the results.", show_default="its file's")
     ] = None,

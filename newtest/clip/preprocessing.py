@@ -102,7 +102,7 @@ def preprocessing_of(config: Mapping[str, Any], size: Any, where: str) -> Prepro
         if not 0 <= fill <= 255 or not all(value > 0 for value in std):
             raise ValueError(f"fill_color {fill}, std {std}")
     except (ValueError, TypeError, OverflowError) as error:
-        raise UsageError(f"{where}: its preprocessing is none that open_clip knows ({error})") from error
+        raise UsageError(f"{where}: open_clip does not know its preprocessing ({error})") from error
     return Preprocessing((sides[0], sides[1]), cast(ResizeMode, mode), interpolation, fill, mean, std)
 
 

@@ -50,7 +50,7 @@ class PlanConfig:
             if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", amount):
                 raise ConfigError(f"`{name}` is an amount of dollars such as 0.10, got {amount!r}")
         if min(self.positive, self.negative, self.examples) < 0 or self.assignments < 1:
-            raise ConfigError("a plan's counts cannot be negative, and a HIT wants at least one assignment")
+            raise ConfigError("a plan's counts cannot be negative, and a HIT needs at least one assignment")
         if self.candidates < 1:
             raise ConfigError(
                 f"a HIT of {self.images} images has no room left after {self.positive} positive "
@@ -98,7 +98,7 @@ def plan_class(images: ClassImages, config: PlanConfig) -> list[Hit]:
 
     Only the last HIT may be short, and it is filled (positive controls get the odd place). A HIT stays short
     only when the class has not enough controls and earlier candidates to fill it. No image is twice in a HIT;
-    images that are wanted are no controls.
+    images to vote on are never controls.
     """
     wanted = sorted(set(images.wanted))
     generator(config.seed, "plan", images.wnid).shuffle(wanted)

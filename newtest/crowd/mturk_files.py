@@ -104,7 +104,7 @@ def read_api_json(path: Path, hits: Hits, tally: Tally) -> Iterator[Vote]:
     for answer in answers if isinstance(answers, list) else [answers]:
         hit = answer.get("HIT") or {} if isinstance(answer, dict) else None
         if not isinstance(hit, dict):
-            raise VotesError(f"{path}: an answer of GetAssignment or ListAssignmentsForHIT is wanted")
+            raise VotesError(f"{path}: an answer of GetAssignment or ListAssignmentsForHIT is required")
         listed = answer.get("Assignments", [answer.get("Assignment", answer)])
         if not isinstance(listed, list):
             raise VotesError(f"{path}: Assignments is not a list")

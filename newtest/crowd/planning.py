@@ -139,7 +139,7 @@ def _read_table(path: Path) -> dict[str, list[str]]:
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable JSON table ({error})") from error
     if not isinstance(table, dict) or not all(isinstance(value, (str, list)) for value in table.values()):
-        raise ConfigError(f"{path}: a JSON object is wanted, wnid -> list")
+        raise ConfigError(f"{path}: a JSON object is required, wnid -> list")
     return {
         wnid: [value] if isinstance(value, str) else [str(v) for v in value] for wnid, value in table.items()
     }

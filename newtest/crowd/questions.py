@@ -69,7 +69,9 @@ def to_question_xml(html: str) -> str:
     """The page as an HTMLQuestion. Raises UsageError when it cannot be one: too long, or with the end of a
     CDATA."""
     if "]]>" in html:
-        raise UsageError("the page contains ']]>', which ends the CDATA section that MTurk wants it in")
+        raise UsageError(
+            "the page contains ']]>', which ends the CDATA section that MTurk requires around it"
+        )
     text = (
         f'<HTMLQuestion xmlns="{NAMESPACE}"><HTMLContent><![CDATA[{_NOT_XML.sub("", html)}]]></HTMLContent>'
         "<FrameHeight>0</FrameHeight></HTMLQuestion>"

@@ -143,7 +143,7 @@ def check_template(template: str) -> list[str]:
             "the file"
         )
     if "]]>" in template:
-        found.append("it contains ']]>', which ends the CDATA section that MTurk wants it in")
+        found.append("it contains ']]>', which ends the CDATA section that MTurk requires around it")
     if (size := _large_size(template)) > MAX_QUESTION_BYTES:
         found.append(f"it is too long: {size:,} bytes with 48 images, and MTurk takes {MAX_QUESTION_BYTES:,}")
     return found
@@ -187,7 +187,7 @@ def _check_form(text: str) -> list[str]:
     forms = re.findall(r"<form\b[^>]*>", text, re.IGNORECASE)
     if not forms:
         return ["the form is missing: nothing would be sent"]
-    found = [] if len(forms) == 1 else [f"it has {len(forms)} forms where one is wanted"]
+    found = [] if len(forms) == 1 else [f"it has {len(forms)} forms where one is required"]
     if not re.search(r"""\smethod\s*=\s*["']?post\b""", forms[0], re.IGNORECASE):
         found.append('the form must have method="post"')
     if "externalSubmit" not in forms[0]:

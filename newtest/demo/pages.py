@@ -48,7 +48,7 @@ def write_report(study: Study, sets: Mapping[str, Path], results: pd.DataFrame, 
         facts=study_facts(study),
         built=_built(study, members),
         warnings=(
-            "The votes are SIMULATED: ten annotators an image, who err more on ambiguous scans. Everything else is "
+            "The votes are SIMULATED: ten annotators per image, who err more on ambiguous scans. Everything else is "
             "real: the scans, the near-duplicate search, the draws, the classifiers and their accuracies.",
         ),
         galleries=tuple(_gallery(name, rows, sets[name]) for name, rows in members.items()),

@@ -139,7 +139,7 @@ def _unconnected(error: aiohttp.ClientConnectorError) -> Transferred:
 
 
 def _refusal(response: aiohttp.ClientResponse, config: DownloadConfig) -> Transferred | None:
-    """What the head of an answer already decides; None when the body is wanted."""
+    """What the head of an answer already decides; None when the body is required."""
     status = response.status
     if status != 200:
         reason = f"the server answered {status} {_text(response.reason or '')}".rstrip()

@@ -114,5 +114,5 @@ def _again(study: Study, name: str, limit: float, progress: Progress) -> tuple[s
         )
     except NewtestError as error:
         raise NewtestError(
-            f"{error} (the study looks by it: newtest dedup with `without` {name} leaves it out)"
+            f"{error} (earlier runs of this study used it: newtest dedup with `without` {name} leaves it out)"
         ) from error

@@ -27,7 +27,7 @@ def judge(study: Study, pairs: Iterable[tuple[str, str]], *, duplicate: bool, re
     Raises UsageError for a pair of an image with itself, an empty name, or a name that a rule would have.
     """
     if not reviewer.strip() or reviewer.startswith("automatic:"):
-        raise UsageError(f"a reviewer's name is wanted, got {reviewer!r}")
+        raise UsageError(f"a reviewer's name is required, got {reviewer!r}")
     given_at, verdicts = now(), []
     for a, b in pairs:
         if a == b:

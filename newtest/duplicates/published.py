@@ -54,7 +54,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(found, dict):
-        raise ConfigError(f"{path}: a JSON object of image ids is wanted")
+        raise ConfigError(f"{path}: a JSON object of image ids is required")
     return found
 
 

@@ -32,11 +32,11 @@ class VoteCounts:
             given = np.asarray(getattr(self, name))
             whole = given.astype(np.int64)
             if given.ndim != 1 or not np.array_equal(whole, given):
-                raise SamplingError(f"{name} must be one whole number an image")
+                raise SamplingError(f"{name} must be one whole number per image")
             object.__setattr__(self, name, whole)
         if self.num_selected.shape != self.num_shown.shape or not self.num_shown.size:
             raise SamplingError(
-                f"one pair of counts an image is wanted for at least one image, got {self.num_selected.size} "
+                f"one pair of counts per image is required, for at least one image, got {self.num_selected.size} "
                 f"num_selected and {self.num_shown.size} num_shown"
             )
         wrong = np.flatnonzero(

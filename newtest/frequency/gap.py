@@ -273,7 +273,7 @@ def _few(original: ScoredSet, replica: ScoredSet) -> list[str]:
         votes = float(np.median(scored.counts.num_shown))
         if votes < FEW_VOTES:
             warnings.append(
-                f"the {name} has {votes:g} votes an image: too few to tell true frequencies apart"
+                f"the {name} has {votes:g} votes per image: too few to tell true frequencies apart"
             )
         if len(scored.counts) < FEW_EFFECTIVE:
             warnings.append(f"the {name} has {len(scored.counts)} images: its distribution is hardly known")

@@ -50,7 +50,7 @@ def read_queries(path: Path) -> list[str]:
         raise PoolError(f"{path}: cannot be read as a list of queries ({error})") from error
     queries = list(dict.fromkeys(query for line in lines if (query := normal(line).strip())))
     if not queries:
-        raise PoolError(f"{path}: no queries in this file; write one a line")
+        raise PoolError(f"{path}: no queries in this file; write one per line")
     return queries
 
 

@@ -57,7 +57,7 @@ class EmbedConfig:
     precision: str = "float32"
     batch: int = 64
     decoders: int = 0
-    """Threads that decode in each worker; 0 is one a core."""
+    """Decoding threads per worker; 0 is one per core."""
     ahead: int = 4
     """Batches that are read ahead of the model, and decoded where it runs on a GPU."""
     max_pixels: int = 80_000_000

@@ -88,7 +88,7 @@ class _Shard:
     blurs: bool
 
     def fetched(self, batch: pa.Table, config: DownloadConfig) -> Fetched:
-        """Ask for what is wanted, and write the shard where anything has come."""
+        """Ask for what is required, and write the shard where anything has come."""
         names = Names.of(batch)
         rows = _asked(batch)
         before = self._before(names)

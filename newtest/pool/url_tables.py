@@ -251,7 +251,7 @@ def _records(text: str, where: str, *, lines: bool) -> list[dict[str, object]]:
         }  # column by column, as pandas writes it
         value = [{name: column.get(number) for name, column in value.items()} for number in rows]
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise PoolError(f"{where}: a list of objects is needed, one a row")
+        raise PoolError(f"{where}: a list of objects is needed, one per row")
     return value
 
 

@@ -19,7 +19,7 @@ __all__ = ["responsible"]
 _WEB = {"flickr": "https://www.flickr.com", "openverse": "https://openverse.org"}
 _PEOPLE = (
     "Photographs may show people who can be recognised. Names of owners are published with the images, as their "
-    "licences require. Whoever wants an image removed writes to the makers. Workers are known by keyed hashes alone, "
+    "licences require. To have an image removed, write to the makers. Workers are known by keyed hashes alone, "
     "which are not published."
 )
 

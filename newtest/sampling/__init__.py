@@ -1,4 +1,4 @@
-"""Sampling: who is eligible, how many are wanted, which are drawn; strategies, bias correction, revisions."""
+"""Sampling: who is eligible, how many are required, which are drawn; strategies, bias correction, revisions."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def open_source(spec: str | None, say: Callable[[str], None], *, page_size: int 
         return Openverse(_openverse(), say)
     readers: dict[str, Callable[[Path], Source]] = {"recorded": Recorded, "folder": Folder, "table": Table}
     if kind not in readers or not place:
-        raise UsageError(f"`source` {spec!r} is none of {KINDS}")
+        raise UsageError(f"`source` {spec!r} is not one of {KINDS}")
     return readers[kind](Path(place).expanduser())
 
 

@@ -74,7 +74,7 @@ def _votes(table: Chunk) -> pd.DataFrame:
     ids = {column: _text(table, column) for column in VOTES[:3]}
     selected = _whole(table, "selected")
     wrong = ~selected.isin([0, 1]).to_numpy()
-    _refuse(table, "selected", wrong, lambda value: f"selected is {value!r}, 0 or 1 is wanted")
+    _refuse(table, "selected", wrong, lambda value: f"selected is {value!r}, 0 or 1 is required")
     optional = {column: _optional(table, column) for column in OPTIONAL}
     control = optional["control"]
     wrong = (control.notna() & ~control.isin(["positive", "negative"])).to_numpy()
@@ -82,7 +82,7 @@ def _votes(table: Chunk) -> pd.DataFrame:
         table,
         "control",
         wrong,
-        lambda value: f"control is {value!r}; positive, negative or nothing is wanted",
+        lambda value: f"control is {value!r}; positive, negative or nothing is required",
     )
     optional["submitted_at"] = _dates(table, optional["submitted_at"])
     return pd.DataFrame({**ids, "selected": selected.astype(np.int64), **optional})
@@ -95,7 +95,7 @@ def _counts(table: Chunk) -> pd.DataFrame:
         table,
         "num_shown",
         (shown < 1).to_numpy(),
-        lambda value: f"num_shown is {value}; at least 1 is wanted",
+        lambda value: f"num_shown is {value}; at least 1 is required",
     )
     _refuse(
         table,
@@ -141,7 +141,7 @@ def _optional(table: Chunk, column: str) -> pd.Series[str]:
 def _counted(table: Chunk, column: str) -> pd.Series[int]:
     numbers = _whole(table, column)
     wrong = numbers.isna().to_numpy()
-    _refuse(table, column, wrong, lambda value: f"{column} is {value!r}, a whole number is wanted")
+    _refuse(table, column, wrong, lambda value: f"{column} is {value!r}, a whole number is required")
     return numbers.astype(np.int64)
 
 
@@ -179,7 +179,7 @@ def _dates(table: Chunk, dates: pd.Series[str]) -> pd.Series[str]:
         table,
         "submitted_at",
         wrong.to_numpy(dtype=bool),
-        lambda value: f"submitted_at is {value!r}, an ISO 8601 date is wanted",
+        lambda value: f"submitted_at is {value!r}, an ISO 8601 date is required",
     )
     return dates.map(known).astype(object).where(dates.notna(), None)
 

@@ -134,7 +134,7 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
     if (wrong := np.flatnonzero(~p.between(0, 1))).size:
         value = difficulty["probability"].iloc[int(wrong[0])]
         raise VotesError(
-            f"difficulty, row {int(wrong[0]) + 1}: probability is {value}, a number in [0, 1] is wanted"
+            f"difficulty, row {int(wrong[0]) + 1}: probability is {value}, a number in [0, 1] is required"
         )
     wnids: list[str | None] = [None] * len(difficulty)  # no class: the probability holds for every one
     if "wnid" in difficulty.columns:

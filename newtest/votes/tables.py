@@ -213,7 +213,7 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise VotesError(f"{path}, line {number}: not JSON ({str(error)[:200]})") from error
     if not isinstance(record, dict):
-        raise VotesError(f'{path}, line {number}: an object is wanted, such as {{"image_id": ...}}')
+        raise VotesError(f'{path}, line {number}: an object is required, such as {{"image_id": ...}}')
     return record
 
 

@@ -47,7 +47,7 @@ def check_host(host: str, token: str | None) -> str:
     short or cannot stand in a header.
     """
     if token is not None and len(token) < MIN_TOKEN:
-        raise UsageError(f"the access token is too short: at least {MIN_TOKEN} characters are wanted")
+        raise UsageError(f"the access token is too short: at least {MIN_TOKEN} characters are required")
     if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token):
         raise UsageError("the access token may hold printable ASCII characters only, no spaces around them")
     if token is None and not is_loopback(host):

@@ -33,7 +33,7 @@ async def read_form(request: Request) -> Form:
     """The request's form. Raises HTTPException: 415 for another type, 400 for what is not a form."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
-        raise HTTPException(415, "A form (application/x-www-form-urlencoded) is wanted here.")
+        raise HTTPException(415, "A form (application/x-www-form-urlencoded) is required here.")
     try:
         text = (await request.body()).decode("ascii")
         pairs = parse_qsl(

@@ -26,7 +26,7 @@ class Keys:
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < 16:
-            raise ValueError("a secret of at least 16 bytes is wanted")
+            raise ValueError("a secret of at least 16 bytes is required")
         self._secret = secret
 
     def derive(self, purpose: str) -> bytes:

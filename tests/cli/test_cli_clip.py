@@ -89,7 +89,9 @@ def test_probe_writes_figure_json_and_table(folder: Path) -> None:
     ]
     ended = run(folder, *arguments, "--out", "probe")
     assert ended.returncode == 0, ended.stderr
-    assert "all (1.83)" in ended.stdout and "zero-shot 90 % is matched by 1.0 labels a class" in ended.stdout
+    assert (
+        "all (1.83)" in ended.stdout and "zero-shot 90 % is matched by 1.0 labels per class" in ended.stdout
+    )
     assert "4 shots are left out" in ended.stderr
     assert (folder / "probe" / "label-efficiency.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads(run(folder, *arguments, "--json").stdout)

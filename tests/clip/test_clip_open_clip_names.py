@@ -216,7 +216,7 @@ def test_two_configurations_of_one_file_name_are_two_models(weights: Path, tmp_p
         ("{folder}/deep.json@{weights}", "deep.json: not a model configuration of open_clip"),
         (
             "{folder}/wrong.json@{weights}",
-            "wrong.json: its preprocessing is none that .* .resize_mode 'x'",
+            "wrong.json: open_clip does not know its preprocessing .*resize_mode 'x'",
         ),
         ("{folder}/huge.json@{weights}", "size 100000"),
         ("{folder}/wrong.json", "name its weights too"),

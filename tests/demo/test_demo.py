@@ -112,7 +112,7 @@ def test_a_report_of_the_study_says_what_was_built_in_words(demo: Path, tmp_path
     assert by_study["built"] == by_demo["built"][1:]
     matched, threshold, _ = by_study["built"]
     assert matched["how"].startswith(
-        "matched-frequency, 20 a class, at least 10 votes an image, bins filled upward"
+        "matched-frequency, 20 per class, at least 10 votes per image, bins filled upward"
     )
     assert "frequency at least 0.7" in threshold["how"]
     assert threshold["images"] == 200

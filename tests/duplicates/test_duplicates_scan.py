@@ -121,7 +121,7 @@ def test_a_loose_automatic_radius_is_refused(filled, radius: int) -> None:
 
 
 def test_judging_needs_a_name_and_two_images(filled) -> None:
-    with pytest.raises(UsageError, match="name is wanted"):
+    with pytest.raises(UsageError, match="name is required"):
         judge(filled, [("p00", "p01")], duplicate=True, reviewer="automatic:me")
     with pytest.raises(UsageError, match="itself"):
         judge(filled, [("p00", "p00")], duplicate=True, reviewer="ana")

@@ -96,7 +96,7 @@ SENTENCES = [
     ("a tar cut short", DEDUP, r"1 of 3 shards failed, the others are kept.*00000001\.tar is not a whole tar"),
     ("a tar cut short", RESHARD, r"00000001: .*00000001\.tar is not a whole tar \(it ends within a file\)"),
     ("a tar cut short", STATUS, r"broken: pool: 00000001\.tar has no end mark"),
-    ("a tar with a spoilt header", CLEAN, r"00000001\.tar is not a whole tar \(a header that is none\)"),
+    ("a tar with a spoilt header", CLEAN, r"00000001\.tar is not a whole tar \(a header that cannot be read\)"),
     ("a tar that is gone", RESHARD, r"shard 00000001 has no tar beside it"),
     ("a Parquet cut short", FILTER, r"so nothing was written: .*00000001\.parquet cannot be read as Parquet"),
     ("a Parquet cut short", BALANCE, r"so nothing was written: .*00000001\.parquet cannot be read as Parquet"),

@@ -114,7 +114,7 @@ def test_a_float32_of_035_is_at_least_035(typed: str, kind: str, tmp_path: Path)
     [
         ("score", "is not COLUMN, one of"), ("=5", "is not COLUMN"), ("score=", "is not COLUMN"),
         ("score<null", "null goes with = and != alone"), ("width<200..300", "a range goes with"),
-        ("width=wide", "holds numbers, and 'wide' is none"), ("license<by", "= and != are for texts"),
+        ("width=wide", "holds numbers; 'wide' is not a number"), ("license<by", "= and != are for texts"),
         ("nsfw=maybe", "holds true and false"), ("color=red", "no column for 'color'"),
     ],
 )  # fmt: skip

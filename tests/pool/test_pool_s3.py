@@ -167,5 +167,5 @@ def test_a_store_that_cannot_be_reached_is_one_sentence(
     done = newtest(*(pool if word == "POOL" else word for word in command), cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr
-    assert done.stderr.startswith(f"newtest: {pool}: the store does not do what it is asked (")
+    assert done.stderr.startswith(f"newtest: {pool}: the store refused or failed (")
     assert not (tmp_path / "kept.npy").exists()

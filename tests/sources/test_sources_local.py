@@ -285,7 +285,7 @@ def test_a_key_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("spec", ["bing", "recorded", "recorded:", "", "folders:x", "flickr:x"])
 def test_an_unknown_source_is_a_usage_error(spec: str) -> None:
-    with pytest.raises(UsageError, match="is none of flickr, openverse"):
+    with pytest.raises(UsageError, match="is not one of flickr, openverse"):
         open_source(spec, print)
 
 

@@ -21,7 +21,8 @@ def test_a_bad_file_is_one_sentence_and_exit_code_1_and_leaves_the_good_one_alon
     both = _newtest("votes", "import", str(good), str(bad), "--study", str(tmp_path / "s"))
     assert both.returncode == 1
     assert (
-        f"newtest: {bad}, line 3: selected is 'maybe', 0 or 1 is wanted; nothing was imported" in both.stderr
+        f"newtest: {bad}, line 3: selected is 'maybe', 0 or 1 is required; nothing was imported"
+        in both.stderr
     )
     table = _newtest("frequencies", "--json", "--study", str(tmp_path / "s"))
     rows = json.loads(table.stdout)

@@ -145,11 +145,11 @@ HEADER = "image_id,wnid,worker_id,selected,submitted_at,control\n"
         ("image_id,wnid,worker_id,selected,selected\na,n1,w,1,1\n", "two columns are called 'selected'"),
         (
             HEADER + "a,n1,w1,1,,\na,n1,w2,yes,,\nb,n1,w2,2,,\n",
-            r"line 3: selected is 'yes', 0 or 1 is wanted \(and 1 more",
+            r"line 3: selected is 'yes', 0 or 1 is required \(and 1 more",
         ),
-        (HEADER + "a,n1,w1,2,,\n", "line 2: selected is '2', 0 or 1 is wanted"),
-        (HEADER + "a,n1,w1,1.0,,\n", "line 2: selected is '1.0', 0 or 1 is wanted"),
-        (HEADER + "a,n1,w1,,,\n", "line 2: selected is '', 0 or 1 is wanted"),
+        (HEADER + "a,n1,w1,2,,\n", "line 2: selected is '2', 0 or 1 is required"),
+        (HEADER + "a,n1,w1,1.0,,\n", "line 2: selected is '1.0', 0 or 1 is required"),
+        (HEADER + "a,n1,w1,,,\n", "line 2: selected is '', 0 or 1 is required"),
         (HEADER + "a,n1,w1,1,,\n\na,n1,  ,1,,\n", "line 4: worker_id is empty"),
         (HEADER + 'a,n1,"w\n1",1,,\n,n1,w2,1,,\n', "line 4: image_id is empty"),
         (
@@ -159,11 +159,11 @@ HEADER = "image_id,wnid,worker_id,selected,submitted_at,control\n"
         (HEADER + "a,n1,w1,1,0001-01-01T00:00:00+05:00,\n", "line 2: submitted_at is '0001-01-01T00"),
         (
             HEADER + "a,n1,w1,1,yesterday,\n",
-            "line 2: submitted_at is 'yesterday', an ISO 8601 date is wanted",
+            "line 2: submitted_at is 'yesterday', an ISO 8601 date is required",
         ),
         (
             HEADER + "a,n1,w1,1,,maybe\n",
-            "line 2: control is 'maybe'; positive, negative or nothing is wanted",
+            "line 2: control is 'maybe'; positive, negative or nothing is required",
         ),
         (
             HEADER + "a,n1,w1,1,,\nx,n1,w1,1,,\na,n2,w1,1,,\n",
@@ -179,11 +179,14 @@ HEADER = "image_id,wnid,worker_id,selected,submitted_at,control\n"
             "image_id,wnid,num_selected,num_shown\na,n1,5,4\n",
             "line 2: num_selected is 5, more than num_shown",
         ),
-        ("image_id,wnid,num_selected,num_shown\na,n1,0,0\n", "line 2: num_shown is 0; at least 1 is wanted"),
+        (
+            "image_id,wnid,num_selected,num_shown\na,n1,0,0\n",
+            "line 2: num_shown is 0; at least 1 is required",
+        ),
         ("image_id,wnid,num_selected,num_shown\na,n1,-1,4\n", "line 2: num_selected is -1, below 0"),
         (
             "image_id,wnid,num_selected,num_shown\na,n1,0.5,1\n",
-            "line 2: num_selected is '0.5', a whole number is wanted",
+            "line 2: num_selected is '0.5', a whole number is required",
         ),
         (
             "image_id,wnid,num_selected,num_shown\na,n1,1,1\na,n1,1,2\n",
@@ -203,7 +206,7 @@ def test_what_cannot_be_is_named_with_its_line_and_nothing_is_stored(
 def test_rows_of_parquet_and_lines_of_json_are_named_too(study: Study, tmp_path: Path) -> None:
     frame = pd.DataFrame({"image_id": ["a", "b"], "wnid": "n1", "worker_id": "w", "selected": [1.0, 0.5]})
     frame.to_parquet(tmp_path / "v.parquet")
-    with pytest.raises(VotesError, match=r"v.parquet, row 2: selected is 0.5, 0 or 1 is wanted"):
+    with pytest.raises(VotesError, match=r"v.parquet, row 2: selected is 0.5, 0 or 1 is required"):
         import_votes(study, tmp_path / "v.parquet")
     line = '{"image_id": "a", "wnid": "n1", "worker_id": "w", "selected": %s}\n'
     with pytest.raises(
@@ -212,7 +215,7 @@ def test_rows_of_parquet_and_lines_of_json_are_named_too(study: Study, tmp_path:
         import_votes(study, _csv(tmp_path, line % 1 + "\n" + line % '"no"', "v.jsonl"))
     with pytest.raises(VotesError, match=r"v.jsonl, line 2: not JSON"):
         import_votes(study, _csv(tmp_path, line % 1 + "{", "v.jsonl"))
-    with pytest.raises(VotesError, match=r"v.jsonl, line 1: an object is wanted"):
+    with pytest.raises(VotesError, match=r"v.jsonl, line 1: an object is required"):
         import_votes(study, _csv(tmp_path, "[1]\n", "v.jsonl"))
 
 

@@ -26,7 +26,7 @@ class State:
 def chosen_state(loaded: Any, tensor: type, wanted: str | None, where: str) -> State:
     """The state dict ``wanted``, or the first of ``PREFERRED``, or the only one. Raises WeightsError.
 
-    ``loaded`` is what a checkpoint holds; one that is itself a state dict has no other, whatever is wanted.
+    ``loaded`` is what a checkpoint holds; one that is itself a state dict has no other, whatever is required.
     """
     if not isinstance(loaded, dict) or not loaded:
         raise WeightsError(f"{where}: holds no state dict (names to tensors)")

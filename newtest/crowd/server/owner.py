@@ -70,7 +70,7 @@ class OwnerPages:
         return JSONResponse(sums)
 
     async def invite(self, request: Request) -> Response:
-        """Make a link for each name that was given, one a line or separated by commas."""
+        """Make a link for each name that was given, one per line or separated by commas."""
         form = await self._form(request)
         try:
             for label in form.one("labels").replace(",", "\n").split("\n"):

@@ -121,7 +121,7 @@ def _from_study(stored: StoredSet, folder: Path, training: str | None) -> Overla
         if training not in references:
             raise EvaluationError(
                 f"{folder}: name the training set among its references with `training`: "
-                f"{', '.join(others) or 'there is none; newtest reference add, then newtest dedup'}"
+                f"{', '.join(others) or 'none yet; newtest reference add, then newtest dedup'}"
             )
         theirs = {image_id for image_id, _ in members_with_bytes(study.catalog, f"reference:{training}")}
         verdicts, close = latest_verdicts(study.catalog), close_pairs(study.catalog)

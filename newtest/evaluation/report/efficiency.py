@@ -53,11 +53,11 @@ def draw_label_efficiency(found: Efficiency) -> Picture:
         marks = sorted({point.labels for point in few} or {point.labels for point in full})
         axes.set_xticks(marks, labels=[f"{mark:.3g}" for mark in marks])
         axes.minorticks_off()
-        axes.set_xlabel("labelled images a class (log scale)")
+        axes.set_xlabel("labelled images per class (log scale)")
         axes.set_ylabel(f"accuracy on {shown(found.test)}, %")
         legend(axes, loc="lower right")
         return picture(
-            figure, "label-efficiency", f"Accuracy on {found.test} by labels a class, {found.train}"
+            figure, "label-efficiency", f"Accuracy on {found.test} by labels per class, {found.train}"
         )
 
 

@@ -85,9 +85,9 @@ def _rule(config: Mapping[str, Any]) -> str:
     if config["strategy"] == "threshold":
         parts.append(f"frequency at least {config['threshold']}")
     if config["strategy"] != "all":
-        parts.append(f"{config['per_class']} a class")
+        parts.append(f"{config['per_class']} per class")
     if config["min_votes"]:
-        parts.append(f"at least {config['min_votes']} votes an image")
+        parts.append(f"at least {config['min_votes']} votes per image")
     if config["fill_upward"]:
         parts.append("bins filled upward")
     if config["bias_correction"] != "none":

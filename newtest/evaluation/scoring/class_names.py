@@ -52,8 +52,8 @@ def class_names(classes: Sequence[str], path: Path | None = None) -> ClassNames:
         return _picked(classes, keyed, path)
     if len(lines) != len(classes):
         raise EvaluationError(
-            f"{path}: {len(lines)} names for {len(classes)} classes; give a line a class in their order, ids in front "
-            "of the names, or a CSV with the columns wnid and name"
+            f"{path}: {len(lines)} names for {len(classes)} classes; give one line per class in their order, ids "
+            "in front of the names, or a CSV with the columns wnid and name"
         )
     return ClassNames(dict(zip(classes, lines, strict=True)), path.name)
 

@@ -131,7 +131,7 @@ def _of_records(path: Path) -> pd.DataFrame:
     column = next((name for name in CLASS_COLUMNS if name in sheet.columns), None)
     if column is None:
         raise EvaluationError(
-            f"{path}: its records have no class; one of {', '.join(CLASS_COLUMNS)} is wanted"
+            f"{path}: its records have no class; one of {', '.join(CLASS_COLUMNS)} is required"
         )
     cells = sheet.columns[column]
     values = pd.Series(list(cells), dtype=object if cells.ndim > 1 else None)

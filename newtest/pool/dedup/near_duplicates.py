@@ -89,7 +89,7 @@ def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> De
         "pool": pool.place.url,
         "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
         "dedup": {"method": config.method, "seed": config.seed, **_setting(config), **details},
-        "keep_rule": f"highest {ranks.score_name or 'score (there is none)'}, then most pixels, then lowest uid",
+        "keep_rule": f"highest {ranks.score_name or 'score (not there)'}, then most pixels, then lowest uid",
         "rows_read": len(ranks.uids),
         "rows_not_compared": len(ranks.uids) - compared,
         "pairs": len(pairs.left),

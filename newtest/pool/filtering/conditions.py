@@ -152,7 +152,7 @@ def _limits(column: str, value: str) -> tuple[Any, Any]:
         first, last = _number(low), _number(high if dots else low)
     except ValueError:
         raise UsageError(
-            f"the column {column!r} holds numbers, and {value!r} is none and no range such as 200..800"
+            f"the column {column!r} holds numbers; {value!r} is not a number, nor a range such as 200..800"
         ) from None
     return first, last
 

@@ -43,7 +43,7 @@ def cut_of(
 
 
 class _Stream:
-    """The scores of a pool, as often as they are wanted."""
+    """The scores of a pool, as often as they are required."""
 
     def __init__(
         self, pool: Pool, column: str, layers: Columns, engine: Engine, workers: int, progress: Progress

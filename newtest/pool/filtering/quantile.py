@@ -42,7 +42,7 @@ Tied = Callable[[float], Iterable[tuple[Uids, Places]]]
 class Cut:
     """Keep scores above ``score``, and of those equal to it the ids up to ``(high, low)``; None keeps all equal ones.
 
-    A score of NaN keeps nothing (a fraction so small that no whole row is wanted)."""
+    A score of NaN keeps nothing (a fraction so small that no whole row is required)."""
 
     score: float
     last: tuple[int, int] | None = None

@@ -42,7 +42,7 @@ DEFAULT_FRACTION = 0.3
 
 @dataclass(frozen=True)
 class Recipe:
-    """The rules that are wanted; None leaves a rule out."""
+    """The chosen rules; None leaves a rule out."""
 
     clip_score: bool = False
     fraction: float | None = None

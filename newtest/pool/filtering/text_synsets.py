@@ -68,7 +68,7 @@ def text_based(listing: Path, folder: Path | None = None) -> Rule:
             raise PoolError(f"{listing}, line {number}: {word[0]!r} is not a wnid (n and eight digits)")
         wnids.append(word[0])
     if not wnids:
-        raise PoolError(f"{listing}: no wnid in this file; list one a line, such as n01443537")
+        raise PoolError(f"{listing}: no wnid in this file; list one per line, such as n01443537")
     place = folder or wordnet_folder()
     return Rule("text-synsets", (HasSynset(frozenset(wnids), str(place)), LanguageIs("fasttext")))
 

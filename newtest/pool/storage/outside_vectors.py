@@ -47,7 +47,7 @@ def outside_vectors(place: str, rows: int) -> list[npt.NDArray[Any]]:
     total = sum(map(len, arrays))
     if total != rows:
         raise PoolError(
-            f"{place}: {total:,} vectors for {rows:,} rows of the pool; there must be one a row, in its order"
+            f"{place}: {total:,} vectors for {rows:,} rows of the pool; there must be one per row, in its order"
         )
     return arrays
 

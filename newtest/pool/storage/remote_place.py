@@ -166,7 +166,7 @@ def _explained(
             raise
         said = " ".join((str(error) or type(error).__name__).split("Debug source")[0].split())[:300]
         raise PoolError(
-            f"{address}: the store does not do what it is asked ({said}); see to the address, the credentials "
+            f"{address}: the store refused or failed ({said}); check the address, the credentials "
             "(AWS_ACCESS_KEY_ID, ...) and AWS_ENDPOINT_URL, and run again: what was done is kept"
         ) from error
 

@@ -39,7 +39,7 @@ def members(
     """(name, content) of the regular files in order; content is None where it is larger than ``max_bytes``.
 
     Files whose name is not ``wanted`` are stepped over without being read; ``passed(name, reason)`` is told of links
-    and devices. Raises TarDamage for a header that is none and for an end that comes too early.
+    and devices. Raises TarDamage for a header that cannot be read and for an end that comes too early.
     """
     name: str | None = None
     while header := handle.read(BLOCK):
@@ -102,7 +102,7 @@ def _checked_size(header: bytes) -> int:
             else int(header[124:136].strip(b"\0 ") or b"0", 8)
         )
     except ValueError:
-        raise TarDamage("a header that is none") from None
+        raise TarDamage("a header that cannot be read") from None
     if told != sum(header) - sum(header[148:156]) + 8 * 32 or size < 0:
         raise TarDamage("a header whose checksum is wrong")
     if size > _LARGEST:

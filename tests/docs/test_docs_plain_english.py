@@ -1,0 +1,113 @@
+"""Help texts, messages and pages are in plain English, as far as patterns can tell (rules: CONTRIBUTING.md)."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plain_english import VERBS, complaints, long_sentences
+
+from newtest.cli.app import command
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDE = {
+    "bias.md", "clip.md", "collect.md", "compatibility.md", "crowd.md", "duplicates.md", "evaluation.md", "fetch.md",
+    "formats.md", "images.md", "pool.md", "python.md", "release.md", "review.md", "rooms.md", "sampling.md",
+    "versions.md", "votes.md", "CONTRIBUTING.md", "README.md",
+}  # fmt: skip
+"""Pages with longer lines; whoever rewrites one takes it off this list."""
+WRITTEN_BY_SCRIPTS = {"python-names.md"}
+
+
+def helps() -> Iterator[tuple[str, str, bool]]:
+    """Each help text with its place, and whether it must begin with a verb: commands and flags, not values."""
+
+    def walk(name: str, inner: Any) -> Iterator[tuple[str, str, bool]]:
+        for text in (inner.help, inner.short_help):
+            if text:
+                yield name, text, True
+        for parameter in inner.params:
+            if getattr(parameter, "help", None):
+                yield (
+                    f"{name} {parameter.opts[0]}",
+                    parameter.help,
+                    bool(getattr(parameter, "is_flag", False)),
+                )
+        for child, below in getattr(inner, "commands", {}).items():
+            yield from walk(f"{name} {child}", below)
+
+    yield from walk("newtest", command())
+
+
+def messages() -> Iterator[tuple[str, str]]:
+    """Each string of the code that a user may see, with its place: all but docstrings."""
+    for path in sorted((ROOT / "newtest").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        documents = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node.value
+    for path in sorted((ROOT / "newtest").rglob("*")):
+        if path.suffix in (".j2", ".html"):
+            yield (
+                str(path.relative_to(ROOT)),
+                re.sub(r"\{[{%].*?[}%]\}", "", path.read_text(), flags=re.DOTALL),
+            )
+
+
+def pages() -> list[Path]:
+    written = (ROOT / "docs").rglob("*.md")
+    return [page for page in (*sorted(written), ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+            if page.name not in WRITTEN_BY_SCRIPTS]  # fmt: skip
+
+
+def prose(page: Path) -> str:
+    """A page without its code, where other programs speak, and without what it quotes."""
+    return re.sub(r"```.*?```|`[^`\n]*`|\"[^\"\n]*\"", "`x`", page.read_text(), flags=re.DOTALL)
+
+
+def test_the_patterns_find_what_they_are_for() -> None:
+    for text in (
+        "Images a class.", "ten votes an image", "What costs money wants a total.", "none may still come",
+        "a header that is none", "it is none of a, b", "a study goes on with what it looks by", "Of the bootstrap.",
+        "what was killed goes on where it stopped", "said and not applied", "Reward an assignment",
+        "the store does not do what it is asked", "What they leave with", "a number is wanted",
+    ):  # fmt: skip
+        assert list(complaints(text, is_help=True)), text
+    for text in ("Make a HIT of an image.", "votes per image", "Images per class.", "what people want"):
+        assert not list(complaints(text, is_help=True)), text
+    assert long_sentences("word " * 26 + ".") and not long_sentences("word " * 20 + ": " + "word " * 20)
+
+
+def test_help_texts() -> None:
+    found = [(where, complaint) for where, text, _ in helps() for complaint in complaints(text, is_help=True)]
+    found += [(where, each) for where, text, _ in helps() for each in long_sentences(text)]
+    assert not found
+
+
+def test_help_of_commands_and_flags_begins_with_a_verb() -> None:
+    def first(text: str) -> str:
+        return text.split()[0].strip(".,:;").lower()
+
+    assert not [(where, text[:60]) for where, text, verb in helps() if verb and first(text) not in VERBS]
+
+
+def test_messages() -> None:
+    assert not [(where, complaint) for where, text in messages() for complaint in complaints(text)]
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_pages(page: Path) -> None:
+    assert not list(complaints(prose(page)))
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in pages() if page.name not in WIDE], ids=lambda page: page.name
+)
+def test_lines_of_a_page_have_at_most_100_characters(page: Path) -> None:
+    lines = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL).splitlines()
+    assert not [line for line in lines if len(line) > 100 and not line.startswith("|") and "](" not in line]
