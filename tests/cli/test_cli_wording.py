@@ -15,7 +15,7 @@ from newtest.cli.app import command
 from newtest.cli.wording import OTHERWISE, all_commands, flag_of, in_flags
 
 PACKAGE = Path(__file__).resolve().parents[2] / "newtest"
-COMMANDS_SHOWN = ("demo/pages.py",)  # it prints the commands that make the demo, to be typed
+COMMANDS_SHOWN = ("demo/pages.py", "doctor/checks.py", "doctor/extras.py")  # they print commands to be typed
 WITHOUT_A_FLAG = {"max_bytes", "max_pixels", "read_ahead"}  # settings of Python alone
 FLAG = re.compile(r"--[a-z]")
 FIELD = re.compile(r"(?<!`)`([a-z][a-z0-9_]*)`(?!`)")
