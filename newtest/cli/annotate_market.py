@@ -32,8 +32,8 @@ From = Annotated[
 EndpointUrl = Annotated[
     str | None, typer.Option("--endpoint-url", metavar="URL", help="A server that speaks MTurk's protocol.")
 ]
-Sandbox = Annotated[bool, typer.Option("--sandbox", help="Amazon's sandbox.")]
-Live = Annotated[bool, typer.Option("--live", help="Amazon's own market. It costs money.")]
+Sandbox = Annotated[bool, typer.Option("--sandbox", help="Use Amazon's sandbox.")]
+Live = Annotated[bool, typer.Option("--live", help="Use Amazon's own market. It costs money.")]
 Pictures = Annotated[
     str | None,
     typer.Option(
