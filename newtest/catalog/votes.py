@@ -19,6 +19,7 @@ __all__ = [
     "has_batch",
     "ids_by_source_id",
     "pairs_of_study",
+    "single_votes",
     "store_counts",
     "store_votes",
     "totals",
@@ -80,6 +81,28 @@ def totals(catalog: sqlite3.Connection, *, filtered: bool = False) -> pd.DataFra
     pairs, voted = (pd.MultiIndex.from_frame(frame[["image_id", "wnid"]]) for frame in (simulated, asked))
     both = pd.concat([real, simulated[~pairs.isin(voted)]], ignore_index=True)
     return both.sort_values(["image_id", "wnid"], ignore_index=True)
+
+
+def single_votes(catalog: sqlite3.Connection, *, filtered: bool = False) -> pd.DataFrame:
+    """Real votes one by one: image_id, wnid, worker, selected, hit_id, control; sorted by (image_id, wnid, worker).
+
+    ``filtered`` leaves out those of excluded workers. Simulated votes are left out: nobody gave them.
+    """
+    where = " AND worker NOT IN (SELECT worker FROM excluded_workers)" if filtered else ""
+    return read_frame(
+        catalog,
+        "SELECT image_id, wnid, worker, selected, hit_id, control FROM votes WHERE batch_id NOT IN"
+        f" (SELECT batch_id FROM vote_batches WHERE origin = 'simulated'){where}"
+        " ORDER BY image_id, wnid, worker",
+        {
+            "image_id": "text",
+            "wnid": "text",
+            "worker": "text",
+            "selected": "integer",
+            "hit_id": "text",
+            "control": "text",
+        },
+    )
 
 
 def pairs_of_study(catalog: sqlite3.Connection) -> pd.DataFrame:

@@ -59,7 +59,10 @@ def diagnose(
     write_made(out, picture.png if out.suffix == ".png" else picture.svg)
     if json:
         points = None if explained is None else explained.to_dict(orient="records")
-        print_json({"revision": revision, **to_mapping(found), "explained": points, "plot": str(out)})
+        bent = [] if explained is None else explained.attrs["warnings"]
+        print_json(
+            {"revision": revision, **to_mapping(found), "explained": points, "bend": bent, "plot": str(out)}
+        )
         return
     print_diagnostics(found)
     if explained is not None:
@@ -68,6 +71,8 @@ def diagnose(
             explained.itertuples(index=False, name=None),
             title="What the mismatch explains of each model's gap",
         )
+        for warning in explained.attrs["warnings"]:
+            note(f"warning: {warning}")
     note(f"plot: {out}")
 
 
@@ -88,8 +93,16 @@ def print_diagnostics(found: Diagnostics) -> None:
             f"held-out check, {check.splits} splits, matched on half the votes (median {check.votes:g}): original "
             f"{check.original:.4f}, drawn {check.drawn:.4f}, gap {100 * check.gap:+.2f} points of frequency, "
             f"standard error at most {100 * check.standard_error:.2f}"
+            + (
+                ""
+                if check.surprise is None or check.surprise_error is None
+                else f"; off what the seen half foretells by {100 * check.surprise:+.2f} "
+                f"(standard error {100 * check.surprise_error:.2f})"
+            )
         )
     if found.classes_off:
         note(f"{found.classes_off} of {found.classes} classes are off by more than 5 points of frequency")
+    for told in found.assumptions.notes() if found.assumptions else ():
+        note(f"assumed: {told}")
     for warning in found.warnings:
         note(f"warning: {warning}")

@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from newtest.draws import generator
 from newtest.errors import SamplingError
+from newtest.frequency.chosen import misfit
 from newtest.frequency.counts import VoteCounts, log_choose, tally
 from newtest.frequency.mixture import GRID, fit
 from newtest.frequency.weights import GROUPS, group_of, solve
@@ -46,6 +47,11 @@ UNEQUAL_BINS = 10
 MOST_WEIGHT = 1000.0
 FEW_EFFECTIVE = 200.0
 FEW_VOTES = 5
+CERTAIN = 0.001
+NO_POOL = (
+    "the adjusted gap holds if the votes had no part in choosing the new set; if they chose it, give the counts of the "
+    "pool it was drawn from"
+)
 OUT_OF_REACH = 0.005
 """A mean frequency that is missed by more is said to be out of reach."""
 
@@ -102,11 +108,14 @@ def adjusted_gap(
     deleted: float = 0.5,
     replicates: int = 100,
     seed: int = 0,
+    fresh: bool | None = None,
 ) -> AdjustedGap:
     """The gap between two sets at equal selection frequencies; see the module's docstring for the methods.
 
-    ``pool``: counts of the pool that the replica was drawn from by these same votes (mixture only). ``deleted``: the
-    share d/n of votes that the jackknife leaves out. Raises SamplingError for unusable arguments.
+    ``fresh``: whether the replica's votes had no part in choosing it. False without ``pool`` is warned of, and so is
+    not saying (None), since counts that were matched look like fresh ones. ``pool``: counts of the pool that the
+    replica was drawn from by these same votes (mixture only). ``deleted``: the share d/n of votes that the jackknife
+    leaves out. Raises SamplingError for unusable arguments.
     """
     if original.correct.shape[1] != replica.correct.shape[1]:
         raise SamplingError(
@@ -118,7 +127,7 @@ def adjusted_gap(
         raise SamplingError(f"the share of deleted votes lies between 0 and 1, got {deleted}")
     if method not in get_args(Method):
         raise SamplingError(f"there is no method {method!r}; known are {', '.join(get_args(Method))}")
-    warnings: list[str] = []
+    warnings = _chosen(replica.counts, pool, fresh=fresh)
     estimate = _estimator(method, pool, deleted, warnings)
     observed = _accuracy(original) - _accuracy(replica)
     adjusted = _accuracy(original) - estimate(original, replica)
@@ -265,6 +274,19 @@ def _fewer(num_shown: Ints, deleted: float) -> Ints:
 def _accuracy(scored: ScoredSet) -> Floats:
     accuracy: Floats = 100 * scored.correct.mean(axis=0)
     return accuracy
+
+
+def _chosen(replica: VoteCounts, pool: VoteCounts | None, *, fresh: bool | None) -> list[str]:
+    """What is to be said about votes that may have chosen the replica."""
+    if pool is not None:
+        return []
+    if fresh is False or misfit(replica) < CERTAIN:
+        why = "" if fresh is False else " (no population shows counts like the replica's: they are cut off)"
+        return [
+            f"the votes are those that chose the replica{why}: its counts are a selected sample, and the adjusted gap "
+            "is wrong; give the counts of the pool it was drawn from, or votes of other people"
+        ]
+    return [] if fresh else [NO_POOL]
 
 
 def _few(original: ScoredSet, replica: ScoredSet) -> list[str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlog1py, xlogy
+from scipy.special import betaln, xlog1py, xlogy
 
 from newtest.frequency.counts import DistinctCounts, VoteCounts, log_choose, tally
 
@@ -27,12 +27,12 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 POINTS = 65
-POOLED_ITERATIONS = 150
+POOLED_ITERATIONS = 600
 CLASS_ITERATIONS = 15
 """From the pooled weights; 150 instead of 15 change no drawn mean by more than the draw itself does."""
 RESAMPLE_ITERATIONS = 40
 TRACE = 1e-6
-TOLERANCE = 1e-7
+TOLERANCE = 1e-8
 """EM stops when an iteration raises the log-likelihood by less than this an image."""
 MOST_SHRUNK = 1e6
 """The strength when class means differ by no more than noise: every class gets the pooled weights."""
@@ -114,17 +114,26 @@ class ClassMixtures:
         return mean, np.maximum(square - mean**2, 0.0)
 
 
-def likelihood(counts: DistinctCounts | VoteCounts) -> Floats:
-    """Binomial(k; n, s) for each pair of counts and each s of ``GRID``: shape (P, G)."""
+def likelihood(counts: DistinctCounts | VoteCounts, alike: float = 0.0) -> Floats:
+    """Binomial(k; n, s) for each pair of counts and each s of ``GRID``: shape (P, G).
+
+    ``alike`` is the correlation of two votes on an image beyond its s: with it the votes are beta-binomial, for the
+    question what the votes would say if they scattered more (Skellam 1948).
+    """
     k, n = counts.num_selected[:, None].astype(np.float64), counts.num_shown[:, None].astype(np.float64)
-    table: Floats = np.exp(log_choose(n, k) + xlogy(k, GRID) + xlog1py(n - k, -GRID))
-    return table
+    if not alike:
+        table: Floats = np.exp(log_choose(n, k) + xlogy(k, GRID) + xlog1py(n - k, -GRID))
+        return table
+    inside = np.clip(GRID, 1e-6, 1 - 1e-6) * (1 - alike) / alike
+    rest = (1 - alike) / alike - inside
+    scattered: Floats = np.exp(log_choose(n, k) + betaln(k + inside, n - k + rest) - betaln(inside, rest))
+    return scattered
 
 
-def fit(counts: VoteCounts, *, iterations: int = POOLED_ITERATIONS) -> Mixture:
-    """The distribution of true frequencies of one population, by EM."""
+def fit(counts: VoteCounts, *, iterations: int = POOLED_ITERATIONS, alike: float = 0.0) -> Mixture:
+    """The distribution of true frequencies of one population, by EM; ``alike`` as in ``likelihood``."""
     found = tally(counts)
-    table, images = likelihood(found), found.images.astype(np.float64)
+    table, images = likelihood(found, alike), found.images.astype(np.float64)
     weights, history = np.full(POINTS, 1 / POINTS), []
     for _ in range(iterations):
         marginal = table @ weights

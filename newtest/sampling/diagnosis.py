@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from newtest.catalog import revisions
 from newtest.errors import NotFoundError, SamplingError
 from newtest.sampling.bias.diagnostics import Diagnostics, diagnose
@@ -16,16 +18,18 @@ from newtest.study import Study
 __all__ = ["diagnose_draft", "stored_diagnostics"]
 
 
-def diagnose_draft(draft: Draft) -> Diagnostics | None:
+def diagnose_draft(draft: Draft, votes: pd.DataFrame | None = None) -> Diagnostics | None:
     """Diagnose what a draft draws; None when no class has both drawn images with votes and originals with votes.
 
-    The held-out check is made of the rules that match frequencies; the others match nothing that could be checked.
+    ``votes`` are the single votes where they are known (``newtest.catalog.votes.single_votes``): they tell whether
+    workers and crowds differ. The held-out check is made of the rules that match frequencies; the others match nothing
+    that could be checked.
     """
     config, plan = draft.config, draft.plan
     checked = None
     if config.strategy == "matched-frequency":
         checked = held_out(strategy_of(config), plan.eligible, draft.reference, config)
-    return diagnose(plan.eligible, draft.reference, draft.rows, config, checked)
+    return diagnose(plan.eligible, draft.reference, draft.rows, config, checked, votes)
 
 
 def stored_diagnostics(study: Study, revision: str) -> Diagnostics:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from newtest.catalog import files, revisions
 from newtest.catalog.revisions import Revision
-from newtest.catalog.votes import totals
+from newtest.catalog.votes import single_votes, totals
 from newtest.config import canonical_json, fingerprint, to_mapping
 from newtest.digests import frame_digest
 from newtest.duplicates import flags
@@ -80,7 +80,8 @@ def sample_study(
         draft = prepare(inputs.candidates, inputs.reference, config)
         if before_draw:
             before_draw(draft)
-        drawn = dataclasses.replace(draft.draw(), diagnostics=diagnose_draft(draft))
+        votes = single_votes(study.catalog, filtered=inputs.origin.filtered)
+        drawn = dataclasses.replace(draft.draw(), diagnostics=diagnose_draft(draft, votes))
         revision = _revision(drawn, inputs, name)
         _keep(study, revision, drawn)
     return dataclasses.replace(drawn, name=revision.name)

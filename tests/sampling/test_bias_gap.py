@@ -46,7 +46,7 @@ def test_the_jackknife_leaves_the_second_order():
 @pytest.mark.parametrize("votes", [10, (5, 41)])
 def test_equal_populations_have_no_gap(method, votes):
     gap = adjusted_gap(
-        scored(0, 6000, votes=votes), scored(1, 6000, votes=votes), method=method, replicates=20
+        scored(0, 6000, votes=votes), scored(1, 6000, votes=votes), method=method, replicates=20, fresh=True
     )
     assert gap.adjusted.shape == gap.adjusted_error.shape == (2,)
     assert np.all(np.abs(gap.adjusted) < 4 * gap.adjusted_error + 0.1)

@@ -36,10 +36,6 @@ __all__ = [
 
 REPLICATES = 50
 """Of the bootstrap behind the standard errors: each fits the mixtures anew."""
-NO_POOL = (
-    "the adjusted gap holds if the votes had no part in choosing the new set; if they chose it, give the counts of the "
-    "pool it was drawn from"
-)
 BINS = tuple(f"{at / 5:.1f}-{(at + 1) / 5:.1f}" for at in range(5))
 
 
@@ -131,7 +127,6 @@ def adjusted(
         raise EvaluationError(f"{original.name} and {new.name} have no model in common")
     sets = [_scored(stored, models) for stored in (original, new)]
     found = adjusted_gap(sets[0], sets[1], pool=pool, replicates=REPLICATES, seed=seed)
-    unsure = () if pool is not None else (NO_POOL,)
     return {
         "models": len(models),
         "method": found.method,
@@ -140,7 +135,7 @@ def adjusted(
         "adjusted": float(found.adjusted[0]),
         "adjusted_error": float(found.adjusted_error[0]),
         "pool_used": pool is not None,
-        "warnings": [*found.warnings, *unsure],
+        "warnings": list(found.warnings),
     }
 
 

@@ -46,4 +46,4 @@ def explain(study: Study, revision: str, results: Path) -> pd.DataFrame:
             f"{results}: no results on images of {row.reference!r} that have votes; "
             "score predictions on it with newtest evaluate first"
         )
-    return points_explained(best[1], diagnosis.mismatch, best[2])
+    return points_explained(best[1], diagnosis, best[2])

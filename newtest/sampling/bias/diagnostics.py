@@ -14,11 +14,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from newtest.draws import generator
 from newtest.frequency.counts import VoteCounts, tally
 from newtest.frequency.mixture import GRID, likelihood, resample_weights
 from newtest.frequency.weights import GROUPS, group_of
+from newtest.sampling.bias.assumptions import CERTAIN, NOTABLE, Assumptions, check
+from newtest.sampling.bias.crowds import CrowdTest, votes_of
+from newtest.sampling.bias.design import follows_answers
 from newtest.sampling.bias.held_out import HeldOut
 from newtest.sampling.bias.strategy import Population
 from newtest.sampling.config import SamplingConfig
@@ -34,8 +38,6 @@ Z = 1.959964
 FEW_VOTES = 5
 WIDE = 0.02
 """Half an interval of a mean frequency beyond which the images are called too few."""
-NOTABLE = 0.005
-"""A mismatch of mean frequency worth a warning: half a point."""
 CLASS_OFF = 0.05
 SHORT = 0.05
 """Share of the original that may lie where the pool has too few candidates."""
@@ -84,6 +86,8 @@ class Diagnostics:
     distributions: Distributions
     held_out: HeldOut | None
     warnings: tuple[str, ...]
+    assumptions: Assumptions | None = None
+    """None in diagnoses of earlier versions."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Diagnostics:
@@ -92,7 +96,7 @@ class Diagnostics:
         for name in ("original", "pool", "drawn", "mismatch"):
             whole[name] = Estimate(**whole[name])
         shares = {name: tuple(row) for name, row in whole["distributions"].items()}
-        checked = whole.get("held_out")
+        checked, assumed = whole.get("held_out"), whole.get("assumptions")
         return cls(
             **whole
             | {
@@ -100,17 +104,30 @@ class Diagnostics:
                 "held_out": HeldOut(**checked) if checked else None,
                 "shrinkage": tuple(whole["shrinkage"]),
                 "warnings": tuple(whole["warnings"]),
+                "assumptions": _assumptions(assumed) if assumed else None,
             }
         )
 
 
+def _assumptions(values: Mapping[str, Any]) -> Assumptions:
+    crowds = values.get("crowds")
+    alike = tuple((float(rho), float(value)) for rho, value in values["alike"])
+    return Assumptions(**{**values, "alike": alike, "crowds": CrowdTest(**crowds) if crowds else None})
+
+
 def diagnose(
-    eligible: Pairs, reference: Pairs, drawn: Ints, config: SamplingConfig, checked: HeldOut | None
+    eligible: Pairs,
+    reference: Pairs,
+    drawn: Ints,
+    config: SamplingConfig,
+    checked: HeldOut | None,
+    votes: pd.DataFrame | None = None,
 ) -> Diagnostics | None:
     """Diagnose the draw of positions ``drawn`` among ``eligible``; None when nothing can be compared.
 
     ``reference`` shares its classes with ``eligible``; its images with fewer than ``reference_votes`` votes do not
-    count. ``checked`` is the result of the held-out check.
+    count. ``checked`` is the result of the held-out check. ``votes``, where single ones are known, has image_id, wnid,
+    worker, selected, hit_id and control (null where there is none).
     """
     counted = reference.where(reference.num_shown >= max(config.reference_votes, 1))
     voted = eligible.where(eligible.num_shown >= 1)
@@ -125,9 +142,20 @@ def diagnose(
     expected, variance = pool.moments
     noise = np.sqrt(variance[drawn].sum()) / len(drawn)
     prior = _prior_error(pool.counts, drawn, config.seed)
-    theirs, their_error = _weighed(original, share)
+    follows = follows_answers(original.counts) or follows_answers(pool.counts)
+    theirs, their_error = _weighed(original, share, config.seed if follows else None)
     ours, our_error = float(expected[drawn].mean()), float(np.hypot(noise, prior))
-    mismatch = Estimate.of(theirs - ours, float(np.hypot(their_error, our_error)))
+    single = None if votes is None else votes_of(votes, counted, voted)
+    assumed = check(
+        (original.counts, _image_weights(original, share)),
+        pool.counts,
+        drawn,
+        theirs - ours,
+        single,
+        follows=follows,
+    )
+    error = float(np.sqrt(their_error**2 + our_error**2 + assumed.worker_error**2))
+    mismatch = Estimate.of(theirs - ours, error)
     owner = pool.class_index[drawn]
     size = np.bincount(owner, minlength=len(share))
     class_means = np.bincount(owner, expected[drawn], minlength=len(share)) / np.maximum(size, 1)
@@ -136,7 +164,7 @@ def diagnose(
         images=len(drawn),
         classes=int((share > 0).sum()),
         original=Estimate.of(theirs, their_error),
-        pool=Estimate.of(*_weighed(pool, share)),
+        pool=Estimate.of(*_weighed(pool, share, config.seed if follows else None)),
         drawn=Estimate.of(ours, our_error),
         mismatch=mismatch,
         observed=float(pool.counts.frequency[drawn].mean()),
@@ -145,20 +173,40 @@ def diagnose(
         distributions=_distributions(original, pool, drawn, share),
         held_out=checked,
         warnings=(),
+        assumptions=assumed,
     )
     return replace(found, warnings=_warnings(found, original, pool, share, config))
 
 
-def _weighed(population: Population, share: Floats) -> tuple[float, float]:
-    """The mean of k/n with classes weighed by ``share``, and its standard error over images: no model is needed."""
+def _image_weights(population: Population, share: Floats) -> Floats:
+    """What each image weighs in the mean with classes weighed by ``share``, (N,)."""
+    size = np.bincount(population.class_index, minlength=len(share))
+    weights: Floats = (share / np.maximum(size, 1))[population.class_index]
+    return weights
+
+
+def _weighed(population: Population, share: Floats, seed: int | None = None) -> tuple[float, float]:
+    """The mean of k/n with classes weighed by ``share``, and its standard error over images: no model is needed.
+
+    With ``seed``, for votes whose number follows the answers, the mean of the expected true frequencies: k/n is
+    no unbiased estimate then, while the likelihood does not depend on when the asking stops.
+    """
     frequency, owner = population.counts.frequency, population.class_index
+    extra = 0.0
+    if seed is not None:
+        weights = _image_weights(population, share)
+        frequency, variance = population.moments
+        there = np.flatnonzero(weights > 0)
+        prior = _prior_error(population.counts, there, seed)
+        extra = float(np.sum(weights**2 * variance)) + prior**2
     size = np.bincount(owner, minlength=len(share))
     means = np.bincount(owner, frequency, minlength=len(share)) / np.maximum(size, 1)
     lone = size[owner] < 2
     deviation = np.where(lone, frequency - frequency.mean(), frequency - means[owner])
     weight = (share / np.maximum(size, 1))[owner]
     correction = np.where(lone, 1.0, size[owner] / np.maximum(size[owner] - 1, 1))
-    return float(np.sum(share * means)), float(np.sqrt(np.sum(weight**2 * deviation**2 * correction)))
+    spread = float(np.sum(weight**2 * deviation**2 * correction))
+    return float(np.sum(share * means)), float(np.sqrt(spread + extra))
 
 
 def _prior_error(pool: VoteCounts, drawn: Ints, seed: int) -> float:
@@ -211,10 +259,17 @@ def _warnings(
             f"the drawn set is expected to be {harder} than the original by {100 * abs(found.mismatch.value):.1f} "
             f"points of frequency{advice}"
         )
-    if (check := found.held_out) and abs(check.gap) > max(2 * check.standard_error, 2 * NOTABLE):
-        warnings.append(
-            f"with half the votes the rule misses by {100 * check.gap:.1f} points of frequency in the held-out half"
-        )
+    follows = found.assumptions is not None and found.assumptions.follows_answers
+    if (held := found.held_out) and held.surprise is not None and not follows:
+        error = held.surprise_error or 0.0
+        if abs(held.surprise) > max(CERTAIN * error, 2 * NOTABLE):
+            warnings.append(
+                f"held-out votes disagree with the estimated distributions: those of the drawn images are "
+                f"{100 * held.surprise:+.1f} points of frequency off what the other half foretells (standard error "
+                f"{100 * error:.1f}), so the mismatch may be off by as much"
+            )
+    if found.assumptions is not None:
+        warnings += found.assumptions.warnings()
     return tuple(warnings)
 
 

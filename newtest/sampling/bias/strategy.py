@@ -100,7 +100,7 @@ def matched_mixture(eligible: Pairs, reference: Pairs, config: SamplingConfig) -
     if enough.any() and len(eligible):
         pool = Population.of(eligible)
         cell_of = pool.cell
-        target[enough] = _whole_numbers(original, pool, enough, eligible.wnids, config)
+        target[enough] = _whole_numbers(original, pool, enough, config)
     cells = Cells(
         np.repeat(np.arange(classes), GROUPS),
         _labels() * classes,
@@ -115,7 +115,6 @@ def _whole_numbers(
     original: Population,
     pool: Population,
     enough: npt.NDArray[np.bool_],
-    wnids: npt.NDArray[np.object_],
     config: SamplingConfig,
 ) -> Ints:
     """Images to draw, (classes with enough, GROUPS); each row adds up to ``per_class``."""
@@ -125,12 +124,23 @@ def _whole_numbers(
         original.mixtures.members[enough], posteriors[enough], available[enough].astype(np.float64), wanted
     )
     target = np.empty(solution.images.shape, dtype=np.int64)
+    starts = _starts(int(enough.sum()), config.seed)
     for row, index in enumerate(np.flatnonzero(enough)):
-        start = generator(config.seed, "sample", "mixture", str(wnids[index])).random()
-        target[row] = _within(round_systematically(solution.images[row], start), available[index])
+        target[row] = _within(round_systematically(solution.images[row], starts[row]), available[index])
         # Too few candidates in all: the shortfall is reported against the highest group.
         target[row, -1] += config.per_class - target[row].sum()
     return target
+
+
+def _starts(classes: int, seed: int) -> Floats:
+    """Where the rounding of each class starts: uniform in [0, 1), spread evenly over the classes.
+
+    A higher start rounds a class towards lower groups. With starts of their own, 30 classes together were off by half a
+    point of frequency in one draw of three; spread evenly, classes make up for one another.
+    """
+    random = generator(seed, "sample", "mixture", "starts")
+    starts: Floats = (random.permutation(classes) + random.random(classes)) / classes
+    return starts
 
 
 def _within(images: Ints, available: Ints) -> Ints:
