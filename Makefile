@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MARK := $(VENV)/.installed
 
-.PHONY: help demo test lowest setup lint bench constraints system clean
+.PHONY: help demo test lowest setup lint docs bench constraints system clean
 
 help:
 	@echo "make demo   set up what the demo needs and run it: a replicated test set of digits, with a report"
@@ -14,6 +14,7 @@ help:
 	@echo "make setup  the development environment alone, in .venv"
 	@echo "make lint   ruff, mypy, import-linter"
 	@echo "make constraints  renew the list of versions that all of these install"
+	@echo "make docs   the site, into build/docs"
 	@echo "make bench  the benchmarks (they take a while; results are printed)"
 
 $(BIN)/python:
@@ -49,6 +50,12 @@ lint: $(MARK)-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Warnings are errors; then the built pages are checked: every link leads somewhere, nothing loads from outside.
+docs: $(MARK)-test
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	$(BIN)/python docs/check_site.py build/docs
+	@echo "open build/docs/index.html"
 
 bench: $(MARK)-test
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -272,7 +272,7 @@ def test_images_that_did_not_come_are_counted_as_failed(tmp_path: Path) -> None:
         (["--wnid", "n01443537", "--license", "gpl"], 2, "--license 'gpl' is not known"),
         (["--wnid", "n01443537", "--join", "maybe"], 2, "--join 'maybe' is not one of"),
         (["--wnid", "n01443537", "--language", "jpn"], 2, "belong together"),
-        (["--wnids-file", "/nonexistent"], 2, "/nonexistent: cannot be read"),
+        (["--wnids-file", "/nonexistent"], 1, "/nonexistent: cannot be read"),
         (["--wnid", "n01443537", "--source", "recorded:/nonexistent"], 1, "/nonexistent: cannot be read"),
     ],
 )

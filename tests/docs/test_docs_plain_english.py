@@ -60,7 +60,7 @@ def messages() -> Iterator[tuple[str, str]]:
 
 
 def pages() -> list[Path]:
-    written = (ROOT / "docs").rglob("*.md")
+    written = (ROOT / "docs").glob("*.md")
     return [page for page in (*sorted(written), ROOT / "README.md", ROOT / "CONTRIBUTING.md")
             if page.name not in WRITTEN_BY_SCRIPTS]  # fmt: skip
 
