@@ -39,7 +39,7 @@ from newtest.pool.storage import uids as ids
 from newtest.pool.storage.passes import complete
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
-from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tar_writing import END, packed
 
 BATCH = 32
 DATA = Path(os.environ.get("NEWTEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import tomllib
 import types
 import typing
 from collections.abc import Mapping
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from newtest.errors import ConfigError
+from newtest.reading.texts import read_text
+from newtest.reading.tomls import MOST_TOML, parse_toml
 
 __all__ = ["canonical_json", "fingerprint", "from_mapping", "load_toml", "to_mapping"]
 
@@ -56,10 +57,10 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], *, where: str = "confi
 def load_toml(cls: type[T], path: Path, *, table: str | None = None) -> T:
     """Read a dataclass from a TOML file, or from one ``[table]`` of it. Raises ConfigError."""
     try:
-        values: Any = tomllib.loads(path.read_text(encoding="utf-8"))
+        values: Any = parse_toml(read_text(path, MOST_TOML))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     return from_mapping(cls, values.get(table, {}) if table else values, where=str(path))
 

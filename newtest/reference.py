@@ -21,6 +21,7 @@ from newtest.classes import classes_of, is_wnid
 from newtest.config import fingerprint
 from newtest.errors import ClassError, UsageError
 from newtest.files import sha256_of
+from newtest.reading.jsons import parse_json
 from newtest.records import Class, Image
 from newtest.sets import Census, ImageSet, LeftOut, ids_of, read_image_set, walk
 from newtest.study import Study, now
@@ -230,7 +231,7 @@ def _image(name: str, member: Member) -> Image:
 def _plain(value: Any) -> Any:
     """A value that JSON can hold; what it cannot (dates, not-a-number) as text."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
+        return parse_json(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError):
         return str(value)
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newtest.reading.failures import translated
+from newtest.reading.separated import read_separated
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -58,7 +61,7 @@ def sheet_of(path: Path) -> Sheet:
     """How a spreadsheet program wrote a table: comma, semicolon or tab; UTF-8, or UTF-16 with or without its mark.
 
     The separator is the one that the header has most of, outside quotes; a line ``sep=;`` before the header decides.
-    Raises UnicodeDecodeError for a header in another encoding, csv.Error for one without an end.
+    Raises UnicodeDecodeError for a header in another encoding, Unreadable for one without an end.
     """
     with open(path, "rb") as raw:
         start = raw.read(4)
@@ -80,18 +83,14 @@ def sheet_of(path: Path) -> Sheet:
             handle.readline()
         bare = re.sub(r'"[^"]*"', "", first)
         delimiter = delimiter or max(DELIMITERS, key=lambda mark: (bare.count(mark), -DELIMITERS.index(mark)))
-        header = next(csv.reader(handle, delimiter=delimiter), [])
+        with translated("a table of separated values"):
+            header = next(csv.reader(handle, delimiter=delimiter), [])
     return Sheet(encoding, delimiter, tuple(header), skip)
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
     """A small table of separated values as texts, "" where a cell is empty. Raises OSError and ValueError."""
-    import pandas as pd
-
-    try:
-        sheet = sheet_of(path)
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
-    return pd.read_csv(
+    sheet = sheet_of(path)
+    return read_separated(
         path, dtype=str, keep_default_na=False, sep=sheet.delimiter, encoding=sheet.text_encoding, skiprows=sheet.skip
     )  # fmt: skip

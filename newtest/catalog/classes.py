@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 
 from newtest.config import canonical_json
+from newtest.reading.jsons import parse_json
 from newtest.records import Class
 
 __all__ = ["class_of", "put_classes", "wnids"]
@@ -30,7 +30,7 @@ def class_of(catalog: sqlite3.Connection, wnid: str) -> Class | None:
     ).fetchone()
     if row is None:
         return None
-    return Class(row[0], tuple(json.loads(row[1])), row[2], tuple(json.loads(row[3])), row[4])
+    return Class(row[0], tuple(parse_json(row[1])), row[2], tuple(parse_json(row[3])), row[4])
 
 
 def wnids(catalog: sqlite3.Connection) -> list[str]:

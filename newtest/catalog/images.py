@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
 from newtest.config import canonical_json
 from newtest.download.urls import without_credentials
+from newtest.reading.jsons import parse_json
 from newtest.records import Image
 
 __all__ = [
@@ -72,12 +72,12 @@ def image_of(catalog: sqlite3.Connection, image_id: str) -> Image | None:
     if row is None:
         return None
     values = dict(row)
-    return _image(values | {"sizes": json.loads(values["sizes"]), "extra": json.loads(values["extra"])})
+    return _image(values | {"sizes": parse_json(values["sizes"]), "extra": parse_json(values["extra"])})
 
 
 def image_from_json(text: str) -> Image:
     """An image from the canonical JSON of itself."""
-    return _image(json.loads(text))
+    return _image(parse_json(text))
 
 
 def add_candidates(catalog: sqlite3.Connection, wnid: str, image_ids: Sequence[str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from newtest.catalog.frames import read_frame
+from newtest.reading.jsons import parse_json
 
 __all__ = [
     "CONTROLS",
@@ -157,4 +157,4 @@ def pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
 
 def class_names(catalog: sqlite3.Connection) -> dict[str, str]:
     """wnid -> the class's first name."""
-    return {row[0]: json.loads(row[1])[0] for row in catalog.execute("SELECT wnid, lemmas FROM classes")}
+    return {row[0]: parse_json(row[1])[0] for row in catalog.execute("SELECT wnid, lemmas FROM classes")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import pandas as pd
 
 from newtest.catalog import transaction
 from newtest.catalog.frames import read_frame
+from newtest.reading.jsons import parse_json
 
 __all__ = [
     "Revision",
@@ -48,7 +48,7 @@ class Revision:
     @property
     def filtered(self) -> bool:
         """Whether the votes of excluded workers were left out of the draw."""
-        return bool(json.loads(self.summary).get("filtered"))
+        return bool(parse_json(self.summary).get("filtered"))
 
 
 def candidate_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:

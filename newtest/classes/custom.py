@@ -6,13 +6,15 @@ CSV: columns ``wnid``, ``lemmas`` (separated by ``;``), optionally ``gloss`` and
 
 from __future__ import annotations
 
-import csv
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from newtest.errors import ConfigError
+from newtest.reading.failures import Unreadable
+from newtest.reading.separated import named_rows
+from newtest.reading.texts import read_text
+from newtest.reading.tomls import parse_toml
 from newtest.records import Class
 
 __all__ = ["read_classes"]
@@ -26,11 +28,13 @@ def read_classes(path: Path) -> dict[str, Class]:
     An id is 1 to 64 letters, digits, ``_``, ``.`` or ``-``, beginning with a letter or digit: it names folders later.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+    except Unreadable as error:
+        raise ConfigError(f"{path}: {error}") from error
     entries = _from_toml(text, path) if path.suffix.lower() == ".toml" else _from_csv(text, path)
     classes: dict[str, Class] = {}
     for wnid, values in entries:
@@ -44,8 +48,8 @@ def read_classes(path: Path) -> dict[str, Class]:
 
 def _from_toml(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        tables = parse_toml(text)
+    except ValueError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     for wnid, values in tables.items():
         if not isinstance(values, dict):
@@ -54,8 +58,12 @@ def _from_toml(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _from_csv(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
-    reader = csv.DictReader(text.splitlines())
-    missing = [name for name in ("wnid", "lemmas") if name not in (reader.fieldnames or [])]
+    try:
+        header, found = named_rows(text)
+        rows = list(found)
+    except Unreadable as error:
+        raise ConfigError(f"{path}: {error}") from error
+    missing = [name for name in ("wnid", "lemmas") if name not in header]
     if missing:
         raise ConfigError(f"{path}: the column {missing[0]!r} is missing")
     return [
@@ -67,7 +75,7 @@ def _from_csv(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
                 "hypernyms": _split(row.get("hypernyms")),
             },
         )
-        for row in reader
+        for row in rows
     ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
+from newtest.reading.jsons import parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -250,13 +251,12 @@ def _columns(table: pd.DataFrame) -> Any:
 
 def _facts(catalog: Any, name: str) -> tuple[bool, int]:
     """Whether simulated votes had a part in a revision, and how many classes of the reference it leaves out."""
-    import json
 
     from newtest.catalog.revisions import find
 
     revision = find(catalog, name)
     assert revision is not None
-    return revision.simulated, int(json.loads(revision.summary)["classes_left_out"])
+    return revision.simulated, int(parse_json(revision.summary)["classes_left_out"])
 
 
 def _numbers(text: str) -> list[float]:

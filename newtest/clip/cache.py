@@ -20,6 +20,7 @@ from newtest.config import fingerprint
 from newtest.errors import UsageError
 from newtest.files import cache_folder, write_atomic
 from newtest.progress import UNWATCHED, Progress
+from newtest.reading.arrays import load_array
 
 __all__ = ["TEXTS", "cached", "named_classes", "text_vectors"]
 
@@ -35,10 +36,10 @@ def cached(path: Path, shape: tuple[int, int], compute: Callable[[], npt.NDArray
     Raises UsageError where the folder cannot be written.
     """
     try:
-        kept = np.load(path, allow_pickle=False)
-        if isinstance(kept, np.ndarray) and kept.shape == shape and kept.dtype == np.float32:
+        kept = load_array(path)
+        if kept.shape == shape and kept.dtype == np.float32:
             return kept
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError):
         pass  # never made, or damaged: made now
     vectors = np.ascontiguousarray(compute(), dtype=np.float32)
     packed = io.BytesIO()

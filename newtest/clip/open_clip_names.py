@@ -17,6 +17,7 @@ from newtest.clip.torch_runtime import library
 from newtest.config import fingerprint
 from newtest.errors import NotFoundError, UsageError
 from newtest.files import sha256_of
+from newtest.reading.jsons import read_json
 
 __all__ = ["DEFAULT", "WITHOUT_NETWORK", "ModelName", "Recipe", "recipe"]
 
@@ -226,7 +227,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MOST_CONFIG:
             raise ValueError(f"it is larger than {MOST_CONFIG} bytes")
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
         built = config.get("model_cfg", config)
         missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in built]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:

@@ -7,7 +7,6 @@ A field that was sent several times is one answer whose values are joined by ``|
 
 from __future__ import annotations
 
-import json
 import re
 import xml.parsers.expat
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 from newtest.errors import SourceError
+from newtest.reading.jsons import parse_json
 
 __all__ = ["Answer", "ImageAnswer", "from_xml", "read_answer", "to_xml"]
 
@@ -138,7 +138,7 @@ def _numbers(text: str, num_images: int) -> set[int]:
 def _times(text: str, num_images: int) -> Sequence[int | None]:
     """One entry an image; None where the browser sent none, or something that cannot be a time."""
     try:
-        values = json.loads(text) if len(text) <= 40 * max(num_images, 1) else None
+        values = parse_json(text) if len(text) <= 40 * max(num_images, 1) else None
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or len(values) != num_images:

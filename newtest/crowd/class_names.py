@@ -6,12 +6,12 @@ speech in WordNet 3.0, ``LANG:lemma``, the name. A wnid is the same offset behin
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from newtest.errors import UsageError
+from newtest.reading.jsons import parse_json
 
 __all__ = ["ClassNames", "read_class_names"]
 
@@ -41,7 +41,7 @@ def read_class_names(path: Path) -> ClassNames:
 
 def _json_names(path: Path, text: str) -> dict[str, tuple[Sequence[str], str]]:
     try:
-        table = json.loads(text)
+        table = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not JSON ({error})") from error
     found: dict[str, tuple[Sequence[str], str]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from newtest.errors import VotesError
+from newtest.reading import jsons
 from newtest.votes.tables import VotesTable, table_of
 
 __all__ = ["COLUMNS", "Tally", "Vote", "iso_date", "read_json", "table_of_votes"]
@@ -104,7 +104,7 @@ def table_of_votes(path: Path, votes: Iterable[Vote], tally: Tally) -> VotesTabl
 def read_json(path: Path) -> Any:
     """A file of JSON. Raises VotesError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return jsons.read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise VotesError(f"{path}: not JSON that can be read ({str(error)[:200]})") from error
 

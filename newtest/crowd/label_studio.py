@@ -6,8 +6,6 @@ name a person by number or by e-mail address, whichever the export had; where an
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import Any
 
 from newtest.crowd.external import Tally, Vote, read_json
 from newtest.errors import VotesError
+from newtest.reading.jsons import parse_json
+from newtest.reading.separated import named_rows
 from newtest.spreadsheets import sheet_of
 
 __all__ = ["Question", "read_label_studio"]
@@ -185,11 +185,10 @@ def _minimal(record: Mapping[str, Any], place: str, path: Path, tally: Tally) ->
 def _csv_records(path: Path, tally: Tally) -> Iterator[_Annotation]:
     sheet = sheet_of(path)
     with open(path, encoding=sheet.text_encoding, newline="") as handle:
-        csv.field_size_limit(2**20)
         for _ in range(sheet.skip):
             handle.readline()
-        for number, row in enumerate(csv.DictReader(handle, delimiter=sheet.delimiter), 2):
-            record = {str(name): value or "" for name, value in row.items() if name}
+        for number, row in enumerate(named_rows(handle, sheet.delimiter)[1], 2):
+            record = {name: value or "" for name, value in row.items() if name}
             yield from _minimal(record, f"row {number}", path, tally)
 
 
@@ -197,7 +196,7 @@ def _choices_of(value: object) -> list[str]:
     """A control's answer in JSON-MIN or CSV: a text, or ``{"choices": [...]}`` for several."""
     if isinstance(value, str) and value.startswith(("{", "[")):
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError:
             return [str(value)]
     if isinstance(value, dict):

@@ -4,7 +4,6 @@ else."""
 from __future__ import annotations
 
 import datetime
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from newtest.crowd.server.leases import new_id
 from newtest.crowd.server.shapes import hit_status
 from newtest.crowd.templates import check_template, load_template, shows_images
 from newtest.errors import ConfigError
+from newtest.reading.jsons import parse_json
 from newtest.study import Study
 
 __all__ = ["LocalAnnotator", "checked_template", "iso", "planned_template"]
@@ -45,7 +45,7 @@ class LocalAnnotator:
         """Open each HIT; one that is open already (a run was killed in between) is found, not opened
         again."""
         for intent in intents:
-            config = from_mapping(PublishConfig, json.loads(intent.settings), where="publication")
+            config = from_mapping(PublishConfig, parse_json(intent.settings), where="publication")
             template = planned_template(config.template)
             with transaction(study.catalog):
                 market_hit_id = market.planned_hit(study.catalog, intent.hit_id)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from newtest.crowd.local import planned_template
 from newtest.crowd.questions import PictureUrl, Wording, page_of, to_question_xml
 from newtest.crowd.templates import render
 from newtest.errors import MissingExtra, SourceError
+from newtest.reading.jsons import parse_json
 from newtest.study import Study
 
 __all__ = ["CLOSING_NOTICE", "LIVE_URL", "SANDBOX_URL", "MTurkAnnotator", "MTurkConfig"]
@@ -102,7 +102,7 @@ class MTurkAnnotator:
         return str(found["AssignmentStatus"]).lower()
 
     def _create(self, study: Study, intent: Publication) -> str:
-        config = from_mapping(PublishConfig, json.loads(intent.settings), where="publication")
+        config = from_mapping(PublishConfig, parse_json(intent.settings), where="publication")
         html = render(
             planned_template(config.template),
             page_of(study.catalog, intent.hit_id, self._picture_url, Wording(config.language)),

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from newtest.errors import SourceError
+from newtest.reading.jsons import parse_json
 
 __all__ = ["page_fields"]
 
@@ -49,7 +50,7 @@ def _parts(value: str, images: Sequence[str]) -> list[str]:
     text = value.strip()
     if text.startswith("["):
         try:
-            return [str(part).strip() for part in json.loads(text)]
+            return [str(part).strip() for part in parse_json(text)]
         except (ValueError, TypeError, RecursionError) as error:
             raise SourceError(f"{text[:60]!r} is neither a list of images nor JSON") from error
     known = set(images)
@@ -86,7 +87,7 @@ def _checkbox(name: str, images: Sequence[str]) -> str | None:
 def _elements(text: str) -> dict[str, str]:
     """The fields in ``taskAnswers``. Raises SourceError."""
     try:
-        answers = json.loads(text) if text.strip() else []
+        answers = parse_json(text) if text.strip() else []
     except (ValueError, RecursionError) as error:
         raise SourceError("the field taskAnswers is not JSON") from error
     fields: dict[str, str] = {}

@@ -6,7 +6,6 @@ or in the study that published it.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from newtest.crowd.answers import from_xml, read_answer
 from newtest.crowd.external import Tally, Vote, read_json
 from newtest.crowd.mturk_answers import page_fields
 from newtest.errors import SourceError, VotesError
+from newtest.reading.separated import named_rows
 from newtest.spreadsheets import sheet_of
 
 __all__ = ["HitShown", "Hits", "read_api_json", "read_batch_csv", "read_hits"]
@@ -69,16 +69,15 @@ def read_batch_csv(path: Path, hits: Hits, tally: Tally) -> Iterator[Vote]:
     """MTurk's batch results: WorkerId, AssignmentStatus, SubmitTime, Input.*, Answer.*, one row an assignment."""
     sheet = sheet_of(path)
     with open(path, encoding=sheet.text_encoding, newline="") as handle:
-        csv.field_size_limit(2**20)
         for _ in range(sheet.skip):
             handle.readline()
-        reader = csv.DictReader(handle, restkey="", delimiter=sheet.delimiter)
-        if missing := {"HITId", "WorkerId", "AssignmentStatus"} - set(reader.fieldnames or ()):
+        header, rows = named_rows(handle, sheet.delimiter)
+        if missing := {"HITId", "WorkerId", "AssignmentStatus"} - set(header):
             raise VotesError(
                 f"{path}: not MTurk's batch results (the column {min(missing)} is missing; there are "
-                f"{', '.join(map(str, reader.fieldnames or ()))[:300]}); nothing was imported"
+                f"{', '.join(header)[:300]}); nothing was imported"
             )
-        for number, row in enumerate(reader, start=2):
+        for number, row in enumerate(rows, start=2):
             if not _counts(row.get("AssignmentStatus"), tally):
                 continue
             where = f"row {number}"

@@ -11,6 +11,7 @@ from newtest.catalog.people import Arrival, arrivals, delete_person, open_people
 from newtest.catalog.workers import forget_worker
 from newtest.crowd.answers import to_xml
 from newtest.errors import UsageError
+from newtest.reading.jsons import parse_json
 from newtest.study import Study, now
 from newtest.web.keys import Keys
 
@@ -84,7 +85,7 @@ def people(study: Study) -> list[Person]:
                     f"{study.root}: people.sqlite was sealed under another key than study.key: put the key back from a "
                     "copy"
                 )
-            ids = json.loads(plain)
+            ids = parse_json(plain)
             person, site_study, submission = (str(ids[name]) for name in FIELDS)
             found.append(Person(arrival.worker, person, site_study, submission, arrival.arrived_at))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from newtest.config import canonical_json
 from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
 from newtest.draws import generator
 from newtest.errors import ConfigError, NotFoundError
+from newtest.reading.jsons import read_json
 from newtest.study import Study, now
 
 __all__ = ["HitPlan", "make_plan", "read_pages", "read_similar", "store_plan", "wordnet_similar"]
@@ -135,7 +135,7 @@ def read_pages(path: Path) -> dict[str, str]:
 
 def _read_table(path: Path) -> dict[str, list[str]]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable JSON table ({error})") from error
     if not isinstance(table, dict) or not all(isinstance(value, (str, list)) for value in table.values()):

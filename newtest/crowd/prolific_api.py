@@ -18,6 +18,7 @@ from typing import Any
 from newtest.crowd.costs import check_limit
 from newtest.crowd.prolific import Decisions
 from newtest.errors import SourceError, UsageError
+from newtest.reading.jsons import parse_json
 
 __all__ = ["API_URL", "Draft", "Places", "ProlificClient"]
 
@@ -146,7 +147,7 @@ class ProlificClient:
         try:
             with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
                 text = response.read(MOST_BYTES)
-            answer = json.loads(text or b"{}")
+            answer = parse_json(text or b"{}")
         except urllib.error.HTTPError as error:
             with error:
                 said = error.read(2_000).decode(errors="replace")

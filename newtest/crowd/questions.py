@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import xml.parsers.expat
@@ -15,6 +14,7 @@ from newtest.catalog.crowd import HitImage
 from newtest.crowd.class_names import ClassNames
 from newtest.crowd.templates import MAX_QUESTION_BYTES, Page
 from newtest.errors import SourceError, UsageError
+from newtest.reading.jsons import parse_json
 
 __all__ = ["PictureUrl", "Wording", "from_question_xml", "page_of", "to_question_xml"]
 
@@ -44,7 +44,7 @@ def page_of(
     row = crowd.hit_class(catalog, hit_id)
     if row is None:
         raise UsageError(f"{hit_id}: the study has no such HIT; newtest annotate plan makes them")
-    lemmas, gloss = wording.names.get(row["wnid"], (json.loads(row["lemmas"]), row["gloss"]))
+    lemmas, gloss = wording.names.get(row["wnid"], (parse_json(row["lemmas"]), row["gloss"]))
     images = crowd.hit_images(catalog, hit_id)
     return Page(
         class_name=lemmas[0],

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from newtest.files import state_folder, write_atomic
+from newtest.reading.jsons import parse_json
 
 __all__ = ["HostMemory", "Remembered"]
 
@@ -44,7 +45,7 @@ class HostMemory:
         """What is remembered, by host."""
         try:
             with open(self._path, "rb") as handle:
-                entries = json.loads(handle.read(_MOST_BYTES))
+                entries = parse_json(handle.read(_MOST_BYTES))
         except (OSError, ValueError, RecursionError):
             return {}
         known = entries.items() if isinstance(entries, dict) else ()

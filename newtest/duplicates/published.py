@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from newtest.errors import ConfigError
+from newtest.reading.jsons import read_json
 
 __all__ = ["near_duplicate_pairs", "neighbour_distances", "reviewed_pairs"]
 
@@ -48,7 +48,7 @@ def neighbour_distances(path: Path) -> pd.DataFrame:
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:

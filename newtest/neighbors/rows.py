@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import UsageError
+from newtest.reading.arrays import load_array
 
 __all__ = ["Array", "Rows", "Source", "similarities"]
 
@@ -33,7 +34,7 @@ class Rows:
     @classmethod
     def open(cls, source: Source) -> Rows:
         """Map a file or take an array; raises UsageError for what is not a finite (n, d) array of floats."""
-        values = np.load(source, mmap_mode="r") if isinstance(source, (str, Path)) else source
+        values = load_array(Path(source), mapped=True) if isinstance(source, (str, Path)) else source
         if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
             raise UsageError(
                 f"rows to search must be a (n, d) array of floats, got {values.dtype} {values.shape}"

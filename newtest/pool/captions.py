@@ -24,6 +24,11 @@ from newtest.errors import PoolError
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.claims import claim
 from newtest.pool.storage.location import place_of
+from newtest.reading.failures import translated
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import read_parquet
+from newtest.reading.separated import read_separated
+from newtest.reading.texts import read_text
 
 __all__ = ["Joined", "caption_of", "join_captions", "read_rows"]
 
@@ -88,12 +93,23 @@ def read_rows(path: Path) -> pd.DataFrame:
     """A table as CSV, TSV, Parquet or JSON lines, every value as text. Raises PoolError."""
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            return read_parquet(path)
         if path.suffix in (".jsonl", ".json"):
-            return pd.read_json(path, lines=path.suffix == ".jsonl", dtype=False, convert_dates=False)
-        return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
+            return _json_rows(path)
+        return read_separated(
+            path, sep="\t" if path.suffix == ".tsv" else ",", dtype=str, keep_default_na=False
+        )
+    except (OSError, ValueError) as error:
         raise PoolError(f"{path}: cannot be read as a table ({error})") from error
+
+
+def _json_rows(path: Path) -> pd.DataFrame:
+    """Objects, one a row: a list of them, one a line, or columns of rows as pandas writes them. Raises ValueError."""
+    text = read_text(path)
+    if path.suffix == ".jsonl":
+        return pd.DataFrame([parse_json(line) for line in text.splitlines() if line.strip()])
+    with translated("a list of objects"):
+        return pd.DataFrame(parse_json(text))
 
 
 SCHEMA = pa.schema(

@@ -30,9 +30,10 @@ from newtest.pool.storage.claims import LAYERS, claim, seen_from
 from newtest.pool.storage.location import Entry, place_of
 from newtest.pool.storage.pool import ALIASES, Pool, Shard
 from newtest.pool.storage.row_images import paired
-from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tar_writing import END, packed
 from newtest.pool.storage.tars import Sample
 from newtest.pool.url_tables import CAPTION, UID, URL, UrlTables, url_tables
+from newtest.reading.parquet import open_parquet
 
 __all__ = ["Fetched", "fetch_shards"]
 
@@ -166,8 +167,8 @@ class _Shard:
         place = place_of(self.out)
         if not place.exists(f"{self.name}.parquet"):
             return {}
-        with place.open(f"{self.name}.parquet") as handle:
-            table = pq.read_table(handle)
+        with place.open(f"{self.name}.parquet") as handle, open_parquet(handle) as file:
+            table = file.read()
         return names.told(table)
 
 

@@ -22,6 +22,7 @@ from newtest.download import Download
 from newtest.errors import PoolError
 from newtest.files import cache_folder, full_disk_at
 from newtest.pool.storage.location import JOURNALS, LocalPlace, RemotePlace
+from newtest.reading.jsons import parse_json
 
 __all__ = ["Journal", "Record", "alone", "journal_folder"]
 
@@ -136,7 +137,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 def _head(line: bytes) -> dict[str, Any] | None:
     try:
-        head = json.loads(line)
+        head = parse_json(line)
     except ValueError:
         return None
     whole = isinstance(head, dict) and {"uid", "url", "kind", "permanent", "size", "sha256"} <= head.keys()

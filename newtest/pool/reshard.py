@@ -33,8 +33,10 @@ from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.table_copy import copied_rows, named_alike, types_differ
-from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tar_writing import END, packed
 from newtest.pool.storage.tars import Sample
+from newtest.reading.failures import Unreadable
+from newtest.reading.parquet import open_parquet, read_schema
 
 __all__ = ["ReshardPlan", "plan_reshard", "reshard"]
 
@@ -142,7 +144,7 @@ def _require_one_kind(pool: Pool) -> None:
 
 def _written(place: LocalPlace | RemotePlace, output: Output) -> int:
     """How many samples a shard that is done holds: fewer than its rows where the tars lacked some."""
-    with place.open(f"{output.name}.parquet") as handle, pq.ParquetFile(handle) as file:
+    with place.open(f"{output.name}.parquet") as handle, open_parquet(handle) as file:
         return int(file.metadata.num_rows)
 
 
@@ -222,8 +224,8 @@ def _made_of(place: LocalPlace | RemotePlace, output: Output) -> str | None:
     """What a shard that is there says it was made of; None for a damaged one."""
     try:
         with place.open(f"{output.name}.parquet") as handle:
-            metadata = pq.read_schema(handle).metadata or {}
-    except (pa.ArrowInvalid, OSError):
+            metadata = read_schema(handle).metadata or {}
+    except (Unreadable, OSError):
         return None
     return str(metadata.get(_INPUTS, b"").decode())
 

@@ -5,7 +5,7 @@ or not, as img2dataset takes them. Every column stays; those of URL, caption and
 from __future__ import annotations
 
 import gzip
-import json
+import io
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,6 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from newtest.config import fingerprint
 from newtest.download.urls import without_credentials
@@ -25,6 +24,9 @@ from newtest.pool.storage import uids as ids
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.pool import ALIASES, plain
+from newtest.reading.failures import Unreadable
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import batches, open_parquet
 
 __all__ = ["CAPTION", "UID", "URL", "UrlTables", "url_tables"]
 
@@ -32,9 +34,8 @@ URL, CAPTION, UID = "newtest.url", "newtest.text", "newtest.uid"
 """The columns that a batch has beside its own: what is asked for, the first caption, 32 hex digits."""
 
 _FORMATS = ("parquet", "csv", "tsv", "jsonl", "json", "txt")
-_UNREADABLE = (
-    pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError, EOFError, zlib.error,
-)  # fmt: skip
+_UNREADABLE = (pa.ArrowException, Unreadable, UnicodeError, OSError, EOFError, zlib.error)
+_ROWS = 1 << 14
 _WHOLE = r"^-?(0|[1-9][0-9]{0,17})$"
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
 
@@ -104,7 +105,7 @@ class UrlTables:
             with (
                 _Said(self.place, entry),
                 self.place.open(entry.name) as handle,
-                pq.ParquetFile(handle) as file,
+                open_parquet(handle) as file,
             ):
                 return int(file.metadata.num_rows)
         return len(self._whole(entry))
@@ -114,9 +115,9 @@ class UrlTables:
             with (
                 _Said(self.place, entry),
                 self.place.open(entry.name) as handle,
-                pq.ParquetFile(handle) as file,
+                open_parquet(handle) as file,
             ):
-                for batch in file.iter_batches(rows, use_threads=False):
+                for batch in batches(file, rows):
                     yield pa.Table.from_batches([batch])
             return
         whole = self._whole(entry)
@@ -130,7 +131,8 @@ class UrlTables:
             if entry.name.endswith(".gz"):
                 data = gzip.decompress(data)
             if kind == "parquet":
-                return pq.read_table(pa.BufferReader(data))
+                with open_parquet(io.BytesIO(data)) as file:
+                    return pa.Table.from_batches(list(batches(file, _ROWS)), file.schema_arrow)
             text = decoded(data, where, self.encoding)
             if kind in ("csv", "tsv"):
                 return _separated(text, "\t" if kind == "tsv" else _delimiter(text))
@@ -242,7 +244,7 @@ def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 def _records(text: str, where: str, *, lines: bool) -> list[dict[str, object]]:
     try:
-        value = [json.loads(line) for line in text.split("\n") if line.strip()] if lines else json.loads(text)
+        value = [parse_json(line) for line in text.split("\n") if line.strip()] if lines else parse_json(text)
     except (ValueError, RecursionError) as error:
         raise PoolError(f"{where}: not JSON{' lines' if lines else ''} ({error})") from error
     if isinstance(value, dict) and value and all(isinstance(column, dict) for column in value.values()):

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import tarfile
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from newtest.images import ImageLimits
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import batches, open_parquet
+from newtest.reading.tars import places
 
 __all__ = ["Contents", "contents_of", "pictures_of"]
 
 T = TypeVar("T")
+
+
+class _Readable(Protocol):
+    """Bytes that are read from front to back."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many of them; none at the end."""
+
 
 _CHUNK = 1 << 20
 _MOST_JSON = 1 << 20
@@ -26,16 +32,7 @@ _MOST_BYTES = ImageLimits().max_bytes
 """Of a larger picture so much is read that it is refused."""
 _ROWS = 16
 """Images of a Parquet file that are held at a time."""
-_DAMAGED = (
-    OSError,
-    tarfile.TarError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    RecursionError,
-    pa.ArrowException,
-)
+_DAMAGED = (OSError, ValueError, KeyError, TypeError)
 """What strangers' archives raise."""
 _SIDECARS = ("cls", "json")
 
@@ -105,34 +102,42 @@ def pictures_of(archives: Sequence[Path], wanted: Container[str]) -> Iterator[tu
             continue
 
 
-def _inside(archive: Path, make: Callable[[IO[bytes]], T]) -> Iterator[_Inside[T]]:
+def _inside(archive: Path, make: Callable[[_Readable], T]) -> Iterator[_Inside[T]]:
     return (_of_tar if archive.suffix == ".tar" else _of_parquet)(archive, make)
 
 
-def _of_tar(path: Path, make: Callable[[IO[bytes]], T]) -> Iterator[_Inside[T]]:
+def _of_tar(path: Path, make: Callable[[_Readable], T]) -> Iterator[_Inside[T]]:
     """A sample is the run of members of one key (WebDataset): the image, and the ``.json`` that says whose it is."""
-    with tarfile.open(path, "r|") as tar:
+    with open(path, "rb") as tar:
         sample = ""
         image: tuple[str, T] | None = None
         about: dict[str, Any] = {}
-        for info in tar:
-            if not info.isfile():
-                continue
-            folder, slash, base = info.name.rpartition("/")
+        for name, start, size in places(tar):
+            folder, slash, base = name.rpartition("/")
             stem, _, suffix = base.partition(".")
             key = f"{folder}{slash}{stem}"
             if key != sample:
                 yield from _sample(image, about)
                 sample, image, about = key, None, {}
-            content = tar.extractfile(info)
-            if content is None:
-                continue
+            tar.seek(start)
             if suffix == "json":
-                told = json.loads(content.read(_MOST_JSON))
+                told = parse_json(tar.read(min(size, _MOST_JSON)))
                 about = told if isinstance(told, dict) else {}
             elif suffix not in _SIDECARS:
-                image = info.name, make(content)
+                image = name, make(_Part(tar, size))
         yield from _sample(image, about)
+
+
+class _Part:
+    """A member's bytes: what is read ends where the member does."""
+
+    def __init__(self, handle: IO[bytes], size: int) -> None:
+        self._handle, self._left = handle, size
+
+    def read(self, size: int) -> bytes:
+        data = self._handle.read(min(size, self._left))
+        self._left -= len(data)
+        return data
 
 
 def _sample(image: tuple[str, T] | None, about: Mapping[str, Any]) -> Iterator[_Inside[T]]:
@@ -140,17 +145,17 @@ def _sample(image: tuple[str, T] | None, about: Mapping[str, Any]) -> Iterator[_
         yield _Inside(image[0], str(about.get("image_id")), str(about.get("wnid")), image[1])
 
 
-def _of_parquet(path: Path, make: Callable[[IO[bytes]], T]) -> Iterator[_Inside[T]]:
-    with pq.ParquetFile(path) as file:
+def _of_parquet(path: Path, make: Callable[[_Readable], T]) -> Iterator[_Inside[T]]:
+    with open_parquet(path) as file:
         row = 0
-        for batch in file.iter_batches(_ROWS, columns=["image", "image_id", "wnid"]):
+        for batch in batches(file, _ROWS, ["image", "image_id", "wnid"]):
             for entry in batch.to_pylist():
                 made = make(BytesIO(entry["image"]["bytes"]))
                 yield _Inside(f"row {row}", str(entry["image_id"]), str(entry["wnid"]), made)
                 row += 1
 
 
-def _digest(content: IO[bytes]) -> str:
+def _digest(content: _Readable) -> str:
     digest = hashlib.sha256()
     while chunk := content.read(_CHUNK):
         digest.update(chunk)

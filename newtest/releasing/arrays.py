@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import UsageError
+from newtest.reading.arrays import load_array
 from newtest.releasing.sets import SetMember, SetToCheck
 
 __all__ = ["read_arrays"]
@@ -49,6 +50,6 @@ def _beside(path: Path, ours: str, theirs: str) -> Path | None:
 
 def _open(path: Path) -> npt.NDArray[Any]:
     try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+        return np.asarray(load_array(path, mapped=True))
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a readable .npy ({error})") from error

@@ -28,6 +28,7 @@ from newtest.crowd.costs import paid
 from newtest.errors import NotFoundError, ReleaseError, UsageError
 from newtest.files import sha256_of
 from newtest.progress import UNWATCHED, Progress
+from newtest.reading.jsons import parse_json
 from newtest.records import Class
 from newtest.releasing.about import About
 from newtest.releasing.card import attributions, dataset_card
@@ -225,7 +226,7 @@ def _classes_csv(classes: Sequence[Class]) -> str:
 
 def _revision_json(revision: Revision) -> str:
     values = {key: getattr(revision, key) for key in Revision.__dataclass_fields__}
-    values["config"] = json.loads(revision.config)
-    values["summary"] = json.loads(revision.summary)
+    values["config"] = parse_json(revision.config)
+    values["summary"] = parse_json(revision.summary)
     values["seed"] = values["config"].get("seed")
     return json.dumps({"format": 1, **values}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,10 @@ from newtest.catalog.duplicates import latest_verdicts
 from newtest.catalog.references import reference_ids
 from newtest.catalog.revisions import blocked_pairs
 from newtest.errors import UsageError
+from newtest.reading.failures import Unreadable
+from newtest.reading.jsons import parse_json
+from newtest.reading.separated import named_rows
+from newtest.reading.texts import read_text
 from newtest.sets import read_image_set
 from newtest.study import Study
 
@@ -85,25 +88,28 @@ def study_evidence(study: Study) -> Evidence:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text; save it as UTF-8") from error
+    except Unreadable as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(_text(path))
+        return parse_json(_text(path))
     except ValueError as error:
         raise UsageError(f"{path}: not JSON ({error})") from error
 
 
 def _csv(path: Path, *columns: str) -> list[dict[str, str]]:
-    import csv
-
-    reader = csv.DictReader(_text(path).splitlines())
-    for column in columns:
-        if column not in (reader.fieldnames or ()):
-            raise UsageError(f"{path}: the column {column!r} is missing")
-    return list(reader)
+    try:
+        header, rows = named_rows(_text(path))
+        for column in columns:
+            if column not in header:
+                raise UsageError(f"{path}: the column {column!r} is missing")
+        return list(rows)
+    except Unreadable as error:
+        raise UsageError(f"{path}: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from newtest.catalog.releases import VoteFacts
 from newtest.catalog.revisions import Revision
 from newtest.crowd.costs import Paid
+from newtest.reading.jsons import parse_json
 from newtest.records import Class
 from newtest.releasing.about import About
 from newtest.releasing.members import Member
@@ -37,7 +37,7 @@ class Facts:
     @property
     def config(self) -> dict[str, Any]:
         """The configuration that the revision was drawn by."""
-        config: dict[str, Any] = json.loads(self.revision.config)
+        config: dict[str, Any] = parse_json(self.revision.config)
         return config
 
     @property

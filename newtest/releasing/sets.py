@@ -11,6 +11,7 @@ from newtest.catalog.releases import member_rows
 from newtest.catalog.revisions import find, names
 from newtest.classes import classes_of
 from newtest.errors import ClassError, NotFoundError, ReleaseError, UsageError
+from newtest.reading.separated import read_separated
 from newtest.sets import Census, read_image_set
 from newtest.spreadsheets import unguarded
 from newtest.study import Study
@@ -52,11 +53,9 @@ class SetToCheck:
 
 def read_release(folder: Path) -> SetToCheck:
     """A folder that ``newtest release`` wrote. Raises ReleaseError when a part of it cannot be read."""
-    import pandas as pd
-
     try:
-        manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
-        classes = pd.read_csv(folder / "classes.csv", dtype=str, keep_default_na=False)
+        manifest = read_separated(folder / "manifest.csv", dtype=str, keep_default_na=False)
+        classes = read_separated(folder / "classes.csv", dtype=str, keep_default_na=False)
         lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
         columns = ("image_id", "wnid", "file", "sha256", "license", "num_shown")
         members = [

@@ -24,6 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp
 
 from newtest.errors import NewtestError, UsageError
+from newtest.reading.jsons import parse_json
 from newtest.review import actions
 from newtest.review.handing_out import HandingOut
 from newtest.review.page_images import ReviewPictures
@@ -161,7 +162,7 @@ class _Pages:
         record = self._keys.open("undo", sealed)
         if record is None:
             raise UsageError("this cannot be undone any more: reload the page")
-        found = json.loads(record)
+        found = parse_json(record)
         if found["kind"] == "block":
             undone = actions.restore_blocks(study, found["wnid"], found["before"], reviewer=reviewer)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from newtest.catalog import revisions
 from newtest.errors import NotFoundError, SamplingError
+from newtest.reading.jsons import parse_json
 from newtest.sampling.bias.diagnostics import Diagnostics, diagnose
 from newtest.sampling.bias.held_out import held_out
 from newtest.sampling.sample import Draft, strategy_of
@@ -38,7 +38,7 @@ def stored_diagnostics(study: Study, revision: str) -> Diagnostics:
     if found is None:
         known = ", ".join(revisions.names(study.catalog)) or "none"
         raise NotFoundError(f"there is no revision {revision!r}; the study has {known}")
-    values: Mapping[str, Any] | None = json.loads(found.summary).get("diagnostics")
+    values: Mapping[str, Any] | None = parse_json(found.summary).get("diagnostics")
     if values is None:
         raise SamplingError(
             f"revision {revision!r} has no diagnosis: no class of it has both members and originals with votes"

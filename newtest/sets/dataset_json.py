@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from newtest.errors import UsageError
+from newtest.reading.jsons import read_json
 
 __all__ = ["is_dataset", "pairs_of", "read_document"]
 
@@ -14,11 +14,9 @@ __all__ = ["is_dataset", "pairs_of", "read_document"]
 def read_document(path: Path) -> Any:
     """The JSON of a file. Raises UsageError that names it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return read_json(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except RecursionError:
-        raise UsageError(f"{path}: its lists are nested too deep to be a set of images") from None
     except ValueError as error:
         raise UsageError(f"{path}: not JSON ({error})") from error
 

@@ -5,11 +5,12 @@ A release that newtest writes as tars or Parquet names its images so; a file of 
 
 from __future__ import annotations
 
-import tarfile
 from functools import lru_cache
 from pathlib import Path
 
 from newtest.images import ImageLimits, read_image
+from newtest.reading.parquet import open_parquet
+from newtest.reading.tars import places
 
 __all__ = ["archive_of", "image_at"]
 
@@ -41,7 +42,7 @@ def image_at(address: str) -> bytes:
         raise OSError(f"{archive} has no image {name}") from None
     except OSError:
         raise
-    except Exception as error:  # tarfile and Arrow meet strangers' archives with errors of many kinds
+    except Exception as error:  # Arrow meets strangers' archives with errors of many kinds
         raise OSError(f"{archive} cannot be read ({error})") from error
 
 
@@ -56,10 +57,9 @@ def _of_tar(archive: str, name: str, changed: int) -> bytes:
 def _members(archive: str, changed: int) -> dict[str, tuple[int, int]]:
     """Where the regular files of a tar lie: name -> (place, bytes)."""
     found: dict[str, tuple[int, int]] = {}
-    with tarfile.open(archive, "r:") as tar:
-        for info in tar:
-            if info.isfile() and not info.issparse():
-                found[info.name] = info.offset_data, info.size
+    with open(archive, "rb") as tar:
+        for name, start, size in places(tar):
+            found[name] = start, size
             if len(found) > _MOST_MEMBERS:
                 raise OSError(f"{archive} has more than {_MOST_MEMBERS:,} members")
     return found
@@ -76,10 +76,8 @@ def _of_table(archive: str, name: str, changed: int) -> bytes:
 @lru_cache(maxsize=64)
 def _rows(archive: str, changed: int) -> dict[str, tuple[int, int]]:
     """Where the images of a Parquet table lie: class/id -> (row group, row in it)."""
-    import pyarrow.parquet as pq
-
     found = {}
-    with pq.ParquetFile(archive) as file:
+    with open_parquet(archive) as file:
         for group in range(file.num_row_groups):
             columns = file.read_row_group(group, columns=["wnid", "image_id"]).to_pydict()
             for row, (wnid, image_id) in enumerate(zip(columns["wnid"], columns["image_id"], strict=True)):
@@ -90,8 +88,6 @@ def _rows(archive: str, changed: int) -> dict[str, tuple[int, int]]:
 @lru_cache(maxsize=2)
 def _images(archive: str, group: int, changed: int) -> list[bytes | None]:
     """The pictures of a row group; sets are read in their order, so the next ones are mostly of the same."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(archive) as file:
+    with open_parquet(archive) as file:
         images = file.read_row_group(group, columns=["image"])["image"].to_pylist()
     return [image["bytes"] if isinstance(image, dict) else None for image in images]

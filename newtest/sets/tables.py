@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from newtest.errors import UsageError
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import read_parquet, read_schema
+from newtest.reading.texts import read_text
 from newtest.sets.dataset_json import is_dataset, pairs_of, read_document
 from newtest.spreadsheets import read_sheet
 
@@ -38,8 +40,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     rows = []
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-            row = json.loads(line) if line.strip() else None
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
+            row = parse_json(line) if line.strip() else None
             if row is not None and not isinstance(row, dict):
                 raise UsageError(f"{path}, line {number}: not a row with names")
             rows += [row] if row is not None else []
@@ -51,11 +53,9 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _frame(path: Path) -> list[dict[str, Any]]:
-    import pandas as pd
-
     try:
         parquet = path.suffix.lower() == ".parquet"
-        frame = pd.read_parquet(path, columns=_told(path)) if parquet else read_sheet(path)
+        frame = read_parquet(path, _told(path)) if parquet else read_sheet(path)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:  # pandas' and Arrow's own errors are ValueErrors
@@ -69,14 +69,13 @@ def _frame(path: Path) -> list[dict[str, Any]]:
 def _told(path: Path) -> list[str]:
     """The columns of a Parquet file that are no pictures: a set's ids and classes are read without its bytes."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     def is_bytes(kind: Any) -> bool:
         if pa.types.is_struct(kind):
             return any(is_bytes(part.type) for part in kind)
         return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or str(kind) == "binary_view")
 
-    return [field.name for field in pq.read_schema(path) if not is_bytes(field.type)]
+    return [field.name for field in read_schema(path) if not is_bytes(field.type)]
 
 
 def _named(rows: Sequence[dict[str, Any]], path: Path) -> list[dict[str, Any]]:

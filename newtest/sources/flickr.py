@@ -8,7 +8,6 @@ errors hide the Retry-After header: pages are asked for by hand, over its signed
 from __future__ import annotations
 
 import datetime
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from newtest.download.retry_after import retry_after
 from newtest.errors import MissingExtra, SourceError, SourceUnavailable
+from newtest.reading.jsons import parse_json
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.allowance import Allowance
 from newtest.sources.budget import Limits
@@ -305,6 +305,6 @@ def _body(pieces: Iterator[bytes], deadline: float, timeout: float) -> bytes:
 
 def _parsed(body: bytes) -> object:
     try:
-        return json.loads(body)
+        return parse_json(body)
     except ValueError as error:
         raise SourceError(f"Flickr answered something that is not JSON ({error})") from error

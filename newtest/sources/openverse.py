@@ -13,7 +13,6 @@ new one is asked for shortly before, and when the service no longer takes the ol
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 
 from newtest.download.retry_after import retry_after
 from newtest.errors import SourceError, SourceUnavailable
+from newtest.reading.jsons import parse_json
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.allowance import Allowance
 from newtest.sources.budget import Limits
@@ -202,7 +202,7 @@ def _token(status: int, wait: float | None, body: bytes) -> tuple[str, float]:
     if status == 429 or status >= 500:
         raise Busy(f"HTTP status {status} for the token", wait)
     try:
-        reply = json.loads(body)
+        reply = parse_json(body)
     except ValueError:
         reply = None
     token = reply.get("access_token") if isinstance(reply, dict) else None
@@ -232,7 +232,7 @@ def _checked(status: int, wait: float | None, body: bytes, page: int, *, registe
     if status in (400, 401, 404) and page > 1:  # deeper than this client may page: the end
         return {"results": [], "page_count": 0}
     try:
-        reply = json.loads(body)
+        reply = parse_json(body)
     except ValueError as error:
         raise SourceError(
             f"Openverse answered something that is not JSON (status {status}: {error})"

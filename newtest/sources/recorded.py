@@ -7,13 +7,15 @@ numbers, texts or null); later ones add ``url_type``, ``min_*_date``, ``max_imag
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from newtest.errors import SourceError
+from newtest.reading.failures import Unreadable
+from newtest.reading.jsons import parse_json
+from newtest.reading.texts import read_bytes
 from newtest.records import Class, Image, Query, image_id_of
 from newtest.sources.dates import moment, unclear
 from newtest.sources.protocol import Page, SearchPlan, only, pages_of, sifted, unfiltered
@@ -79,14 +81,16 @@ class Recorded:
 
 def _bytes_of(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_bytes(file)
     except OSError as error:
         raise SourceError(f"{file}: cannot be read ({error.strerror})") from error
+    except Unreadable as error:
+        raise SourceError(f"{file}: {error}") from error
 
 
 def _entries(data: bytes, file: Path) -> list[Any]:
     try:
-        entries = json.loads(data)
+        entries = parse_json(data)
     except ValueError as error:
         raise SourceError(f"{file}: not JSON ({error})") from error
     if not isinstance(entries, list):

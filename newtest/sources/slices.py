@@ -14,6 +14,7 @@ import json
 from dataclasses import dataclass
 
 from newtest.errors import SourceError
+from newtest.reading.jsons import parse_json
 from newtest.records import Query
 
 __all__ = ["Slices", "seconds_of"]
@@ -49,7 +50,7 @@ class Slices:
     def parse(cls, cursor: str) -> Slices:
         """A cursor's text. Raises SourceError when it is not one of ours."""
         try:
-            axis, windows, size, page = json.loads(cursor)
+            axis, windows, size, page = parse_json(cursor)
             return cls(str(axis), tuple((int(lo), int(hi)) for lo, hi in windows), int(size), int(page))
         except (ValueError, TypeError) as error:
             raise SourceError(

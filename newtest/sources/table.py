@@ -16,6 +16,7 @@ from typing import Any
 from newtest.errors import SourceError
 from newtest.files import sha256_of
 from newtest.licenses import normal_license
+from newtest.reading.parquet import read_parquet
 from newtest.records import Class, Image, Query
 from newtest.sources.dates import moment, unclear
 from newtest.sources.protocol import Page, SearchPlan, only, pages_of, sifted, unfiltered
@@ -103,18 +104,16 @@ def _place(image: Image) -> str:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    import pandas as pd
-
     try:
         if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
+            frame = read_parquet(path)
         else:
             frame = read_sheet(path)
             for name in {*TEXTS} & {*frame.columns}:  # a release's manifest.csv may be such a table
                 frame[name] = frame[name].map(unguarded)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, pd.errors.ParserError) as error:
+    except ValueError as error:
         raise SourceError(f"{path}: not a CSV or Parquet table ({error})") from error
     missing = [name for name in ("image_id", "wnid") if name not in frame.columns]
     if not {"url", "path"} & set(frame.columns):

@@ -21,6 +21,7 @@ from newtest.config import fingerprint
 from newtest.digests import frame_digest
 from newtest.draws import generator
 from newtest.errors import UsageError, VotesError
+from newtest.reading.parquet import read_parquet
 from newtest.spreadsheets import read_sheet
 from newtest.study import Study, now
 
@@ -148,7 +149,7 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
 def read_difficulty(path: Path) -> pd.DataFrame:
     """A difficulty table from CSV or Parquet. Raises VotesError for a file that is none."""
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else read_sheet(path)
+        return read_parquet(path) if path.suffix == ".parquet" else read_sheet(path)
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise VotesError(f"{path}: not a CSV or Parquet file that can be read: {error}") from error
 

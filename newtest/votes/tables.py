@@ -8,7 +8,6 @@ each of its rows stands, so that an error can name the line.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,9 +16,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 
 from newtest.errors import UsageError, VotesError
+from newtest.reading.failures import Unreadable
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import batches, open_parquet
 from newtest.spreadsheets import Sheet, sheet_of
 
 __all__ = [
@@ -89,7 +90,7 @@ def read_csv(path: Path) -> VotesTable:
     """A CSV file with a header; every cell is kept as text. UTF-8, or what spreadsheets write (see ``sheet_of``)."""
     try:
         sheet = sheet_of(path)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except ValueError as error:
         raise VotesError(f"{path}: not a CSV file that can be read: {error}") from error
     header = sheet.header
     if twice := sorted({name for name in header if header.count(name) > 1}):
@@ -117,24 +118,24 @@ def _csv_frames(path: Path, sheet: Sheet) -> Iterator[pd.DataFrame]:
             for batch in reader:
                 if len(batch):
                     yield batch.to_pandas()
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowException, ValueError) as error:
         raise VotesError(f"{path}: not a CSV file that can be read: {error}") from error
 
 
 def read_parquet(path: Path) -> VotesTable:
     """A Parquet file; whole numbers stay exact where some are missing."""
     try:
-        with pa.parquet.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             columns = file.schema_arrow.names
-    except (pa.ArrowException, OSError) as error:
+    except (Unreadable, OSError) as error:
         raise VotesError(f"{path}: not a Parquet file that can be read: {error}") from error
 
     def frames() -> Iterator[pd.DataFrame]:
         try:
-            with pa.parquet.ParquetFile(path) as file:
-                for batch in file.iter_batches(ROWS):
+            with open_parquet(path) as file:
+                for batch in batches(file, ROWS):
                     yield batch.to_pandas(integer_object_nulls=True)
-        except (pa.ArrowException, OSError) as error:
+        except (Unreadable, OSError) as error:
             raise VotesError(f"{path}: not a Parquet file that can be read: {error}") from error
 
     return VotesTable(str(path), columns, frames, lambda row: f"row {row + 1}")
@@ -209,7 +210,7 @@ def _json_records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
 
 def _json_object(path: Path, number: int, line: str) -> dict[str, object]:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except (ValueError, RecursionError) as error:
         raise VotesError(f"{path}, line {number}: not JSON ({str(error)[:200]})") from error
     if not isinstance(record, dict):

@@ -34,7 +34,7 @@ from newtest.pool.storage.embedded_images import images_inside, read_rows
 from newtest.pool.storage.layers import found
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
-from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tar_writing import END, packed
 from newtest.progress import UNWATCHED
 
 ENGINE = LocalEngine()

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from newtest.pool.storage.location import Entry
 from newtest.pool.storage.pool import Pool, Shard
-from newtest.pool.storage.tar_format import END, TarDamage, members, packed
+from newtest.pool.storage.tar_writing import END, packed
 from newtest.pool.storage.tars import samples
+from newtest.reading.tars import TarDamage, members
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150).filter(
     lambda name: name.strip(". ") == name

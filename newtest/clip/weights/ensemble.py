@@ -6,7 +6,6 @@ its weights they are the same; for others the comparison says what the mixed wei
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import WeightsError
+from newtest.reading.arrays import open_arrays
 
 __all__ = ["EnsemblePoint", "Outputs", "accuracies", "compare_ensembles", "mixed_outputs", "read_outputs"]
 
@@ -49,13 +49,13 @@ def read_outputs(path: Path) -> dict[str, Outputs]:
     Raises WeightsError; nothing is unpickled.
     """
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with open_arrays(path) as held:
             names = [name for name in held.files if f"{name}.labels" in held.files]
             found = {
                 name: Outputs(held[name].astype(np.float64), held[f"{name}.labels"].astype(np.int64))
                 for name in names
             }
-    except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, ValueError, TypeError, MemoryError) as error:
         raise WeightsError(f"{path}: not a readable .npz of logits ({error})") from error
     if not found:
         raise WeightsError(f"{path}: holds no set; it needs arrays NAME (N, C) and NAME.labels (N,)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from newtest.clip.weights.tensors import DTYPES, PIECE, TensorFile, TensorInfo
 from newtest.errors import WeightsError
+from newtest.reading.jsons import parse_json
 
 __all__ = ["open_tensors"]
 
@@ -64,7 +64,7 @@ class _Safetensors:
                     f"{path}: not a safetensors file, or cut short (its header would be {length} bytes)"
                 )
             try:
-                header = json.loads(handle.read(length))
+                header = parse_json(handle.read(length))
                 entries = {
                     name: _entry(name, value) for name, value in header.items() if name != "__metadata__"
                 }

@@ -16,6 +16,7 @@ from newtest.clip.weights.writing import check_writable
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
 from newtest.files import sha256_of
+from newtest.reading.jsons import parse_json, read_json
 
 __all__ = ["GreedyStep", "Ingredient", "by_score", "finite", "greedy_soup", "read_scores", "uniform_soup"]
 
@@ -62,7 +63,7 @@ def uniform_soup(
 def read_scores(path: Path) -> dict[str, float]:
     """Checkpoint file name -> held-out score, from a JSON object. Raises WeightsError."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_json(path)
         return finite({str(name): float(value) for name, value in rows.items()})
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{path}: must be a JSON object of file names and scores ({error})") from error
@@ -140,7 +141,7 @@ def _decided(log: Path, identity: str) -> list[GreedyStep]:
     steps = []
     for line in whole:
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             if row.pop("ingredients") != identity:
                 raise WeightsError(
                     f"{log}: is the log of other ingredients or scores; give this soup its own `log`"

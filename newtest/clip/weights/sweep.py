@@ -18,6 +18,7 @@ from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
 from newtest.files import sha256_of
 from newtest.outputs import write_made
+from newtest.reading.jsons import parse_json, read_json
 
 __all__ = ["SweepPoint", "choose", "command_outputs", "command_score", "logits_path", "sweep"]
 
@@ -92,7 +93,7 @@ def command_score(command: str) -> Callable[[Path], dict[str, float]]:
     def score(path: Path) -> dict[str, float]:
         lines = _run(words, path, {"{checkpoint}": str(path)})
         try:
-            value = json.loads(lines[-1])
+            value = parse_json(lines[-1])
             named = value if isinstance(value, dict) else {IN_DISTRIBUTION: value}
             return finite({str(key): float(number) for key, number in named.items()})
         except (IndexError, ValueError, TypeError) as error:
@@ -152,7 +153,7 @@ def _read(record: Path, identity: str, scored_by: str) -> dict[float, SweepPoint
     if not record.exists():
         return {}
     try:
-        held = json.loads(record.read_text(encoding="utf-8"))
+        held = read_json(record)
         points = [SweepPoint(**row) for row in held["points"]]
         if held.get("scored_by") != scored_by:
             points = [replace(point, scores={}) for point in points]

@@ -6,8 +6,9 @@ https://github.com/awsdocs/amazon-sagemaker-developer-guide, doc_source/sms-ui-t
 
 from __future__ import annotations
 
-import json
 import re
+
+from newtest.reading.jsons import parse_json
 
 __all__ = ["HARMLESS", "REPLACED_SCRIPTS", "SUPPORTED", "categories_of"]
 
@@ -46,7 +47,7 @@ def categories_of(text: str) -> list[str]:
     """The names in a ``categories`` attribute: JSON, or the same with single quotes; empty for anything else."""
     text = text.strip()
     try:
-        values = json.loads(text)
+        values = parse_json(text)
     except (ValueError, RecursionError):
         if not re.fullmatch(r"\[\s*(?:(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")\s*(?:,\s*)?)*\]", text):
             return []

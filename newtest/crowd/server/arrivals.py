@@ -21,6 +21,7 @@ from newtest.crowd.people import FIELDS, remember, unfilled
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.settings import Recruiting, Shared
 from newtest.crowd.server.tally import ControlTally
+from newtest.reading.jsons import parse_json
 from newtest.study import Study, now
 from newtest.votes.quality import QualityRule, assess
 from newtest.web.forms import read_form
@@ -69,7 +70,7 @@ class Arrivals:
             raise HTTPException(
                 403, "This form is out of date. Come by the link of the recruiting site again."
             )
-        given = json.loads(opened)
+        given = parse_json(opened)
         recruiting = self._checked(given)
         if recruiting.introduction is None or form.one("version") != consent_version(recruiting.introduction):
             raise HTTPException(

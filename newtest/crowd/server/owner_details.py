@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import sqlite3
 import statistics
 from collections import Counter
@@ -15,6 +14,7 @@ from newtest.catalog.leases import Lease
 from newtest.catalog.owner import HitRow
 from newtest.crowd.answers import ImageAnswer, from_xml, read_answer
 from newtest.errors import SourceError
+from newtest.reading.jsons import parse_json
 
 __all__ = [
     "Done",
@@ -103,7 +103,7 @@ class WorkerPage:
 def name_of(text: str) -> str:
     """The first of a class's names, or a title as it is."""
     try:
-        names = json.loads(text)
+        names = parse_json(text)
     except ValueError:
         return text
     return str(names[0]) if isinstance(names, list) and names else text

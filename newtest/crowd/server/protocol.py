@@ -16,6 +16,7 @@ from newtest.crowd.server.database import StudyBusyError
 from newtest.crowd.server.parameters import TurkError
 from newtest.crowd.server.settings import Shared
 from newtest.crowd.server.sigv4 import BadSignature, Credentials, SignedRequest, use_signature, verify
+from newtest.reading.jsons import parse_json
 
 __all__ = ["ACCESS_KEY", "Protocol"]
 
@@ -48,7 +49,7 @@ class Protocol:
                 raise TurkError("AWS.NotSupported", f"{operation} is not supported by this server.")
             if operation not in market.OPERATIONS:
                 return _error("UnknownOperationException", f"There is no operation {operation[:80]!r} here.")
-            values = json.loads(body or b"{}")
+            values = parse_json(body or b"{}")
             if not isinstance(values, dict):
                 raise ValueError("not an object")
             answer = await self._shared.database.write(
@@ -94,7 +95,7 @@ def _call_once(
         return market.call(catalog, operation, values, now, terms)
     known = calls.find_call(catalog, call_id)
     if known is not None and known[1] is not None:
-        return dict(json.loads(known[1]))
+        return dict(parse_json(known[1]))
     answer = market.call(catalog, operation, values, now, terms)
     calls.remember_call(catalog, call_id, at=now, answer=json.dumps(answer))
     return answer

@@ -11,6 +11,7 @@ from newtest.catalog import market
 from newtest.catalog.leases import Lease
 from newtest.catalog.market import MarketHit
 from newtest.crowd.server.parameters import TurkError
+from newtest.reading.jsons import parse_json
 
 __all__ = [
     "STATES",
@@ -99,7 +100,7 @@ def read_page_token(token: str) -> tuple[float, str] | None:
     if not token:
         return None
     try:
-        at, key = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+        at, key = parse_json(base64.b64decode(token, altchars=b"-_", validate=True))
         return float(at), str(key)
     except (ValueError, TypeError):
         raise TurkError("AWS.ParameterOutOfRange", "NextToken is not one that this server gave.") from None

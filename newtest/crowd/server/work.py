@@ -6,7 +6,6 @@ HIT's page may be framed without an origin. Forms carry a token bound to the lin
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -28,6 +27,7 @@ from newtest.crowd.server.pages import page
 from newtest.crowd.server.questions import question_of, with_form
 from newtest.crowd.server.settings import Shared
 from newtest.crowd.server.shapes import worker_id
+from newtest.reading.jsons import parse_json
 from newtest.web.forms import Form, read_form
 from newtest.web.headers import content_security_policy
 
@@ -118,7 +118,7 @@ class WorkPages:
         """A class in the workers' language."""
         if wnid is None or lemmas is None:
             return None
-        names = self._shared.config.wording.names.get(wnid, (json.loads(lemmas), ""))[0]
+        names = self._shared.config.wording.names.get(wnid, (parse_json(lemmas), ""))[0]
         return str(names[0])
 
     def _page(self, template: str, /, *, status: int = 200, **values: object) -> HTMLResponse:

@@ -29,6 +29,7 @@ from newtest.evaluation.report.page import render_page
 from newtest.evaluation.report.thumbnails import data_uri
 from newtest.evaluation.scoring.results import Results, as_results
 from newtest.outputs import write_made
+from newtest.reading.jsons import parse_json
 from newtest.version import __version__
 
 __all__ = [
@@ -185,7 +186,7 @@ def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
     written = _write_figures(pictures, out / "figures")
     write_made(
         out / "report.json",
-        json.dumps(json.loads(canonical_json(numbers)), indent=1, ensure_ascii=False) + "\n",
+        json.dumps(parse_json(canonical_json(numbers)), indent=1, ensure_ascii=False) + "\n",
     )
     write_made(out / "report.html", render_page(numbers, pictures, thumbnails))
     missing = tuple(dict.fromkeys(letter for picture in pictures for letter in picture.missing))

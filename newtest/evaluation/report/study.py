@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from newtest.draws import generator
 from newtest.errors import EvaluationError
 from newtest.evaluation.analysis.tables import frequency_bins
 from newtest.evaluation.report.build import BuiltSet, Gallery, GalleryImage
+from newtest.reading.jsons import parse_json
 from newtest.study import Study
 
 __all__ = ["built_set", "galleries", "study_facts", "study_warnings"]
@@ -50,7 +50,7 @@ def built_set(study: Study, name: str) -> BuiltSet | None:
         except EvaluationError:
             return None
     reasons = tuple((reason.replace("_", " "), number) for reason, number in left_out(study.catalog, name))
-    return BuiltSet(name, _rule(json.loads(str(known["config"]))), int(known["members"]), reasons)
+    return BuiltSet(name, _rule(parse_json(str(known["config"]))), int(known["members"]), reasons)
 
 
 def study_warnings(study: Study, name: str) -> tuple[str, ...]:

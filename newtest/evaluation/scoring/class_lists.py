@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.opening import read_text
+from newtest.reading.jsons import parse_json
 
 __all__ = ["read_classes", "read_names"]
 
@@ -75,7 +75,7 @@ def _first_words(lines: tuple[str, ...], known: Collection[str]) -> tuple[str, .
 
 def _from_json(path: Path, text: str, *, word: bool = False) -> tuple[str, ...]:
     try:
-        entries = json.loads(text)
+        entries = parse_json(text)
         if isinstance(entries, dict):
             return _of_object(entries)
         if entries and isinstance(entries[0], dict):

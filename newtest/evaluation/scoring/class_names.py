@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from newtest.evaluation.scoring.class_lists import read_names
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.keyed_names import of_lines, of_object
 from newtest.evaluation.scoring.opening import read_text
+from newtest.reading.jsons import read_json
 
 __all__ = ["ClassNames", "class_names"]
 
@@ -102,7 +102,7 @@ def _table(path: Path) -> dict[str, str]:
 def _class_info(path: Path) -> dict[str, list[str]]:
     """ImageNetV2's list of classes; empty for any other JSON, which ``read_names`` then reads or refuses."""
     try:
-        entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        entries = read_json(path)
         return {
             str(entry["wnid"]): [str(word) for word in entry["synset"]]
             for entry in entries

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import EvaluationError
+from newtest.reading.arrays import is_archive, load_array, open_arrays
 
 __all__ = ["Embedded", "read_embeddings", "shared_rows"]
 
@@ -27,25 +26,15 @@ class Embedded:
 def read_embeddings(path: Path) -> Embedded:
     """Read one set of embeddings, named by its file. Raises EvaluationError; nothing is unpickled."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return Embedded(path.stem, loaded.astype(np.float64))
-        with loaded:
+        if not is_archive(path):
+            return Embedded(path.stem, load_array(path).astype(np.float64))
+        with open_arrays(path) as loaded:
+            names = loaded.files
             labels = loaded["labels"].astype(np.int64) if "labels" in loaded.files else None
             return Embedded(path.stem, loaded["embeddings"].astype(np.float64), labels)
     except KeyError:
-        raise EvaluationError(
-            f"{path}: no array 'embeddings' in it; there are {', '.join(loaded.files)}"
-        ) from None
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        MemoryError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        raise EvaluationError(f"{path}: no array 'embeddings' in it; there are {', '.join(names)}") from None
+    except (OSError, ValueError, TypeError, MemoryError) as error:
         raise EvaluationError(f"{path}: cannot be read as embeddings, .npy or .npz ({error})") from error
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.names import group_of, is_answer, is_id, is_truth, plain
 from newtest.evaluation.scoring.opening import check
+from newtest.reading.parquet import read_parquet
+from newtest.reading.separated import read_separated
 
 __all__ = ["is_count", "read_frame"]
 
@@ -47,7 +49,7 @@ def read_frame(path: Path, *, text: bool = False) -> pd.DataFrame:
         raise EvaluationError(f"{path}: a table is CSV, TSV or Parquet, not {suffix}")
     try:
         parquet = path.suffix.lower() == ".parquet"
-        frame = pd.read_parquet(path) if parquet else _read_csv(path, text=text)
+        frame = read_parquet(path) if parquet else _read_csv(path, text=text)
     except (
         ValueError,
         OSError,
@@ -90,12 +92,12 @@ def is_count(cells: Sequence[object] | pd.Index | pd.Series) -> bool:
 
 def _read_csv(path: Path, *, text: bool) -> pd.DataFrame:
     encoding, separator = _form(path)
-    header = pd.read_csv(path, sep=separator, encoding=encoding, nrows=0)
+    header = read_separated(path, sep=separator, encoding=encoding, nrows=0)
     _refuse_repeated(path, separator, encoding)
     columns = [str(name) for name in header.columns]
     named = {name for name in columns if (_is_text(name) if not text else not _is_score(name))}
     missing: dict[str, list[str]] = {name: [""] if name in named else _MISSING for name in columns}
-    return pd.read_csv(
+    return read_separated(
         path,
         sep=separator,
         encoding=encoding,

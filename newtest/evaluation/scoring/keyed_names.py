@@ -6,12 +6,12 @@ of ids and names, or of numbers and pairs (Keras' ``imagenet_class_index.json``)
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from newtest.errors import EvaluationError
+from newtest.reading.jsons import parse_json
 
 __all__ = ["of_lines", "of_object"]
 
@@ -49,7 +49,7 @@ def of_lines(lines: Sequence[str], classes: Sequence[str], path: Path) -> dict[s
 def of_object(text: str, classes: Sequence[str], path: Path) -> dict[str, str] | None:
     """Class -> name of a JSON object; None for any other JSON. Raises EvaluationError."""
     try:
-        entries = json.loads(text)
+        entries = parse_json(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(entries, dict) or not entries:

@@ -5,7 +5,6 @@ are needed. Predictions are kept in pieces as they are made, so that a run that 
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import write_atomic
 from newtest.images import shown
 from newtest.progress import UNWATCHED, Progress
+from newtest.reading.arrays import open_arrays
 from newtest.sets import image_at
 
 __all__ = ["ModelConfig", "run_model"]
@@ -104,9 +104,9 @@ def run_model(
 def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], str] | None:
     """A piece of an earlier run, unless there is none or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with open_arrays(path) as kept:
             found = kept["top5"], kept["readable"], str(kept["preprocessing"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError):
         return None
     return found if len(found[0]) == count else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from newtest.evaluation.scoring.embeddings import read_embeddings, shared_rows
 from newtest.evaluation.scoring.set_vectors import set_vectors
 from newtest.evaluation.scoring.sets import find_set
 from newtest.progress import UNWATCHED, Progress
+from newtest.reading.arrays import open_arrays
 
 __all__ = ["Efficiency", "Labelled", "ProbePoint", "Source", "label_efficiency", "labelled"]
 
@@ -162,9 +162,9 @@ def _from_file(path: Path) -> Labelled:
             f"{path}: embeddings {embedded.vectors.shape} and labels {labels.shape} do not fit"
         )
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with open_arrays(path) as held:
             classes = held["classes"].astype(np.str_) if "classes" in held.files else None
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise EvaluationError(f"{path}: its classes cannot be read ({error})") from error
     if classes is not None and (labels.min() < 0 or labels.max() >= len(classes)):
         raise EvaluationError(f"{path}: labels {labels.min()} to {labels.max()} for {len(classes)} classes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,9 @@ from newtest.evaluation.scoring.frames import is_count, read_frame
 from newtest.evaluation.scoring.names import is_id
 from newtest.evaluation.scoring.opening import check, read_text
 from newtest.evaluation.scoring.sheet_json import json_sheets
+from newtest.reading.arrays import load_array
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import read_schema
 
 __all__ = ["CLASS_COLUMNS", "array_frame", "json_frame", "table_frame"]
 
@@ -44,9 +46,7 @@ def table_frame(path: Path) -> pd.DataFrame:
 
 def _index_column(path: Path, frame: pd.DataFrame) -> str | None:
     """The column that was the named index of a DataFrame, whatever its name."""
-    import pyarrow.parquet as pq
-
-    about = (pq.read_schema(path).pandas_metadata or {}).get("index_columns", [])
+    about = (read_schema(path).pandas_metadata or {}).get("index_columns", [])
     return next((name for name in about if isinstance(name, str) and name in frame.columns), None)
 
 
@@ -71,7 +71,7 @@ def json_frame(path: Path) -> pd.DataFrame:
     """
     try:
         lines = path.name.lower().removesuffix(".gz").endswith(".jsonl")
-        content = None if lines else json.loads(read_text(path))
+        content = None if lines else parse_json(read_text(path))
     except (ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: not a set in JSON ({str(error)[:80]})") from error
     if content is None or (isinstance(content, list) and content and isinstance(content[0], dict)):
@@ -151,8 +151,8 @@ def array_frame(path: Path) -> pd.DataFrame:
     """Labels as an ``.npy`` of whole numbers, (N,)."""
     check(path)
     try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        labels = load_array(path)
+    except (OSError, ValueError) as error:
         raise EvaluationError(f"{path}: not a readable .npy ({error})") from error
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
         raise EvaluationError(

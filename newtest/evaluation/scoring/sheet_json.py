@@ -16,6 +16,7 @@ from newtest.evaluation.scoring.names import is_answer, is_id
 from newtest.evaluation.scoring.opening import read_text
 from newtest.evaluation.scoring.sheet_table import sheets_of
 from newtest.evaluation.scoring.sheets import Sheet, as_column, as_ids, by_length
+from newtest.reading.jsons import parse_json
 
 __all__ = ["json_sheets"]
 
@@ -31,7 +32,7 @@ def json_sheets(path: Path, stem: str) -> list[Sheet]:
     if path.name.lower().removesuffix(".gz").endswith(".jsonl"):
         return _of_lines(path, stem, text)
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         if text.lstrip()[:1] == "{" and "\n{" in text:
             return _of_lines(path, stem, text)  # timm's json-records: lines in a .json
@@ -47,7 +48,7 @@ def _of_lines(path: Path, stem: str, text: str) -> list[Sheet]:
         if not line.strip():
             continue
         try:
-            records.append(json.loads(line))
+            records.append(parse_json(line))
         except (ValueError, RecursionError) as error:
             raise EvaluationError(f"{path}: line {number} is no JSON ({type(error).__name__})") from error
     return _of_records(path, stem, records)

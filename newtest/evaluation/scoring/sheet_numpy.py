@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from newtest.errors import EvaluationError, MissingExtra
 from newtest.evaluation.scoring.sheets import Sheet, as_column, as_ids, by_length
+from newtest.reading.failures import Unreadable
+from newtest.reading.arrays import is_archive, load_array, open_arrays
 
 __all__ = ["arrays_sheets", "numpy_sheets", "torch_sheets"]
 
@@ -20,12 +22,11 @@ _LAYOUTS = ("top1", "top5", "predictions", "labels", "probabilities", "probs", "
 def numpy_sheets(path: Path, stem: str) -> list[Sheet]:
     """An array is one model's answers; for archives see ``arrays_sheets``. Nothing is unpickled."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return [Sheet(path.name, stem, {stem: as_column(loaded, f"{path}: {stem}")})]
-        with loaded:
+        if not is_archive(path):
+            return [Sheet(path.name, stem, {stem: as_column(load_array(path), f"{path}: {stem}")})]
+        with open_arrays(path) as loaded:
             arrays = {name: loaded[name] for name in loaded.files}
-    except ValueError as error:
+    except Unreadable as error:
         if "pickle" not in str(error):
             raise
         raise EvaluationError(

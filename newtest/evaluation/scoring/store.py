@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +29,10 @@ from newtest.evaluation.scoring.results import RESULT_COLUMNS
 from newtest.evaluation.scoring.score import Score
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import atomic_path, write_atomic
+from newtest.reading.arrays import open_arrays
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import read_parquet
+from newtest.reading.separated import read_separated
 
 __all__ = ["StoredSet", "aligned", "is_results", "read_store", "set_folder", "slug", "write_scores"]
 
@@ -195,23 +198,23 @@ def _rows(scores: Sequence[Score], groups: dict[str, str]) -> pd.DataFrame:
 
 def _read(folder: Path) -> StoredSet:
     try:
-        about = json.loads((folder / "set.json").read_text(encoding="utf-8"))
-        results = pd.read_csv(
+        about = parse_json((folder / "set.json").read_text(encoding="utf-8"))
+        results = read_separated(
             folder / "results.csv",
             keep_default_na=False,
             na_values={"top5_k": [""], "mean_per_class": [""], "map11": [""]},
             dtype=_TYPES,
         )
         results = results.assign(**{name: "" for name in _READ if name not in results.columns})
-        with np.load(folder / "correct.npz", allow_pickle=False) as packed:
+        with open_arrays(folder / "correct.npz") as packed:
             bits = np.unpackbits(packed["correct"], axis=1, count=int(about["images"])).astype(bool)
             models = packed["models"].tolist()
             among = packed["among"].tolist() if "among" in packed else [""] * len(models)
             correct = pd.DataFrame(
                 bits, index=pd.Index(list(zip(models, among, strict=True)), tupleize_cols=False)
             )
-        images = pd.read_parquet(folder / "images.parquet")
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        images = read_parquet(folder / "images.parquet")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
             f"{folder}: damaged results ({error}); remove the folder and evaluate again"
         ) from error

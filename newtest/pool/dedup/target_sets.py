@@ -19,6 +19,7 @@ from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_
 from newtest.pool.storage.pool import Pool, Shard, chosen_column
 from newtest.pool.storage.tars import MAX_MEMBER, samples
 from newtest.pool.storage.vectors import VectorSource
+from newtest.reading.arrays import load_array
 from newtest.sets import Census, is_foreign_path, walk
 
 __all__ = ["census_of_set", "set_images", "something_read", "vectors_of_set"]
@@ -129,7 +130,7 @@ def _vectors_of(
 ) -> tuple[list[str], npt.NDArray[Any], int]:
     if address.endswith(".npy"):
         try:
-            vectors = np.load(address, allow_pickle=False)
+            vectors = load_array(Path(address))
         except (OSError, ValueError) as error:
             raise PoolError(f"{address}: cannot be read as an array of vectors ({error})") from error
         if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":

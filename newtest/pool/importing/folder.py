@@ -19,8 +19,9 @@ from newtest.pool.importing.tables import is_table, texts_of
 from newtest.pool.importing.texts import checked_encoding, decoded
 from newtest.pool.storage.claims import claim, seen_from
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
-from newtest.pool.storage.tar_format import END, packed
+from newtest.pool.storage.tar_writing import END, packed
 from newtest.pool.storage.tars import MAX_MEMBER
+from newtest.reading.jsons import parse_json
 from newtest.sets import Walked, walk
 
 __all__ = ["Folder", "import_folder", "read_folder"]
@@ -80,7 +81,7 @@ class Folder:
 
     def _said(self, path: Path) -> Mapping[str, Any]:
         try:
-            value = json.loads(decoded(path.read_bytes(), str(path), self.encoding))
+            value = parse_json(decoded(path.read_bytes(), str(path), self.encoding))
         except (ValueError, RecursionError) as error:
             raise PoolError(
                 f"{path}: is beside an image and not JSON ({error}); mend it or move it away"

@@ -4,20 +4,18 @@ Face's image folders, in any folder; names in them are relative to their own fol
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from newtest.errors import PoolError
 from newtest.pool.importing.texts import decoded
+from newtest.reading.failures import Unreadable
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import batches, open_parquet
+from newtest.reading.separated import named_rows
 
 __all__ = ["FILES", "Row", "is_table", "rows_of", "texts_of"]
 
@@ -81,22 +79,15 @@ def _separated(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
     text = decoded(path.read_bytes(), str(path), encoding)
     head = text.split("\n", 1)[0]
     delimiter = "\t" if path.suffix == ".tsv" else _delimiter(head)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise PoolError(f"{path}: cannot be read as a table (line {reader.line_num}: {error})") from error
-    if reader.fieldnames is not None and len(set(reader.fieldnames)) != len(reader.fieldnames):
-        raise PoolError(f"{path}: a column's name stands there twice ({', '.join(reader.fieldnames)})")
-    if any(None in row for row in rows):
-        line = next(number for number, row in enumerate(rows) if None in row)
-        raise PoolError(
-            f"{path}: row {line + 1} has more cells than there are columns; put quotes around texts with commas"
-        )
+        header, found = named_rows(text, delimiter, strict=True)
+        if len(set(header)) != len(header):
+            raise PoolError(f"{path}: a column's name stands there twice ({', '.join(header)})")
+        rows = list(found)
+    except Unreadable as error:
+        raise PoolError(f"{path}: cannot be read as a table ({error})") from error
     kept = {*FILES, *_TEXTS, "uid", "key"}
-    convert = {
-        name: _converter([row[name] for row in rows]) for name in reader.fieldnames or () if name not in kept
-    }
+    convert = {name: _converter([row[name] for row in rows]) for name in header if name not in kept}
     for row in rows:
         yield {name: convert[name](value) if name in convert else value for name, value in row.items()}
 
@@ -125,7 +116,7 @@ def _lines(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(decoded(path.read_bytes(), str(path), encoding).split("\n")):
         if line.strip():
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except (ValueError, RecursionError) as error:
                 raise PoolError(f"{path}: line {number + 1} is not JSON ({error})") from error
             if not isinstance(row, dict):
@@ -135,8 +126,8 @@ def _lines(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
 
 def _parquet(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
     try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(1 << 14, use_threads=False):
+        with open_parquet(path) as file:
+            for batch in batches(file, 1 << 14):
                 yield from batch.to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (Unreadable, OSError) as error:
         raise PoolError(f"{path}: cannot be read as Parquet ({error})") from error

@@ -15,6 +15,7 @@ from typing import Any
 
 from newtest.errors import PoolError
 from newtest.pool.storage.location import CLAIM, HOME, Entry, LocalPlace, RemotePlace
+from newtest.reading.jsons import parse_json
 from newtest.version import __version__
 
 __all__ = ["CLAIM", "HOME", "LAYERS", "OLD_LAYERS", "claim", "layers_of", "seen_from"]
@@ -112,7 +113,7 @@ def _said(place: Place) -> dict[str, Any] | None:
 def _read(place: Place, name: str) -> dict[str, Any] | None:
     try:
         with place.open(name) as handle:
-            value = json.loads(handle.read(1 << 20))
+            value = parse_json(handle.read(1 << 20))
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -9,7 +9,6 @@ and a shard that changed is computed again alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,10 @@ from newtest.config import canonical_json, fingerprint
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError
 from newtest.pool.storage.pool import Pool, Shard
+from newtest.reading.failures import Unreadable
+from newtest.reading.jsons import parse_json
+from newtest.reading.parquet import open_parquet, read_schema
+from newtest.reading.texts import MOST_TEXT
 from newtest.version import __version__
 
 __all__ = [
@@ -62,11 +65,11 @@ class Layer:
         with (
             self._readable(pool, shard),
             pool.layers.open(name) as handle,
-            pq.ParquetFile(handle) as file,  # not pq.read_table, which imports Arrow's data sets and pandas
+            open_parquet(handle) as file,  # not pq.read_table, which imports Arrow's data sets and pandas
         ):
             missing = sorted(set(columns or ()) - set(file.schema_arrow.names))
             if missing:
-                raise pa.ArrowInvalid(f"no column {', '.join(missing)}")
+                raise Unreadable(f"no column {', '.join(missing)}")
             table = file.read(columns=list(columns) if columns else None)
         if len(table) != pool.rows(shard):
             raise PoolError(
@@ -78,7 +81,7 @@ class Layer:
     def has(self, pool: Pool, shard: Shard, column: str) -> bool:
         """Whether the layer has this column. Raises PoolError."""
         with self._readable(pool, shard), pool.layers.open(self.file(pool, shard)) as handle:
-            return column in pq.read_schema(handle).names
+            return column in read_schema(handle).names
 
     def vectors(self, pool: Pool, shard: Shard, column: str) -> npt.NDArray[np.float32]:
         """A column of fixed-size lists as float32 rows, shape (n, d); rows that could not be computed are NaN."""
@@ -96,7 +99,7 @@ class Layer:
                 f"{pool.layers.url}: the layer {self.folder} has no rows for shard {shard.name}; run the "
                 "command that made it again"
             ) from error
-        except (pa.ArrowInvalid, OSError) as error:
+        except (Unreadable, OSError) as error:
             raise PoolError(
                 f"{pool.layers.url}: {self.file(pool, shard)} cannot be read ({error}); run the command that made "
                 "the layer again, which mends it"
@@ -256,10 +259,10 @@ def _failed(table: pa.Table) -> int:
 def _counted(pool: Pool, name: str) -> dict[str, int] | None:
     """What the file of a shard holds; None for a damaged one, which is as good as none."""
     try:
-        with pool.layers.open(name) as handle, pq.ParquetFile(handle) as file:
+        with pool.layers.open(name) as handle, open_parquet(handle) as file:
             metadata = file.schema_arrow.metadata or {}
             counts = {"rows": file.metadata.num_rows, "failed": int(metadata.get(b"newtest.failed", b"0"))}
-    except (pa.ArrowInvalid, OSError):
+    except (Unreadable, OSError):
         return None
     if b"newtest.known" in metadata:
         counts["known"] = int(metadata[b"newtest.known"])
@@ -274,8 +277,8 @@ def _manifest(pool: Pool, folder: str) -> dict[str, Any] | None:
 def _json(pool: Pool, name: str) -> dict[str, Any] | None:
     try:
         with pool.layers.open(name) as handle:
-            value = json.load(handle)
-    except (FileNotFoundError, ValueError, RecursionError):
+            value = parse_json(handle.read(MOST_TEXT))
+    except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import PoolError
+from newtest.reading.arrays import load_array, open_arrays
 
 __all__ = ["outside_vectors"]
 
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+_UNREADABLE = (OSError, ValueError, KeyError)
 
 
 def outside_vectors(place: str, rows: int) -> list[npt.NDArray[Any]]:
@@ -60,7 +59,7 @@ def _by_number(path: Path) -> tuple[int, str]:
 def _read(path: Path, key: str | None) -> npt.NDArray[Any]:
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with open_arrays(path) as arrays:
                 names = [name for name in arrays.files if arrays[name].ndim == 2] if key is None else [key]
                 if len(names) != 1 or names[0] not in arrays.files:
                     raise PoolError(
@@ -68,7 +67,7 @@ def _read(path: Path, key: str | None) -> npt.NDArray[Any]:
                     )
                 array = arrays[names[0]]
         else:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = load_array(path, mapped=True)
     except _UNREADABLE as error:
         raise PoolError(f"{path}: cannot be read as vectors ({error})") from error
     if array.ndim != 2 or array.dtype.kind not in "fiu":

@@ -26,6 +26,8 @@ from newtest.pool.storage.embedded_images import SEEN, image_columns
 from newtest.pool.storage.image_files import ImageFiles
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+from newtest.reading.failures import Unreadable
+from newtest.reading.parquet import batches, open_parquet
 
 __all__ = ["ALIASES", "BATCH_ROWS", "TARS", "Pool", "Shard", "chosen_column", "open_pool", "plain"]
 
@@ -122,7 +124,7 @@ class Pool:
             found = {name: _source(self, shard, name, file.schema_arrow.names) for name in named}
             wanted = sorted({name for sources in found.values() for name in sources})
             _require_text(self, shard, [file.schema_arrow.field(name) for name in wanted])
-            for batch in file.iter_batches(batch_size=rows, columns=wanted, use_threads=False):
+            for batch in batches(file, rows, wanted):
                 table = pa.Table.from_batches([batch])
                 made = {name: column.slice(start, len(batch)) for name, column in seen.items()}
                 made |= {name: _column(table, name, found[name], where) for name in named}
@@ -151,7 +153,7 @@ class Pool:
     @contextmanager
     def parquet(self, shard: Shard) -> Iterator[pq.ParquetFile]:
         """The shard's Parquet file, opened; errors name the shard."""
-        with _explained(self, shard), _opened(self, shard.table) as handle, pq.ParquetFile(handle) as file:
+        with _explained(self, shard), _opened(self, shard.table) as handle, open_parquet(handle) as file:
             yield file
 
 
@@ -335,7 +337,7 @@ def _explained(pool: Pool, shard: Shard) -> Iterator[None]:
             f"{pool.place.url}: {shard.table.name} has vanished since the pool was listed; put it back or "
             "run again without it"
         ) from error
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowException, Unreadable, UnicodeDecodeError, OSError) as error:
         detail = " ".join(str(error).split())[:200]
         raise PoolError(
             f"{pool.place.url}: {shard.table.name} cannot be read as Parquet ({detail}); fetch it again "

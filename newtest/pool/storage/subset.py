@@ -22,6 +22,8 @@ from newtest.errors import PoolError
 from newtest.outputs import made_path
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.uids import UID, Uids
+from newtest.reading.arrays import load_array
+from newtest.reading.jsons import read_json
 
 if TYPE_CHECKING:
     from newtest.pool.storage.pool import Pool
@@ -101,12 +103,12 @@ def chosen_rows(pool: Pool, stays: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint
 def read(path: Path) -> Subset:
     """Read a subset and its manifest, where it has one. Raises PoolError for a file that is not sorted "u8,u8"."""
     try:
-        array = np.load(path, allow_pickle=False)
+        array = load_array(path)
     except FileNotFoundError as error:
         raise PoolError(
             f"{path}: there is no such subset; name one that filter-pool or dedup-pool wrote"
         ) from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise PoolError(f"{path}: not a subset file that can be read ({error})") from error
     if array.ndim != 1 or array.dtype.names is None or len(array.dtype.names) != 2:
         raise PoolError(f'{path}: a subset is one column of dtype "u8,u8", this file holds {array.dtype}')
@@ -165,8 +167,8 @@ def _read_rows(path: Path, manifest: Mapping[str, Any]) -> npt.NDArray[np.uint8]
     if "rows_chosen" not in manifest:
         return None
     try:
-        rows = np.load(rows_path(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        rows = load_array(rows_path(path))
+    except (OSError, ValueError):
         return None
     same = rows.dtype == np.uint8 and hashlib.sha256(rows.tobytes()).hexdigest() == manifest["rows_chosen"]
     return rows if same else None
@@ -220,7 +222,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except (OSError, ValueError, RecursionError) as error:
         raise PoolError(
             f"{path}: the subset's manifest cannot be read ({error}); remove it to read the ids alone"

@@ -8,7 +8,7 @@ from newtest.errors import PoolError
 from newtest.pool.storage.embedded_images import image_columns
 from newtest.pool.storage.location import Entry
 from newtest.pool.storage.pool import Pool
-from newtest.pool.storage.tar_format import BLOCK
+from newtest.reading.tars import BLOCK
 
 __all__ = ["Summary", "summary"]
 

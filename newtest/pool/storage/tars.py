@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import json
 import lzma
 import zlib
 from collections.abc import Callable, Container, Iterator
@@ -21,8 +20,9 @@ from newtest.errors import PoolError
 from newtest.images import SUFFIXES
 from newtest.pool.storage.image_files import MAX_IMAGE
 from newtest.pool.storage.pool import Pool, Shard
-from newtest.pool.storage.tar_format import TarDamage, members
 from newtest.pool.storage.uids import canonical
+from newtest.reading.jsons import parse_json
+from newtest.reading.tars import TarDamage, members
 from newtest.sets import is_foreign_path
 
 __all__ = ["IMAGE_SUFFIXES", "Sample", "samples"]
@@ -73,7 +73,7 @@ class Sample:
     def described(self) -> dict[str, object]:
         """The ``.json`` member; empty where there is none that can be read."""
         try:
-            value = json.loads(self.members.get("json", b"{}"))
+            value = parse_json(self.members.get("json", b"{}"))
         except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
@@ -82,7 +82,7 @@ class Sample:
         """The same; raises PoolError for a ``.json`` that is none."""
         if "json" in self.members:
             try:
-                json.loads(self.members["json"])
+                parse_json(self.members["json"])
             except (ValueError, RecursionError) as error:
                 raise PoolError(
                     f"{where}.json: not JSON ({error}); write the tar again without it"

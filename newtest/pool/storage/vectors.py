@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +22,12 @@ from newtest.pool.storage.location import Entry
 from newtest.pool.storage.outside_vectors import outside_vectors
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.uids import Uids
+from newtest.reading.arrays import open_arrays
 
 __all__ = ["Gathered", "VectorSource", "gathered", "is_by", "vector_source"]
 
 NPZ_KEYS = ("l14_img", "b32_img")
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class VectorSource:
         try:
             with (
                 pool.place.open(shard.embeddings.name) as handle,
-                np.load(handle, allow_pickle=False) as arrays,
+                open_arrays(handle) as arrays,
             ):
                 rows = np.asarray(arrays[self.column], np.float32)
         except _UNREADABLE as error:
@@ -119,7 +119,7 @@ def _key(pool: Pool, encoder: str | None) -> str | None:
     if first is None or not all(shard.embeddings for shard in pool.shards):
         return None
     try:
-        with pool.place.open(first.name) as handle, np.load(handle, allow_pickle=False) as arrays:
+        with pool.place.open(first.name) as handle, open_arrays(handle) as arrays:
             names = list(arrays.files)
     except _UNREADABLE as error:
         raise _unreadable(pool, first, " or ".join(NPZ_KEYS), error) from error

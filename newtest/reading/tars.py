@@ -1,29 +1,31 @@
-"""Tar members read and written directly: the few fields that WebDataset uses.
+"""Tar members read directly, from front to back: the few fields that WebDataset uses.
 
 Why not ``tarfile``: it makes an object of every member. Resharding with this file is 2.1 times as fast by the clock,
 and 2.7 times by CPU, as with tarfile and json (``benchmarks/results/pool-images-2cores-2026-11.md``).
 
-Reads ustar, GNU long names and pax paths; links, folders and devices are passed over. Writes ustar with no
-owner and no time, so that equal contents give equal tars. The format is POSIX.1-2001's (pax(1), "ustar
-Interchange Format").
+Reads ustar, GNU long names and pax paths; links, folders, devices and sparse files are passed over. A member is never
+larger than the rest of its file: what a header claims beyond it is damage. The format is POSIX.1-2001's (pax(1),
+"ustar Interchange Format").
 """
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
-__all__ = ["BLOCK", "END", "TarDamage", "members", "packed"]
+__all__ = ["BLOCK", "TarDamage", "members", "places"]
 
 BLOCK = 512
 _NOTHING = bytes(BLOCK)
-_NO_FILES = {b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a device"}
+_NO_FILES = {
+    b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a device",
+    b"S": "a sparse file",
+}  # fmt: skip
 _LONGEST_NAME = 1 << 16
+_MOST_DIGITS = 9
+"""Of a record's length: Python refuses to read numbers of 5,000."""
 _LARGEST = 1 << 50
 """No file is a petabyte; a header may claim 2**88 bytes, which no file system can step over."""
-END = bytes(2 * BLOCK)
-"""What a tar ends with."""
 
 
 class TarDamage(ValueError):
@@ -41,6 +43,35 @@ def members(
     Files whose name is not ``wanted`` are stepped over without being read; ``passed(name, reason)`` is told of links
     and devices. Raises TarDamage for a header that cannot be read and for an end that comes too early.
     """
+    for name, size in _headers(handle, passed):
+        if wanted is not None and not wanted(name):
+            _skip(handle, size)
+        elif size > max_bytes:
+            _skip(handle, size)
+            yield name, None
+        else:
+            yield name, _content(handle, size)
+
+
+def places(handle: IO[bytes]) -> Iterator[tuple[str, int, int]]:
+    """(name, place, bytes) of the regular files of a tar that lies on a disk; none is read.
+
+    Raises TarDamage as ``members`` does, and for a file that would reach beyond the end of the tar.
+    """
+    whole = handle.seek(0, 2)
+    handle.seek(0)
+    for name, size in _headers(handle):
+        start = handle.tell()
+        if size > whole - start:
+            raise TarDamage(f"a file of {size:,} bytes in the last {whole - start:,}")
+        yield name, start, size
+        handle.seek(start + size + -size % BLOCK)
+
+
+def _headers(
+    handle: IO[bytes], passed: Callable[[str, str], None] | None = None
+) -> Iterator[tuple[str, int]]:
+    """(name, size) of the regular files; the handle stands at the content, and must be moved past it."""
     name: str | None = None
     while header := handle.read(BLOCK):
         if header == _NOTHING:
@@ -62,34 +93,8 @@ def members(
             continue
         full = name if name is not None else _name(header)
         name = None
-        if wanted is not None and not wanted(full):
-            _skip(handle, size)
-        elif size > max_bytes:
-            _skip(handle, size)
-            yield full, None
-        else:
-            yield full, _content(handle, size)
+        yield full, size
     raise TarDamage("it has no end mark, so it was cut short")
-
-
-def packed(name: str, data: bytes) -> bytes:
-    """One member, header and padding included."""
-    encoded = name.encode()
-    if len(encoded) > 100:
-        info = tarfile.TarInfo(name)
-        info.size, info.mode = len(data), 0o644
-        header = info.tobuf(tarfile.GNU_FORMAT)
-    else:
-        front = (
-            encoded.ljust(100, b"\0")
-            + b"0000644\0"
-            + b"0000000\0" * 2
-            + b"%011o\0" % len(data)
-            + b"00000000000\0"
-        )
-        back = b"0" + bytes(100) + b"ustar\x0000" + bytes(247)
-        header = front + b"%06o\0 " % (sum(front) + 8 * 32 + sum(back)) + back
-    return header + data + bytes(-len(data) % BLOCK)
 
 
 def _checked_size(header: bytes) -> int:
@@ -137,7 +142,7 @@ def _pax_path(records: bytes) -> str | None:
     path, rest = None, records
     while rest:
         length, _, _ = rest.partition(b" ")
-        if not length.isdigit() or not 0 < int(length) <= len(rest):
+        if not length.isdigit() or len(length) > _MOST_DIGITS or not 0 < int(length) <= len(rest):
             return path
         _, _, record = rest[: int(length)].partition(b" ")
         key, _, value = record.rstrip(b"\n").partition(b"=")

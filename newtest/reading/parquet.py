@@ -1,0 +1,72 @@
+"""Parquet files. Arrow reads them; here its errors become ours, and texts that are no Unicode are found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from newtest.reading.failures import Unreadable, reason_of, translated
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+__all__ = ["batches", "open_parquet", "read_parquet", "read_schema"]
+
+_ROWS = 1 << 14
+_MOST_FOOTER = 256 << 20
+"""Bytes of names and of lists in a footer."""
+
+
+@contextmanager
+def open_parquet(source: Path | str | IO[bytes]) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, open. What Arrow raises while it is read, and text that is no UTF-8, is Unreadable; a disk's
+    errors are OSErrors.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with translated("a Parquet file"):
+            file = pq.ParquetFile(
+                source, thrift_string_size_limit=_MOST_FOOTER, thrift_container_size_limit=_MOST_FOOTER
+            )
+        with file:
+            yield file
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise Unreadable(f"not a Parquet file that can be read: {reason_of(error)}") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise Unreadable(f"not a Parquet file that can be read: {reason_of(error)}") from error
+
+
+def batches(
+    file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """A file's rows, at most so many at a time, by one thread; inside ``open_parquet`` what is wrong is Unreadable."""
+    chosen: Any = None if columns is None else list(columns)
+    for batch in file.iter_batches(rows, columns=chosen, use_threads=False):
+        batch.validate(full=True)  # texts that are no UTF-8, lists that reach beyond their values
+        yield batch
+
+
+def read_schema(path: Path | IO[bytes]) -> pa.Schema:
+    """The columns of a file. Raises OSError and Unreadable."""
+    with open_parquet(path) as file:
+        return file.schema_arrow
+
+
+def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A file (or a folder of them, as Spark writes it) as pandas has it. Raises OSError and Unreadable."""
+    import pandas as pd
+
+    if path.is_file():
+        with open_parquet(path) as file:
+            for _ in batches(file, _ROWS, columns):
+                pass  # pandas shows texts that are no UTF-8 only when they are looked at
+    with translated("a Parquet table that can be read"):
+        return pd.read_parquet(path, columns=None if columns is None else list(columns))

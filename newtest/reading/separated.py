@@ -1,0 +1,70 @@
+"""Tables of separated values (CSV, TSV)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from newtest.reading.failures import Unreadable, translated
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MOST_COLUMNS", "MOST_TABLE", "named_rows", "read_separated"]
+
+MOST_TABLE = 8 << 30
+"""Bytes of a table that is read as a whole: predictions of 50,000 images have 500 MB."""
+MOST_COLUMNS = 100_000
+"""Scores for all classes of ImageNet-21k are 22,000 columns."""
+
+
+def named_rows(
+    lines: str | Iterable[str], delimiter: str = ",", *, strict: bool = False
+) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """The header, and each row by the names in it: "" where a row is short; cells beyond the header are left away, or
+    with ``strict`` refused, as are quotes that do not close.
+
+    Raises Unreadable, also while the rows are read.
+    """
+    source = io.StringIO(lines, newline="") if isinstance(lines, str) else lines
+    reader = csv.DictReader(source, delimiter=delimiter, restkey="", restval="", strict=strict)
+    with translated("a table of separated values"):
+        header = list(reader.fieldnames or ())
+    if len(header) > MOST_COLUMNS:
+        raise Unreadable(f"more than {MOST_COLUMNS:,} columns")
+    return header, _rows(reader, strict)
+
+
+def _rows(reader: csv.DictReader[str], strict: bool) -> Iterator[dict[str, str]]:  # noqa: FBT001
+    number = 0
+    while True:
+        with translated(f"a table of separated values at line {reader.line_num + 1}"):
+            row = next(reader, None)
+        if row is None:
+            return
+        number += 1
+        if isinstance(row.pop("", None), list) and strict:
+            raise Unreadable(
+                f"row {number} has more cells than there are columns; put quotes around texts with commas"
+            )
+        yield row
+
+
+def read_separated(path: Path, **options: Any) -> pd.DataFrame:
+    """``pandas.read_csv`` with limits. Raises OSError, and Unreadable or another ValueError."""
+    import pandas as pd
+
+    try:
+        size = path.stat().st_size
+    except ValueError as error:
+        raise Unreadable(f"no file can have this name: {error}") from error
+    if size > MOST_TABLE:
+        raise Unreadable(f"{size >> 30} GiB; a table that is read as a whole has at most {MOST_TABLE >> 30}")
+    with translated("a table of separated values"):
+        frame: pd.DataFrame = pd.read_csv(path, **options)
+    if len(frame.columns) > MOST_COLUMNS:
+        raise Unreadable(f"more than {MOST_COLUMNS:,} columns")
+    return frame
