@@ -89,7 +89,7 @@ BREAKS: dict[str, Callable[[Path], object]] = {
     "no captions": changed(lambda table: table.drop_columns(["text"])),
     "no key and no uid": changed(lambda table: table.drop_columns(["key", "uid"])),
     "captions that are numbers": replaced("text", [1, 2]),
-    "uids that are numbers": replaced("uid", [1, 2]),
+    "uids that are fractions": replaced("uid", [1.5, 2.5]),
     "an npz cut short": cut("00000001.npz", 100),
 }
 SENTENCES = [
@@ -106,7 +106,7 @@ SENTENCES = [
     ("no key and no uid", DEDUP, r"the table of shard 00000001 has neither a key nor a uid"),
     ("captions that are numbers", FILTER, r"the column 'text' of shard 00000001 holds int64 and not text"),
     ("captions that are numbers", (*RESHARD, "--shard-rows", "6"), r"types that do not go together"),
-    ("uids that are numbers", NEAR, r"the column 'uid' of shard 00000001 holds int64 and not text"),
+    ("uids that are fractions", NEAR, r"00000001: row 0 has the uid 1\.5: not 32 hex digits"),
     ("an npz cut short", NEAR, r"00000001\.npz gives no l14_img"),
 ]  # fmt: skip
 

@@ -158,7 +158,7 @@ def test_rows_by_name_whatever_their_length() -> None:
 
 
 def test_a_cell_without_an_end_is_refused() -> None:
-    with pytest.raises(Unreadable, match="line 2.*field larger"):
+    with pytest.raises(Unreadable, match=r"line 2.*field larger"):
         list(named_rows('a,b\n"' + "x" * (2 << 20))[1])
 
 
@@ -235,7 +235,9 @@ def test_an_archive_that_unpacks_to_more_than_it_is_worth_is_refused(tmp_path: P
 
 def test_text_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"text": ["a good caption", "marker"]}), path, compression="none", use_dictionary=False)
+    pq.write_table(
+        pa.table({"text": ["a good caption", "marker"]}), path, compression="none", use_dictionary=False
+    )
     path.write_bytes(path.read_bytes().replace(b"marker", b"m\xff\xferk\xc3"))
     with pytest.raises(Unreadable, match="not a Parquet"):
         read_parquet(path)
@@ -293,7 +295,10 @@ def test_a_sparse_member_is_no_file_and_is_told() -> None:
     assert [name for name, _, _ in places(io.BytesIO(data))] == ["b.jpg"]
 
 
-@pytest.mark.parametrize("record", [b"9" * 5000 + b" path=a\n", b"-1 path=a\n", b"0 path=a\n", b"path", b"\xb2 path=a\n"])
+RECORDS = [b"9" * 5000 + b" path=a\n", b"-1 path=a\n", b"0 path=a\n", b"path", b"\xb2 path=a\n"]
+
+
+@pytest.mark.parametrize("record", RECORDS)
 def test_pax_records_that_are_none_name_nothing(record: bytes) -> None:
     data = pax(record) + tar_header(b"b.jpg", 2) + b"ok".ljust(512, b"\0") + END
     assert list(members(io.BytesIO(data), 99)) == [("b.jpg", b"ok")]

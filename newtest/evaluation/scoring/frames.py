@@ -110,7 +110,7 @@ def _read_csv(path: Path, *, text: bool) -> pd.DataFrame:
 
 def _refuse_repeated(path: Path, separator: str, encoding: str) -> None:
     """Raises EvaluationError where two columns have one name: pandas would call the second "name.1"."""
-    first = pd.read_csv(
+    first = read_separated(
         path, sep=separator, encoding=encoding, nrows=1, header=None, dtype=str, keep_default_na=False
     )
     names = first.iloc[0] if len(first) else pd.Series(dtype=str)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from newtest.errors import EvaluationError, MissingExtra
 from newtest.evaluation.scoring.sheets import Sheet, as_column, as_ids, by_length
-from newtest.reading.failures import Unreadable
 from newtest.reading.arrays import is_archive, load_array, open_arrays
+from newtest.reading.failures import Unreadable
 
 __all__ = ["arrays_sheets", "numpy_sheets", "torch_sheets"]
 
@@ -27,7 +27,7 @@ def numpy_sheets(path: Path, stem: str) -> list[Sheet]:
         with open_arrays(path) as loaded:
             arrays = {name: loaded[name] for name in loaded.files}
     except Unreadable as error:
-        if "pickle" not in str(error):
+        if not any(word in str(error) for word in ("pickle", "magic")):
             raise
         raise EvaluationError(
             f"{path}: is no array file of NumPy, or holds Python objects, which are never loaded; save numbers and "
