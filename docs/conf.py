@@ -30,7 +30,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_use_opensearch = ""
 nitpicky = True
-suppress_warnings = ["myst.header", "misc.highlighting_failure"]
+
 
 write_pages(HERE / "reference")
 

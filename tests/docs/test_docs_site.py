@@ -125,3 +125,11 @@ def test_the_tutorial_has_the_commands_that_the_test_of_the_demo_runs() -> None:
 
     tutorial = {" ".join(words) for words in commands_of((ROOT / "docs" / "tutorial-digits.md").read_text())}
     assert tutorial >= {typed.removeprefix("newtest ") for typed in BY_HAND}
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) < 120
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+    assert len(links) > 20
+    assert not [link for link in links if not (ROOT / link).exists()]
