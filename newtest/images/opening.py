@@ -25,7 +25,7 @@ warnings.filterwarnings("error", category=PIL.Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\..*")  # of metadata that cannot be read
 
 _ORIENTATION = 0x0112
-_BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH = 258, 262, 322, 323
+_BITS, _PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 258, 262, 322, 323, 339
 _SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _MOST_PIXELS = 89_478_485  # Pillow's own MAX_IMAGE_PIXELS: a quarter gibibyte of RGB
 _MOST_READS = 1_000_000
@@ -235,7 +235,9 @@ def _depth(image: PIL.Image.Image) -> tuple[int, bool]:
 
     Raises ImageError for values of 32 bits and for fractions: nothing in the file says which of them is white.
     """
-    if image.mode == "F" or (image.mode == "I" and image.format != "PPM" and image.format != "PNG"):
+    tags: Any = getattr(image, "tag_v2", {})
+    unsigned = set(tags.get(_SAMPLE_FORMAT, ())) <= {1, 4}  # of 8 bits with a sign, Pillow makes grey
+    if not unsigned or image.mode == "F" or (image.mode == "I" and image.format not in ("PPM", "PNG")):
         raise ImageError(
             "unsupported-depth",
             "its values are fractions, or have a sign or 32 bits, so that nothing says which is white; "
@@ -243,7 +245,6 @@ def _depth(image: PIL.Image.Image) -> tuple[int, bool]:
         )
     if not image.mode.startswith("I"):
         return 0, False
-    tags: Any = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS, (16,))[0]
     return 2**bits - 1, tags.get(_PHOTOMETRIC) == 0
 

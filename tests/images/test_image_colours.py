@@ -120,8 +120,9 @@ def test_a_transparent_colour_of_sixteen_bits_is_white() -> None:
         tiff(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8), bits=32, sample_format=3),
         tiff(np.arange(64, dtype=np.uint32).reshape(8, 8), bits=32),
         tiff(np.arange(64, dtype=np.int16).reshape(8, 8), bits=16, sample_format=2),
+        tiff(np.arange(64, dtype=np.int8).reshape(8, 8), bits=8, sample_format=2),
     ],
-    ids=["fractions", "32 bits", "signed"],
+    ids=["fractions", "32 bits", "signed", "8 bits, signed"],
 )
 def test_values_of_which_none_is_white_by_rule_are_refused_by_check_and_shown_alike(data: bytes) -> None:
     for look in (check, shown):
