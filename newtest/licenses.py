@@ -103,7 +103,6 @@ def _in_order(parts: str) -> str | None:
 
 def _joined(text: str) -> str:
     """Lower case, with one ``-`` for what separates words."""
-    text = re.sub(
-        r"[\s_/,:;–—-]+", "-", text.strip().lower().replace("(", "-").replace(")", "-").replace('"', "")
-    )
+    text = text.strip().lower().replace("(", "-").replace(")", "-").replace('"', "")
+    text = re.sub(r"[\s_/,:;\u2010-\u2015\u2212-]+", "-", text)
     return text.strip("-.")

@@ -32,6 +32,7 @@ _YEAR, _MONTH = re.compile(r"\d{4}"), re.compile(r"(\d{4})[-/](\d{1,2})")
 _YEAR_FIRST = re.compile(r"(\d{4})([-/:.])(\d{1,2})\2(\d{1,2})")
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})\.?")
 _WORDS = re.compile(r"[a-z]+|\d+")
+_WEEKDAY = re.compile(r"(mon|tues?|wed(nes)?|thu(rs?)?|fri|sat(ur)?|sun)(day)?")
 _MOST_TEXT = 100
 
 
@@ -120,6 +121,8 @@ def _day(text: str) -> str | None:
 def _named(text: str) -> str | None:
     """``Jan 2 2005``, ``2nd of January, 2005``, ``January 2005``: one month's name, one year, at most one day."""
     words = [word for word in _WORDS.findall(text) if word not in ("st", "nd", "rd", "th", "of", "the")]
+    if words and _WEEKDAY.fullmatch(words[0]):
+        words = words[1:]
     if re.sub(r"[\s,.a-z0-9]", "", text.replace("-", " ").replace("/", " ")):
         return None
     months = [_MONTHS[word] for word in words if word in _MONTHS]

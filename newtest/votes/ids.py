@@ -13,6 +13,8 @@ __all__ = ["EMPTY", "id_texts"]
 
 INEXACT = 2**53
 """From here on a float no longer holds every whole number."""
+_SHORT = {2: 2**11, 4: 2**24}
+"""The same of floats of 2 and 4 bytes."""
 
 EMPTY = "is empty"
 ROUNDED = "looks like a number that a spreadsheet rounded"
@@ -47,11 +49,12 @@ def id_texts(values: pd.Series[str]) -> tuple[list[str], dict[int, str]]:
 
 def _one_by_one(values: pd.Series[str]) -> tuple[list[str], dict[int, str]]:
     """Columns of floats, and of values of several kinds, as JSON has them."""
-    found = [_one(value) for value in values.tolist()]
+    inexact = _SHORT.get(values.dtype.itemsize, INEXACT) if values.dtype.kind == "f" else INEXACT
+    found = [_one(value, inexact) for value in values.tolist()]
     return [text for text, _ in found], {row: why for row, (_, why) in enumerate(found) if why}
 
 
-def _one(value: object) -> tuple[str, str]:
+def _one(value: object, inexact: int) -> tuple[str, str]:
     """(the id as text, "") of one value, or ("", why it cannot be one)."""
     if isinstance(value, str):
         text = re.sub(_WHOLE, r"\1", unicodedata.normalize("NFC", value.strip()))
@@ -64,6 +67,6 @@ def _one(value: object) -> tuple[str, str]:
         return str(value), ""
     if not value.is_integer():
         return "", f"is {value!r}, a text or a whole number is required"
-    if abs(value) >= INEXACT:
+    if abs(value) >= inexact:
         return "", f"is the float {value!r}, which may be rounded: write it as text or as a whole number"
     return str(int(value)), ""

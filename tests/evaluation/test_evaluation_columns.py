@@ -556,6 +556,46 @@ def test_a_partial_class_map_scores_those_and_lists_the_rest(tmp_path: Path) -> 
         run("right.npy")
 
 
+def test_a_class_map_of_other_names_is_no_silence(tmp_path: Path) -> None:
+    evaluated = tmp_path / "s.csv"
+    pd.DataFrame({"image_id": IDS, "label": named(TRUTH)}).to_csv(evaluated, index=False)
+    np.save(tmp_path / "m.npy", GIVEN)
+    (tmp_path / "classes.txt").write_text("tabby\npoodle\neagle owl\n")
+
+    def counted(rows: str) -> tuple[list[int], list[str]]:
+        (tmp_path / "map.csv").write_text(f"from,to\n{rows}")
+        done = evaluate(
+            str(evaluated),
+            EvaluateConfig(
+                predictions=(tmp_path / "m.npy",),
+                classes=tmp_path / "classes.txt",
+                class_map=tmp_path / "map.csv",
+                out=tmp_path / "results",
+            ),
+        )
+        return [one.k for one in done.scores], [one.message for one in done.cautions]
+
+    assert counted("tabby ,cat\n poodle,dog\neagle owl,owl\n") == ([24], [])
+    _, said = counted("tabby,cat\npoodle,dog\nowl,owl\n")
+    assert "1 classes 'from' are none of the model's 3 classes, first 'owl'" in said
+    with pytest.raises(EvaluationError, match="none of its classes 'from' is one of the model's 3"):
+        counted("Tabby,cat\nPoodle,dog\n")
+    with pytest.raises(EvaluationError, match="the class map has no rows"):
+        counted("")
+
+
+def test_several_true_labels_in_a_csv(tmp_path: Path) -> None:
+    labels = [
+        [CLASSES[at], CLASSES[(at + 1) % 3]] if row % 5 == 0 else [CLASSES[at]]
+        for row, at in enumerate(TRUTH)
+    ]
+    pd.DataFrame({"image_id": IDS, "label": labels}).to_csv(tmp_path / "s.csv", index=False)
+    np.save(tmp_path / "m.npy", GIVEN)
+    made = read_set(tmp_path / "s.csv")
+    assert made.classes == CLASSES
+    assert [one.k for one in read(tmp_path / "m.npy", made)[0]] == [30]
+
+
 def test_several_true_labels(tmp_path: Path) -> None:
     """ReaL's JSON is a list of lists, an empty one for an image without a label."""
     (tmp_path / "real.json").write_text(json.dumps([[0], [1, 2], [], [2, 0]]))

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -65,6 +66,7 @@ def test_neighbours_above_two_to_the_53_stay_apart_where_others_are_missing(
     ("worker", "why"),
     [
         (2.0**53, "may be rounded"),
+        (np.float32(2**24 + 1), "may be rounded"),
         (7.5, "a whole number is required"),
         ("1.2E+17", "spreadsheet rounded"),
         ([7], r"is \[7\], a text"),

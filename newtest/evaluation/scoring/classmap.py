@@ -105,7 +105,10 @@ def read_class_map(path: Path) -> dict[str, str]:
     frame = read_frame(path)
     if not {"from", "to"} <= set(frame.columns):
         raise EvaluationError(f"{path}: a class map has the columns 'from' and 'to'")
+    if frame.empty:
+        raise EvaluationError(f"{path}: the class map has no rows")
     for column in ("from", "to"):
+        frame[column] = frame[column].map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
         if (empty := int((frame[column].isna() | (frame[column] == "")).sum())) > 0:
             raise EvaluationError(f"{path}: {empty} rows have no {column!r}")
     repeated = frame[frame["from"].duplicated()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +91,9 @@ def _through(
             f"{min(shown)!r}, the map goes to {targets[0]!r}"
         )
     own = None if in_targets >= in_sources else names
+    cautions = () if outputs is None else _strangers(outputs, names, path)
     found = _without(evaluated, outputs or evaluated.classes, names, targets, unreachable, own)
+    found = replace(found, cautions=(*cautions, *found.cautions))
     if outputs is None and found.mapping is not None and found.mapping.extra and own is None:
         message = (
             f"numbers mean the set's {len(evaluated.classes)} classes in their order; "
@@ -101,6 +103,22 @@ def _through(
             found.evaluated, found.mapping, (*found.cautions, Caution("classes", evaluated.name, message))
         )
     return found
+
+
+def _strangers(outputs: tuple[str, ...], names: Mapping[str, str], path: Path) -> tuple[Caution, ...]:
+    """A caution for classes of the map that the model has not: a name that is written otherwise maps nothing."""
+    strange = [name for name in names if name not in set(outputs)]
+    if not strange:
+        return ()
+    if len(strange) == len(names):
+        raise EvaluationError(
+            f"{path}: none of its classes 'from' is one of the model's {len(outputs)}; it begins with {strange[0]!r}, "
+            f"the model's with {outputs[0]!r}"
+        )
+    message = (
+        f"{len(strange)} classes 'from' are none of the model's {len(outputs)} classes, first {strange[0]!r}"
+    )
+    return (Caution("classes", path.name, message),)
 
 
 def _without(

@@ -14,6 +14,7 @@ from newtest.evaluation.scoring.frames import is_count, read_frame
 from newtest.evaluation.scoring.names import is_id
 from newtest.evaluation.scoring.opening import check, read_text
 from newtest.evaluation.scoring.sheet_json import json_sheets
+from newtest.evaluation.scoring.sheet_table import unpacked
 from newtest.reading.arrays import load_array
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import read_schema
@@ -39,7 +40,13 @@ def table_frame(path: Path) -> pd.DataFrame:
         elif path.suffix.lower() == ".parquet" and (named := _index_column(path, frame)) is not None:
             frame.insert(0, "image_id", frame[named].astype(str))
     for name in CLASS_COLUMNS:
-        if name in frame.columns and (whole := _whole(frame[name])) is not None:
+        if name not in frame.columns:
+            continue
+        # A CSV holds several true classes as the text of a list.
+        listed = unpacked(frame[name].astype(object).to_numpy(), f"{path}: column {name}")
+        if len(listed) and all(isinstance(cell, list) for cell in listed):
+            frame[name] = pd.Series(list(listed), index=frame.index, dtype=object)
+        elif (whole := _whole(frame[name])) is not None:
             frame[name] = whole
     return frame.reset_index(drop=True)
 

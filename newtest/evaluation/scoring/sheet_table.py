@@ -15,7 +15,7 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.frames import is_count, read_frame
 from newtest.evaluation.scoring.sheets import Sheet, as_column, as_ids
 
-__all__ = ["sheets_of", "table_sheets"]
+__all__ = ["sheets_of", "table_sheets", "unpacked"]
 
 _UNNAMED = re.compile(r"(Unnamed: \d+|)")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
@@ -88,10 +88,10 @@ def _column(cells: pd.Series, what: str) -> npt.NDArray[Any]:
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(cells.cat.categories.dtype)
     values = cells.astype(object).where(cells.notna(), None).to_numpy()
-    return as_column(_unpacked(values, what), what)
+    return as_column(unpacked(values, what), what)
 
 
-def _unpacked(values: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
+def unpacked(values: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
     """Cells in which a list was printed: "[1 2 3]" of NumPy, "[1, 2, 3]" of Python, "['tabby, tabby cat' 'tiger']"."""
     texts = [value for value in values if isinstance(value, str)]
     if not texts or len(texts) < len(values) or not all(_looks_listed(text) for text in texts):
