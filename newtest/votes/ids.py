@@ -13,8 +13,6 @@ __all__ = ["EMPTY", "id_texts"]
 
 INEXACT = 2**53
 """From here on a float no longer holds every whole number."""
-_SHORT = {2: 2**11, 4: 2**24}
-"""The same of floats of 2 and 4 bytes."""
 
 EMPTY = "is empty"
 ROUNDED = "looks like a number that a spreadsheet rounded"
@@ -49,7 +47,7 @@ def id_texts(values: pd.Series[str]) -> tuple[list[str], dict[int, str]]:
 
 def _one_by_one(values: pd.Series[str]) -> tuple[list[str], dict[int, str]]:
     """Columns of floats, and of values of several kinds, as JSON has them."""
-    inexact = _SHORT.get(values.dtype.itemsize, INEXACT) if values.dtype.kind == "f" else INEXACT
+    inexact = {"float16": 2**11, "float32": 2**24}.get(str(values.dtype), INEXACT)
     found = [_one(value, inexact) for value in values.tolist()]
     return [text for text, _ in found], {row: why for row, (_, why) in enumerate(found) if why}
 
