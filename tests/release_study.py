@@ -18,7 +18,9 @@ EVIL = '](javascript:alert(1)) <script>alert("1")</script> | *bold*'
 LICENSES = ("by-2.0", "by-nc-sa-2.0", "all-rights-reserved", None)
 
 
-def drawn_study(root: Path, *, per_class: int = 3, simulated: bool = False, fetch: bool = True) -> Study:
+def drawn_study(
+    root: Path, *, per_class: int = 3, simulated: bool = False, fetch: bool = True, votes: bool = True
+) -> Study:
     """Classes ``apple`` and ``pear``, ``per_class`` images each, one of them in both; revision ``a-0``."""
     study = Study(root / "study", create=True)
     members = []
@@ -61,6 +63,8 @@ def drawn_study(root: Path, *, per_class: int = 3, simulated: bool = False, fetc
         ))  # fmt: skip
         study.catalog.execute("INSERT INTO votes VALUES ('i000', 'apple', 'w', 1, NULL, NULL, NULL, 'b')")
     members.append(("i000", "pear", 9, 10))
+    if not votes:
+        members = [(image_id, wnid, 0, 0) for image_id, wnid, _, _ in members]
     revision = Revision(
         *(
             "a-0",

@@ -183,8 +183,10 @@ def _write(
         "croissant.json": croissant(facts, manifest_hash),
     }
     suffix = tar_suffix(members)
-    further = [format_card(form, revision.name, labels, suffix) for form in formats if form != formats[0]]
-    texts |= dict(card for card in further if card is not None)
+    # Pictures that the release's own card speaks of need no second one beside them.
+    apart = [form for at, form in enumerate(formats) if at > 0 or form in ("webdataset", "parquet")]
+    cards = [format_card(form, revision.name, labels, suffix) for form in apart]
+    texts |= dict(card for card in cards if card is not None)
     for name, text in texts.items():
         (out / name).write_text(text, encoding="utf-8", newline="")
     lines = [f"{sha256_of(file)}  {file.relative_to(out).as_posix()}\n" for file in _files(out)]

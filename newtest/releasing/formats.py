@@ -7,9 +7,9 @@
                  differ it is ``.jpg``, and readers tell the kind by the bytes
 ``parquet``      ``parquet/test-00000-of-00001.parquet``: ``image`` as {bytes, path}, ``label``, ids and votes, with the
                  features that ``datasets`` writes into the schema, so that it loads images and class names
-``csv``          ``data.csv``: ``path``, ``label``, ``class``, ids and votes; the images lie in ``images/``
+``csv``          ``data.csv``: ``path``, ``label``, ``class``, ids and votes; the images lie in ``images/``, as above
 ``fiftyone``     ``fiftyone/labels.json`` beside ``fiftyone/data/``: FiftyOne's image classification format, with wnid
-                 and votes as attributes of the label
+                 and votes as attributes of the label; ``metadata.parquet`` is for ``datasets``
 
 ``ids``          no images: the manifest names them by id, hash and address (``without_bytes``)
 
@@ -49,15 +49,23 @@ def tar_suffix(members: Sequence[Member]) -> str:
 
 def _imagefolder(members: Sequence[Member], labels: Sequence[str], read: Reader, out: Path) -> list[str]:
     files = _loose(members, read, out)
+    _write_metadata(members, labels, [file.removeprefix("images/") for file in files], out / "images")
+    return files
+
+
+def _write_metadata(
+    members: Sequence[Member], labels: Sequence[str], names: Sequence[str], folder: Path
+) -> None:
+    """``metadata.parquet``: what the image-folder loader of ``datasets`` reads beside the images that it names."""
     rows = [
         {
-            "file_name": file.removeprefix("images/"),
+            "file_name": name,
             "label": member.label,
             "wnid": member.row.wnid,
             "image_id": member.row.image_id,
             **dict(zip(_VOTES, _votes(member), strict=True)),
         }
-        for member, file in zip(members, files, strict=True)
+        for member, name in zip(members, names, strict=True)
     ]
     texts = ("file_name", "wnid", "image_id")
     schema = pa.schema(
@@ -65,8 +73,7 @@ def _imagefolder(members: Sequence[Member], labels: Sequence[str], read: Reader,
         + [(name, pa.type_for_alias(kind)) for name, kind in _VOTE_TYPES.items()],
         metadata=_features(labels, texts),
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), out / "images" / "metadata.parquet")
-    return files
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "metadata.parquet")
 
 
 def _features(labels: Sequence[str], texts: Sequence[str], *, image: bool = False) -> dict[str, str]:
@@ -93,6 +100,7 @@ def _csv(members: Sequence[Member], labels: Sequence[str], read: Reader, out: Pa
         ]
         for member, file in zip(members, files, strict=True)
     ]
+    _write_metadata(members, labels, [file.removeprefix("images/") for file in files], out / "images")
     _write_csv(out / "data.csv", ["path", "label", "class", "wnid", "image_id", *_VOTES], rows)
     return files
 
@@ -111,6 +119,7 @@ def _fiftyone(members: Sequence[Member], labels: Sequence[str], read: Reader, ou
     document = {"classes": list(labels), "labels": answers}
     text = json.dumps(document, ensure_ascii=False, indent=1) + "\n"
     (out / "fiftyone" / "labels.json").write_text(text, encoding="utf-8", newline="")
+    _write_metadata(members, labels, [file.removeprefix("fiftyone/") for file in files], out / "fiftyone")
     return files
 
 

@@ -1,8 +1,9 @@
 """The front matter of a card: what Hugging Face's hub and its ``datasets`` library read of a folder.
 
 ``datasets`` reads one kind of files in a folder. So the card of the release speaks of its first format, and a further
-format has a small card in its own folder: ``load_dataset("RELEASE/parquet")``. Each has one split, ``test``. The keys
-are those of huggingface.co/docs/hub/datasets-cards and of datasets 5.2 (``configs``, ``dataset_info``).
+format, and one of tars or tables, has a small card in its own folder: ``load_dataset("RELEASE/parquet")``. Each has one
+split, ``test``. The keys are those of huggingface.co/docs/hub/datasets-cards and of datasets 5.2
+(``configs``, ``dataset_info``).
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from newtest.releasing.members import Member
 __all__ = ["format_card", "front_matter"]
 
 _PLACES = {
-    "imagefolder": ("images", "**"),
-    "webdataset": ("shards", "*.tar"),
-    "parquet": ("parquet", "*.parquet"),
+    "imagefolder": ("images", ("**",)),
+    "webdataset": ("shards", ("*.tar",)),
+    "parquet": ("parquet", ("*.parquet",)),
+    "csv": ("images", ("**",)),
+    "fiftyone": ("fiftyone", ("data/*", "metadata.parquet")),
 }
-"""Formats that datasets loads: their folder, and their files in it."""
+"""What datasets loads of a format: its folder, and the files in it."""
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _SIZE_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
 _TEXT, _INTEGER, _NUMBER = "string", "int64", "float64"
@@ -44,20 +47,22 @@ def front_matter(
         "tags": ["newtest"],
     }
     if loaded:
-        about |= _loading(loaded[0], labels, image_suffix, "/".join(_PLACES[loaded[0]]))
+        folder, files = _PLACES[loaded[0]]
+        about |= _loading(loaded[0], labels, image_suffix, [f"{folder}/{file}" for file in files])
     return _yaml(about)
 
 
 def format_card(form: str, name: str, labels: Sequence[str], image_suffix: str) -> tuple[str, str] | None:
-    """Where the card of a further format lies, and the card; None for formats that datasets does not load."""
-    if form not in _PLACES:
+    """Where the card of a format's own folder lies, and the card; None for formats without one."""
+    if form not in _PLACES or form == "csv":
         return None
     folder, files = _PLACES[form]
     text = _yaml({"pretty_name": name} | _loading(form, labels, image_suffix, files))
     return f"{folder}/README.md", f"{text}The card of this set is in the folder above.\n"
 
 
-def _loading(form: str, labels: Sequence[str], image_suffix: str, path: str) -> dict[str, Any]:
+def _loading(form: str, labels: Sequence[str], image_suffix: str, files: Sequence[str]) -> dict[str, Any]:
+    path = files[0] if len(files) == 1 else list(files)
     return {
         "configs": [{"config_name": "default", "data_files": [{"split": "test", "path": path}]}],
         "dataset_info": [{"config_name": "default", "features": _features(form, labels, image_suffix)}],

@@ -25,8 +25,10 @@ def known_limits(facts: Facts) -> list[str]:
             "Near-duplicates were not looked for: images may repeat each other, or those of the original set."
         )
     found.append(
-        "A label says that a share of people found at least one object of the class in the picture; other objects may "
-        "be there too."
+        "Nobody was asked: a label is the class that an image was collected for, and may be wrong."
+        if not any(member.row.num_shown for member in facts.members)
+        else "A label says that a share of people found at least one object of the class in the picture; other "
+        "objects may be there too."
     )
     return found
 

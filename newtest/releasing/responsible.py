@@ -64,9 +64,8 @@ def _collection(facts: Facts) -> str:
 
 def _kinds(facts: Facts) -> list[str]:
     sources = {member.row.source for member in facts.members}
-    return (
-        ["Web API", "Crowdsourcing"] if sources & set(_WEB) else ["Secondary Data Analysis", "Crowdsourcing"]
-    )
+    found = ["Web API"] if sources & set(_WEB) else ["Secondary Data Analysis"]
+    return [*found, "Crowdsourcing"] if _voted(facts) else found
 
 
 def _preparation(facts: Facts) -> list[str]:
@@ -85,7 +84,14 @@ def _preparation(facts: Facts) -> list[str]:
     ]
 
 
+def _voted(facts: Facts) -> bool:
+    """Whether anybody was asked about any member."""
+    return any(member.row.num_shown for member in facts.members)
+
+
 def _annotation(facts: Facts) -> list[str]:
+    if not _voted(facts):
+        return ["Nobody was asked about these images: each has the class that it was collected for."]
     asked = (
         "People were shown images of one class at a time and selected those that hold at least one object of it. "
         "The selection frequency of an image is the share of people who selected it."
@@ -107,7 +113,7 @@ def _platforms(facts: Facts) -> list[str]:
 
 def _per_image(facts: Facts) -> str:
     shown = [member.row.num_shown for member in facts.members]
-    return f"{min(shown)} to {max(shown)} votes per image"
+    return f"{min(shown)} to {max(shown)} votes per image" if _voted(facts) else ""
 
 
 def _sources(facts: Facts) -> list[dict[str, str]]:

@@ -61,6 +61,31 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_datasets_loads_each_format_where_it_is_the_only_one(tmp_path: Path, hub: None) -> None:
+    """Nobody voted: the card and croissant.json claim no people."""
+    from datasets import load_dataset
+
+    with drawn_study(tmp_path, votes=False) as study:
+        for form in ALL:
+            build_release(study, "a-0", tmp_path / form, formats=(form,))
+    own = {"webdataset": "shards", "parquet": "parquet"}
+    places = [tmp_path / form for form in ALL] + [tmp_path / form / folder for form, folder in own.items()]
+    for at, place in enumerate(places):
+        loaded = load_dataset(str(place), cache_dir=str(tmp_path / f"cache-{at}"))
+        label = "cls" if "webdataset" in str(place) else "label"
+        assert list(loaded) == ["test"], place
+        assert loaded["test"].features[label].names == ["apple", "pear"]
+        if label == "label":
+            assert {"wnid", "image_id", "frequency"} <= set(loaded["test"].features)
+    told = json.loads((tmp_path / "csv" / "croissant.json").read_text())
+    assert "rai:annotationsPerItem" not in told
+    assert "Crowdsourcing" not in told["rai:dataCollectionType"]
+    assert told["rai:dataAnnotationProtocol"] == [
+        "Nobody was asked about these images: each has the class that it was collected for."
+    ]
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("folder", ["", "shards", "parquet"])
 def test_datasets_loads_every_format(released: Path, hub: None, tmp_path: Path, folder: str) -> None:
     from datasets import load_dataset
