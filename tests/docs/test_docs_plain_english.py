@@ -15,7 +15,7 @@ from newtest.cli.app import command
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDE = {
-    "bias.md", "clip.md", "collect.md", "compatibility.md", "crowd.md", "duplicates.md", "evaluation.md", "fetch.md",
+    "bias.md", "clip.md", "collect.md", "crowd.md", "duplicates.md", "evaluation.md", "fetch.md",
     "formats.md", "images.md", "pool.md", "python.md", "release.md", "review.md", "rooms.md", "sampling.md",
     "versions.md", "votes.md",
 }  # fmt: skip

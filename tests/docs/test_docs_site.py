@@ -133,3 +133,31 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
     assert len(links) > 20
     assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_what_the_tests_verify_has_its_row() -> None:
+    page = (ROOT / "docs" / "compatibility.md").read_text().lower()
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 40
+    verified = ("yes", "by hand", "one machine", "in part", "not verified")
+    assert not [row for row in rows if row.rstrip("| ").split("| ")[-1].strip() not in verified]
+    tests = ROOT / "tests" / "conformance"
+    for about, words in PAGE_WORDS.items():
+        assert list(tests.glob(f"test_*{about}.py")), f"{about} is tested no more"
+        assert not [word for word in words if word.lower() not in page], about
+
+
+PAGE_WORDS = {
+    "classifier_transforms": ("torchvision: weights by name", "timm: transforms"),
+    "image_colours_in_a_browser": ("Chromium",),
+    "image_folders": ("ImageFolder",),
+    "img2dataset": ("img2dataset",),
+    "import_pool": ("webdataset", "metadata.csv"),
+    "label_studio": ("Label Studio",),
+    "open_clip_pixels": ("open_clip: pixels",),
+    "pools": ("Polars", "pandas"),
+    "predictions_of_others": ("timm's `inference.py`", "lm-evaluation-harness"),
+    "releases_in_hubs": ("Croissant", "Hugging Face `datasets`"),
+    "sources": ("Flickr", "Openverse"),
+}
+"""A test of tests/conformance -> what its rows on the page say."""
