@@ -24,6 +24,7 @@ from newtest.votes import Simulation, simulate_votes
 
 STRATEGIES = {
     "matched-frequency": SamplingConfig("matched-frequency", per_class=20, fill_upward=True),
+    "matched-corrected": SamplingConfig("matched-frequency", per_class=20, bias_correction="mixture"),
     "threshold-0.7": SamplingConfig("threshold", per_class=20, threshold=0.7),
     "top-images": SamplingConfig("top-images", per_class=20),
 }

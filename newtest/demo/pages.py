@@ -44,7 +44,7 @@ def write_report(study: Study, sets: Mapping[str, Path], results: pd.DataFrame, 
     members = {name: _members(folder, votes) for name, folder in sets.items()}
     inputs = ReportInputs(
         title="A test set of handwritten digits, replicated",
-        subtitle="scikit-learn's digits: an original test set, and three new ones drawn from a pool of other scans",
+        subtitle="scikit-learn's digits: an original test set, and four new ones drawn from a pool of other scans",
         facts=study_facts(study),
         built=_built(study, members),
         warnings=(

@@ -32,7 +32,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_demo_draws_three_sets_and_says_what_is_simulated(demo: Path) -> None:
+def test_the_demo_draws_four_sets_and_says_what_is_simulated(demo: Path) -> None:
     page = (demo / "report.html").read_text()
     assert "SIMULATED" in page and "http://" not in page.replace("http://www.w3.org", "")
     results = pd.read_csv(demo / "results.csv")
@@ -40,10 +40,11 @@ def test_the_demo_draws_three_sets_and_says_what_is_simulated(demo: Path) -> Non
     assert results.groupby("set")["n"].first().to_dict() == {
         "original": 450,
         "matched-frequency": 200,
+        "matched-corrected": 200,
         "threshold-0.7": 200,
         "top-images": 200,
     }
-    for name in ("matched-frequency", "threshold-0.7", "top-images"):
+    for name in ("matched-frequency", "matched-corrected", "threshold-0.7", "top-images"):
         folder = demo / "releases" / name
         assert "SIMULATED" in (folder / "README.md").read_text()
         checked = subprocess.run(
@@ -108,12 +109,21 @@ def test_a_report_of_the_study_says_what_was_built_in_words(demo: Path, tmp_path
     assert facts["models scored"] == 16 and facts["classes"] == 10
     assert facts["images of original test sets"] == 450
     assert facts["SIMULATED votes"] == 10 * (facts["candidates (pairs of image and class)"] + 450)
-    assert [part["set"] for part in by_study["built"]] == ["matched-frequency", "threshold-0.7", "top-images"]
+    assert [part["set"] for part in by_study["built"]] == [
+        "matched-frequency",
+        "matched-corrected",
+        "threshold-0.7",
+        "top-images",
+    ]
     assert by_study["built"] == by_demo["built"][1:]
-    matched, threshold, _ = by_study["built"]
+    matched, corrected, threshold, _ = by_study["built"]
     assert matched["how"].startswith(
         "matched-frequency, 20 per class, at least 10 votes per image, bins filled upward"
     )
+    assert "bias correction by mixture" in corrected["how"]
+    below = [float(part["how"].split("frequency ")[1].split()[0]) for part in (matched, corrected)]
+    assert below[1] < below[0], "the correction leaves less of a mismatch"
+    assert "points below the original's" in matched["how"]
     assert "frequency at least 0.7" in threshold["how"]
     assert threshold["images"] == 200
     assert (

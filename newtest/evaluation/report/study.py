@@ -9,10 +9,11 @@ import pandas as pd
 
 from newtest.catalog.evaluation import amounts, class_words, left_out, members, revision_facts
 from newtest.draws import generator
-from newtest.errors import EvaluationError
+from newtest.errors import EvaluationError, SamplingError
 from newtest.evaluation.analysis.tables import frequency_bins
 from newtest.evaluation.report.build import BuiltSet, Gallery, GalleryImage
 from newtest.reading.jsons import parse_json
+from newtest.sampling.diagnosis import stored_diagnostics
 from newtest.study import Study
 
 __all__ = ["built_set", "galleries", "study_facts", "study_warnings"]
@@ -50,7 +51,8 @@ def built_set(study: Study, name: str) -> BuiltSet | None:
         except EvaluationError:
             return None
     reasons = tuple((reason.replace("_", " "), number) for reason, number in left_out(study.catalog, name))
-    return BuiltSet(name, _rule(parse_json(str(known["config"]))), int(known["members"]), reasons)
+    how = _rule(parse_json(str(known["config"]))) + _mismatch(study, name)
+    return BuiltSet(name, how, int(known["members"]), reasons)
 
 
 def study_warnings(study: Study, name: str) -> tuple[str, ...]:
@@ -93,6 +95,20 @@ def _rule(config: Mapping[str, Any]) -> str:
     if config["bias_correction"] != "none":
         parts.append(f"bias correction by {config['bias_correction']}")
     return ", ".join([*parts, f"seed\N{NO-BREAK SPACE}{config['seed']}"])
+
+
+def _mismatch(study: Study, name: str) -> str:
+    """How much harder than the original the set is expected to be; nothing for a set without a diagnosis."""
+    try:
+        found = stored_diagnostics(study, name).mismatch
+    except SamplingError:
+        return ""
+    low, high = sorted((100 * found.low, 100 * found.high))
+    return (
+        f"; expected true selection frequency {100 * abs(found.value):.1f} points "
+        f"{'below' if found.value > 0 else 'above'} the original's (95 % interval of original less drawn: "
+        f"{low:+.1f} to {high:+.1f})"
+    )
 
 
 def _gallery(
