@@ -7,6 +7,7 @@ original less drawn.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,12 +91,16 @@ class Assumptions:
         """What cannot be tested here, and how much it would matter."""
         found = []
         if self.measured is None and self.alike:
-            told = ", ".join(
-                f"at {rho:g} the mismatch would be {100 * value:+.1f}" for rho, value in self.alike
-            )
+            rhos, sizes = zip(*(pair for pair in self.alike if pair[0]), strict=True)
             found.append(
-                f"over-dispersion cannot be tested (no image was shown in several tasks); if votes on an image were "
-                f"correlated beyond its frequency, {told} points of frequency"
+                "over-dispersion cannot be tested (no image was shown in several tasks); if votes on an image were "
+                f"correlated by {_list(rhos, '{:g}')} beyond its frequency, the drawn set would be harder by "
+                f"{_list([100 * size for size in sizes], '{:.1f}')} points of frequency"
+            )
+        elif self.measured is not None:
+            found.append(
+                f"votes on an image are more alike within a task than between tasks by {self.measured:+.3f} (a "
+                f"correlation, standard error {self.measured_error:.3f}); what all tasks share is not seen"
             )
         if self.workers is None:
             found.append(
@@ -118,6 +123,11 @@ class Assumptions:
         """The mismatch at a correlation, along the told ones."""
         told = np.array(self.alike)
         return float(np.interp(rho, told[:, 0], told[:, 1]))
+
+
+def _list(values: Iterable[float], form: str) -> str:
+    *some, last = (form.format(value) for value in values)
+    return f"{', '.join(some)} or {last}"
 
 
 def check(
