@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 MARK := $(VENV)/.installed
 
-.PHONY: help demo test lowest setup lint docs bench constraints system clean
+.PHONY: help demo test fuzz lowest setup lint docs bench constraints system clean
 
 help:
 	@echo "make demo   set up what the demo needs and run it: a replicated test set of digits, with a report"
 	@echo "make test   set up what the tests need and run them"
+	@echo "make fuzz   changed files for every reader of strangers' files: half a minute, or N=10000 of each"
 	@echo "make lowest the tests on the lowest versions that pyproject.toml allows, in .venv-lowest"
 	@echo "make setup  the development environment alone, in .venv"
 	@echo "make lint   ruff, mypy, import-linter"
@@ -41,6 +42,10 @@ system:
 
 test: $(MARK)-test system
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Half a minute without N. An input that fails is kept, with the reader's name and its number.
+fuzz: $(MARK)-test
+	$(BIN)/python tests/fuzz/run.py --keep build/fuzz $(if $(N),--inputs $(N),--seconds 30) --seed $(or $(SEED),0)
 
 lowest: system
 	PYTHON=$(PYTHON) .ci/lowest -q

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,22 @@ __all__ = ["near_duplicate_pairs", "neighbour_distances", "reviewed_pairs"]
 
 def near_duplicate_pairs(path: Path) -> pd.DataFrame:
     """image_a, image_b (a < b, each pair once) of ``near_duplicates.json``: id -> ids. Raises ConfigError."""
-    return _pairs([(a, b) for a, others in _mapping(path).items() for b in others])
+    with _shaped(path):
+        return _pairs([(a, b) for a, others in _mapping(path).items() for b in others])
 
 
 def reviewed_pairs(path: Path) -> pd.DataFrame:
     """image_a, image_b of the pairs that a person looked at, of ``nearest_neighbor_reviews_v2.json``:
     id -> metric -> references. Raises ConfigError."""
-    return _pairs(
-        [
-            (a, b)
-            for a, metrics in _mapping(path).items()
-            for review in metrics.values()
-            for b in review["references"]
-        ]
-    )
+    with _shaped(path):
+        return _pairs(
+            [
+                (a, b)
+                for a, metrics in _mapping(path).items()
+                for review in metrics.values()
+                for b in review["references"]
+            ]
+        )
 
 
 def neighbour_distances(path: Path) -> pd.DataFrame:
@@ -38,12 +42,23 @@ def neighbour_distances(path: Path) -> pd.DataFrame:
     are (1.2e8 and 1.32e4): the file holds their roots. Nobody is its own neighbour.
     """
     rows = []
-    for image_id, metrics in _mapping(path).items():
-        for metric, near in metrics.items():
-            others = [(other, float(value)) for other, value in near if other != image_id]
-            for rank, (other, value) in enumerate(others):
-                rows.append((image_id, metric, rank, other, value if metric == "dssim" else value * value))
+    with _shaped(path):
+        for image_id, metrics in _mapping(path).items():
+            for metric, near in metrics.items():
+                others = [(other, float(value)) for other, value in near if other != image_id]
+                for rank, (other, value) in enumerate(others):
+                    rows.append(
+                        (image_id, metric, rank, other, value if metric == "dssim" else value * value)
+                    )
     return pd.DataFrame(rows, columns=["image_id", "metric", "rank", "neighbour", "distance"])
+
+
+@contextmanager
+def _shaped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: not one of ImageNetV2's files of near-duplicates ({error})") from error
 
 
 def _mapping(path: Path) -> dict[str, Any]:

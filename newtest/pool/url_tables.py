@@ -73,6 +73,8 @@ class UrlTables:
 
     def _found(self, entry: Entry, table: pa.Table) -> pa.Table:
         where = f"{self.place.url}: {entry.name}"
+        if twice := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
+            raise PoolError(f"{where}: two columns are called {twice[0]!r}; rename one of them")
         url = _named(table, self.url, "url", where)
         if url is None:
             raise PoolError(
@@ -226,7 +228,7 @@ def _separated(text: str, delimiter: str) -> pa.Table:
     table = pyarrow.csv.read_csv(pa.BufferReader(data), parse_options=parse, convert_options=convert)
     kept = {alias for kind in ("url", "text", "uid", "key", "sha256") for alias in ALIASES[kind]}
     for place, name in enumerate(table.column_names):
-        if name not in kept and (numbers := _numbers(table[name])) is not None:
+        if name not in kept and (numbers := _numbers(table.column(place))) is not None:
             table = table.set_column(place, name, numbers)
     return table
 

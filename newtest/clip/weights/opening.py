@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from newtest.clip.weights.tensors import DTYPES, PIECE, TensorFile, TensorInfo
 from newtest.errors import WeightsError
+from newtest.reading.arrays import npy_header
+from newtest.reading.failures import translated
 from newtest.reading.jsons import parse_json
 
 __all__ = ["open_tensors"]
@@ -110,10 +112,10 @@ class _Npz:
                 for member in archive.namelist():
                     if not member.endswith(".npy"):
                         raise ValueError(f"{member} is no array")
-                    with archive.open(member) as stream:
-                        shape, fortran, dtype = _npy_header(stream)
-                        if any(side < 0 for side in shape):
-                            raise ValueError(f"{member} has the shape {shape}")
+                    with translated(f"an array ({member})"), archive.open(member) as stream:
+                        shape, fortran, dtype = npy_header(stream, archive.getinfo(member).file_size)
+                        if dtype.byteorder == ">":
+                            raise ValueError(f"an array of {dtype} is not one of plain little-endian numbers")
                         if fortran and len(shape) > 1:
                             raise ValueError(
                                 f"{member} is stored column by column; save it with np.ascontiguousarray"
@@ -128,7 +130,7 @@ class _Npz:
     def pieces(self, name: str) -> Iterator[npt.NDArray[Any]]:
         info, dtype = self.tensors[name], DTYPES[self.tensors[name].dtype]
         with zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as stream:
-            _npy_header(stream)
+            npy_header(stream, archive.getinfo(f"{name}.npy").file_size)
             for start in range(0, info.size, PIECE):
                 wanted = min(PIECE, info.size - start) * dtype.itemsize
                 try:
@@ -138,12 +140,3 @@ class _Npz:
                 if len(data) != wanted:
                     raise WeightsError(f"{self.path}: ends in the middle of tensor {name!r}")
                 yield np.frombuffer(data, dtype)
-
-
-def _npy_header(stream: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
-    if dtype.hasobject or dtype.byteorder == ">":
-        raise ValueError(f"an array of {dtype} is not one of plain little-endian numbers")
-    return shape, fortran, dtype

@@ -28,6 +28,10 @@ _OF_STUDY = "study:"
 """Before a name: the study's revision or reference, and not a file or folder of that name."""
 
 
+MOST_CLASSES = 1_000_000
+"""Of a set whose labels are numbers. ImageNet-21k has 21,843."""
+
+
 @dataclass(frozen=True)
 class EvaluationSet:
     """``labels`` (N,) are positions in ``classes``; ``images`` has a row an image, in the same order."""
@@ -184,6 +188,13 @@ def make_set(
     if frame.empty:
         raise EvaluationError(f"{source}: the set has no images")
     listed = [cell if isinstance(cell, list) else [cell] for cell in _cells(frame[column])]
+    strange = next(
+        (cls for cell in listed for cls in cell if isinstance(cls, dict | list | np.ndarray)), None
+    )
+    if strange is not None:
+        raise EvaluationError(
+            f"{source}: {str(strange)[:60]!r} is given as a class; a class is a name or a number"
+        )
     empty = sum(any(_is_empty(cls) for cls in cell) for cell in listed)
     if empty:
         raise EvaluationError(f"{source}: {empty} rows have no {column}")
@@ -191,7 +202,7 @@ def make_set(
     whole = all(
         isinstance(cls, int | np.integer) and not isinstance(cls, bool) for cell in listed for cls in cell
     )
-    order = classes or _ordered(every, whole=whole)
+    order = classes or _ordered(every, source, whole=whole)
     position = {cls: at for at, cls in enumerate(order)}
     unknown = [cls for cls in every if cls not in position]
     if unknown:
@@ -250,11 +261,17 @@ def _further(placed: list[list[int]]) -> npt.NDArray[np.int64] | None:
     return further
 
 
-def _ordered(names: pd.Series, *, whole: bool) -> tuple[str, ...]:
+def _ordered(names: pd.Series, source: str, *, whole: bool) -> tuple[str, ...]:
     unique = names.unique().tolist()
     if all(name.isascii() and name.isdigit() for name in unique):
         if whole:  # labels: the classes are 0 to the largest, whether or not each has an image
-            return tuple(str(at) for at in range(max(map(int, unique)) + 1))
+            largest = max(map(int, unique))
+            if largest >= MOST_CLASSES:
+                raise EvaluationError(
+                    f"{source}: a label is {largest}, and a set has at most {MOST_CLASSES:,} classes; name the classes "
+                    "in a table with a column class"
+                )
+            return tuple(str(at) for at in range(largest + 1))
         return tuple(sorted(unique, key=int))
     return tuple(sorted(unique))
 

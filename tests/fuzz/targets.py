@@ -1,0 +1,302 @@
+"""The readers of strangers' files, each with the good files that its inputs are made from."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from newtest.classes import read_classes
+from newtest.clip.weights.ensemble import read_outputs
+from newtest.clip.weights.opening import open_tensors
+from newtest.clip.weights.soups import read_scores
+from newtest.config import load_toml
+from newtest.crowd.annotators import PublishConfig
+from newtest.crowd.class_names import read_class_names
+from newtest.crowd.importers import ExternalFormat, read_external
+from newtest.crowd.mturk_files import read_hits
+from newtest.duplicates.published import near_duplicate_pairs, neighbour_distances, reviewed_pairs
+from newtest.errors import NewtestError
+from newtest.evaluation.scoring.class_lists import read_classes as read_class_list
+from newtest.evaluation.scoring.classmap import read_class_map
+from newtest.evaluation.scoring.embeddings import read_embeddings
+from newtest.evaluation.scoring.reading import read_sheets
+from newtest.evaluation.scoring.results import read_results
+from newtest.evaluation.scoring.sets import read_set
+from newtest.images import shown
+from newtest.pool.captions import read_rows as caption_rows
+from newtest.pool.importing.tables import rows_of
+from newtest.pool.storage.outside_vectors import outside_vectors
+from newtest.pool.storage.pool import Pool, Shard, open_pool
+from newtest.pool.storage.subset import read as read_subset
+from newtest.pool.storage.tars import samples
+from newtest.pool.url_tables import url_tables
+from newtest.releasing.archives import contents_of
+from newtest.releasing.arrays import read_arrays
+from newtest.releasing.evidence import read_blocked, read_near_duplicates
+from newtest.releasing.sets import read_release
+from newtest.sets import image_at, read_image_set
+from newtest.sources.recorded import Recorded
+from newtest.sources.table import Table
+from newtest.study import Study
+from newtest.votes.tables import read_votes
+
+__all__ = ["TARGETS", "Target", "seeds"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, what its files are called, and the kinds of seeds that they are made from."""
+
+    name: str
+    read: Callable[[Path], object]
+    suffix: str
+    kinds: tuple[str, ...]
+    file: str = "input"
+
+
+def _pool(path: Path) -> None:
+    pool = open_pool(path.parent)
+    for shard in pool.shards:
+        for batch in pool.batches(shard, ["uid", "text"]):
+            batch.to_pylist()
+
+
+def _samples(path: Path) -> None:
+    pool: Pool = open_pool(path.parent) if (path.parent / "input.parquet").exists() else None  # type: ignore[assignment]
+    if pool is None:
+        pq.write_table(pa.table({"uid": pa.array([], pa.string())}), path.parent / "input.parquet")
+        pool = open_pool(path.parent)
+    shard: Shard = pool.shards[0]
+    for sample in samples(pool, shard):
+        sample.described  # noqa: B018
+        sample.image  # noqa: B018
+
+
+def _packed(path: Path) -> None:
+    for name in ("a.jpg", "n1/a"):
+        try:
+            image_at(f"{path}#{name}")
+        except OSError:  # its promise to callers: a row with a reason
+            continue
+
+
+def _tensors(path: Path) -> None:
+    opened = open_tensors(path)
+    for name in opened.tensors:
+        for _ in opened.pieces(name):
+            pass
+
+
+def _votes(path: Path) -> None:
+    table = read_votes(path)
+    for chunk in table.chunks():
+        chunk.where(0)
+
+
+def _external(form: ExternalFormat) -> Callable[[Path], object]:
+    return lambda path: read_external(_seed_study(path.parent.parent / "seed"), path, form)
+
+
+@cache
+def _seed_study(folder: Path) -> Study:
+    return Study(folder)
+
+
+def _recorded(path: Path) -> None:
+    Recorded(path)
+
+
+def _url_tables(path: Path) -> None:
+    for batch in url_tables(str(path)).batches(100):
+        batch.to_pylist()
+
+
+def _study(path: Path) -> None:
+    with Study(path.parent) as study:
+        study.catalog.execute("SELECT count(*) FROM images").fetchall()
+
+
+def _subset(path: Path) -> None:
+    read_subset(path)
+
+
+def _vectors(path: Path) -> None:
+    for array in outside_vectors(str(path), 4):
+        np.asarray(array, np.float32)
+
+
+def _published(path: Path) -> None:
+    for read in (near_duplicate_pairs, reviewed_pairs, neighbour_distances):
+        try:
+            read(path)
+        except NewtestError:
+            continue
+
+
+TABLES = ("csv", "tsv")
+TARGETS = (
+    Target("classes.toml", read_classes, ".toml", ("toml",)),
+    Target("classes.csv", read_classes, ".csv", ("csv",)),
+    Target("config.toml", lambda path: load_toml(PublishConfig, path), ".toml", ("config",)),
+    Target("recorded.json", _recorded, ".json", ("json",)),
+    Target("table.csv", Table, ".csv", ("csv",)),
+    Target("table.parquet", Table, ".parquet", ("parquet",)),
+    Target("set.json", read_image_set, ".json", ("json",)),
+    Target("set.jsonl", read_image_set, ".jsonl", ("jsonl",)),
+    Target("set.csv", read_image_set, ".csv", ("csv",)),
+    Target("set.parquet", read_image_set, ".parquet", ("parquet",)),
+    Target("release manifest", lambda path: read_release(path.parent), ".csv", ("manifest",), "manifest"),
+    Target("release tar", lambda path: contents_of([path], {}), ".tar", ("tar",)),
+    Target("release parquet", lambda path: contents_of([path], {}), ".parquet", ("parquet",)),
+    Target("release arrays", read_arrays, ".npy", ("npy",)),
+    Target("image in a tar", _packed, ".tar", ("tar",)),
+    Target("image in a table", _packed, ".parquet", ("parquet",)),
+    Target("blocked.json", read_blocked, ".json", ("json",)),
+    Target("blocked.csv", read_blocked, ".csv", ("csv",)),
+    Target("near duplicates", read_near_duplicates, ".json", ("json",)),
+    Target("published duplicates", _published, ".json", ("json",)),
+    Target("votes.csv", _votes, ".csv", ("csv",)),
+    Target("votes.jsonl", _votes, ".jsonl", ("jsonl",)),
+    Target("votes.parquet", _votes, ".parquet", ("parquet",)),
+    Target("mturk.csv", _external("mturk-csv"), ".csv", ("mturk",)),
+    Target("mturk.json", _external("mturk-json"), ".json", ("json",)),
+    Target("hits.json", read_hits, ".json", ("json",)),
+    Target("label studio json", _external("label-studio"), ".json", ("studio",)),
+    Target("label studio csv", _external("label-studio"), ".csv", ("csv",)),
+    Target("class names", read_class_names, ".json", ("json",)),
+    Target("predictions.json", read_sheets, ".json", ("json",)),
+    Target("predictions.csv", read_sheets, ".csv", ("csv",)),
+    Target("predictions.parquet", read_sheets, ".parquet", ("parquet",)),
+    Target("predictions.npy", read_sheets, ".npy", ("npy",)),
+    Target("predictions.npz", read_sheets, ".npz", ("npz",)),
+    Target("evaluated set.json", read_set, ".json", ("json",)),
+    Target("evaluated set.npy", read_set, ".npy", ("npy",)),
+    Target("results.csv", lambda path: read_results([path]), ".csv", ("csv",)),
+    Target("class list", read_class_list, ".json", ("json",)),
+    Target("class map", read_class_map, ".csv", ("csv",)),
+    Target("embeddings.npz", read_embeddings, ".npz", ("npz",)),
+    Target("logits.npz", read_outputs, ".npz", ("npz",)),
+    Target("scores.json", read_scores, ".json", ("json",)),
+    Target("checkpoint.npz", _tensors, ".npz", ("npz",)),
+    Target("checkpoint.safetensors", _tensors, ".safetensors", ("safetensors",)),
+    Target("pool.parquet", _pool, ".parquet", ("parquet",)),
+    Target("pool.tar", _samples, ".tar", ("tar",)),
+    Target("url tables.parquet", _url_tables, ".parquet", ("parquet",)),
+    Target("url tables.csv", _url_tables, ".csv", ("csv",)),
+    Target("url tables.json", _url_tables, ".json", ("json",)),
+    Target("captions.csv", caption_rows, ".csv", ("csv",)),
+    Target("captions.json", caption_rows, ".json", ("json",)),
+    Target("metadata.csv", lambda path: list(rows_of(path, None)), ".csv", ("csv",)),
+    Target("metadata.jsonl", lambda path: list(rows_of(path, None)), ".jsonl", ("jsonl",)),
+    Target("metadata.parquet", lambda path: list(rows_of(path, None)), ".parquet", ("parquet",)),
+    Target("subset.npy", _subset, ".npy", ("npy",)),
+    Target("vectors.npy", _vectors, ".npy", ("npy",)),
+    Target("vectors.npz", _vectors, ".npz", ("npz",)),
+    Target("image", lambda path: shown(path.read_bytes()), ".jpg", ("image",)),
+    Target("study", _study, ".sqlite", ("sqlite",), "study"),
+)
+
+
+def seeds(folder: Path) -> Mapping[str, list[bytes]]:
+    """Good files of every kind, made here."""
+    rows = [
+        {"image_id": f"flickr_{n}", "wnid": "n01443537", "worker_id": "w", "selected": 1, "label": n,
+         "url": "https://x.org/a.jpg",
+         "id_search_engine": str(n), "search_key": "goldfish", "date_taken": "2014-01-02 03:04:05", "text": "a fish",
+         "file": "a.jpg", "photo_id": str(n), "title": "t", "lemmas": "fish;carp", "model": "m", "class": "c",
+         "uid": f"{n:032x}"}
+        for n in range(3)
+    ]  # fmt: skip
+    header = ",".join(rows[0])
+    table = "\n".join([header, *(",".join(map(str, row.values())) for row in rows)]) + "\n"
+    jsons: list[object] = [
+        rows, {"image_filenames": [["a.jpg", "n01443537"]]}, {"a": ["b", "c"]}, {"a": 0.5, "b": 0.25},
+        {"0": "fish", "1": ["n1", "cat"]},
+        {"a": {"l2": [["b", 1.5]], "dssim": [["c", 0.1]]}}, {"a": {"l2": {"references": ["b"]}}}, [0, 1, 2],
+        [[0, 1], [1, 0]],
+        [{"hit_id": "h", "wnid": "n1", "images_all": ["a"]}], {"n01443537": {"names": ["fish"], "definition": "x"}},
+        {"HIT": {"HITId": "h"}, "Assignments": [{"HITId": "h", "WorkerId": "w", "AssignmentStatus": "Approved",
+         "Answer": "<x/>"}]},
+    ]  # fmt: skip
+    arrow = pa.Table.from_pylist([{**row, "image": {"bytes": b"x", "path": "a.jpg"}} for row in rows])
+    return {
+        "csv": [table.encode(), table.replace(",", ";").encode(), ("\ufeff" + table).encode("utf-16")],
+        "manifest": [b"image_id,wnid,file,sha256,license,num_shown\na,n1,images/n1/a.jpg," + b"0" * 64 + b",by,3\n"],
+        "mturk": [b"HITId,WorkerId,AssignmentStatus,SubmitTime,Input.images,Answer.selected\nh,w,Approved,x,a|b,a\n"],
+        "json": [json.dumps(one).encode() for one in jsons],
+        "jsonl": ["\n".join(json.dumps(row) for row in rows).encode()],
+        "studio": [json.dumps([
+            {"id": 1, "data": {"image_id": "a", "wnid": "n1"}, "annotations": [{"id": 2, "completed_by": 1, "result": [
+                {"from_name": "shows", "type": "choices", "value": {"choices": ["yes"]}}]}]}]).encode()],
+        "toml": [b'[n01443537]\nlemmas = ["goldfish", "carp"]\ngloss = "a fish"\nhypernyms = ["n1"]\n'],
+        "config": [b'seed = 1\nper_class = 10\nstrategy = "matched"\n[a]\nb = [1, 2.5]\n'],
+        "parquet": [_parquet(arrow), _parquet(arrow, compression="none", use_dictionary=False)],
+        "npy": [_npy(np.arange(4)), _npy(np.eye(4, dtype=np.float32)), _npy(np.zeros(3, "u8,u8"))],
+        "npz": [_npz(embeddings=np.eye(4), labels=np.arange(4)), _npz(a=np.eye(4), **{"a.labels": np.arange(4)})],
+        "safetensors": [_safetensors()],
+        "tar": [_tar(tarfile.GNU_FORMAT), _tar(tarfile.PAX_FORMAT)],
+        "image": [_image(kind) for kind in ("JPEG", "PNG", "WEBP", "GIF")],
+        "sqlite": [_study_file(folder)],
+    }  # fmt: skip
+
+
+def _parquet(table: pa.Table, **options: object) -> bytes:
+    held = io.BytesIO()
+    pq.write_table(table, held, **options)
+    return held.getvalue()
+
+
+def _npy(array: np.ndarray) -> bytes:
+    held = io.BytesIO()
+    np.save(held, array)
+    return held.getvalue()
+
+
+def _npz(**arrays: np.ndarray) -> bytes:
+    held = io.BytesIO()
+    np.savez(held, **arrays)  # type: ignore[arg-type]
+    return held.getvalue()
+
+
+def _safetensors() -> bytes:
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(16)
+
+
+def _tar(form: int) -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w", format=form) as tar:
+        for name, data in (
+            ("a.jpg", b"x" * 600),
+            ("a.json", b'{"uid": "0"}'),
+            ("d/" + "n" * 120 + ".txt", b"text"),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return held.getvalue()[: 8 * 1024]
+
+
+def _image(kind: str) -> bytes:
+    held = io.BytesIO()
+    Image.fromarray(np.arange(12 * 16 * 3, dtype=np.uint8).reshape(12, 16, 3)).save(held, kind)
+    return held.getvalue()
+
+
+def _study_file(folder: Path) -> bytes:
+    with Study(folder / "seed", create=True):
+        pass
+    with sqlite3.connect(folder / "seed" / "study.sqlite") as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    return (folder / "seed" / "study.sqlite").read_bytes()

@@ -1,0 +1,87 @@
+"""Changed files for every reader, a few seconds of ``make fuzz``; and what it found, each as it was mended."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from newtest.clip.weights.opening import open_tensors
+from newtest.duplicates.published import near_duplicate_pairs, neighbour_distances, reviewed_pairs
+from newtest.errors import ConfigError, EvaluationError, PoolError, WeightsError
+from newtest.evaluation.scoring.sets import read_set
+from newtest.pool.url_tables import url_tables
+
+RUN = Path(__file__).with_name("run.py")
+
+
+def test_changed_files_end_in_no_exception_but_ours(tmp_path: Path) -> None:
+    """In a process of its own, with its limits on time, memory and writes: some inputs of each reader in ten seconds.
+
+    One reader among them fails and writes outside on purpose. That, and nothing else, must be found.
+    """
+    done = subprocess.run(
+        [sys.executable, RUN, "--seconds", "8", "--inputs", "40", "--keep", tmp_path / "failed", "--probe"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    found = [line.partition(" x ")[2] for line in done.stdout.splitlines()[1:]]
+    strange = [
+        line
+        for line in found
+        if not line.startswith(("probe: KeyError", "written outside: os.mkdir", "written outside: os.rmdir"))
+    ]
+    assert not strange, done.stdout + done.stderr
+    assert len(found) == 3, done.stdout + done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("read", [near_duplicate_pairs, reviewed_pairs, neighbour_distances])
+@pytest.mark.parametrize(
+    "document",
+    [{"a": 1.5}, {"a": "b"}, {"a": [{}]}, {"a": {"l2": [1]}}, {"a": {"l2": {"references": [["b"]]}}}],
+)
+def test_published_files_of_another_shape(read: object, document: object, tmp_path: Path) -> None:
+    path = tmp_path / "near.json"
+    path.write_text(json.dumps(document))
+    try:
+        read(path)  # type: ignore[operator]
+    except ConfigError as error:
+        assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("document", [[{"label": {"a": 1}}], {"a": [{"b": 1}]}])
+def test_a_class_that_is_an_object(document: object, tmp_path: Path) -> None:
+    path = tmp_path / "set.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(EvaluationError, match=r"set\.json"):
+        read_set(path)
+
+
+def test_a_label_of_quadrillions_is_not_that_many_classes(tmp_path: Path) -> None:
+    path = tmp_path / "labels.npy"
+    np.save(path, np.array([0, 10**15]))
+    with pytest.raises(EvaluationError, match="at most 1,000,000 classes"):
+        read_set(path)
+
+
+def test_an_array_of_a_checkpoint_whose_header_has_no_end(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    np.savez(path, w=np.eye(2))
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"(2, 2), }", b"(2, 2), ("))
+    with pytest.raises(WeightsError, match="npz"):
+        open_tensors(path)
+
+
+def test_two_columns_of_one_name_among_urls(tmp_path: Path) -> None:
+    path = tmp_path / "urls.csv"
+    path.write_text("url,2,2\nhttps://x.org/a.jpg,1,2\n")
+    with pytest.raises(PoolError, match="two columns are called '2'"):
+        list(url_tables(str(path)).batches(10))
