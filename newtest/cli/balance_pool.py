@@ -76,6 +76,6 @@ def balance_pool(
     )
     print(
         f"kept {len(found.subset):,} of {manifest['rows_read']:,} rows, "
-        f"{manifest['rows_that_match_no_query']:,} match no query; "
+        f"{manifest['rows_that_match_no_query']:,} match no query, {manifest['rows_not_drawn']:,} were not drawn; "
         f"wrote {out} and {table}"
     )

@@ -32,5 +32,8 @@ def caption_pool(
     else:
         print(
             f"{found.captioned:,} of {found.rows:,} rows have a caption ({found.match_rate:.1%}); "
-            f"{found.matched - found.captioned:,} more have a photo without text; wrote {out}"
+            f"{found.matched - found.captioned:,} more have a photo without text, "
+            f"{found.rows - found.matched:,} meet no photo; "
+            f"of {found.photos:,} photos {found.photos_unused:,} are named by no row and "
+            f"{found.photos_repeated:,} stand there twice; wrote {out}"
         )

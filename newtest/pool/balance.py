@@ -90,9 +90,11 @@ def balance(
     probabilities = np.minimum(1.0, cap / np.maximum(counts, 1))
     make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)
     uids, rows, matched = [], 0, 0
-    for kept, size, some in merged(pool, make, engine, Resources(workers), progress, "drawing"):
+    chosen: dict[str, npt.NDArray[np.uint8]] = {}
+    for name, kept, stays, some in merged(pool, make, engine, Resources(workers), progress, "drawing"):
         uids.append(kept)
-        rows, matched = rows + size, matched + some
+        chosen[name] = np.packbits(stays)
+        rows, matched = rows + len(stays), matched + some
     over = counts > cap
     manifest = {
         "pool": pool.place.url,
@@ -105,13 +107,16 @@ def balance(
         },
         "rows_read": rows,
         "rows_that_match_no_query": rows - matched,
+        "rows_not_drawn": matched - sum(map(len, uids)),
         "head": {"queries": int(over.sum()), "matches": int(counts[over].sum())},
         "tail": {"queries": int((~over & (counts > 0)).sum()), "matches": int(counts[~over].sum())},
         "queries_without_a_match": int((counts == 0).sum()),
     }
     table = pa.table({"query": pa.array(queries, pa.string()), "count": counts, "probability": probabilities})
     return Balanced(
-        Subset.of(ids.concatenated(uids), manifest),
+        Subset.of(
+            ids.concatenated(uids), manifest, np.concatenate([chosen[shard.name] for shard in pool.shards])
+        ),
         table.sort_by([("count", "descending"), ("query", "ascending")]),
     )
 
@@ -175,21 +180,25 @@ class _Counter:
 
 
 class _Drawer:
-    """In a worker: the ids of a shard that some query draws, the rows, and how many match any query."""
+    """In a worker: a shard's name, the ids that some query draws, which rows those are, how many match a query."""
 
     def __init__(self, pool: Pool, queries: tuple[str, ...], probabilities: list[float], seed: int) -> None:
         self.pool, self.queries, self.probabilities, self.seed = pool, queries, probabilities, seed
         self.automaton = automaton_of(queries)
 
-    def __call__(self, shard: Shard) -> tuple[ids.Uids, int, int]:
-        kept, rows, matched = [], 0, 0
+    def __call__(self, shard: Shard) -> tuple[str, ids.Uids, npt.NDArray[np.bool_], int]:
+        kept: list[str] = []
+        stays: list[bool] = []
+        matched = 0
         for uid, text in _captions(self.pool, shard):
-            rows += 1
             found = matches(self.automaton, text) if text else set()
             matched += bool(found)
-            if any(self.probabilities[number] >= 1 or self._drawn(number, uid) for number in sorted(found)):
+            stays.append(
+                any(self.probabilities[number] >= 1 or self._drawn(number, uid) for number in sorted(found))
+            )
+            if stays[-1]:
                 kept.append(uid)
-        return ids.from_arrow(pa.array(kept, pa.string())), rows, matched
+        return shard.name, ids.from_arrow(pa.array(kept, pa.string())), np.array(stays, np.bool_), matched
 
     def _drawn(self, number: int, uid: str) -> bool:
         name = f"{self.seed}\x1f{self.queries[number]}\x1f{uid}".encode()

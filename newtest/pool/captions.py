@@ -42,6 +42,12 @@ class Joined:
     rows: int
     matched: int
     captioned: int
+    photos: int = 0
+    """Rows of the photos."""
+    photos_unused: int = 0
+    """Those without an id, and those that no row of the set names."""
+    photos_repeated: int = 0
+    """Those that stand there again with the same text."""
 
     @property
     def match_rate(self) -> float:
@@ -60,11 +66,17 @@ def join_captions(labels: pd.DataFrame, photos: pd.DataFrame, out: str | Path) -
     _require(labels, ("file", "wnid", "photo_id"), "the labelled set")
     _require(photos, ("photo_id", "title"), "the photos")
     texts: dict[str, dict[str, Any]] = {}
+    nameless = repeated = 0
     for photo in photos.to_dict("records"):
         known = {key: _plain(photo.get(key)) for key in ("title", "description", "tags", "url")}
         name = _id(photo["photo_id"])
-        if name and texts.setdefault(name, known) != known:
+        if not name:
+            nameless += 1
+        elif name in texts and texts[name] != known:
             raise PoolError(f"the photo {name} stands twice with different text; keep one of the two")
+        else:
+            repeated += name in texts
+            texts[name] = known
     rows, matched = [], 0
     for label in labels.sort_values(["file", "wnid"], kind="stable").to_dict("records"):
         name = _id(label["photo_id"])
@@ -79,7 +91,8 @@ def join_captions(labels: pd.DataFrame, photos: pd.DataFrame, out: str | Path) -
     claim(place_of(out), "caption-pool", {}, "")
     with place_of(out).writing("00000000.parquet") as path:
         pq.write_table(table, path)
-    return Joined(len(labels), matched, len(rows))
+    unused = nameless + len(texts.keys() - {_id(value) for value in labels["photo_id"]})
+    return Joined(len(labels), matched, len(rows), len(photos), unused, repeated)
 
 
 def caption_of(photo: dict[str, Any]) -> str:
@@ -121,7 +134,7 @@ SCHEMA = pa.schema(
 
 
 def _id(value: Any) -> str:
-    """A photo's id as text, "" for none; a column with holes gives 123.0 for 123."""
+    """A number or text as text, "" for none; a column with holes gives 123.0 for 123."""
     if value is None or value is pd.NA or value != value:
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
@@ -129,10 +142,12 @@ def _id(value: Any) -> str:
 
 def _plain(value: Any) -> str | None:
     """Text without HTML and line ends; lists joined; None for nothing."""
-    if isinstance(value, dict):
-        value = value.get("_content")
+    if isinstance(value, dict):  # Flickr's {"_content": TEXT}, and {"tag": [{"raw": TEXT}, ...]}
+        value = value.get("_content", value.get("raw", value.get("tag")))
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
-        value = " ".join(str(item) for item in value)
+        value = " ".join(_plain(item) or "" for item in value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
+        value = _id(value)  # a photo may be called 2019
     if not isinstance(value, str):
         return None
     text = html.unescape(re.sub(r"<[^<>]{0,1000}>", " ", value[:_LONGEST]))

@@ -18,7 +18,7 @@ from newtest.pool.storage.embedded_images import images_inside
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.pool import Pool, Shard, chosen_column
 from newtest.pool.storage.tars import MAX_MEMBER, samples
-from newtest.pool.storage.vectors import VectorSource
+from newtest.pool.storage.vectors import VectorSource, parted
 from newtest.reading.arrays import load_array
 from newtest.sets import Census, is_foreign_path, walk
 
@@ -145,7 +145,8 @@ def _vectors_of(
             f"the pool's vectors are {source.said}: give each set as an .npy of the same encoder's vectors"
         )
     wanted = str(source.layer.config["encoder"])
-    chosen = encoder(model or wanted)
+    own, precision = parted(wanted)
+    chosen = encoder(own if model in (None, wanted) else str(model), precision=precision)
     if chosen.name != wanted:
         raise UsageError(
             f"the pool was embedded with {wanted}, and `model` gives {chosen.name}; name the same"

@@ -8,7 +8,7 @@ from newtest.errors import PoolError
 from newtest.pool.storage.columns import Columns
 from newtest.pool.storage.layers import found
 from newtest.pool.storage.pool import Pool
-from newtest.pool.storage.vectors import is_by
+from newtest.pool.storage.vectors import layers_by, newest
 
 __all__ = ["ARCHES", "ScoreSource", "score_source"]
 
@@ -46,7 +46,7 @@ def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
                 "so the scores are not of one kind; name another score with `model`, or compute them with "
                 "'newtest embed-pool'"
             )
-    layers = [layer for layer in found(pool, "scores") if arch is None or is_by(layer, arch)]
+    layers, older = newest(layers_by(found(pool, "scores"), arch))
     if len(layers) > 1:
         choices = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
         raise PoolError(
@@ -56,5 +56,7 @@ def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
         return None
     encoder = str(layers[0].config.get("encoder"))
     return ScoreSource(
-        "clip_score", {"clip_score": (layers[0], "score")}, f"the layer {layers[0].folder} ({encoder})"
+        "clip_score",
+        {"clip_score": (layers[0], "score")},
+        f"the layer {layers[0].folder} ({encoder}{f', the newest of {older + 1}' if older else ''})",
     )

@@ -7,13 +7,14 @@ beside its tables. Rows without a vector are left out and counted; nothing is kn
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from newtest.clip.torch_runtime import PRECISIONS
 from newtest.errors import NewtestError, PoolError
 from newtest.files import is_full_disk
 from newtest.pool.storage import uids as ids
@@ -24,7 +25,7 @@ from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.uids import Uids
 from newtest.reading.arrays import open_arrays
 
-__all__ = ["Gathered", "VectorSource", "gathered", "is_by", "vector_source"]
+__all__ = ["Gathered", "VectorSource", "gathered", "layers_by", "newest", "parted", "vector_source"]
 
 NPZ_KEYS = ("l14_img", "b32_img")
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
@@ -37,6 +38,8 @@ class VectorSource:
     layer: Layer | None
     column: str
     outside: str | None = None
+    older: int = 0
+    """Complete layers of the same encoder by earlier versions of newtest, which this one comes before."""
 
     @property
     def said(self) -> str:
@@ -45,7 +48,8 @@ class VectorSource:
             return f"the vectors in {self.outside}"
         if self.layer is None:
             return f"{self.column} of the .npz files"
-        return f"{self.column} of the layer {self.layer.folder} ({self.layer.config.get('encoder')})"
+        newest = f", the newest of {self.older + 1}" if self.older else ""
+        return f"{self.column} of the layer {self.layer.folder} ({self.layer.config.get('encoder')}{newest})"
 
     def rows(self, pool: Pool, shard: Shard) -> npt.NDArray[np.float32]:
         """The shard's vectors, shape (n, d), NaN where there is none. Raises PoolError."""
@@ -80,7 +84,7 @@ def vector_source(pool: Pool, encoder: str | None = None, outside: str | None = 
     if outside is not None:
         outside_vectors(outside, sum(pool.rows(shard) for shard in pool.shards))
         return VectorSource(None, "image", outside)
-    layers = [layer for layer in found(pool, "embeddings") if encoder is None or is_by(layer, encoder)]
+    layers, older = newest(layers_by(found(pool, "embeddings"), encoder))
     if len(layers) > 1:
         names = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
         raise PoolError(
@@ -89,7 +93,7 @@ def vector_source(pool: Pool, encoder: str | None = None, outside: str | None = 
     if layers:
         layer = layers[0]
         descriptor = layer.has(pool, pool.shards[0], "descriptor")
-        return VectorSource(layer, "descriptor" if descriptor else "image")
+        return VectorSource(layer, "descriptor" if descriptor else "image", older=older)
     if key := _key(pool, encoder):
         return VectorSource(None, key)
     raise PoolError(
@@ -98,19 +102,55 @@ def vector_source(pool: Pool, encoder: str | None = None, outside: str | None = 
     )
 
 
-def is_by(layer: Layer, encoder: str) -> bool:
-    """Whether a layer was made by the encoder of this name, as layers or ``embed-pool`` have it (a checkpoint's)."""
-    made_by = str(layer.config.get("encoder"))
-    if made_by == encoder:
-        return True
+def layers_by(layers: Sequence[Layer], encoder: str | None) -> list[Layer]:
+    """The layers that the encoder of this name made, as layers or ``embed-pool`` have it; all where it is None.
+
+    A checkpoint (``MODEL@FILE``) is known by its bytes, wherever it lies. Without a precision any will do, but a layer
+    of the very name comes first.
+    """
+    if encoder is None:
+        return list(layers)
+    exact = [layer for layer in layers if _made_by(layer) == encoder]
+    name = encoder if exact else _full_name(encoder)
+    exact = exact or [layer for layer in layers if _made_by(layer) == name]
+    return exact or [layer for layer in layers if parted(_made_by(layer))[0] == name]
+
+
+def newest(layers: Sequence[Layer]) -> tuple[list[Layer], int]:
+    """Of the layers of each encoder the one by the latest rule, and how many others there are."""
+    best: dict[str, Layer] = {}
+    for layer in layers:
+        known = best.get(_made_by(layer))
+        if known is None or _rule(layer) > _rule(known):
+            best[_made_by(layer)] = layer
+    return list(best.values()), len(layers) - len(best)
+
+
+def parted(name: str) -> tuple[str, str]:
+    """An encoder's full name as its own and its precision: ``ViT-B-32/openai/bfloat16`` was made in bfloat16."""
+    own, _, last = name.rpartition("/")
+    return (own, last) if own and last in PRECISIONS else (name, "float32")
+
+
+def _made_by(layer: Layer) -> str:
+    return str(layer.config.get("encoder"))
+
+
+def _rule(layer: Layer) -> int:
+    rule = layer.config.get("rule")
+    return rule if isinstance(rule, int) else 0
+
+
+def _full_name(encoder: str) -> str:
+    """The name that layers have of an encoder: of a checkpoint the hash of its bytes is in it."""
     if "@" not in encoder and not encoder.startswith(("hf-hub:", "local-dir:")):
-        return False
+        return encoder
     from newtest.clip.loading import encoder as load
 
     try:
-        return load(encoder).name == made_by
+        return load(encoder).name
     except NewtestError:
-        return False
+        return encoder
 
 
 def _key(pool: Pool, encoder: str | None) -> str | None:
