@@ -577,7 +577,7 @@ def test_a_class_map_of_other_names_is_no_silence(tmp_path: Path) -> None:
 
     assert counted("tabby ,cat\n poodle,dog\neagle owl,owl\n") == ([24], [])
     _, said = counted("tabby,cat\npoodle,dog\nowl,owl\n")
-    assert "1 classes 'from' are none of the model's 3 classes, first 'owl'" in said
+    assert "1 classes 'from' are not among the model's 3 classes, first 'owl'" in said
     with pytest.raises(EvaluationError, match="none of its classes 'from' is one of the model's 3"):
         counted("Tabby,cat\nPoodle,dog\n")
     with pytest.raises(EvaluationError, match="the class map has no rows"):

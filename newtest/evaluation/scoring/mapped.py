@@ -115,9 +115,7 @@ def _strangers(outputs: tuple[str, ...], names: Mapping[str, str], path: Path) -
             f"{path}: none of its classes 'from' is one of the model's {len(outputs)}; it begins with {strange[0]!r}, "
             f"the model's with {outputs[0]!r}"
         )
-    message = (
-        f"{len(strange)} classes 'from' are none of the model's {len(outputs)} classes, first {strange[0]!r}"
-    )
+    message = f"{len(strange)} classes 'from' are not among the model's {len(outputs)} classes, first {strange[0]!r}"
     return (Caution("classes", path.name, message),)
 
 
