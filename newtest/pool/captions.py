@@ -143,7 +143,7 @@ def _id(value: Any) -> str:
 def _plain(value: Any) -> str | None:
     """Text without HTML and line ends; lists joined; None for nothing."""
     if isinstance(value, dict):  # Flickr's {"_content": TEXT}, and {"tag": [{"raw": TEXT}, ...]}
-        value = value.get("_content", value.get("raw", value.get("tag")))
+        value = value.get("raw", value.get("_content", value.get("tag")))
     if isinstance(value, (list, tuple)) or hasattr(value, "tolist"):
         value = " ".join(_plain(item) or "" for item in value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:

@@ -150,3 +150,19 @@ def test_both_commands_run(pool: Pool, tmp_path: Path) -> None:
         "probability",
     ]
     assert isinstance(pq.read_table(tmp_path / "new" / "00000000.parquet"), pa.Table)
+
+
+def test_titles_that_are_numbers_and_tags_as_flickr_gives_them_are_kept(tmp_path: Path) -> None:
+    labels = pd.DataFrame({"file": ["a.jpg", "b.jpg"], "wnid": "n1", "photo_id": ["1", "2"]})
+    tags = {"tag": [{"raw": "red fish", "_content": "redfish"}, {"_content": "sea"}]}
+    photos = pd.DataFrame(
+        {
+            "photo_id": [1, 2, 2, 3],
+            "title": [2019, "b", "b", "unused"],
+            "tags": [tags, ["x", 7], ["x", 7], None],
+        }
+    )
+    found = join_captions(labels, photos, tmp_path / "out")
+    texts = pq.read_table(tmp_path / "out" / "00000000.parquet")["text"].to_pylist()
+    assert texts == ["2019 red fish sea", "b x 7"]
+    assert (found.photos, found.photos_unused, found.photos_repeated) == (4, 1, 1)
