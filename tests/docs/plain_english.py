@@ -25,7 +25,7 @@ AVOIDED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"\b(?:{_COUNTED}) an? (?:{_UNITS})\b", '"per": votes per image'),
         (r"\bwants\b", '"needs", "must" or "is required"'),
         (r"\bnone may\b", '"no X may", or say what may'),
-        (r"\b(?:is|are) none\b", '"is not one of", "there is no X"'),
+        (r"(?<!there )\b(?:is|are) none\b", '"is not one of", "there is no X"'),
         (r"\b(?:may|can|will) still come\b", '"may work later"'),
         (r"\bsaid and not applied\b", '"reported and ignored"'),
         (r"\bgo(?:es)? on (?:where|with what)\b", '"continues"'),
