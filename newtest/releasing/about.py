@@ -13,10 +13,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from newtest.config import load_toml
+from newtest.errors import ConfigError
 
 __all__ = ["About", "read_about"]
 
@@ -53,5 +55,10 @@ class About:
 
 
 def read_about(path: Path) -> About:
-    """Read the file. Raises ConfigError for a field that is not known, and for a value of another kind."""
-    return load_toml(About, path)
+    """Read the file. Raises ConfigError for a field that is not known, a value of another kind, and a ``url`` that
+    is no address on the web.
+    """
+    about = load_toml(About, path)
+    if about.url and not re.fullmatch(r"https?://[^\s/]+\S*", about.url):
+        raise ConfigError(f"{path}: url: an address that begins with https:// is required, got {about.url!r}")
+    return about

@@ -177,3 +177,11 @@ def test_checking_a_release_in_all_formats_finds_its_bytes_whole(released: Path)
     findings = nt.check(released)
     made_on_purpose = {"balance", "ids twice", "licences"}
     assert set(findings.loc[findings["severity"] == "error", "check"]) == made_on_purpose
+
+
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "about.toml").write_text('url = "our lab"')
+    with pytest.raises(
+        nt.NewtestError, match="url: an address that begins with https:// is required, got 'our lab'"
+    ):
+        read_about(tmp_path / "about.toml")
