@@ -40,7 +40,10 @@ def open_catalog(path: Path, *, create: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)
         require_our_schema(connection, path)
-    except sqlite3.DatabaseError as error:
+    except (
+        sqlite3.DatabaseError,
+        UnicodeDecodeError,
+    ) as error:  # SQLite's message may quote bytes of the file
         connection.close()
         raise StudyError(f"{path}: not a newtest catalog, or damaged ({error})") from error
     except BaseException:

@@ -17,6 +17,8 @@ __all__ = ["MOST_COLUMNS", "MOST_TABLE", "named_rows", "read_separated"]
 
 MOST_TABLE = 8 << 30
 """Bytes of a table that is read as a whole: predictions of 50,000 images have 500 MB."""
+_MORE = "\0more"
+"""The name of cells beyond the header; of no column, for NUL is in none."""
 MOST_COLUMNS = 100_000
 """Scores for all classes of ImageNet-21k are 22,000 columns."""
 
@@ -30,7 +32,7 @@ def named_rows(
     Raises Unreadable, also while the rows are read.
     """
     source = io.StringIO(lines, newline="") if isinstance(lines, str) else lines
-    reader = csv.DictReader(source, delimiter=delimiter, restkey="", restval="", strict=strict)
+    reader = csv.DictReader(source, delimiter=delimiter, restkey=_MORE, restval="", strict=strict)
     with translated("a table of separated values"):
         header = list(reader.fieldnames or ())
     if len(header) > MOST_COLUMNS:
@@ -46,7 +48,7 @@ def _rows(reader: csv.DictReader[str], strict: bool) -> Iterator[dict[str, str]]
         if row is None:
             return
         number += 1
-        if isinstance(row.pop("", None), list) and strict:
+        if isinstance(row.pop(_MORE, None), list) and strict:
             raise Unreadable(
                 f"row {number} has more cells than there are columns; put quotes around texts with commas"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from newtest.clip.weights.opening import open_tensors
 from newtest.duplicates.published import near_duplicate_pairs, neighbour_distances, reviewed_pairs
-from newtest.errors import ConfigError, EvaluationError, PoolError, WeightsError
+from newtest.errors import ConfigError, EvaluationError, PoolError, StudyError, WeightsError
 from newtest.evaluation.scoring.sets import read_set
+from newtest.pool.importing.tables import rows_of
 from newtest.pool.url_tables import url_tables
+from newtest.study import Study
 
 RUN = Path(__file__).with_name("run.py")
 
@@ -25,7 +28,7 @@ def test_changed_files_end_in_no_exception_but_ours(tmp_path: Path) -> None:
     One reader among them fails and writes outside on purpose. That, and nothing else, must be found.
     """
     done = subprocess.run(
-        [sys.executable, RUN, "--seconds", "8", "--inputs", "40", "--keep", tmp_path / "failed", "--probe"],
+        [sys.executable, RUN, "--seconds", "6", "--inputs", "40", "--keep", tmp_path / "failed", "--probe"],
         capture_output=True,
         text=True,
         timeout=200,
@@ -85,3 +88,22 @@ def test_two_columns_of_one_name_among_urls(tmp_path: Path) -> None:
     path.write_text("url,2,2\nhttps://x.org/a.jpg,1,2\n")
     with pytest.raises(PoolError, match="two columns are called '2'"):
         list(url_tables(str(path)).batches(10))
+
+
+def test_a_study_whose_schema_is_no_text(tmp_path: Path) -> None:
+    with Study(tmp_path, create=True):
+        pass
+    path = tmp_path / "study.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE images", b"CREATE TABLE \xd5\xffages"))
+    with pytest.raises(StudyError):
+        Study(tmp_path)
+
+
+def test_a_column_without_a_name_beside_images(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.csv"
+    path.write_text(",file_name,text\n0,a.jpg,a fish\n")
+    (row,) = rows_of(path, None)
+    assert (row.file, row.texts, row.columns[""]) == ("a.jpg", ("a fish",), 0)
