@@ -30,6 +30,7 @@ html_copy_source = False
 html_show_sourcelink = False
 html_use_opensearch = ""
 nitpicky = True
+smartquotes = False  # it would make dashes of the two hyphens of an option
 
 
 write_pages(HERE / "reference")

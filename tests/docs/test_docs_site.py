@@ -118,6 +118,7 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_outside(tmp_pa
     assert not check_site.problems(tmp_path / "site")
     for name in ("sample", "annotate", "doctor"):
         assert (tmp_path / "site" / "reference" / f"{name}.html").exists()
+    assert "of --strategy threshold" in (tmp_path / "site" / "reference" / "sample.html").read_text()
     (tmp_path / "site" / "bad.html").write_text('<a href="no.html"></a><img src="https://x.example/a.png">')
     assert len(check_site.problems(tmp_path / "site")) == 2
 
