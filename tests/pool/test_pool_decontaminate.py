@@ -46,7 +46,7 @@ def sets(captioned: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_what_is_in_a_test_set_goes_and_its_pairs_are_kept(
     method: str, embedded_pool: Path, sets: tuple[str, str], conse: Conse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "encoder", lambda name: conse)
+    monkeypatch.setattr(module, "encoder", lambda name, **more: conse)
     pool = open_pool(embedded_pool)
     config = DecontaminateConfig(method, threshold=0.85)  # type: ignore[arg-type]
     found = decontaminate(pool, sets, config)
