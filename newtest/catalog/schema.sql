@@ -341,7 +341,7 @@ CREATE TABLE consents_given (
 -- An empty value says that the picture is flat: nothing can be told from its hash.
 CREATE TABLE hashes (
     sha256 TEXT NOT NULL,
-    kind   TEXT NOT NULL,                  -- name and version of the hash, e.g. 'dct144-2'
+    kind   TEXT NOT NULL,                  -- name and version of the hash, e.g. 'dct144-3'
     value  BLOB NOT NULL,
     PRIMARY KEY (sha256, kind)
 ) STRICT, WITHOUT ROWID;

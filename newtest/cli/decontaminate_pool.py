@@ -25,7 +25,7 @@ def decontaminate_pool(
     threshold: Annotated[float, typer.Option(help="Pairs of at least this cosine.")] = 0.9,
     radius: Annotated[
         int, typer.Option(help="Most bits of 144 in which the hashes of a pair differ (hash).")
-    ] = 22,
+    ] = 28,
     model: ModelName = None,
     arch: Arch = None,
     vectors: VectorsAt = None,

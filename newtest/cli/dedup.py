@@ -24,7 +24,7 @@ def dedup(
         int | None,
         typer.Option(
             help="Keep pairs whose hashes differ in at most this many of 144 bits.",
-            show_default="as before in this study, first 22",
+            show_default="as before in this study, first 28",
         ),
     ] = None,
     auto_radius: Annotated[

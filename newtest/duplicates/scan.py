@@ -31,7 +31,7 @@ HASH = perceptual.KIND
 """Metric: differing bits of the perceptual hash, the least over framings and orientations; 0 to 144."""
 TURNED = f"{HASH}/turned"
 """In the record of what was compared: by hash, in all eight orientations."""
-DEFAULT_RADIUS = 22
+DEFAULT_RADIUS = perceptual.RADIUS
 BATCH = 256
 SIZE = 8 * len(perceptual.FRAMINGS) * perceptual.WORDS
 """Bytes of a picture's hashes."""
@@ -138,7 +138,7 @@ class _Hashes:
     @classmethod
     def load(cls, study: Study) -> _Hashes:
         row: dict[str, int] = {}
-        values = bytearray()  # 216 bytes an image, and no object for each
+        values = bytearray()  # one buffer, and no object for each image
         for sha256, value in rows.hash_values(study.catalog, HASH):
             row[sha256] = len(values) // SIZE if value else -1
             values += value

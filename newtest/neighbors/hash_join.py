@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from newtest import hashes as perceptual
+from newtest.hashes import FRAMINGS
 from newtest.neighbors.hamming import hamming_pairs
 
 __all__ = ["close_hashes"]
@@ -45,8 +47,19 @@ def _one_way(
     radius: int,
     orientations: Sequence[tuple[bool, bool, bool]],
 ) -> tuple[Ints, Ints, Ints]:
-    count, framings = len(whole), framed.shape[1]
+    count = len(whole)
     queries = np.concatenate([perceptual.oriented(whole[:, 0], orientation) for orientation in orientations])
-    base = framed.reshape(-1, framed.shape[2])
+    base, owners = _distinct(framed)
     i, j, near = hamming_pairs(queries, base, radius, bits=perceptual.BITS)
-    return i % max(count, 1), j // framings, near
+    return i % max(count, 1), owners[j], near
+
+
+def _distinct(framed: perceptual.Words) -> tuple[perceptual.Words, Ints]:
+    """The hashes of all pictures and whose they are, without those that only repeat one of their picture: where there
+    are no bars the framings with bars do, and so do framings that show next to nothing."""
+    cuts = {framing: place for place, framing in enumerate(FRAMINGS) if not framing.bars}
+    new = np.ones(framed.shape[:2], dtype=bool)
+    for place, framing in enumerate(FRAMINGS[: framed.shape[1]]):
+        for same in {0, cuts[replace(framing, bars=False)]} - {place}:
+            new[:, place] &= (framed[:, place] != framed[:, same]).any(axis=1)
+    return framed[new], np.nonzero(new)[0]

@@ -81,8 +81,8 @@ def test_pixel_metrics_in_a_study(builder, data: Path) -> None:
     assert measure_dssim(study) == {"measured": 0, "close": 0}
     assert measure_dssim(study, classes=["n01443537"])["measured"] == 28
     found = pd.read_sql("SELECT metric, count(*) AS n FROM neighbours GROUP BY metric", study.catalog)
-    assert found.set_index("metric")["n"].to_dict() == {"dct144-2": 3, "dssim-35": 3, "l2-256": 1}
-    waiting = flags(study, thresholds={"dct144-2": -1, "dssim-35": DSSIM_CLOSE}).query("unreviewed")
+    assert found.set_index("metric")["n"].to_dict() == {"dct144-3": 3, "dssim-35": 3, "l2-256": 1}
+    waiting = flags(study, thresholds={"dct144-3": -1, "dssim-35": DSSIM_CLOSE}).query("unreviewed")
     assert waiting["image_id"].tolist() == ["bright", "p0"]
 
 

@@ -46,7 +46,7 @@ def pairs(study) -> set[tuple[str, str, str]]:
     return {tuple(row) for row in rows}
 
 
-HASH = "dct144-2"
+HASH = "dct144-3"
 EXPECTED = {
     ("mirror0", "p00", HASH),
     ("p01", "same1", HASH),
@@ -109,7 +109,7 @@ def test_automatic_rules_never_overrule_a_person(filled) -> None:
     judge(filled, [("p01", "same1")], duplicate=False, reviewer="ana")
     assert judge_automatically(filled, radius=8) == {
         "automatic:identical-bytes": 0,
-        "automatic:dct144-2<=8": 2,
+        "automatic:dct144-3<=8": 2,
     }
     assert "same1" not in set(flags(filled).query("near_duplicate")["image_id"])
 
@@ -164,7 +164,7 @@ def test_command_prints_json_and_says_what_failed(filled, builder) -> None:
     )
     answer = json.loads(done.stdout)
     assert answer["near_duplicate"] == 3 and answer["unreviewed"] == 1
-    assert answer["verdicts"] == {"automatic:identical-bytes": 1, "automatic:dct144-2<=10": 2}
+    assert answer["verdicts"] == {"automatic:identical-bytes": 1, "automatic:dct144-3<=10": 2}
     builder.add("broken", b"\xff\xd8\xff not a picture")
     failed = subprocess.run(command, capture_output=True, text=True, check=False)
     assert failed.returncode == 1 and "cannot be read" in failed.stderr

@@ -77,7 +77,7 @@ def test_pairs_by_keyboard(page: Page, pages: Pages) -> None:
     said(page, "1 left")
     for picture in page.locator("#pair img").all():
         loaded(picture)
-    assert "dct144-2" in str(page.locator("#distances").text_content())
+    assert "dct144-3" in str(page.locator("#distances").text_content())
     page.keyboard.press("d")
     said(page, "No pair waits")
     assert len(unreviewed_pairs(pages.study)) == 0

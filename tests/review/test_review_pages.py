@@ -67,7 +67,7 @@ def test_pairs_are_judged_and_taken_back(pages: Pages) -> None:
         "mirror",
         "p0",
     }
-    assert set(waiting["pairs"][0]["distances"]) == {"dct144-2"}
+    assert set(waiting["pairs"][0]["distances"]) == {"dct144-3"}
     measure_dssim(pages.study)  # far from a mirrored picture, and shown all the same
     assert json.loads(pages.get("pairs.json"))["pairs"][0]["distances"]["dssim-35"] > 0.2205
     answer = pages.do("duplicate", ("image", "p0"), ("image", "mirror"))

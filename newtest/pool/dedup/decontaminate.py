@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from newtest.config import fingerprint
 from newtest.errors import ImageError, PoolError, UsageError
-from newtest.hashes import hash_of
+from newtest.hashes import RADIUS, hash_of
 from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.hashing import framed_hashes
@@ -39,7 +39,7 @@ class DecontaminateConfig:
     method: Literal["auto", "exact", "hash"] = "auto"
     """auto: what ``newtest.pool.dedup.choice.best_method`` finds."""
     threshold: float = 0.9
-    radius: int = 22
+    radius: int = RADIUS
     """As wide as ``newtest dedup`` looks, wider than ``dedup-pool``: a copy that stays voids the test set, a stranger
     that goes costs the pool one row."""
     encoder: str | None = None
