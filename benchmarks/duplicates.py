@@ -167,7 +167,9 @@ CHANGES: dict[str, Change] = {
     "pillars, black": lambda image, draw: boxed(image, 0.2, 0, "black"),
     "border of 5 %": lambda image, draw: ImageOps.expand(image, min(image.size) // 20, "black"),
     "border of 10 %, grey": lambda image, draw: ImageOps.expand(image, min(image.size) // 10, "grey"),
-    "letterbox, 5 % cut off anywhere": lambda image, draw: boxed(anywhere(image, 0.05, draw), 0, 0.1, "black"),
+    "letterbox, 5 % cut off anywhere": lambda image, draw: boxed(
+        anywhere(image, 0.05, draw), 0, 0.1, "black"
+    ),
     "credit bar, black": lambda image, draw: credited(image, 0.08, "black", "white"),
     "credit bar, white": lambda image, draw: credited(image, 0.12, "white", "black"),
     "screenshot, light": lambda image, draw: screenshot(image, draw, "#fafafa", "black"),

@@ -53,7 +53,9 @@ def test_spare_bits_are_zero_and_framings_differ(photos: list[Path]) -> None:
     cuts = [place for place, framing in enumerate(perceptual.FRAMINGS) if place and not framing.bars]
     assert words.shape == (len(photos), len(perceptual.FRAMINGS), perceptual.WORDS)
     assert not (words[..., 2] >> np.uint64(16)).any()
-    assert (hamming(words[:, :1], words[:, cuts]) > 0).mean() > 0.99  # a framing that shows next to nothing repeats it
+    assert (
+        hamming(words[:, :1], words[:, cuts]) > 0
+    ).mean() > 0.99  # a framing that shows next to nothing repeats it
 
 
 def test_copies_are_near_and_strangers_far(photos: list[Path]) -> None:
@@ -103,7 +105,9 @@ KINDS: dict[str, Callable[[Image.Image, random.Random], Image.Image]] = {
         cut(image.resize((image.width // 2, image.height // 2)), draw, 0.05)
     ).enhance(1.15),
     "rotated by 3 degrees": lambda image, draw: image.rotate(draw.choice((-3, 3))),
-    "cut by 20 % on one side": lambda image, draw: image.crop((image.width // 5, 0, image.width, image.height)),
+    "cut by 20 % on one side": lambda image, draw: image.crop(
+        (image.width // 5, 0, image.width, image.height)
+    ),
     "letterbox": lambda image, draw: ImageOps.pad(image, (image.width, image.height * 5 // 4), color="black"),
     "pillars": lambda image, draw: ImageOps.pad(image, (image.width * 5 // 4, image.height), color="white"),
     "wide border": lambda image, draw: ImageOps.expand(image, image.width // 8, (90, 90, 90)),

@@ -144,7 +144,9 @@ def _framed(inside: Grey, picture: Grey) -> Grey:
     found = np.empty((len(FRAMINGS), ORDER, ORDER), dtype=np.float32)
     for shown, some in ((inside, cuts), (picture, cuts_with_bars)):
         place, rows, columns = some
-        down = np.matmul(waves, shown)  # many small products: one large one would start BLAS's threads in every thread
+        down = np.matmul(
+            waves, shown
+        )  # many small products: one large one would start BLAS's threads in every thread
         found[place] = np.matmul(down[rows], waves[columns].swapaxes(1, 2))
     whole, pixels = waves[0], inside.ravel()
     for tilted, shown_pixels in _tilts().items():
@@ -187,7 +189,9 @@ def _tilts() -> dict[int, npt.NDArray[np.intp]]:
             down, across = (np.mgrid[:SIDE, :SIDE] - middle) * framing.zoom
             sine, cosine = np.sin(np.radians(framing.tilt)), np.cos(np.radians(framing.tilt))
             rows, columns = down * cosine + across * sine, across * cosine - down * sine
-            rows, columns = (np.clip(np.rint(x + middle), 0, SIDE - 1).astype(np.intp) for x in (rows, columns))
+            rows, columns = (
+                np.clip(np.rint(x + middle), 0, SIDE - 1).astype(np.intp) for x in (rows, columns)
+            )
             found[place] = rows * SIDE + columns
     return found
 
