@@ -6,8 +6,8 @@ of change, and the rate, side by side: ``benchmarks/results/duplicates-2cores-20
 A hash is the signs of the 12 x 12 lowest cosine frequencies (without the constant ones) of the grey picture, which is
 the family of pHash (Zauner 2010) with one difference: signs about zero instead of about the median, so that mirroring
 and turning a picture turns its hash exactly into another (an odd frequency changes its sign). One stored hash thus
-serves all eight orientations. Uniform bars at the sides are taken away first (``newtest.hashes.bars``). Cut and slightly
-turned copies are found because the hash of the whole picture is compared with the hashes of all *framings* of the other
+serves all eight orientations. Uniform bars at the sides are taken away first (``newtest.hashes.bars``). Cut and
+slightly turned copies are found because the hash of the whole picture is compared with the hashes of all *framings* of the other
 (``newtest.hashes.framings``), both ways round. All come from one decoded 128 x 128 picture by small matrix products.
 
 A distance is a number of differing signs, 0 to 144; smaller is closer. Unrelated photos lie near 72.
@@ -68,8 +68,8 @@ FLAT = 3.0
 """Below this standard deviation of grey levels (of 255) a picture has no structure that a hash could compare."""
 
 FAINT = 0.5
-"""Median amplitude, in grey levels, of the frequencies below which a framing is not asked for: what is left of a picture
-when its subject is cut away, a smooth sky, is like any other. Its hash is then that of the whole."""
+"""Median amplitude of the frequencies, in grey levels, below which a framing is not asked for: what is left of a
+picture when its subject is cut away, a smooth sky, is like any other. Its hash is then that of the whole."""
 
 Words = npt.NDArray[np.uint64]
 Grey = npt.NDArray[np.float32]
