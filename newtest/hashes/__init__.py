@@ -7,8 +7,9 @@ A hash is the signs of the 12 x 12 lowest cosine frequencies (without the consta
 the family of pHash (Zauner 2010) with one difference: signs about zero instead of about the median, so that mirroring
 and turning a picture turns its hash exactly into another (an odd frequency changes its sign). One stored hash thus
 serves all eight orientations. Uniform bars at the sides are taken away first (``newtest.hashes.bars``). Cut and
-slightly turned copies are found because the hash of the whole picture is compared with the hashes of all *framings* of the other
-(``newtest.hashes.framings``), both ways round. All come from one decoded 128 x 128 picture by small matrix products.
+slightly turned copies are found because the hash of the whole picture is compared with the hashes of all *framings* of
+the other (``newtest.hashes.framings``), both ways round. All come from one decoded 128 x 128 picture by small matrix
+products.
 
 A distance is a number of differing signs, 0 to 144; smaller is closer. Unrelated photos lie near 72.
 """
