@@ -98,7 +98,7 @@ def balance(
     over = counts > cap
     manifest = {
         "pool": pool.place.url,
-        "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
+        "inputs": pool.fingerprints(),
         "balance": {
             "cap": cap,
             "seed": seed,

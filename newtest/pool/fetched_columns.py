@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.pool import ALIASES
+from newtest.pool.storage.canonical import ALIASES
 from newtest.pool.url_tables import CAPTION, UID, URL
 
 __all__ = ["Names", "json_of"]

@@ -26,9 +26,10 @@ from newtest.errors import ImageError
 from newtest.images import check, encode_jpeg, shown, suffix_of
 from newtest.pool.fetched_columns import Names, json_of
 from newtest.pool.journal import Journal, Record, alone, journal_folder
+from newtest.pool.storage.canonical import ALIASES
 from newtest.pool.storage.claims import LAYERS, claim, seen_from
 from newtest.pool.storage.location import Entry, place_of
-from newtest.pool.storage.pool import ALIASES, Pool, Shard
+from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.tar_writing import END, packed
 from newtest.pool.storage.tars import Sample

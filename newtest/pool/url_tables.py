@@ -21,9 +21,9 @@ from newtest.errors import PoolError
 from newtest.pool.importing.rows import columns_of
 from newtest.pool.importing.texts import checked_encoding, decoded
 from newtest.pool.storage import uids as ids
+from newtest.pool.storage.canonical import ALIASES, plain
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
-from newtest.pool.storage.pool import ALIASES, plain
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet

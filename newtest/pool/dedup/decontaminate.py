@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.config import fingerprint
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.hashes import RADIUS, hash_of
 from newtest.neighbors import close_hashes, pairs_above
@@ -104,7 +103,7 @@ def decontaminate(
         )
     manifest = {
         "pool": pool.place.url,
-        "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
+        "inputs": pool.fingerprints(),
         "decontaminate": {"method": config.method, "compared_by": comparison.said, **comparison.setting},
         "sets": counts,
         "rows_read": len(gone),

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.config import fingerprint
 from newtest.errors import UsageError
 from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.clusters import Clustered, clustered
@@ -87,7 +86,7 @@ def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> De
     stays = keepers(groups, ranks)
     manifest = {
         "pool": pool.place.url,
-        "inputs": {"fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards])},
+        "inputs": pool.fingerprints(),
         "dedup": {"method": config.method, "seed": config.seed, **_setting(config), **details},
         "keep_rule": f"highest {ranks.score_name or 'score (not there)'}, then most pixels, then lowest uid",
         "rows_read": len(ranks.uids),

@@ -14,9 +14,10 @@ from newtest.clip.encoder import Encoder, unit_rows
 from newtest.clip.loading import encoder
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.images import SUFFIXES, shown
+from newtest.pool.storage.canonical import chosen_column
 from newtest.pool.storage.embedded_images import images_inside
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
-from newtest.pool.storage.pool import Pool, Shard, chosen_column
+from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.tars import MAX_MEMBER, samples
 from newtest.pool.storage.vectors import VectorSource, parted
 from newtest.reading.arrays import load_array

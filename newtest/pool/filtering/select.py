@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
 from newtest.errors import UsageError
 from newtest.pool.filtering.apply import FilterPlan, ShardCounts, judged
@@ -87,7 +86,7 @@ def manifest(pool: Pool, plan: FilterPlan, counts: ShardCounts) -> dict[str, Any
         "pool": pool.place.url,
         "inputs": {
             "shards": len(pool.shards),
-            "fingerprint": fingerprint([pool.shard_fingerprint(shard) for shard in pool.shards]),
+            **pool.fingerprints(),
             "layers": {
                 name: {"folder": layer.folder, **dict(layer.config)}
                 for name, (layer, _) in sorted(plan.layers.items())

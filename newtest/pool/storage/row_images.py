@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from newtest.errors import PoolError
+from newtest.pool.storage.canonical import ALIASES
 from newtest.pool.storage.embedded_images import image_columns, images_inside
-from newtest.pool.storage.pool import ALIASES, Pool, Shard
+from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.tars import MAX_MEMBER, Sample, samples
 from newtest.pool.storage.uids import canonical
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
+from newtest.pool.storage.canonical import ALIASES
 from newtest.pool.storage.embedded_images import (
     IMAGE_ROWS,
     image_columns,
@@ -22,7 +23,7 @@ from newtest.pool.storage.embedded_images import (
     with_files,
     written_type,
 )
-from newtest.pool.storage.pool import ALIASES, BATCH_ROWS, Pool, Shard
+from newtest.pool.storage.pool import BATCH_ROWS, Pool, Shard
 
 __all__ = ["as_schema", "copied_rows", "joint_schema", "named_alike", "types_differ"]
 
