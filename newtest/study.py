@@ -110,9 +110,10 @@ class Study:
     def worker_key(self, worker_id: str) -> str:
         """A worker's id as it is stored: 32 hex digits of HMAC-SHA256 under the study's own key.
 
-        Two Unicode forms of one name are one worker: the form NFC is hashed.
+        Two Unicode forms of one name are one worker: the form NFC is hashed, without the byte order marks that
+        exports leave in cells.
         """
-        name = unicodedata.normalize("NFC", worker_id)
+        name = unicodedata.normalize("NFC", worker_id).replace("\ufeff", "")
         return hmac.new(self._key(), name.encode(), hashlib.sha256).hexdigest()[:32]
 
     def secret_for(self, purpose: str) -> bytes:

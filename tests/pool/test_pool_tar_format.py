@@ -108,3 +108,30 @@ def test_samples_are_known_by_their_path_and_bounded(tmp_path: Path, monkeypatch
     assert (two.key, sorted(two.members), two.too_big) == ("dog/0", ["a", "jpg"], ["b"])
     (only,) = samples(Pool(str(tmp_path), (), ""), shard, {"dog/0"})
     assert only.image == b"dog/0.jpg"
+
+
+def test_two_pictures_of_one_sample_are_never_one_in_silence(tmp_path: Path) -> None:
+    """``a.jpg`` beside ``a.png``: nobody knows which is meant, so neither is taken unless one is chosen."""
+    import io
+    import tarfile
+
+    from PIL import Image
+
+    from newtest.pool.importing import import_tars
+    from newtest.pool.storage.pool import open_pool
+    from newtest.pool.storage.tars import samples
+
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for name, shade in (("a.jpg", 10), ("a.png", 200), ("b.jpg", 90)):
+            data = io.BytesIO()
+            Image.new("L", (40, 30), shade).save(data, "JPEG" if name.endswith("jpg") else "PNG")
+            info = tarfile.TarInfo(name)
+            info.size = len(data.getvalue())
+            tar.addfile(info, io.BytesIO(data.getvalue()))
+    [done] = import_tars(tmp_path)
+    assert done.rows == 2 and done.left_out == (
+        ("a", "several images (jpg, png); choose one with `image_col`"),
+    )
+    for chosen, found in ((None, [False, True]), ("png", [True, True])):
+        pool = open_pool(tmp_path, image_col=chosen)
+        assert [sample.image is not None for sample in samples(pool, pool.shards[0])] == found

@@ -58,6 +58,7 @@ def _import_tar(pool: Pool, shard: Shard, tar: str, encoding: str | None) -> Imp
         where = f"{pool.place.url}: {tar}: {sample.key}"
         _require_one_photo(sample, where)
         image, reason = about_image(sample.image)
+        reason = sample.why if sample.image is None else reason
         given = _given(sample, where, encoding)
         left_out += [(f"{sample.key}.{suffix}", "too-many-bytes") for suffix in sample.too_big]
         if reason is not None:

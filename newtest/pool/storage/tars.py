@@ -47,6 +47,8 @@ class Sample:
     too_big: list[str] = field(default_factory=list)
     lacking: str | None = None
     """Why a table's row has no image; None where a tar just has none."""
+    chosen: str | None = None
+    """The suffix of the picture, where somebody chose it."""
 
     @property
     def images(self) -> list[str]:
@@ -55,18 +57,21 @@ class Sample:
 
     @property
     def image(self) -> bytes | None:
-        """The picture's bytes: of the first member with a plain suffix, else of the only one; None where there is none
-        and where several photos share the key because of dots in their names.
+        """The picture's bytes: of the chosen member, of the only one with a plain suffix, else of the only one. None
+        where there is none, where several are plain ("jpg" and "png": nobody knows which is meant), and where several
+        photos share the key because of dots in their names.
         """
+        if self.chosen in self.members:
+            return self.members[str(self.chosen)]
         found = self.images
-        plain = next((suffix for suffix in found if "." not in suffix), None)
-        if plain is None:
-            plain = found[0] if len(found) == 1 else None
-        return None if plain is None else self.members[plain]
+        only = [suffix for suffix in found if "." not in suffix] or found
+        return self.members[only[0]] if len(only) == 1 else None
 
     @property
     def why(self) -> str:
         """Why there is no image, where there is none."""
+        if len(self.images) > 1 and self.image is None:
+            return f"several images ({', '.join(self.images)}); choose one with `image_col`"
         return self.lacking or ("too-many-bytes" if self.too_big else "no image")
 
     @property
@@ -109,7 +114,9 @@ def samples(
     where = f"{pool.place.url}: {shard.tar.name}"
     try:
         with pool.place.open(shard.tar.name) as handle, _plain(handle) as plain:
-            yield from _grouped(plain, keys, passed)
+            for sample in _grouped(plain, keys, passed):
+                sample.chosen = pool.image_col
+                yield sample
     except FileNotFoundError as error:
         raise PoolError(f"{where} has vanished since the pool was listed") from error
     except TarOrder as error:
