@@ -70,7 +70,8 @@ def test_recipes_and_benchmarks_use_public_names() -> None:
                 module = importlib.import_module(str(node.module))
                 public = getattr(module, "__all__", ())
                 for name in (alias.name for alias in node.names):
-                    is_module = (ROOT / str(node.module).replace(".", "/") / f"{name}.py").exists()
+                    place = ROOT / str(node.module).replace(".", "/") / name
+                    is_module = place.is_dir() or place.with_suffix(".py").exists()
                     if name not in public and not is_module:
                         hidden.append(f"{path.name}: {node.module}.{name}")
     assert not hidden

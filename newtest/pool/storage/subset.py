@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -124,7 +125,7 @@ def read(path: Path) -> Subset:
 
 
 def write(subset: Subset, path: Path) -> None:
-    """Write ``path`` and the manifest beside it; both appear by rename once both are written, the ids last.
+    """Write ``path``, the manifest and the chosen rows beside it: by rename, once all are written, the ids last.
 
     Equal subsets give equal bytes: the manifest carries no time of day.
     """
@@ -142,10 +143,13 @@ def write(subset: Subset, path: Path) -> None:
     }
     if subset.rows is not None:
         manifest["rows_chosen"] = hashlib.sha256(subset.rows.tobytes()).hexdigest()
-        with made_path(rows_path(path)) as bits, open(bits, "wb") as handle:
-            _write_array(handle, subset.rows)
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with made_path(path) as temporary, made_path(manifest_path(path)) as said:
+    with ExitStack() as together:  # all are written before the first appears
+        temporary = together.enter_context(made_path(path))
+        said = together.enter_context(made_path(manifest_path(path)))
+        if subset.rows is not None:
+            with open(together.enter_context(made_path(rows_path(path))), "wb") as handle:
+                _write_array(handle, subset.rows)
         said.write_text(text, encoding="utf-8")
         with open(temporary, "wb") as handle:
             _write_array(handle, subset.uids)
