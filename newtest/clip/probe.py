@@ -17,6 +17,8 @@ __all__ = ["ProbeConfig", "ProbeResult", "parse_shots", "probe", "shots_to_match
 
 Ints = npt.NDArray[np.int64]
 
+RARE, SPLITS = 8, 5
+"""A class with fewer labels than the first is rare; then so many splits are looked at instead of one."""
 ENOUGH = 4
 """Labels that at least one class must have for C to be chosen."""
 
@@ -129,30 +131,47 @@ def _few(labels: Ints, shots: int, seed: int) -> Ints:
 
 
 def _choose_strength(x: npt.NDArray[np.float32], y: Ints, config: ProbeConfig) -> tuple[float, int]:
-    """The C that is best on a held-out part of each class, of equals the strongest penalty; and ``unsplit``.
+    """The C with the best mean accuracy per class on held-out parts, of equals the strongest penalty; and ``unsplit``.
 
-    A class with one label is all in training. Rare classes hold one label back, whatever their share.
+    Each class counts the same, or a rare one would have no say. A class with one label is all in training, a rare one
+    holds one label back; where there are rare ones, several splits are looked at, for one label is chance.
     """
     values, counts = np.unique(y, return_counts=True)
     if counts.max() < ENOUGH:
         return 1.0, len(values)
-    held = np.concatenate(
-        [
-            generator(config.seed, "probe-split", str(value)).choice(
-                np.flatnonzero(y == value),
-                min(count - 1, max(1, round(config.held_out * count))),
-                replace=False,
-            )
-            for value, count in zip(values, counts, strict=True)
-            if count > 1
-        ]
-    )
-    kept = np.setdiff1d(np.arange(len(y)), held)
-    scores = [
-        (_fit(x[kept], y[kept], c, config).predict(x[held]) == y[held]).mean() for c in config.strengths
+    splits = SPLITS if counts.min() < RARE else 1
+    strengths = sorted(config.strengths)
+    scores = np.zeros(len(strengths))
+    for split in range(splits):
+        held = _held_out(y, values, counts, config, split)
+        kept = np.setdiff1d(np.arange(len(y)), held)
+        share = 1 / _counts_of(y[held])
+        for at, strength in enumerate(strengths):
+            right = _fit(x[kept], y[kept], strength, config).predict(x[held]) == y[held]
+            scores[at] += (right * share).sum() / share.sum()
+    best = int(np.flatnonzero(scores >= scores.max() - 1e-9)[0])
+    return strengths[best], int((counts == 1).sum())
+
+
+def _counts_of(labels: Ints) -> npt.NDArray[np.int64]:
+    """How often each label occurs among all of them, (N,)."""
+    _, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.asarray(counts[place])
+
+
+def _held_out(y: Ints, values: Ints, counts: Ints, config: ProbeConfig, split: int) -> npt.NDArray[np.int64]:
+    """Rows of each class that has two labels or more: its share, at least one and never all."""
+    name = "probe-split" if split == 0 else f"probe-split-{split}"
+    parts = [
+        generator(config.seed, name, str(value)).choice(
+            np.flatnonzero(y == value),
+            min(count - 1, max(1, round(config.held_out * count))),
+            replace=False,
+        )
+        for value, count in zip(values, counts, strict=True)
+        if count > 1
     ]
-    best = int(np.argmax([s for _, s in sorted(zip(config.strengths, scores, strict=True))]))
-    return sorted(config.strengths)[best], int((counts == 1).sum())
+    return np.concatenate(parts)
 
 
 def _fit(x: npt.NDArray[np.float32], y: Ints, strength: float, config: ProbeConfig):  # type: ignore[no-untyped-def]
