@@ -35,5 +35,7 @@ def caption_pool(
             f"{found.matched - found.captioned:,} more have a photo without text, "
             f"{found.rows - found.matched:,} meet no photo; "
             f"of {found.photos:,} photos {found.photos_unused:,} are named by no row and "
-            f"{found.photos_repeated:,} stand there twice; wrote {out}"
+            f"{found.photos_repeated:,} stand there twice; "
+            + (f"{found.texts_cut:,} texts were cut at 20,000 characters; " if found.texts_cut else "")
+            + f"wrote {out}"
         )

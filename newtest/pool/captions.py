@@ -48,6 +48,8 @@ class Joined:
     """Those without an id, and those that no row of the set names."""
     photos_repeated: int = 0
     """Those that stand there again with the same text."""
+    texts_cut: int = 0
+    """Titles, descriptions and tags of more than 20,000 characters, of which the rest is left out."""
 
     @property
     def match_rate(self) -> float:
@@ -66,9 +68,10 @@ def join_captions(labels: pd.DataFrame, photos: pd.DataFrame, out: str | Path) -
     _require(labels, ("file", "wnid", "photo_id"), "the labelled set")
     _require(photos, ("photo_id", "title"), "the photos")
     texts: dict[str, dict[str, Any]] = {}
-    nameless = repeated = 0
+    nameless = repeated = cut = 0
     for photo in photos.to_dict("records"):
         known = {key: _plain(photo.get(key)) for key in ("title", "description", "tags", "url")}
+        cut += sum(isinstance(value, str) and len(value) > _LONGEST for value in photo.values())
         name = _id(photo["photo_id"])
         if not name:
             nameless += 1
@@ -92,7 +95,7 @@ def join_captions(labels: pd.DataFrame, photos: pd.DataFrame, out: str | Path) -
     with place_of(out).writing("00000000.parquet") as path:
         pq.write_table(table, path)
     unused = nameless + len(texts.keys() - {_id(value) for value in labels["photo_id"]})
-    return Joined(len(labels), matched, len(rows), len(photos), unused, repeated)
+    return Joined(len(labels), matched, len(rows), len(photos), unused, repeated, cut)
 
 
 def caption_of(photo: dict[str, Any]) -> str:

@@ -166,3 +166,9 @@ def test_titles_that_are_numbers_and_tags_as_flickr_gives_them_are_kept(tmp_path
     texts = pq.read_table(tmp_path / "out" / "00000000.parquet")["text"].to_pylist()
     assert texts == ["2019 red fish sea", "b x 7"]
     assert (found.photos, found.photos_unused, found.photos_repeated) == (4, 1, 1)
+
+
+def test_a_text_that_is_cut_is_counted(tmp_path: Path) -> None:
+    labels = pd.DataFrame({"file": ["a.jpg"], "wnid": ["n1"], "photo_id": ["1"]})
+    photos = pd.DataFrame({"photo_id": ["1"], "title": ["a fish"], "description": ["x" * 20_001]})
+    assert join_captions(labels, photos, tmp_path / "out").texts_cut == 1
