@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -179,3 +181,6 @@ def _register_obstore(scheme: str) -> None:
     except ImportError as error:
         raise MissingExtra("obstore", "pool") from error
     register(scheme)
+    # Threads of obstore still let go of their last answer when we have it. If Python ends meanwhile they abort the
+    # whole process (seen: exit status -6 behind a good error message), so the end waits for them.
+    atexit.register(time.sleep, 0.3)
