@@ -55,6 +55,13 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Many-to-one: a table of 'from' (model) and 'to' (set)."),
     ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Several valid labels per image, any of which is right: ReaL's JSON, or a table of ids and classes.",
+        ),
+    ] = None,
     reversed_: Annotated[
         list[str] | None,
         typer.Option(
@@ -140,6 +147,7 @@ def evaluate(
         name=name,
         classes=classes,
         class_map=class_map,
+        labels=labels,
         reversed_models=tuple(reversed_ or ()),
         groups=groups,
         columns=tuple(columns or ()),
@@ -178,6 +186,15 @@ def _how_read(rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+_SEVERAL = ("set's class, %", "one label, %")
+
+
+def _several(row: dict[str, Any]) -> tuple[str, str]:
+    """Of a set with several labels per image: by the set's own class, and among the images with one label."""
+    given = f"{100 * row['given_k'] / row['n']:.2f}"
+    return given, f"{100 * row['single_k'] / row['single_n']:.2f}" if row["single_n"] else "-"
+
+
 def _print(outcome: Evaluation, *, as_json: bool) -> None:
     for caution in outcome.cautions:
         note(f"{'failed' if caution.fatal else 'warning'}: {caution}")
@@ -192,9 +209,20 @@ def _print(outcome: Evaluation, *, as_json: bool) -> None:
             }
         )
     else:
+        several = any(r["given_k"] is not None for r in rows)
         print_table(
-            ["model", "set", "k", "n", "accuracy, %"],
-            [(r["model"], r["set"], r["k"], r["n"], f"{r['accuracy']:.2f}") for r in rows],
+            ["model", "set", "k", "n", "accuracy, %", *(_SEVERAL if several else ())],
+            [
+                (
+                    r["model"],
+                    r["set"],
+                    r["k"],
+                    r["n"],
+                    f"{r['accuracy']:.2f}",
+                    *(_several(r) if several else ()),
+                )
+                for r in rows
+            ],
         )
         for said in _how_read(rows):
             note(said)

@@ -27,10 +27,11 @@ Groups = Annotated[
 ]
 Unit = Annotated[str, typer.Option(help="What accuracies are in: percent, fraction or auto.")]
 Metric = Annotated[
-    str, typer.Option(help="top1, top5, mean_per_class, map11, or a metric of the table (f1, em, ...).")
+    str,
+    typer.Option(
+        help="top1 (any_of), given, single_label, top5, mean_per_class, map11, or one of the table (f1, em)."
+    ),
 ]
-
-
 Sets = Annotated[
     list[str] | None,
     typer.Option(

@@ -143,9 +143,16 @@ def restrict(
     if not inside.any():
         raise EvaluationError(f"{evaluated.source}: none of its images is of a class that is scored")
     part, images = placed[inside], evaluated.images[inside].reset_index(drop=True)
-    images["class"] = [kept[at] for at in part[:, 0]]
+    given = None if evaluated.given is None else to[evaluated.given][inside]
+    shown = part[:, 0] if given is None else np.where(given < 0, part[:, 0], given)
+    images["class"] = [kept[at] for at in shown]
     also = part[:, 1:] if part.shape[1] > 1 and (part[:, 1:] >= 0).any() else None
     if not evaluated.has_ids:
         images["image_id"] = [str(at) for at in range(len(images))]
-    taken = None if bool(inside.all()) else inside
-    return replace(evaluated, classes=kept, labels=part[:, 0].copy(), images=images, also=also, taken=taken)
+    taken = evaluated.taken
+    if not inside.all():
+        taken = np.ones(len(inside), dtype=bool) if taken is None else taken.copy()
+        taken[np.flatnonzero(taken)] = inside
+    return replace(
+        evaluated, classes=kept, labels=part[:, 0].copy(), images=images, also=also, given=given, taken=taken
+    )

@@ -13,9 +13,11 @@ import pandas as pd
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.answers import AnswerRule
 from newtest.evaluation.scoring.cautions import Caution
+from newtest.evaluation.scoring.class_lists import read_classes
 from newtest.evaluation.scoring.classmap import ClassMap
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.kinds import KindRule
+from newtest.evaluation.scoring.labels import with_labels
 from newtest.evaluation.scoring.mapped import Unreachable, mapped
 from newtest.evaluation.scoring.models import ModelConfig, run_model
 from newtest.evaluation.scoring.predictions import Predictions
@@ -43,6 +45,8 @@ class EvaluateConfig:
     classes: Path | None = None
     """The model's classes in the order of its outputs."""
     class_map: Path | None = None
+    labels: Path | None = None
+    """Several valid labels per image, any of which is right; see ``newtest.evaluation.scoring.labels``."""
     reversed_models: tuple[str, ...] = ()
     groups: Path | None = None
     class_names: Path | None = None
@@ -84,6 +88,17 @@ class Evaluation:
 _ZERO_SHOT = "open_clip:"
 
 
+def _labelled(found: EvaluationSet, options: EvaluateConfig) -> tuple[EvaluationSet, str]:
+    """The set with the further labels that were given for it, and how they were found."""
+    if options.labels is None:
+        return found, ""
+    outputs = read_classes(options.classes, found.classes) if options.classes else None
+    made, how = with_labels(found, options.labels, outputs=outputs, rule=options.answers)
+    if options.name is None:
+        made = replace(made, name=f"{made.name} ({options.labels.name.split('.')[0]})")
+    return made, f"{options.labels}: {how}; {int((made.counts > 1).sum())} images have several labels"
+
+
 def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED) -> Evaluation:
     """Score everything on one set and keep the results. A file or model that cannot be scored is a fatal caution.
 
@@ -92,14 +107,17 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
     found_set = find_set(which, options.study, options.name)
     if found_set.census is not None:
         progress.say(f"{which}: {found_set.census.says()}")
+    labelled, said = _labelled(found_set, options)
     whole = mapped(
-        found_set,
+        labelled,
         classes=options.classes,
         class_map_file=options.class_map,
         unreachable=options.unreachable,
     )
     evaluated, mapping = whole.evaluated, whole.mapping
     cautions: list[Caution] = list(whole.cautions)
+    if said:
+        progress.say(said)
     if evaluated.unlabelled:
         said = f"{evaluated.unlabelled} images have no true class and are left out"
         cautions.append(Caution("unlabelled", evaluated.name, said))

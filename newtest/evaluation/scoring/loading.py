@@ -125,17 +125,27 @@ def _joined(first: StoredSet, other: StoredSet) -> StoredSet:
     more = ~other.results["model"].isin(first.results["model"])
     results = pd.concat([first.results, other.results[more]], ignore_index=True)
     correct = pd.concat([first.correct, aligned(other, first.images)[more.to_numpy()]])
-    return replace(first, results=results, correct=correct)
+    given = (
+        None
+        if first.given is None or other.given is None
+        else pd.concat([first.given, aligned(other, first.images, "given")[more.to_numpy()]])
+    )
+    return replace(first, results=results, correct=correct, given=given)
 
 
 def _metric(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows with another metric in the place of top-1."""
-    if metric == TOP1:
+    if metric in (TOP1, "any_of"):
         return frame
     if metric == "top5":
         return frame.assign(k=frame["top5_k"])
+    if metric == "given":  # of a set with one label per image it is that label
+        return frame.assign(k=frame["given_k"].fillna(frame["k"]))
+    if metric == "single_label":
+        return frame.assign(k=frame["single_k"].fillna(frame["k"]), n=frame["single_n"].fillna(frame["n"]))
     if metric not in frame.columns:
         raise EvaluationError(
-            f"no metric {metric!r} in these results; there are top1, top5, mean_per_class and map11"
+            f"no metric {metric!r} in these results; there are top1, any_of, given, single_label, top5, "
+            "mean_per_class and map11"
         )
     return frame.drop(columns=["k", "n"]).assign(accuracy=frame[metric])

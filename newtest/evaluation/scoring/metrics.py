@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["average_precision_11", "mean_per_class", "rank_of_truth"]
+from newtest.evaluation.scoring.sets import EvaluationSet
+
+__all__ = ["average_precision_11", "mean_per_class", "rank_of_truth", "several"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -25,6 +29,21 @@ def mean_per_class(correct: npt.NDArray[np.bool_], labels: Ints) -> float:
     right = np.bincount(labels, weights=correct, minlength=len(shown))
     some = shown > 0
     return float((right[some] / shown[some]).mean())
+
+
+def several(evaluated: EvaluationSet, top1: Ints, correct: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Of a set with several labels per image: ``given_correct`` (N,), right by the class that the set itself gives,
+    its sum ``given_k``, and ``single_k`` of ``single_n``, right among the images with one label.
+    """
+    given = evaluated.labels if evaluated.given is None else evaluated.given
+    by_given = (top1 == given) & (given >= 0)
+    single = evaluated.counts == 1
+    return {
+        "given_k": int(by_given.sum()),
+        "single_k": int((correct & single).sum()),
+        "single_n": int(single.sum()),
+        "given_correct": by_given,
+    }
 
 
 def average_precision_11(scores: Floats, labels: Ints) -> float:

@@ -24,7 +24,7 @@ from newtest.evaluation.scoring.compared import (
 from newtest.evaluation.scoring.guards import at_chance, permuted
 from newtest.evaluation.scoring.keys import BY_POSITION, Rows, rows_by_id, rows_by_position
 from newtest.evaluation.scoring.kinds import Kind, decide, one_hot
-from newtest.evaluation.scoring.metrics import mean_per_class
+from newtest.evaluation.scoring.metrics import mean_per_class, several
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.sets import EvaluationSet
 
@@ -51,6 +51,12 @@ class Score:
     map11: float | None = None
     among: Among = "all"
     """Whether the answers were compared among the set's classes or among all of the model's."""
+    given_k: int | None = None
+    """Of a set with several labels per image: right by the one class that the set gives; ``k`` is right by any."""
+    single_k: int | None = None
+    single_n: int | None = None
+    """Of its images with one label: right by it, and how many these are."""
+    given_correct: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
     columns: str = ""
     key: str = ""
     kind: str = ""
@@ -59,7 +65,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """A row of the results: everything but the images."""
-        row = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "correct"}
+        row = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.endswith("correct")}
         return {**row, "accuracy": 100 * self.k / self.n}
 
 
@@ -227,6 +233,7 @@ def _counted(
         by_number=answers.how == "by number" and not one.gaps,
     ):
         warn("chance", message)
+    more = several(evaluated, answers.top1, correct) if evaluated.has_several else {}
     return Score(
         model=one.model,
         set=evaluated.name,
@@ -237,13 +244,14 @@ def _counted(
         preprocessing=one.preprocessing,
         correct=correct,
         top5_k=answers.top5_k,
-        mean_per_class=100 * mean_per_class(correct, labels),
+        mean_per_class=100 * mean_per_class(correct, evaluated.own),
         map11=answers.map11,
         among=answers.among,
         columns=one.columns,
         key="the set itself" if one.gaps else key,
         kind=kind,
         class_rule=f"{answers.how}; {_among_words(evaluated, answers.among, mapping)}",
+        **more,
     )
 
 

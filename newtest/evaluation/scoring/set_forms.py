@@ -19,9 +19,18 @@ from newtest.reading.arrays import load_array
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import read_schema
 
-__all__ = ["CLASS_COLUMNS", "array_frame", "json_frame", "table_frame"]
+__all__ = ["CLASS_COLUMNS", "SECOND_LABELS", "array_frame", "file_frame", "json_frame", "table_frame"]
 
 CLASS_COLUMNS = ("wnid", "class", "label", "target", "labels", "classes")
+SECOND_LABELS = "second_labels"
+"""Lists of the further classes that an image shows, beside the column of its class; releases have it."""
+
+
+def file_frame(path: Path) -> pd.DataFrame:
+    """Any form of a set that is one file. Raises EvaluationError."""
+    if path.name.lower().endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")):
+        return json_frame(path)
+    return array_frame(path) if path.suffix.lower() == ".npy" else table_frame(path)
 
 
 def table_frame(path: Path) -> pd.DataFrame:
@@ -39,8 +48,11 @@ def table_frame(path: Path) -> pd.DataFrame:
             frame.insert(0, "image_id", frame.index.astype(str))
         elif path.suffix.lower() == ".parquet" and (named := _index_column(path, frame)) is not None:
             frame.insert(0, "image_id", frame[named].astype(str))
-    for name in CLASS_COLUMNS:
+    for name in (*CLASS_COLUMNS, SECOND_LABELS):
         if name not in frame.columns:
+            continue
+        if name == SECOND_LABELS:
+            frame[name] = _second(frame[name], f"{path}: column {name}")
             continue
         # A CSV holds several true classes as the text of a list.
         listed = unpacked(frame[name].astype(object).to_numpy(), f"{path}: column {name}")
@@ -49,6 +61,20 @@ def table_frame(path: Path) -> pd.DataFrame:
         elif (whole := _whole(frame[name])) is not None:
             frame[name] = whole
     return frame.reset_index(drop=True)
+
+
+def _second(cells: pd.Series, where: str) -> pd.Series:
+    """Lists of further classes; an empty cell is an empty list, and text that is no list is one class."""
+
+    def listed(cell: Any) -> list[Any]:
+        if isinstance(cell, list | tuple | np.ndarray):
+            return list(cell)
+        if cell is None or pd.isna(cell) or str(cell).strip() in ("", "[]"):
+            return []
+        found = unpacked(np.array([str(cell).strip()], dtype=object), where)[0]
+        return found if isinstance(found, list) else [found]
+
+    return pd.Series([listed(cell) for cell in cells], index=cells.index, dtype=object)
 
 
 def _index_column(path: Path, frame: pd.DataFrame) -> str | None:

@@ -16,10 +16,11 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.names import is_id
-from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, array_frame, json_frame, table_frame
-from newtest.sets import Census, archive_of, read_class_folders
+from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, SECOND_LABELS, file_frame, table_frame
+from newtest.evaluation.scoring.set_paths import image_folder, with_paths
+from newtest.sets import Census
 
-__all__ = ["EvaluationSet", "find_set", "make_set", "read_set"]
+__all__ = ["EvaluationSet", "find_set", "id_column", "make_set", "read_set"]
 
 _ID_COLUMNS = ("image_id", "id", "file", "filename", "image")
 """Taken first, in this order; then any other column that ``names.is_id`` knows."""
@@ -51,6 +52,9 @@ class EvaluationSet:
 
     also: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     """Further true classes of images that show several, (N, M), -1 for none; any of them is right."""
+    given: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    """The one class (N,) that the set gives each image, where its labels come from elsewhere; None: ``labels``. -1: a
+    class that is not scored."""
     unlabelled: int = 0
     """Images of the source that have no true class, and are not in the set."""
 
@@ -68,6 +72,22 @@ class EvaluationSet:
         truths = [truth if answers.ndim == 1 else truth[:, None] for truth in self.truths()]
         return np.asarray(np.logical_or.reduce([answers == truth for truth in truths]), dtype=np.bool_)
 
+    @property
+    def own(self) -> npt.NDArray[np.int64]:
+        """The one class (N,) that stands for each image: the given one, else the first of its labels."""
+        return self.labels if self.given is None else np.where(self.given < 0, self.labels, self.given)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """How many true classes each image has, (N,)."""
+        more = 0 if self.also is None else (self.also >= 0).sum(axis=1)
+        return np.asarray(np.ones(len(self), dtype=np.int64) + more, dtype=np.int64)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether its labels are more than one class per image that the set itself gives."""
+        return self.also is not None or self.given is not None
+
     @cached_property
     def hash(self) -> str:
         """Names the members: of (id, class) in any order where there are ids, else of the classes in their order."""
@@ -77,6 +97,8 @@ class EvaluationSet:
                 [first, *(self.classes[at] for at in more if at >= 0)] if (more >= 0).any() else first
                 for first, more in zip(classes, self.also, strict=True)
             ]
+        if self.given is not None:
+            classes = [[at, own] for at, own in zip(self.given.tolist(), classes, strict=True)]
         if self.has_ids:
             return _digest(sorted(zip(self.images["image_id"].astype(str), classes, strict=True)))
         return _digest(classes)
@@ -145,15 +167,11 @@ def read_set(path: Path, *, name: str | None = None, classes: tuple[str, ...] | 
     if path.is_dir():
         manifest = next((path / m for m in _MANIFESTS if (path / m).exists()), None)
         if manifest is None:
-            frame, census = _image_folder(path)
+            frame, census = image_folder(path)
         else:
-            frame = _with_paths(table_frame(manifest), path)
-    elif path.name.lower().endswith((".json", ".jsonl", ".json.gz", ".jsonl.gz")):
-        frame = json_frame(path)
-    elif path.suffix.lower() == ".npy":
-        frame = array_frame(path)
+            frame = with_paths(table_frame(manifest), path)
     else:
-        frame = _with_paths(table_frame(path), path.parent)
+        frame = with_paths(file_frame(path), path.parent)
     made = replace(make_set(frame, title, source=str(path), classes=classes), census=census)
     again = made.images.duplicated(["image_id", "class"])
     if again.any():
@@ -181,13 +199,17 @@ def make_set(
     column = column or next((c for c in CLASS_COLUMNS if c in frame.columns), None)
     if column is None:
         raise EvaluationError(f"{source}: no class column; one of {', '.join(CLASS_COLUMNS)} is needed")
-    ids = next((c for c in _ID_COLUMNS if c in frame.columns), None) or next(
-        (c for c in frame.columns if is_id(c) and c not in ("path", "key")), None
-    )
-    before, frame = len(frame), _labelled(frame, column)
+    ids = id_column(frame)
+    some = _has_label(frame[column])
+    frame = frame if some.all() else frame[some]
     if frame.empty:
         raise EvaluationError(f"{source}: the set has no images")
     listed = [cell if isinstance(cell, list) else [cell] for cell in _cells(frame[column])]
+    if SECOND_LABELS in frame.columns:
+        listed = [
+            [*first, *(more if isinstance(more, list) else [])]
+            for first, more in zip(listed, _cells(frame[SECOND_LABELS]), strict=True)
+        ]
     strange = next(
         (cls for cell in listed for cls in cell if isinstance(cls, dict | list | np.ndarray)), None
     )
@@ -220,14 +242,22 @@ def make_set(
         images.reset_index(drop=True),
         ids is not None,
         also=_further(placed),
-        unlabelled=before - len(frame),
+        taken=None if some.all() else some,
+        unlabelled=int((~some).sum()),
     )
 
 
-def _labelled(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Without the images whose list of true classes is empty: nobody could be right or wrong there."""
-    some = [not (isinstance(cell, list | tuple | np.ndarray) and len(cell) == 0) for cell in frame[column]]
-    return frame if all(some) else frame[np.array(some, dtype=bool)]
+def id_column(frame: pd.DataFrame) -> str | None:
+    """The column that names the images; None where there is none."""
+    return next((c for c in _ID_COLUMNS if c in frame.columns), None) or next(
+        (str(c) for c in frame.columns if is_id(c) and c not in ("path", "key")), None
+    )
+
+
+def _has_label(cells: pd.Series) -> npt.NDArray[np.bool_]:
+    """Not the images whose list of true classes is empty: nobody could be right or wrong there."""
+    empty = [isinstance(cell, list | tuple | np.ndarray) and len(cell) == 0 for cell in cells]
+    return ~np.array(empty, dtype=bool)
 
 
 def _cells(cells: pd.Series) -> list[Any]:
@@ -274,36 +304,3 @@ def _ordered(names: pd.Series, source: str, *, whole: bool) -> tuple[str, ...]:
             return tuple(str(at) for at in range(largest + 1))
         return tuple(sorted(unique, key=int))
     return tuple(sorted(unique))
-
-
-def _image_folder(root: Path) -> tuple[pd.DataFrame, Census]:
-    """Class folders, ids by the rule of ``newtest.sets.ids_of``; ``file`` is the path below the root."""
-    try:
-        found = read_class_folders(root)
-    except OSError as error:
-        raise EvaluationError(f"{root}: cannot be read ({error.strerror or error})") from error
-    if not found.images:
-        raise EvaluationError(
-            f"{root}: neither a manifest nor class folders with pictures: the set has no images "
-            f"({found.census.says()})"
-        )
-    rows = [(image.image_id, image.cls, image.file, str(image.path)) for image in found.images]
-    return pd.DataFrame(rows, columns=["image_id", "class", "file", "path"]), found.census
-
-
-def _with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Paths of the files of a manifest, or addresses in its tars and Parquet tables (``newtest.sets.image_at``); a name
-    that leaves the folder is no path of ours, and is left without one.
-    """
-    if "file" not in frame.columns or "path" in frame.columns:
-        return frame
-    base, files = root.resolve(), frame["file"].astype(str)
-    if {"wnid", "image_id"} <= set(frame.columns):
-        names = frame["wnid"].astype(str) + "/" + frame["image_id"].astype(str)
-        files = files.where(~files.str.endswith(".parquet"), files + "#" + names)
-    archives = [(base / archive_of(file)).resolve() for file in files]
-    found = [
-        f"{archive}{file[len(archive_of(file)) :]}" if archive.is_relative_to(base) else ""
-        for archive, file in zip(archives, files, strict=True)
-    ]
-    return frame.assign(path=found)

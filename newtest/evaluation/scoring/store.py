@@ -7,7 +7,8 @@
         set.json                name, hash, number of images and classes, source
         images.parquet          image_id, class, and every column of the manifest
         results.csv             a row a model and measure: k, n, accuracy, other metrics, and how its answers were read
-        correct.npz             models (M,), among (M,), correct (M, N) as packed bits: which images each got right
+        correct.npz             models (M,), among (M,), correct (M, N) as packed bits: which images each got right;
+                                given (M, N) of sets with several labels per image: by the class that the set gives
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import EvaluationError
@@ -39,9 +41,11 @@ __all__ = ["StoredSet", "aligned", "is_results", "read_store", "set_folder", "sl
 
 _READ = ("among", "columns", "key", "kind", "class_rule")
 """How a row's predictions were read. Results of older versions lack them, and "" stands there."""
+_SEVERAL = ("given_k", "single_k", "single_n")
+"""Of sets with several labels per image; missing elsewhere."""
 _TYPES: dict[str, Literal["str", "Int64"]] = {
     **dict.fromkeys(("model", "set", "group", "base", "preprocessing", "source", "set_hash", *_READ), "str"),
-    "top5_k": "Int64",
+    **dict.fromkeys(("top5_k", *_SEVERAL), "Int64"),
 }
 
 
@@ -54,6 +58,8 @@ class StoredSet:
     results: pd.DataFrame
     images: pd.DataFrame
     correct: pd.DataFrame
+    given: pd.DataFrame | None = None
+    """Of a set with several labels per image: right by the class that the set gives, as ``correct`` by any of them."""
 
 
 def slug(text: str) -> str:
@@ -78,15 +84,17 @@ def write_scores(
     with _locked(folder):
         before = _read(folder) if (folder / "results.csv").exists() else None
         fresh = _rows(scores, groups or {})
-        right = pd.DataFrame(np.stack([score.correct for score in scores]), index=_keys(fresh), dtype=bool)
+        parts = {"correct": [_frame([score.correct for score in scores], fresh)]}
+        if evaluated.has_several:
+            parts["given"] = [_frame([score.given_correct for score in scores], fresh)]
         if before is not None:
             kept = ~_keys(before.results).isin(_keys(fresh))
             fresh = pd.concat([before.results[kept], fresh], ignore_index=True)
-            others = aligned(before, evaluated.images).set_axis(_keys(before.results), axis=0)
-            right = pd.concat([others[kept], right])
+            for name, frames in parts.items():
+                others = aligned(before, evaluated.images, name).set_axis(_keys(before.results), axis=0)
+                frames.insert(0, others[kept])
         # A model's row among the set's classes stands first: tables take the first row of each model.
         fresh = fresh.sort_values(["model", "among"], ascending=[True, False], kind="stable")
-        right = right.loc[_keys(fresh)]
         about = {
             "name": evaluated.name,
             "hash": evaluated.hash,
@@ -97,16 +105,33 @@ def write_scores(
         }
         packed = io.BytesIO()
         models, among = (np.array(fresh[name].tolist(), dtype=np.str_) for name in ("model", "among"))
-        bits = np.packbits(right.to_numpy(dtype=bool), axis=1)
-        np.savez_compressed(packed, models=models, among=among, correct=bits)
+        bits = {
+            name: np.packbits(pd.concat(frames).loc[_keys(fresh)].to_numpy(dtype=bool), axis=1)
+            for name, frames in parts.items()
+        }
+        np.savez_compressed(packed, models=models, among=among, **bits)  # type: ignore[arg-type]
         write_atomic(folder / "correct.npz", packed.getvalue())
         with atomic_path(folder / "images.parquet") as path:
-            evaluated.images.drop(columns="path", errors="ignore").to_parquet(path, index=False)
+            _images(evaluated).to_parquet(path, index=False)
         write_atomic(folder / "set.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
         write_atomic(
             folder / "results.csv", fresh.to_csv(index=False, lineterminator="\n")
         )  # last: it says the rest is there
     return folder
+
+
+def _frame(rows: Sequence[npt.NDArray[np.bool_] | None], fresh: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(np.stack([row for row in rows if row is not None]), index=_keys(fresh), dtype=bool)
+
+
+def _images(evaluated: EvaluationSet) -> pd.DataFrame:
+    """The images as they are kept; of a set with several labels per image also how many and which."""
+    images = evaluated.images.drop(columns="path", errors="ignore")
+    if not evaluated.has_several:
+        return images
+    every = np.stack(evaluated.truths(), axis=1)
+    names = [[evaluated.classes[at] for at in dict.fromkeys(row)] for row in every.tolist()]
+    return images.assign(num_labels=evaluated.counts, all_classes=pd.Series(names, index=images.index))
 
 
 def _keys(rows: pd.DataFrame) -> pd.Index:
@@ -119,26 +144,39 @@ def _chosen(stored: StoredSet, among: str) -> StoredSet:
     rows = stored.results
     keep = ~rows["model"].duplicated() if among == "auto" else rows["among"].isin([among, ""])
     results = rows[keep].reset_index(drop=True)
-    correct = stored.correct[keep.to_numpy()].set_axis(pd.Index(results["model"], dtype=object), axis=0)
-    return replace(stored, results=results, correct=correct.rename_axis(None))
+    models = pd.Index(results["model"], dtype=object)
+    correct, given = (
+        None if rows is None else rows[keep.to_numpy()].set_axis(models, axis=0).rename_axis(None)
+        for rows in (stored.correct, stored.given)
+    )
+    assert correct is not None  # for mypy
+    return replace(stored, results=results, correct=correct, given=given)
 
 
-def aligned(stored: StoredSet, images: pd.DataFrame) -> pd.DataFrame:
-    """``stored.correct`` with its columns in the order of ``images``: a set's hash knows no order of its members.
+def aligned(
+    stored: StoredSet, images: pd.DataFrame, which: Literal["correct", "given"] = "correct"
+) -> pd.DataFrame:
+    """``stored.correct`` (or ``given``) with its columns in the order of ``images``: a set's hash knows no order of its
+    members.
 
-    Raises EvaluationError where that order cannot be told (a member that stands twice).
+    Raises EvaluationError where that order cannot be told (a member that stands twice), or ``given`` was not kept.
     """
+    rows = stored.correct if which == "correct" else stored.given
+    if rows is None:
+        raise EvaluationError(
+            f"{stored.name}: its results are of an older version, without several labels; evaluate it anew"
+        )
     theirs, ours = (
         pd.MultiIndex.from_frame(frame[["image_id", "class"]].astype(str))
         for frame in (stored.images, images)
     )
     if theirs.equals(ours):
-        return stored.correct
+        return rows
     if theirs.has_duplicates or len(theirs) != len(ours) or (at := theirs.get_indexer(ours)).min() < 0:
         raise EvaluationError(
             f"{stored.name}: its images were listed in another order before; evaluate it anew"
         )
-    return stored.correct.iloc[:, at].set_axis(range(len(at)), axis=1)
+    return rows.iloc[:, at].set_axis(range(len(at)), axis=1)
 
 
 def is_results(path: Path) -> bool:
@@ -179,6 +217,7 @@ def _rows(scores: Sequence[Score], groups: dict[str, str]) -> pd.DataFrame:
             "group": groups.get(s.model, ""),
             "base": "",
             "top5_k": s.top5_k,
+            **{name: getattr(s, name) for name in _SEVERAL},
             "mean_per_class": s.mean_per_class,
             "map11": s.map11,
             "set_hash": s.set_hash,
@@ -189,10 +228,15 @@ def _rows(scores: Sequence[Score], groups: dict[str, str]) -> pd.DataFrame:
         for s in scores
     ]
     columns = [
-        *RESULT_COLUMNS, "top5_k", "mean_per_class", "map11", "set_hash", "preprocessing", "source", *_READ,
+        *RESULT_COLUMNS, "top5_k", *_SEVERAL, "mean_per_class", "map11", "set_hash", "preprocessing", "source",
+        *_READ,
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).astype(
-        {"top5_k": "Int64", "mean_per_class": "float64", "map11": "float64"}
+        {
+            **dict.fromkeys(("top5_k", *_SEVERAL), "Int64"),
+            "mean_per_class": "float64",
+            "map11": "float64",
+        }
     )
 
 
@@ -202,17 +246,25 @@ def _read(folder: Path) -> StoredSet:
         results = read_separated(
             folder / "results.csv",
             keep_default_na=False,
-            na_values={"top5_k": [""], "mean_per_class": [""], "map11": [""]},
+            na_values={name: [""] for name in ("top5_k", *_SEVERAL, "mean_per_class", "map11")},
             dtype=_TYPES,
         )
         results = results.assign(**{name: "" for name in _READ if name not in results.columns})
+        for name in _SEVERAL:
+            if name not in results.columns:
+                results[name] = pd.array([pd.NA] * len(results), dtype="Int64")
         with open_arrays(folder / "correct.npz") as packed:
-            bits = np.unpackbits(packed["correct"], axis=1, count=int(about["images"])).astype(bool)
             models = packed["models"].tolist()
             among = packed["among"].tolist() if "among" in packed else [""] * len(models)
-            correct = pd.DataFrame(
-                bits, index=pd.Index(list(zip(models, among, strict=True)), tupleize_cols=False)
-            )
+            keys = pd.Index(list(zip(models, among, strict=True)), tupleize_cols=False)
+            rows = {
+                name: pd.DataFrame(
+                    np.unpackbits(packed[name], axis=1, count=int(about["images"])).astype(bool), index=keys
+                )
+                for name in ("correct", "given")
+                if name in packed
+            }
+            correct, given = rows["correct"], rows.get("given")
         images = read_parquet(folder / "images.parquet")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvaluationError(
@@ -221,7 +273,15 @@ def _read(folder: Path) -> StoredSet:
     # After kill -9 between the two files a row may lack its images, or have newer ones: such a row never was.
     counts = correct.sum(axis=1).reindex(_keys(results)).to_numpy()
     results = results[counts == results["k"].to_numpy()].reset_index(drop=True)
-    return StoredSet(str(about["name"]), str(about["hash"]), results, images, correct.loc[_keys(results)])
+    kept = _keys(results)
+    return StoredSet(
+        str(about["name"]),
+        str(about["hash"]),
+        results,
+        images,
+        correct.loc[kept],
+        None if given is None else given.loc[kept],
+    )
 
 
 @contextmanager
