@@ -84,7 +84,9 @@ def write_scores(
     with _locked(folder):
         before = _read(folder) if (folder / "results.csv").exists() else None
         fresh = _rows(scores, groups or {})
-        parts = {"correct": [_frame([score.correct for score in scores], fresh)]}
+        parts: dict[Literal["correct", "given"], list[pd.DataFrame]] = {
+            "correct": [_frame([score.correct for score in scores], fresh)]
+        }
         if evaluated.has_several:
             parts["given"] = [_frame([score.given_correct for score in scores], fresh)]
         if before is not None:
