@@ -53,11 +53,12 @@ def main() -> None:
     theirs = pd.read_csv(options.timm).drop_duplicates("model").set_index("model")["top1"]
     published = {**{ours: theirs[name] for ours, name in SAME_WEIGHTS.items()}}
     print("model                     ReaL    given  one label  timm's table  difference")
-    for model, row in found.sort_values("accuracy", ascending=False).iterrows():
+    order = found.sort_values("accuracy", ascending=False)
+    for model, (_, row) in zip(map(str, order.index), order.iterrows(), strict=True):
         beside = ""
-        if (value := published.get(str(model))) is not None:
+        if (value := published.get(model)) is not None:
             beside = f"{value:12.3f}  {row['accuracy'] - value:+10.3f}"
-        print(f"{model!s:24s} {row['accuracy']:6.3f}  {row['given']:6.3f}  {row['single']:9.3f}  {beside}")
+        print(f"{model:24s} {row['accuracy']:6.3f}  {row['given']:6.3f}  {row['single']:9.3f}  {beside}")
     for model, value in PAPER.items():
         print(f"{model}: {found.loc[model, 'accuracy']:.2f}, published {value}")
     worst = max(abs(found.loc[ours, "accuracy"] - value) for ours, value in published.items())
