@@ -50,18 +50,20 @@ def main() -> None:
         ).table.set_index("model")
     found["given"] = 100 * found["given_k"] / found["n"]
     found["single"] = 100 * found["single_k"] / found["single_n"]
-    theirs = pd.read_csv(options.timm).drop_duplicates("model").set_index("model")["top1"]
-    published = {**{ours: theirs[name] for ours, name in SAME_WEIGHTS.items()}}
+    table = pd.read_csv(options.timm)
+    theirs = dict(zip(table["model"], table["top1"].to_numpy(dtype=float), strict=True))
+    published = {model: theirs[name] for model, name in SAME_WEIGHTS.items()}
     print("model                     ReaL    given  one label  timm's table  difference")
     order = found.sort_values("accuracy", ascending=False)
-    for model, (_, row) in zip(map(str, order.index), order.iterrows(), strict=True):
+    ours = dict(zip(map(str, order.index), order["accuracy"].to_numpy(dtype=float), strict=True))
+    for model, given, single in zip(ours, order["given"], order["single"], strict=True):
         beside = ""
-        if (value := published.get(model)) is not None:
-            beside = f"{value:12.3f}  {row['accuracy'] - value:+10.3f}"
-        print(f"{model:24s} {row['accuracy']:6.3f}  {row['given']:6.3f}  {row['single']:9.3f}  {beside}")
-    for model, value in PAPER.items():
-        print(f"{model}: {found.loc[model, 'accuracy']:.2f}, published {value}")
-    worst = max(abs(found.loc[ours, "accuracy"] - value) for ours, value in published.items())
+        if model in published:
+            beside = f"{published[model]:12.3f}  {ours[model] - published[model]:+10.3f}"
+        print(f"{model:24s} {ours[model]:6.3f}  {given:6.3f}  {single:9.3f}  {beside}")
+    for model in PAPER:
+        print(f"{model}: {ours[model]:.2f}, published {PAPER[model]}")
+    worst = max(abs(ours[model] - value) for model, value in published.items())
     print(f"{len(published)} models with the same weights: largest difference {worst:.3f} points")
 
 
