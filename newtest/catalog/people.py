@@ -65,10 +65,12 @@ def put_arrival(people: sqlite3.Connection, arrival: Arrival) -> None:
     )
 
 
-def arrivals(people: sqlite3.Connection) -> list[Arrival]:
-    """Every submission, oldest first."""
+def arrivals(people: sqlite3.Connection, *, worker: str | None = None) -> list[Arrival]:
+    """Every submission, or one worker's, oldest first."""
     rows = people.execute(
-        "SELECT worker, submission, sealed, arrived_at FROM arrivals ORDER BY arrived_at, worker, submission"
+        "SELECT worker, submission, sealed, arrived_at FROM arrivals WHERE ?1 IS NULL OR worker = ?1"
+        " ORDER BY arrived_at, worker, submission",
+        (worker,),
     )
     return [Arrival(*row) for row in rows]
 

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json
+
+if TYPE_CHECKING:
+    from newtest.study import Study
 
 __all__ = ["invite", "serve"]
 
 
 def serve(
     study: StudyDir = Path(),
+    with_study: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with-study",
+            metavar="DIR",
+            help="Serve this study too, with one queue per person; may be repeated.",
+        ),
+    ] = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8600,
     access_token: Annotated[
@@ -137,7 +150,6 @@ def serve(
     from newtest.crowd.server.protocol import ACCESS_KEY
     from newtest.crowd.server.settings import Recruiting, ServerConfig
     from newtest.errors import UsageError
-    from newtest.study import Study
     from newtest.web.access import check_host, is_loopback
     from newtest.web.serving import listen, run
 
@@ -168,12 +180,14 @@ def serve(
         ),
         public_hosts=(host, *(names or ()), *([public_host(public_url)] if public_url else [])),
     )
-    with Study(study) as opened, opened.exclusive("annotate-serve"):
+    with ExitStack() as stack:
+        opened, *beside = (_served(stack, root) for root in distinct(study, with_study or ()))
         listener = listen(host, port)
         url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
         reached = public_url.rstrip("/") if public_url else url
-        with transaction(opened.catalog):
-            set_server_address(opened.catalog, reached)
+        for one in (opened, *beside):
+            with transaction(one.catalog):
+                set_server_address(one.catalog, reached)
         owner = f"{reached}/owner/?{urlencode({'token': token})}"
         note(f"owner's page    {owner}")
         note(f"MTurk protocol  {url}  AWS_ACCESS_KEY_ID={ACCESS_KEY}, AWS_SECRET_ACCESS_KEY is the token")
@@ -184,7 +198,27 @@ def serve(
                 f"names           requests are answered under {', '.join(config.public_hosts)}; add others with --name"
             )
         note("people          newtest annotate invite NAME... prints their links; Ctrl-C ends the server")
-        run(crowd_app(opened, config), listener, proxies=trust_proxy or ())
+        run(crowd_app(opened, config, beside=beside), listener, proxies=trust_proxy or ())
+
+
+def distinct(first: Path, others: Iterable[Path]) -> list[Path]:
+    """The studies to serve. Raises UsageError for one that is named twice."""
+    from newtest.errors import UsageError
+
+    found: list[Path] = []
+    for root in (first, *others):
+        if root.resolve() in (known.resolve() for known in found):
+            raise UsageError(f"--with-study: {root} is named twice")
+        found.append(root)
+    return found
+
+
+def _served(stack: ExitStack, root: Path) -> Study:
+    from newtest.study import Study
+
+    opened = stack.enter_context(Study(root))
+    stack.enter_context(opened.exclusive("annotate-serve"))
+    return opened
 
 
 def public_host(url: str) -> str:

@@ -15,7 +15,7 @@ from newtest.reading.jsons import parse_json
 from newtest.study import Study, now
 from newtest.web.keys import Keys
 
-__all__ = ["Forgotten", "Person", "forget", "people", "recruited_key", "remember", "unfilled"]
+__all__ = ["Forgotten", "Person", "forget", "people", "person_of", "recruited_key", "remember", "unfilled"]
 
 FIELDS = ("PROLIFIC_PID", "STUDY_ID", "SESSION_ID")
 MAX_ID = 100
@@ -89,6 +89,16 @@ def people(study: Study) -> list[Person]:
             person, site_study, submission = (str(ids[name]) for name in FIELDS)
             found.append(Person(arrival.worker, person, site_study, submission, arrival.arrived_at))
     return found
+
+
+def person_of(study: Study, worker: str) -> str | None:
+    """What the recruiting site calls a worker; None for one who did not come from there, or was forgotten."""
+    if not (study.root / "people.sqlite").exists():
+        return None
+    with open_people(study.root) as connection:
+        sealed = [one.sealed for one in arrivals(connection, worker=worker)]
+    plain = _keys(study).open("person", sealed[0]) if sealed else None
+    return None if plain is None else str(parse_json(plain)["PROLIFIC_PID"])
 
 
 def forget(study: Study, person: str, *, votes: bool = False) -> Forgotten:

@@ -3,7 +3,7 @@ guarded."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from importlib.resources import files
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from newtest.crowd.languages import Language, language
 from newtest.crowd.server.arrivals import Arrivals
 from newtest.crowd.server.database import Database, StudyBusyError
-from newtest.crowd.server.owner import OwnerPages
+from newtest.crowd.server.owner_studies import owner_routes
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.protocol import Protocol
 from newtest.crowd.server.settings import ServerConfig, Shared
@@ -38,6 +38,7 @@ STATIC = {
     "crowd.css": "text/css",
     "frame.js": "text/javascript",
     "owner.js": "text/javascript",
+    "studies.js": "text/javascript",
     "sent.js": "text/javascript",
     "next.js": "text/javascript",
     "busy.js": "text/javascript",
@@ -49,27 +50,27 @@ def crowd_keys(study: Study) -> Keys:
     return Keys(study.secret_for("crowd-server"))
 
 
-def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
-    """The server of a study. It opens its own connection to the catalog; ``study`` may be closed
-    meanwhile."""
-    keys = crowd_keys(study)
-    database = Database(study.root / "study.sqlite")
-    shared = Shared(config, database, keys, Pictures(study.root, keys), study.worker_key)
+def crowd_app(study: Study, config: ServerConfig, *, beside: Sequence[Study] = ()) -> ASGIApp:
+    """The server of a study, and of others ``beside`` it: one queue per person, one page for the owner. Requesters'
+    calls go to the first. It opens its own connections to the catalogs; the studies may be closed meanwhile."""
+    studies = [_shared(one, config) for one in (study, *beside)]
+    shared = studies[0]
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        database.close()
+        for one in studies:
+            one.database.close()
 
-    pages = Starlette(routes=OwnerPages(shared).routes(), exception_handlers=_handlers(language("en")))
+    pages = Starlette(routes=owner_routes(studies), exception_handlers=_handlers(language("en")))
     owner = OwnerAccess(pages, config.access_token, "/owner")
     app = Starlette(
         routes=[
             *Protocol(shared).routes(),
             Route("/", _front),
-            *Arrivals(shared, study.root).routes(),
+            *Arrivals(studies).routes(),
             Route("/static/{name}", _static),
-            *WorkPages(shared).routes(),
+            *WorkPages(studies).routes(),
             Mount("/owner", owner),
         ],
         exception_handlers=_handlers(language(config.wording.language)),
@@ -78,6 +79,12 @@ def crowd_app(study: Study, config: ServerConfig) -> ASGIApp:
     return guarded(
         app, hosts=config.public_hosts, connections=shared.connections, is_owner=partial(_is_owner, owner)
     )
+
+
+def _shared(study: Study, config: ServerConfig) -> Shared:
+    keys = crowd_keys(study)
+    database = Database(study.root / "study.sqlite")
+    return Shared(study.root, config, database, keys, Pictures(study.root, keys), study.worker_key)
 
 
 def _is_owner(owner: OwnerAccess, request: Request) -> bool:

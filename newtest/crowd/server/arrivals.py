@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from dataclasses import replace
-from pathlib import Path
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, replace
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -13,17 +13,18 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from newtest.catalog.workers import consented, put_consent
+from newtest.catalog.workers import consented, put_consent, was_revoked
 from newtest.crowd.consent import consent_version, to_html
 from newtest.crowd.languages import language
 from newtest.crowd.links import arrive
 from newtest.crowd.people import FIELDS, remember, unfilled
 from newtest.crowd.server.pages import page
+from newtest.crowd.server.persons import Person
 from newtest.crowd.server.settings import Recruiting, Shared
 from newtest.crowd.server.tally import ControlTally
 from newtest.reading.jsons import parse_json
 from newtest.study import Study, now
-from newtest.votes.quality import QualityRule, assess
+from newtest.votes.quality import ControlCounts, QualityRule, assess
 from newtest.web.forms import read_form
 
 __all__ = ["Arrivals", "leaving"]
@@ -33,11 +34,12 @@ CHECKS = 4
 
 
 class Arrivals:
-    """``/join``: three ids become a personal link, after the consent where there is one."""
+    """``/join``: three ids become a personal link, after the consent where there is one. Whoever arrives, arrives in
+    every study of the server; the first one's settings hold."""
 
-    def __init__(self, shared: Shared, root: Path) -> None:
-        self._shared, self._root = shared, root
-        self._spoken = language(shared.config.wording.language)
+    def __init__(self, studies: Sequence[Shared]) -> None:
+        self._studies, self._shared = tuple(studies), studies[0]
+        self._spoken = language(self._shared.config.wording.language)
 
     def routes(self) -> list[Route]:
         """What the application mounts."""
@@ -78,10 +80,11 @@ class Arrivals:
             )
         if form.one("consent") != "yes":
             return page("refused.html", spoken=self._spoken, recruiting=recruiting.leaving("no consent"))
-        worker = self._shared.worker_key(f"recruited:{given['PROLIFIC_PID']}")
-        await self._shared.database.write(
-            put_consent, worker, form.one("version"), recruiting.introduction, at=now()
-        )
+        for shared in await self._open_to(given["PROLIFIC_PID"]):
+            worker = shared.worker_key(f"recruited:{given['PROLIFIC_PID']}")
+            await shared.database.write(
+                put_consent, worker, form.one("version"), recruiting.introduction, at=now()
+            )
         return await self._enter(given)
 
     def _checked(self, given: dict[str, str]) -> Recruiting:
@@ -102,25 +105,40 @@ class Arrivals:
             raise HTTPException(403, "This study is not open here.")
         return recruiting
 
+    async def _open_to(self, person: str) -> list[Shared]:
+        """The studies that have not revoked this person's link."""
+        key = f"recruited:{person}"
+        return [s for s in self._studies if not await s.database.read(was_revoked, s.worker_key(key))]
+
     async def _enter(self, given: dict[str, str]) -> Response:
-        shared = self._shared
-        token = await shared.database.write(arrive, shared.keys, shared.worker_key, given["PROLIFIC_PID"])
-        if token is None:
+        token: str | None = None
+        studies = await self._open_to(given["PROLIFIC_PID"])
+        if self._shared not in studies:
             raise HTTPException(403, "This link is not valid any more.")
-        await run_in_threadpool(self._remember, given)
-        return RedirectResponse(f"/work/{token}/", 303)
+        for shared in reversed(studies):
+            token = (
+                await shared.database.write(arrive, shared.keys, shared.worker_key, given["PROLIFIC_PID"])
+                or ""
+            )
+            await run_in_threadpool(_remember, shared, given)
+        return RedirectResponse(f"/work/{token}/", 303)  # of the first study
 
-    def _remember(self, given: dict[str, str]) -> None:
-        with Study(self._root) as study:
-            remember(study, given)
+
+def _remember(shared: Shared, given: dict[str, str]) -> None:
+    with Study(shared.root) as study:
+        remember(study, given)
 
 
-def leaving(catalog: sqlite3.Connection, recruiting: Recruiting, worker: str, done: int) -> Recruiting:
+async def leaving(person: Person, recruiting: Recruiting, done: int) -> Recruiting:
     """The settings with the code that this person leaves with: done, failed checks, or too late to do anything."""
     if not done:
         return recruiting.leaving("too late")
     if recruiting.failed_code:
-        counts = ControlTally().update(catalog).get(worker)
-        if counts is not None and assess(counts, QualityRule(min_controls=CHECKS)).flagged:
+        counts = Counter[int]()
+        for member in person.members:
+            found = (await member.shared.database.read(ControlTally().update)).get(member.worker)
+            counts.update(dict(enumerate(astuple(found))) if found else {})
+        known = ControlCounts(*(counts[n] for n in range(4)))
+        if counts and assess(known, QualityRule(min_controls=CHECKS)).flagged:
             return replace(recruiting, completion_code=recruiting.failed_code)
     return recruiting

@@ -12,7 +12,7 @@ from typing import Literal
 
 from newtest.catalog import leases, market, owner
 from newtest.catalog.crowd import hit_class, hit_images
-from newtest.catalog.leases import Lease, OpenGroup
+from newtest.catalog.leases import Lease, OpenGroup, Seen
 from newtest.catalog.market import HitType, MarketHit
 from newtest.crowd.answers import read_answer, to_xml
 
@@ -57,8 +57,8 @@ class WorkList:
     held: Sequence[Work]
     groups: Sequence[OpenGroup]
     done: int
-    last_group: str | None
-    """The kind of what they did last."""
+    last: tuple[str, float] | None
+    """The kind of what they did last, and when."""
     paused: bool = False
     """By the owner: nothing can be begun at the moment."""
 
@@ -77,25 +77,35 @@ def new_id() -> str:
     return "3" + base64.b32encode(secrets.token_bytes(18)).decode().rstrip("=")
 
 
-def overview(catalog: sqlite3.Connection, worker: str, now: float) -> WorkList:
-    """What a worker sees first."""
+def overview(catalog: sqlite3.Connection, worker: str, now: float, seen: Sequence[Seen] = ()) -> WorkList:
+    """What a worker sees first. ``seen`` is what the same person has been shown in other studies."""
     leases.sweep(catalog, now)
     held = [work for lease in leases.lease_of(catalog, worker) if (work := _work(catalog, lease))]
     paused = owner.is_paused(catalog)
-    groups = [] if paused else leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS)
+    barred = leases.barred_by(catalog, seen) if seen else ()
+    groups = [] if paused else leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS, barred=barred)
     return WorkList(
         held, groups, leases.num_submitted(catalog, worker), leases.last_group(catalog, worker), paused
     )
 
 
-def take(catalog: sqlite3.Connection, worker: str, group: str, now: float) -> Taken:
-    """Lease the next HIT of a group to a worker, or say why not."""
+def take(
+    catalog: sqlite3.Connection,
+    worker: str,
+    group: str,
+    now: float,
+    seen: Sequence[Seen] = (),
+    held_elsewhere: int = 0,
+) -> Taken:
+    """Lease the next HIT of a group to a worker, or say why not. ``seen`` and ``held_elsewhere`` are the same
+    person's in other studies."""
     leases.sweep(catalog, now)
     if owner.is_paused(catalog):
         return Taken(None, "halted")
-    if len(leases.lease_of(catalog, worker)) >= MAX_LEASES:
+    if len(leases.lease_of(catalog, worker)) + held_elsewhere >= MAX_LEASES:
         return Taken(None, "held")
-    market_hit_id = leases.next_open_hit(catalog, worker, group, now=now)
+    barred = leases.barred_by(catalog, seen) if seen else ()
+    market_hit_id = leases.next_open_hit(catalog, worker, group, now=now, barred=barred)
     if market_hit_id is None:
         return Taken(None, "taken")
     hit = market.find_hit(catalog, market_hit_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import sqlite3
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any
 from urllib.parse import quote
 
@@ -24,14 +25,15 @@ from newtest.study import now
 from newtest.votes.quality import assess
 from newtest.web.forms import Form, read_form
 
-__all__ = ["OwnerPages"]
+__all__ = ["OwnerPages", "address_of", "invite_all", "owner_csrf", "owner_form", "seconds_of"]
 
 
 class OwnerPages:
-    """The routes below ``/owner/``, behind the access token."""
+    """The owner's pages of one study, behind the access token; ``at`` is where they are mounted, and ``name`` the
+    study's where the server has several."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+    def __init__(self, shared: Shared, at: str = "/owner", name: str = "") -> None:
+        self._shared, self._at, self._name = shared, at, name
         self._tally = ControlTally()
 
     def routes(self) -> list[Route]:
@@ -55,61 +57,54 @@ class OwnerPages:
         links = [
             link for link in await self._shared.database.read(workers.list_links) if link.origin == "invited"
         ]
-        return page(
+        return self._page(
             "owner.html",
             allowed=self._shared.config.allowed,
             paused=await self._shared.database.read(owner.is_paused),
-            links=[(link, self._address(request, link.link_id)) for link in links],
-            csrf=self._csrf(),
+            links=[(link, address_of(self._shared, request, link.link_id)) for link in links],
         )
 
     async def progress(self, request: Request) -> Response:
         """The figures as JSON."""
         clock = self._shared.config.clock()
-        sums = await self._shared.database.write(self._figures, clock)
+        sums = await self._shared.database.write(self.figures, clock)
         return JSONResponse(sums)
 
     async def invite(self, request: Request) -> Response:
         """Make a link for each name that was given, one per line or separated by commas."""
         form = await self._form(request)
-        try:
-            for label in form.one("labels").replace(",", "\n").split("\n"):
-                if label.strip():
-                    shared = self._shared
-                    await shared.database.write(invite, shared.keys, shared.worker_key, label)
-        except UsageError as error:
-            raise HTTPException(400, str(error)) from error
-        return RedirectResponse("/owner/", 303)
+        await invite_all(self._shared, form.one("labels"))
+        return RedirectResponse(f"{self._at}/", 303)
 
     async def revoke(self, request: Request) -> Response:
         """Revoke a link: at once nobody comes in by it."""
         form = await self._form(request)
         await self._shared.database.write(workers.revoke_link, form.one("link"), at=now())
-        return RedirectResponse("/owner/", 303)
+        return RedirectResponse(f"{self._at}/", 303)
 
     async def pause(self, request: Request) -> Response:
         """Let nobody begin a HIT, or let them again."""
         form = await self._form(request)
         await self._shared.database.write(owner.set_paused, paused=form.one("paused") == "yes")
-        return RedirectResponse("/owner/", 303)
+        return RedirectResponse(f"{self._at}/", 303)
 
     async def extend(self, request: Request) -> Response:
         """Let HITs, or one, end some days later."""
         form = await self._form(request)
-        days = form.one("days")
-        if not (days.isascii() and days.isdigit() and 1 <= int(days[:9]) <= 365):
-            raise HTTPException(400, "Give a number of days from 1 to 365.")
+        seconds = seconds_of(form.one("days"))
         hit, clock = form.one("hit") or None, self._shared.config.clock()
-        seconds = int(days) * 86_400.0
         await self._shared.database.write(owner.extend_hits, seconds, now=clock, market_hit_id=hit)
-        return RedirectResponse(f"/owner/hit/{quote(hit, safe='')}" if hit else "/owner/", 303)
+        return self._after(hit)
 
     async def close(self, request: Request) -> Response:
         """End HITs, or one, now."""
         form = await self._form(request)
         hit, clock = form.one("hit") or None, self._shared.config.clock()
         await self._shared.database.write(owner.close_hits, now=clock, market_hit_id=hit)
-        return RedirectResponse(f"/owner/hit/{quote(hit, safe='')}" if hit else "/owner/", 303)
+        return self._after(hit)
+
+    def _after(self, hit: str | None) -> Response:
+        return RedirectResponse(f"{self._at}/" + (f"hit/{quote(hit, safe='')}" if hit else ""), 303)
 
     async def hits(self, request: Request) -> Response:
         """The list of HITs, a hundred at a time."""
@@ -142,7 +137,9 @@ class OwnerPages:
         pictures = self._shared.pictures
         return page(
             template,
-            csrf=self._csrf(),
+            at=self._at,
+            study=self._name,
+            csrf=owner_csrf(self._shared),
             now=self._shared.config.clock(),
             name_of=name_of,
             when=lambda at: datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -150,7 +147,8 @@ class OwnerPages:
             **values,
         )
 
-    def _figures(self, catalog: Any, clock: float) -> dict[str, Any]:
+    def figures(self, catalog: sqlite3.Connection, clock: float) -> dict[str, Any]:
+        """The study's figures, and a row a worker."""
         leases.sweep(catalog, clock)
         counts = self._tally.update(catalog)
         begun = figures.workers_who_began(catalog)
@@ -161,6 +159,8 @@ class OwnerPages:
                 {
                     "name": row["label"] or row["worker"][:8],
                     "key": row["worker"],
+                    "label": row["label"],
+                    "counts": astuple(counts[row["worker"]]) if row["worker"] in counts else (0, 0, 0, 0),
                     "begun": row["worker"] in begun,
                     "revoked": row["revoked_at"] is not None,
                     "done": row["done"],
@@ -175,13 +175,39 @@ class OwnerPages:
         return {**figures.progress(catalog, now=clock), "workers": people, "connections": connections}
 
     async def _form(self, request: Request) -> Form:
-        form = await read_form(request)
-        if not self._shared.keys.is_tag(form.one("csrf"), "csrf", "owner"):
-            raise HTTPException(403, "This form is out of date. Reload the page and try again.")
-        return form
+        return await owner_form(self._shared, request)
 
-    def _csrf(self) -> str:
-        return self._shared.keys.tag("csrf", "owner")
 
-    def _address(self, request: Request, link_id: str) -> str:
-        return f"{request.url.scheme}://{request.url.netloc}/work/{self._shared.keys.link(PURPOSE, link_id)}/"
+async def owner_form(shared: Shared, request: Request) -> Form:
+    """A form of the owner's. Raises HTTPException for one that did not come from our page."""
+    form = await read_form(request)
+    if not shared.keys.is_tag(form.one("csrf"), "csrf", "owner"):
+        raise HTTPException(403, "This form is out of date. Reload the page and try again.")
+    return form
+
+
+def owner_csrf(shared: Shared) -> str:
+    """What a form of the owner's must carry."""
+    return shared.keys.tag("csrf", "owner")
+
+
+def address_of(shared: Shared, request: Request, link_id: str) -> str:
+    """A personal link under the address by which the owner came."""
+    return f"{request.url.scheme}://{request.url.netloc}/work/{shared.keys.link(PURPOSE, link_id)}/"
+
+
+async def invite_all(shared: Shared, labels: str) -> None:
+    """Make a link for each name, one per line or separated by commas. Raises HTTPException."""
+    try:
+        for label in labels.replace(",", "\n").split("\n"):
+            if label.strip():
+                await shared.database.write(invite, shared.keys, shared.worker_key, label)
+    except UsageError as error:
+        raise HTTPException(400, str(error)) from error
+
+
+def seconds_of(days: str) -> float:
+    """The seconds of a number of days in a form. Raises HTTPException."""
+    if not (days.isascii() and days.isdigit() and 1 <= int(days[:9]) <= 365):
+        raise HTTPException(400, "Give a number of days from 1 to 365.")
+    return int(days) * 86_400.0

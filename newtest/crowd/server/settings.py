@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Literal
 
 from starlette.concurrency import run_in_threadpool
@@ -74,8 +75,10 @@ class ServerConfig:
 
 @dataclass(frozen=True)
 class Shared:
-    """What every part of the running server holds."""
+    """What every part of the running server holds of one study."""
 
+    root: Path
+    """The study's folder."""
     config: ServerConfig
     database: Database
     keys: Keys

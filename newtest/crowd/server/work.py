@@ -6,6 +6,7 @@ HIT's page may be framed without an origin. Forms carry a token bound to the lin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -17,14 +18,15 @@ from newtest.catalog import leases as lease_rows
 from newtest.catalog import workers
 from newtest.catalog.crowd import HitImage
 from newtest.catalog.leases import OpenGroup
-from newtest.catalog.workers import WorkerLink
 from newtest.crowd.languages import language
 from newtest.crowd.links import PURPOSE
 from newtest.crowd.server import leases
 from newtest.crowd.server.arrivals import leaving
-from newtest.crowd.server.leases import Work, WorkList
+from newtest.crowd.server.leases import Work
 from newtest.crowd.server.pages import page
+from newtest.crowd.server.persons import Member, Person, Persons
 from newtest.crowd.server.questions import question_of, with_form
+from newtest.crowd.server.queue import Queue, queue_of, take_next, whose, work_in
 from newtest.crowd.server.settings import Shared
 from newtest.crowd.server.shapes import worker_id
 from newtest.reading.jsons import parse_json
@@ -38,11 +40,12 @@ FORGED = "This form is out of date. Go back, reload the page and try again."
 
 
 class WorkPages:
-    """The routes below ``/work/<link>/``."""
+    """The routes below ``/work/<link>/``. The first study's settings and keys hold for all."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-        self._spoken = language(shared.config.wording.language)
+    def __init__(self, studies: Sequence[Shared]) -> None:
+        self._studies, self._shared = tuple(studies), studies[0]
+        self._persons = Persons(studies)
+        self._spoken = language(self._shared.config.wording.language)
 
     def routes(self) -> list[Route]:
         """What the application mounts."""
@@ -59,49 +62,45 @@ class WorkPages:
 
     async def overview(self, request: Request) -> Response:
         """What the worker may take, and what they hold."""
-        link = await self._link(request)
+        person = await self._person(request)
         now = self._shared.config.clock()
-        listed = await self._shared.database.write(leases.overview, link.worker, now)
-        recruiting = self._shared.config.recruiting if link.origin == "recruited" else None
+        queue = await queue_of(person, now)
+        recruiting = self._shared.config.recruiting if person.origin == "recruited" else None
         over = (
-            not listed.held
-            and not listed.paused
-            and (not listed.groups or (recruiting and listed.done >= recruiting.hits))
+            not queue.held
+            and not queue.paused
+            and (not queue.offers or (recruiting and queue.done >= recruiting.hits))
         )
         if recruiting is not None and over:
-            with_code = await self._shared.database.read(leaving, recruiting, link.worker, listed.done)
-            return self._page("finished.html", recruiting=with_code, done=listed.done)
+            with_code = await leaving(person, recruiting, queue.done)
+            return self._page("finished.html", recruiting=with_code, done=queue.done)
         notice = request.query_params.get("notice", "")
         return self._page(
             "overview.html",
             base=self._base(request),
-            listed=listed,
-            held=[(work, self._name_of(work)) for work in listed.held],
-            groups=[(group, self._group_name(group)) for group in listed.groups],
-            open=sum(group.available for group in listed.groups) + len(listed.held),
-            next=self._next(request, listed) if notice == "done" else None,
+            listed=queue,
+            held=[(work, self._name_of(work)) for work in queue.held],
+            offers=[(offer, self._group_name(offer.group)) for offer in queue.offers],
+            open=queue.open,
+            next=self._next(request, queue) if notice == "done" else None,
             now=now,
             notice=self._notice(notice),
             csrf=self._csrf(request, "take"),
         )
 
-    def _next(self, request: Request, listed: WorkList) -> dict[str, str] | None:
+    def _next(self, request: Request, queue: Queue) -> dict[str, str] | None:
         """What opens by itself after an answer: what is begun, else one more of the same class, else any."""
         base = self._base(request)
-        if listed.held:
-            work = listed.held[0]
+        if queue.held:
+            work = queue.held[0]
             action = base + work.lease.assignment_id
             return {"method": "get", "action": action, "group": "", "name": self._name_of(work)}
-        same = (group for group in listed.groups if group.group == listed.last_group)
-        group = next(same, next(iter(listed.groups), None))
-        if group is None:
+        same = (offer for offer in queue.offers if offer.group.group == queue.last_group)
+        offer = next(same, next(iter(queue.offers), None))
+        if offer is None:
             return None
-        return {
-            "method": "post",
-            "action": base + "take",
-            "group": group.group,
-            "name": self._group_name(group),
-        }
+        name = self._group_name(offer.group)
+        return {"method": "post", "action": base + "take", "group": offer.key, "name": name}
 
     def _notice(self, kind: str) -> tuple[str, str] | None:
         look = _NOTICES.get(kind)
@@ -126,17 +125,16 @@ class WorkPages:
 
     async def take(self, request: Request) -> Response:
         """Lease the next HIT of a group and go to it."""
-        link = await self._link(request)
+        person = await self._person(request)
         form = await self._form(request, "take")
-        taken = await self._shared.database.write(
-            leases.take, link.worker, form.one("group"), self._shared.config.clock()
-        )
+        taken = await take_next(person, form.one("group"), self._shared.config.clock())
         where = taken.assignment_id or f"?notice={taken.why}"
         return RedirectResponse(self._base(request) + where, 303)
 
     async def frame(self, request: Request) -> Response:
         """The bar with the time that is left, and the HIT's page in a frame below it."""
-        work = await self._work(request)
+        person = await self._person(request)
+        _, work = await self._work(person, request)
         if work.lease.state not in ("leased", "lapsed"):
             return RedirectResponse(
                 self._base(request) + f"?notice={_NOTICE_OF_STATE[work.lease.state]}", 303
@@ -148,32 +146,29 @@ class WorkPages:
             "workerId": worker_id(work.lease.worker),
             "turkSubmitTo": f"{request.url.scheme}://{request.url.netloc}",
         }  # as on MTurk
-        listed = await self._shared.database.write(
-            leases.overview, work.lease.worker, self._shared.config.clock()
-        )
+        queue = await queue_of(person, self._shared.config.clock())
         return self._page(
             "frame.html",
             base=self._base(request),
             query=urlencode(query),
             work=work,
             name=self._name_of(work),
-            done=listed.done,
-            open=sum(group.available for group in listed.groups) + len(listed.held),
+            done=queue.done,
+            open=queue.open,
             left=left,
             csrf=self._csrf(request, "return", work.lease.assignment_id),
         )
 
     async def question(self, request: Request) -> Response:
         """The HIT's page itself, its form bound to this assignment."""
-        link = await self._link(request)
-        work = await self._work_of(link, request)
-        pictures = self._shared.pictures
+        member, work = await self._work(await self._person(request), request)
+        pictures = member.shared.pictures
 
         def picture_url(hit_id: str, image: HitImage) -> str:
-            return f"/picture/{pictures.token(hit_id, image, link.link_id)}"
+            return f"/picture/{pictures.token(hit_id, image, member.link_id)}"
 
         allowed = self._shared.config.allowed
-        question = await self._shared.database.read(
+        question = await member.shared.database.read(
             question_of, work.hit, picture_url, allowed, pictures.is_ours, self._shared.config.wording
         )
         if question.problems:
@@ -188,31 +183,37 @@ class WorkPages:
 
     async def submit(self, request: Request) -> Response:
         """Keep the answer; a second submit of the same form finds it there and is thanked too."""
-        link = await self._link(request)
+        person = await self._person(request)
         assignment = request.path_params["assignment"]
         form = await self._form(request, "submit", assignment)
-        return await self._keep(link.worker, assignment, form, self._base(request))
+        member = await whose(person, assignment)
+        if member is None:
+            raise HTTPException(404, "There is no such task.")
+        return await self._keep(member.shared, member.worker, assignment, form, self._base(request))
 
     async def external_submit(self, request: Request) -> Response:
         """The address that pages made for MTurk send their forms to. The assignment's id is what lets them in: nobody
         can guess it, and only the worker's own page was told."""
         form = await read_form(request)
         assignment = next((value for value in form.all("assignmentId") if value), "")
-        lease = await self._shared.database.read(lease_rows.find_lease, assignment)
-        link = (
-            await self._shared.database.read(workers.active_link, lease.worker) if lease is not None else None
-        )
-        if lease is None or link is None:
+        for shared in self._studies:
+            lease = await shared.database.read(lease_rows.find_lease, assignment)
+            link = (
+                await shared.database.read(workers.active_link, lease.worker) if lease is not None else None
+            )
+            if lease is not None and link is not None:
+                break
+        else:
             raise HTTPException(404, "There is no such task, or it was a preview: nothing was saved.")
-        base = f"/work/{self._shared.keys.link(PURPOSE, link.link_id)}/"
-        response = await self._keep(lease.worker, assignment, form, base)
+        base = f"/work/{shared.keys.link(PURPOSE, link.link_id)}/"
+        response = await self._keep(shared, lease.worker, assignment, form, base)
         if response.status_code != 303 or request.headers.get("sec-fetch-dest") == "document":
             return self._framed(response)
         return self._framed(self._page("sent.html", address=response.headers["location"]))
 
-    async def _keep(self, worker: str, assignment: str, form: Form, base: str) -> Response:
+    async def _keep(self, shared: Shared, worker: str, assignment: str, form: Form, base: str) -> Response:
         fields = [(name, value) for name, value in form.fields if name not in ("csrf", "assignmentId")]
-        outcome = await self._shared.database.write(
+        outcome = await shared.database.write(
             leases.submit_work, worker, assignment, fields, self._shared.config.clock()
         )
         if outcome == "unknown":
@@ -230,14 +231,16 @@ class WorkPages:
 
     async def give_back(self, request: Request) -> Response:
         """Return the HIT."""
-        work = await self._work(request)
+        member, work = await self._work(await self._person(request), request)
         await self._form(request, "return", work.lease.assignment_id)
-        await self._shared.database.write(lease_rows.give_back, work.lease.assignment_id)
+        await member.shared.database.write(lease_rows.give_back, work.lease.assignment_id)
         return RedirectResponse(f"{self._base(request)}?notice=returned", 303)
 
     async def picture(self, request: Request) -> Response:
         """An image by its sealed name."""
-        data = await self._shared.picture(request.path_params["token"])
+        token = request.path_params["token"]
+        of = next((shared for shared in self._studies if shared.pictures.place(token)), self._shared)
+        data = await of.picture(token)
         if data is None:
             raise HTTPException(404, "There is no such picture.")
         headers = {
@@ -246,24 +249,20 @@ class WorkPages:
         }
         return Response(data, media_type="image/jpeg", headers=headers)
 
-    async def _link(self, request: Request) -> WorkerLink:
-        link_id = self._shared.keys.link_id(PURPOSE, request.path_params["token"])
-        link = await self._shared.database.read(workers.find_link, link_id) if link_id else None
-        if link is None or link.revoked_at is not None:
+    async def _person(self, request: Request) -> Person:
+        person = await self._persons.of(request.path_params["token"])
+        if person is None:
             raise HTTPException(404, GONE)
-        return link
+        return person
 
-    async def _work(self, request: Request) -> Work:
-        return await self._work_of(await self._link(request), request)
-
-    async def _work_of(self, link: WorkerLink, request: Request) -> Work:
+    async def _work(self, person: Person, request: Request) -> tuple[Member, Work]:
+        """The assignment in the path, and who its worker is in its study."""
         assignment = request.path_params["assignment"]
-        work = await self._shared.database.write(
-            leases.work_of, link.worker, assignment, self._shared.config.clock()
-        )
-        if work is None:
+        member = await whose(person, assignment)
+        work = await work_in(member, assignment, self._shared.config.clock()) if member else None
+        if member is None or work is None:
             raise HTTPException(404, "There is no such task.")
-        return work
+        return member, work
 
     async def _form(self, request: Request, *purpose: str) -> Form:
         form = await read_form(request)

@@ -1,6 +1,7 @@
 "use strict";
 // The figures of the owner's page, asked for every two seconds while the page is looked at.
 (function () {
+  const at = document.getElementById("owner").dataset.at;
   const put = (id, text) => { document.getElementById(id).textContent = text; };
   const percent = (value) => (value === null ? "" : Math.round(100 * value) + " %");
   function row(worker) {
@@ -13,7 +14,7 @@
     cells.forEach((value, n) => { const td = document.createElement("td"); td.textContent = value; if (labels[n]) td.dataset.label = labels[n]; tr.append(td); });
     const link = document.createElement("a");
     link.textContent = worker.name;
-    if (worker.begun) link.href = "/owner/worker/" + worker.key;
+    if (worker.begun) link.href = at + "/worker/" + worker.key;
     tr.firstChild.append(link);
     if (worker.flagged) tr.lastChild.className = "flag";
     return tr;
@@ -40,7 +41,7 @@
   async function ask() {
     if (document.hidden) return;
     try {
-      const response = await fetch("/owner/progress.json");
+      const response = await fetch(at + "/progress.json");
       if (response.ok) show(await response.json());
     } catch (error) { /* the server is away: the next try may find it */ }
   }
