@@ -46,6 +46,7 @@ def decontaminate_pool(
     """
     from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
     from newtest.pool.dedup.pairs import write_pairs
+    from newtest.pool.dedup.uncompared import told
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
 
@@ -68,6 +69,8 @@ def decontaminate_pool(
         ["set", *(name.replace("_", " ") for name in columns)],
         [(name, *(counts[column] for column in columns)) for name, counts in manifest["sets"].items()],
     )
+    if why := manifest["not_compared"]:
+        print(f"{manifest['rows_not_compared']:,} rows are kept uncompared: {told(why)}")
     print(
         f"removed {manifest['rows_removed']:,} of {manifest['rows_read']:,} rows, "
         f"{manifest['rows_not_compared']:,} could not be compared; wrote {out} and {pairs}"

@@ -47,6 +47,7 @@ def dedup_pool(
     """
     from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
     from newtest.pool.dedup.pairs import write_pairs
+    from newtest.pool.dedup.uncompared import told
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
 
@@ -65,8 +66,10 @@ def dedup_pool(
     names = ("rows_read", "rows_not_compared", "pairs", "groups", "rows_removed")
     print_table(["", "rows"], [(name.replace("_", " "), manifest[name]) for name in names])
     if manifest["dedup"].get("recall") is not None:
-        told = manifest["dedup"]
+        how = manifest["dedup"]
         print(
-            f"recall {told['recall']:.3f} of {told['recall_pairs']:,} exact pairs among {told['recall_rows']:,} rows"
+            f"recall {how['recall']:.3f} of {how['recall_pairs']:,} exact pairs among {how['recall_rows']:,} rows"
         )
+    if why := manifest["not_compared"]:
+        print(f"{manifest['rows_not_compared']:,} rows are kept uncompared: {told(why)}")
     print(f"kept {len(found.subset):,} rows; wrote {out} and {pairs}")

@@ -41,14 +41,21 @@ def import_pool(
     Example: newtest import-pool photos --out mypool
     """
     from newtest.errors import PoolError, UsageError
-    from newtest.pool.importing import ImportReport, import_folder, import_tars, is_tar, read_folder
+    from newtest.pool.importing import (
+        ImportReport,
+        holds_tars,
+        import_folder,
+        import_tars,
+        left_beside,
+        read_folder,
+    )
 
     if not source.is_dir():
         raise PoolError(f"{source}: there is no such folder")
-    if any(is_tar(path.name) for path in source.iterdir()):
+    if holds_tars(source):
         if out is not None:
             raise UsageError("the tables of tars go beside the tars; leave --out away")
-        report = ImportReport(list(import_tars(source, encoding=encoding)))
+        report = ImportReport(list(import_tars(source, encoding=encoding)), left_beside(source))
     elif out is None:
         raise UsageError("a folder of images needs --out: where to write the pool")
     else:

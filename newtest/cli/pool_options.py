@@ -57,7 +57,11 @@ VectorsAt = Annotated[
 ]
 ImageCol = Annotated[
     str | None,
-    typer.Option("--image-col", metavar="COLUMN", help="The column of images, for tables that have several."),
+    typer.Option(
+        "--image-col",
+        metavar="COLUMN",
+        help="The column of images, where tables have several; COLUMN[0] is the first of each list.",
+    ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="local, ray, or ray:ADDRESS.")]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is one per core (or per GPU).")]

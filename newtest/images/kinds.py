@@ -6,6 +6,7 @@ to it, so no other of Pillow's plugins (EPS, which starts Ghostscript, is one) i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -52,6 +53,7 @@ _STARTS = (
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
 )
+_NETPBM = re.compile(rb"P[1-6]\s+(?:#|\d+\s+(?:#|\d+\s))")
 _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 
@@ -63,8 +65,8 @@ def kind_of(head: bytes) -> Kind | None:
         name = "WEBP"
     if name is None and head[:2] == b"BM" and len(head) >= 18 and head[14] in (12, 40, 52, 56, 64, 108, 124):
         name = "BMP"  # two letters alone would be many a text: the size of the second header tells
-    if name is None and head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
-        name = "PPM"
+    if name is None and _NETPBM.match(head):
+        name = "PPM"  # a caption may begin with "P1 " too: two numbers or a comment must follow
     if name is None and head[4:8] == b"ftyp":
         name = _of_brands(head)
     return _BY_NAME[name] if name else None

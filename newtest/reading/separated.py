@@ -17,6 +17,9 @@ __all__ = ["MOST_COLUMNS", "MOST_TABLE", "named_rows", "read_separated"]
 
 MOST_TABLE = 8 << 30
 """Bytes of a table that is read as a whole: predictions of 50,000 images have 500 MB."""
+MOST_CELL = 64 << 20
+csv.field_size_limit(MOST_CELL)
+"""Characters of a cell, in this process: Python's own limit of 131,072 is less than a long caption may have."""
 _MORE = "\0more"
 """The name of cells beyond the header; of no column, for NUL is in none."""
 MOST_COLUMNS = 100_000

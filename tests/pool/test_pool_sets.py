@@ -15,7 +15,7 @@ from pool_commands import newtest
 
 from newtest.catalog.releases import MemberRow
 from newtest.pool.dedup.target_sets import set_images
-from newtest.pool.storage.embedded_images import image_columns
+from newtest.pool.storage.image_types import image_columns
 from newtest.releasing.formats import IDS, WRITERS
 from newtest.releasing.members import Member
 

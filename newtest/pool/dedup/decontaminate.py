@@ -22,6 +22,7 @@ from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.hashing import framed_hashes
 from newtest.pool.dedup.target_sets import census_of_set, set_images, something_read, vectors_of_set
+from newtest.pool.dedup.uncompared import by_hash, by_vectors
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.subset import Subset, chosen_rows
@@ -108,6 +109,7 @@ def decontaminate(
         "sets": counts,
         "rows_read": len(gone),
         "rows_not_compared": len(gone) - comparison.compared,
+        "not_compared": comparison.why(pool, len(gone) - comparison.compared),
         "rows_removed": int(np.count_nonzero(gone)),
     }
     return Decontaminated(
@@ -125,6 +127,9 @@ class _ByVectors:
         self.setting = {"threshold": config.threshold}
         self.every = gathered(pool, self.source)
         self.uids, self.compared = self.every.uids, len(self.every.rows)
+
+    def why(self, pool: Pool, rows: int) -> dict[str, int]:
+        return by_vectors(pool, self.source.layer, rows)
 
     def near(self, address: str) -> tuple[list[str], _Near, int]:
         names, vectors, unreadable = vectors_of_set(self.source, address, self.config.encoder, self.image_col)
@@ -152,6 +157,9 @@ class _ByHashes:
         parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
         self.uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
         self.compared = len(self.rows)
+
+    def why(self, pool: Pool, rows: int) -> dict[str, int]:
+        return by_hash(pool, rows)
 
     def near(self, address: str) -> tuple[list[str], _Near, int]:
         names, hashed, unreadable = [], [], 0

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from newtest.errors import UsageError
+from newtest.pool.dedup import uncompared
 from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.clusters import Clustered, clustered
 from newtest.pool.dedup.hashing import hash_pairs, sha256_column
@@ -71,17 +72,22 @@ def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> De
     hashing, where that is due. Raises PoolError, UsageError.
     """
     if config.method == "auto":
-        method, why = best_method(pool, config.encoder, config.vectors)
-        progress.say(f"method: {method} ({why})")
+        method, because = best_method(pool, config.encoder, config.vectors)
+        progress.say(f"method: {method} ({because})")
         config = replace(config, method=method)
     ranks = _ranks(pool)
     details: dict[str, Any] = {}
+    why: dict[str, int]
     if config.method == "bytes":
         pairs, compared = _same_bytes(pool, progress)
+        why = uncompared.by_bytes(pool, len(ranks.uids) - compared)
     elif config.method == "hash":
         pairs, compared = hash_pairs(pool, config.radius, progress)
+        why = uncompared.by_hash(pool, len(ranks.uids) - compared)
     else:
-        pairs, compared, details = _similar(pool, config)
+        source = vector_source(pool, config.encoder, config.vectors)
+        pairs, compared, details = _similar(pool, config, source)
+        why = uncompared.by_vectors(pool, source.layer, len(ranks.uids) - compared)
     groups = components(len(ranks.uids), pairs)
     stays = keepers(groups, ranks)
     manifest = {
@@ -91,6 +97,7 @@ def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> De
         "keep_rule": f"highest {ranks.score_name or 'score (not there)'}, then most pixels, then lowest uid",
         "rows_read": len(ranks.uids),
         "rows_not_compared": len(ranks.uids) - compared,
+        "not_compared": why,
         "pairs": len(pairs.left),
         "groups": int(np.count_nonzero(np.bincount(groups) > 1)) if len(groups) else 0,
         "rows_removed": int(np.count_nonzero(~stays)),
@@ -153,10 +160,9 @@ def _same_bytes(pool: Pool, progress: Progress) -> tuple[Pairs, int]:
     return Pairs(pairs[:, 0], pairs[:, 1], np.ones(len(pairs), np.float32)), len(known)
 
 
-def _similar(pool: Pool, config: DedupConfig) -> tuple[Pairs, int, dict[str, Any]]:
+def _similar(pool: Pool, config: DedupConfig, source: VectorSource) -> tuple[Pairs, int, dict[str, Any]]:
     from newtest.neighbors import pairs_above
 
-    source: VectorSource = vector_source(pool, config.encoder, config.vectors)
     details: dict[str, Any] = {"vectors": source.said}
     every = gathered(pool, source)
     if config.method == "exact":

@@ -15,9 +15,10 @@ from newtest.clip.loading import encoder
 from newtest.errors import ImageError, PoolError, UsageError
 from newtest.images import SUFFIXES, shown
 from newtest.pool.storage.canonical import chosen_column
-from newtest.pool.storage.embedded_images import images_inside
+from newtest.pool.storage.embedded_images import every_image
+from newtest.pool.storage.image_types import ImageColumn
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
-from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.pool import TARS, Pool, Shard
 from newtest.pool.storage.tars import MAX_MEMBER, samples
 from newtest.pool.storage.vectors import VectorSource, parted
 from newtest.reading.arrays import load_array
@@ -57,7 +58,7 @@ def census_of_set(address: str) -> Census | None:
     counted = walk(Path(address)).census
     if not counted.images:
         return None
-    packed = [entry for entry in counted.left_out if entry.reason in (".tar", ".parquet")]
+    packed = [entry for entry in counted.left_out if _is_packed(entry.name)]
     rest = tuple(entry for entry in counted.left_out if entry not in packed)
     return replace(counted, files=counted.files - len(packed), left_out=rest)
 
@@ -74,30 +75,40 @@ def _files(address: str) -> tuple[LocalPlace | RemotePlace, list[Entry]]:
     walked = walk(place.root) if place.root.is_dir() else None
     if walked is None:
         return place, place.entries()
-    packed = (entry.name for entry in walked.census.left_out if entry.reason in (".tar", ".parquet"))
+    packed = (entry.name for entry in walked.census.left_out if _is_packed(entry.name))
     names = sorted([*walked.images, *packed])
     return place, [Entry(name, (place.root / name).stat().st_size) for name in names]
 
 
 def _is_wanted(name: str) -> bool:
-    suffix = PurePosixPath(name).suffix.lower()
-    return not is_foreign_path(name) and (suffix in SUFFIXES or suffix in (".tar", ".parquet"))
+    is_image = PurePosixPath(name).suffix.lower() in SUFFIXES
+    return (is_image and not is_foreign_path(name)) or _is_packed(name)
+
+
+def _is_packed(name: str) -> bool:
+    """Whether a file is a tar or a table that may hold images of the set."""
+    return name.lower().endswith((*TARS, ".parquet")) and not is_foreign_path(name)
 
 
 def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes | None]]:
     """The images that a file is or holds."""
-    suffix = PurePosixPath(entry.name).suffix.lower()
+    name = entry.name.lower()
     shard = Shard(entry.name.rpartition(".")[0], entry, entry)
-    if suffix == ".tar":
+    if name.endswith(TARS):
         for sample in samples(pool, shard):
-            yield f"{entry.name}:{sample.key}", sample.image
-    elif suffix == ".parquet":
+            several = sample.images if sample.image is None else []
+            for suffix in several:  # each is an image of the set, whichever a pool would take
+                yield f"{entry.name}:{sample.key}.{suffix}", sample.members[suffix]
+            if not several:
+                yield f"{entry.name}:{sample.key}", sample.image
+    elif name.endswith(".parquet"):
         with pool.parquet(shard) as file:
             schema = file.schema_arrow
-            named = pool.image_col if pool.image_col in schema.names else None  # it may be the pool's alone
+            said = pool.image_col and ImageColumn.named(pool.image_col, schema.names).name
+            named = said if said in schema.names else None  # it may be the pool's alone
             column = chosen_column(schema, named, f"{pool.place.url}: {entry.name}")
-            for row, image in images_inside(file, column, files=pool.files(shard)) if column else ():
-                yield f"{entry.name}:{image.path or row}", image.data
+            for image_name, image in every_image(file, column, pool.files(shard)) if column else ():
+                yield f"{entry.name}:{image_name}", image.data
     elif entry.size > MAX_MEMBER:
         yield entry.name, None
     else:

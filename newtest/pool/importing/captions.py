@@ -25,6 +25,8 @@ class Given:
     texts: list[str] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)
     repeated: int = 0
+    differing: list[str] = field(default_factory=list)
+    """Columns of which a later source says something else; what the first says is kept."""
 
     def add(self, texts: Iterable[str]) -> None:
         """More captions; one that is there already is counted."""
@@ -34,14 +36,26 @@ class Given:
             else:
                 self.texts.append(text)
 
+    def say(self, columns: Mapping[str, Any]) -> None:
+        """More columns; one that is there already stays as it is, and is named where the two differ."""
+        for name, value in columns.items():
+            known = self.columns.get(name)
+            if known is None:
+                self.columns[name] = value
+            elif value is not None and value != known and (value == value or known == known):
+                self.differing.append(name)
+
 
 @dataclass(frozen=True)
 class Captions:
-    """By image; ``rows`` of tables were read, ``unmatched`` are (table, file) of those that name no image."""
+    """By image; ``rows`` of tables were read, ``unmatched`` are (table, file) of those that name no image, ``empty``
+    are the tables without a row.
+    """
 
     given: Mapping[str, Given]
     rows: int
     unmatched: tuple[tuple[str, str], ...]
+    empty: tuple[str, ...] = ()
 
 
 def matched(root: Path, images: Sequence[str], tables: Sequence[str], encoding: str | None) -> Captions:
@@ -53,7 +67,9 @@ def matched(root: Path, images: Sequence[str], tables: Sequence[str], encoding: 
     given: dict[str, Given] = {}
     unmatched: list[tuple[str, str]] = []
     rows = 0
+    empty: list[str] = []
     for table in sorted(tables):
+        before = rows
         folder = table.rpartition("/")[0]
         for row in rows_of(root / table, encoding):
             rows += 1
@@ -63,19 +79,19 @@ def matched(root: Path, images: Sequence[str], tables: Sequence[str], encoding: 
                 continue
             mine = given.setdefault(met, Given())
             mine.add(row.texts)
-            mine.columns.update(
-                {name: value for name, value in row.columns.items() if name not in mine.columns}
-            )
-    return Captions(given, rows, tuple(unmatched))
+            mine.say(row.columns)
+        if rows == before:
+            empty.append(table)
+    return Captions(given, rows, tuple(unmatched), tuple(empty))
 
 
 def described(given: Given, said: Mapping[str, Any]) -> None:
     """Add what a ``.json`` beside an image says (img2dataset's ``files`` format): its captions and columns."""
     for name in ("caption", "text", "captions", "texts"):
         given.add(texts_of(said.get(name)))
-    for name, value in said.items():
-        if name not in ("caption", "text", "captions", "texts"):
-            given.columns.setdefault(name, value)
+    given.say(
+        {name: value for name, value in said.items() if name not in ("caption", "text", "captions", "texts")}
+    )
 
 
 def _named(root: Path, folder: str, file: str) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
+from newtest.images import SUFFIXES, kind_of
+from newtest.images.kinds import HEAD
 from newtest.pool.importing.captions import Captions, Given, described, matched
 from newtest.pool.importing.report import Imported
 from newtest.pool.importing.rows import about_image, row_of, table_of
@@ -59,6 +61,7 @@ class Folder:
         census = self.walked.census
         rest = [(entry.name, entry.reason) for entry in census.left_out if entry.name not in used]
         reasons = dict.fromkeys(_TEXTS, "a caption without an image")
+        rest += [(name, "a table without rows") for name in self.captions.empty]
         return [(name, reasons.get(Path(name).suffix, reason)) for name, reason in rest] + [
             (entry.name, entry.reason) for entry in census.folders
         ]
@@ -69,7 +72,7 @@ class Folder:
         Raises PoolError for text in an unknown encoding.
         """
         table = self.captions.given.get(image, Given())
-        mine = Given(list(table.texts), dict(table.columns), table.repeated)
+        mine = Given(list(table.texts), dict(table.columns), table.repeated, list(table.differing))
         for name in self.beside(image, _TEXTS):
             path = self.root / name
             if path.stat().st_size > _LONGEST:
@@ -86,7 +89,14 @@ class Folder:
             raise PoolError(
                 f"{path}: is beside an image and not JSON ({error}); mend it or move it away"
             ) from error
-        return value if isinstance(value, dict) else {}
+        return value if isinstance(value, dict) else {"json": value}
+
+
+def _suffix(file: str, data: bytes) -> str:
+    """The file's own suffix where it is an image's; else what its bytes are, for others know images by that."""
+    own = Path(file).suffix.lower()
+    kind = kind_of(data[:HEAD])
+    return (own if own in SUFFIXES or kind is None else kind.suffixes[0])[1:]
 
 
 def read_folder(root: Path, encoding: str | None = None) -> Folder:
@@ -128,7 +138,7 @@ def import_folder(
 def _import_shard(
     place: LocalPlace | RemotePlace, name: str, folder: Folder, chunk: list[tuple[int, str]]
 ) -> Imported:
-    rows, left_out = [], []
+    rows, left_out, differing = [], [], []
     without = repeated = 0
     with place.writing(f"{name}.tar") as path, open(path, "wb") as archive:
         for number, file in chunk:
@@ -145,8 +155,8 @@ def _import_shard(
             row = row_of(f"{number:09d}", file, told, given.texts, given.columns)
             without += not given.texts
             repeated += given.repeated
-            suffix = Path(file).suffix[1:].lower() or "jpg"
-            members = {suffix: data}
+            differing += [(file, name) for name in given.differing]
+            members = {_suffix(file, data): data}
             if given.texts:
                 members["txt"] = given.texts[0].encode()
             members["json"] = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str).encode()
@@ -157,4 +167,4 @@ def _import_shard(
     # The table comes last: a shard is there when its table is.
     with place.writing(f"{name}.parquet") as path:
         pq.write_table(table_of(rows), path)
-    return Imported(name, len(rows), tuple(left_out), without, repeated)
+    return Imported(name, len(rows), tuple(left_out), without, repeated, differing=tuple(differing))

@@ -24,6 +24,8 @@ class Imported:
     """Captions that an image has twice."""
     without_image: int = 0
     """Rows that are there without a picture."""
+    differing: tuple[tuple[str, str], ...] = ()
+    """(file, column) of what two sources say differently of an image; the first one's is kept."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class ImportReport:
         """(name, reason), shard by shard, then the rest."""
         return [each for shard in self.shards for each in shard.left_out] + list(self.left_out)
 
+    @property
+    def differing(self) -> list[tuple[str, str]]:
+        """(file, column), shard by shard."""
+        return [each for shard in self.shards for each in shard.differing]
+
     def says(self) -> str:
         """One line."""
         gone = self.everything_left_out
@@ -55,6 +62,11 @@ class ImportReport:
             parts.append(f"{len(self.unmatched):,} of {self.caption_rows:,} rows of captions name no image")
         if self._sum("repeated"):
             parts.append(f"{self._sum('repeated'):,} captions stand twice")
+        if self.differing:
+            columns = ", ".join(f"{count:,} {name}" for name, count in _counted(self.differing))
+            parts.append(
+                f"{len(self.differing):,} values differ between sources, the first is kept: {columns}"
+            )
         return "; ".join(parts)
 
     def as_json(self) -> dict[str, Any]:
@@ -70,6 +82,8 @@ class ImportReport:
             "without_image": self._sum("without_image"),
             "caption_rows": self.caption_rows,
             "captions_repeated": self._sum("repeated"),
+            "values_differing": len(self.differing),
+            "differing": [{"file": file, "column": name} for file, name in self.differing[:_NAMED]],
             "captions_unmatched": len(self.unmatched),
             "unmatched": [{"table": table, "file": file} for table, file in self.unmatched[:_NAMED]],
         }

@@ -37,12 +37,12 @@ class Row:
 
 def is_table(name: str) -> bool:
     """Whether a file is one of these tables, by its name."""
-    return name.rpartition("/")[2] in _NAMES
+    return name.rpartition("/")[2].lower() in _NAMES
 
 
 def rows_of(path: Path, encoding: str | None) -> Iterator[Row]:
     """The rows of a table. Raises PoolError for a file that cannot be read, and where no column names files."""
-    kind = path.suffix[1:]
+    kind = path.suffix[1:].lower()
     read = {"csv": _separated, "tsv": _separated, "jsonl": _lines, "parquet": _parquet}[kind]
     file = text = None
     for number, row in enumerate(read(path, encoding)):
@@ -54,7 +54,7 @@ def rows_of(path: Path, encoding: str | None) -> Iterator[Row]:
                     f"are {', '.join(map(str, row)) or 'none'}"
                 )
         text = next((name for name in _TEXTS if name in row), None)
-        if text is None and path.stem == "captions":
+        if text is None and path.stem.lower() == "captions":
             raise PoolError(
                 f"{path}: row {number + 1} has no caption: a column {_TEXTS[0]!r} or {_TEXTS[1]!r} is needed, this one "
                 f"has {', '.join(map(str, row))}"
@@ -78,7 +78,7 @@ def texts_of(value: Any) -> tuple[str, ...]:
 def _separated(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
     text = decoded(path.read_bytes(), str(path), encoding)
     head = text.split("\n", 1)[0]
-    delimiter = "\t" if path.suffix == ".tsv" else _delimiter(head)
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(head)
     try:
         header, found = named_rows(text, delimiter, strict=True)
         if len(set(header)) != len(header):

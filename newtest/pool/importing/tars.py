@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
+from newtest.images import SUFFIXES
 from newtest.pool.importing.captions import Given, described
 from newtest.pool.importing.report import Imported
 from newtest.pool.importing.rows import about_image, row_of, table_of
@@ -18,8 +19,9 @@ from newtest.pool.storage.claims import LAYERS
 from newtest.pool.storage.location import Entry, place_of
 from newtest.pool.storage.pool import TARS, Pool, Shard
 from newtest.pool.storage.tars import Sample, samples
+from newtest.sets import walk
 
-__all__ = ["import_tars", "is_tar"]
+__all__ = ["holds_tars", "import_tars", "is_tar", "left_beside"]
 
 _TEXTS = ("txt", "text", "caption")
 
@@ -27,6 +29,14 @@ _TEXTS = ("txt", "text", "caption")
 def is_tar(name: str) -> bool:
     """Whether a file's name is that of a tar, compressed or not."""
     return name.endswith(TARS)
+
+
+def holds_tars(folder: Path) -> bool:
+    """Whether a folder is one of tars: some lie right in it, or some further below and no image does anywhere."""
+    if any(is_tar(path.name) and path.is_file() for path in folder.iterdir()):
+        return True
+    deeper = any(is_tar(entry.name) for entry in place_of(folder).entries())
+    return deeper and not walk(folder).images
 
 
 def import_tars(address: str | Path, *, encoding: str | None = None) -> Iterator[Imported]:
@@ -53,6 +63,7 @@ def import_tars(address: str | Path, *, encoding: str | None = None) -> Iterator
 def _import_tar(pool: Pool, shard: Shard, tar: str, encoding: str | None) -> Imported:
     rows = []
     left_out: list[tuple[str, str]] = []
+    differing: list[tuple[str, str]] = []
     without = repeated = imageless = 0
     for sample in samples(pool, shard, passed=partial(_passed, left_out)):
         where = f"{pool.place.url}: {tar}: {sample.key}"
@@ -67,9 +78,27 @@ def _import_tar(pool: Pool, shard: Shard, tar: str, encoding: str | None) -> Imp
         rows.append(row_of(sample.key, tar, image, given.texts, given.columns))
         without += not given.texts
         repeated += given.repeated
+        differing += [(sample.key, name) for name in given.differing]
     with pool.place.writing(shard.table.name) as path:
         pq.write_table(table_of(rows), path)
-    return Imported(shard.name, len(rows), tuple(left_out), without, repeated, imageless)
+    return Imported(shard.name, len(rows), tuple(left_out), without, repeated, imageless, tuple(differing))
+
+
+def left_beside(address: str | Path) -> list[tuple[str, str]]:
+    """(file, reason) of what lies beside the tars of a folder and is neither one, nor a table or vectors of one."""
+    names = [entry.name for entry in place_of(address).entries()]
+    stems = {name.removesuffix(suffix) for name in names for suffix in TARS if name.endswith(suffix)}
+    return [
+        (name, _reason_beside(name))
+        for name in names
+        if not is_tar(name) and not (name.endswith((".parquet", ".npz")) and name.rpartition(".")[0] in stems)
+    ]
+
+
+def _reason_beside(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    loose = suffix.lower() in SUFFIXES
+    return "a loose image beside tars" if loose else f"no tar: {suffix}" if suffix else "no tar"
 
 
 def _passed(left_out: list[tuple[str, str]], name: str, reason: str) -> None:

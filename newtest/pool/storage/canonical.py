@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from newtest.errors import PoolError
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.embedded_images import image_columns
+from newtest.pool.storage.image_types import ImageColumn, image_columns, is_list
 
 __all__ = ["ALIASES", "chosen_column", "column_of", "is_told", "plain", "require_text", "source_of"]
 
@@ -33,18 +33,19 @@ _TEXTUAL = frozenset(alias for name in ("uid", "url", "text") for alias in ALIAS
 _TEXT_TYPES = ("string", "string_view", "binary", "binary_view", "null")
 
 
-def chosen_column(schema: pa.Schema, named: str | None, where: str) -> str | None:
+def chosen_column(schema: pa.Schema, named: str | None, where: str) -> ImageColumn | None:
     """The column of images that was named, else the only one; None where there is none. Raises PoolError."""
     if named is not None:
-        if named not in schema.names:
-            raise PoolError(f"{where} has no column {named!r}; it has {', '.join(schema.names)}")
-        return named
+        column = ImageColumn.named(named, schema.names)
+        if column.name not in schema.names:
+            raise PoolError(f"{where} has no column {column.name!r}; it has {', '.join(schema.names)}")
+        return column
     found = image_columns(schema)
     if len(found) > 1:
         raise PoolError(
             f"{where} has several columns of images ({', '.join(found)}); choose one with `image_col`"
         )
-    return found[0] if found else None
+    return ImageColumn(found[0]) if found else None
 
 
 def source_of(name: str, present: Sequence[str], where: str) -> list[str]:
@@ -75,7 +76,7 @@ def require_text(fields: Sequence[pa.Field], pool: str, shard: str) -> None:
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if field.name in ALIASES["uid"]:
             continue
-        if _is_list(kind) and field.name in ALIASES["text"]:
+        if is_list(kind) and field.name in ALIASES["text"]:
             kind = kind.value_type
         if field.name in _TEXTUAL and str(kind).removeprefix("large_") not in _TEXT_TYPES:
             raise PoolError(
@@ -109,7 +110,7 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     kind = column.type
     if pa.types.is_dictionary(kind) and str(kind.value_type).removeprefix("large_") in _TEXT_TYPES:
         return plain(pc.cast(column, kind.value_type))
-    if _is_list(kind) and str(kind.value_type).removeprefix("large_") in _TEXT_TYPES:
+    if is_list(kind) and str(kind.value_type).removeprefix("large_") in _TEXT_TYPES:
         firsts = [
             next((text for text in texts or () if text is not None), None) for texts in column.to_pylist()
         ]
@@ -130,7 +131,3 @@ def _as_text(column: pa.ChunkedArray | pa.Array, what: str) -> pa.ChunkedArray |
             f"{what} holds bytes that are not UTF-8; write that table again with it as text"
         ) from error
     return pa.array(texts, pa.large_string())
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

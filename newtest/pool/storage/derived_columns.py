@@ -17,12 +17,13 @@ from newtest.images import check
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.embedded_images import images_of, read_rows
 from newtest.pool.storage.image_files import ImageFiles
+from newtest.pool.storage.image_types import ImageColumn
 
 __all__ = ["seen_in_images"]
 
 
 def seen_in_images(
-    file: pq.ParquetFile, names: Collection[str], images: str, text: str | None, files: ImageFiles
+    file: pq.ParquetFile, names: Collection[str], images: ImageColumn, text: str | None, files: ImageFiles
 ) -> dict[str, pa.Array]:
     """Those of ``SEEN`` that are named, each for all rows of a table whose images and captions stand in these columns.
 
@@ -30,8 +31,8 @@ def seen_in_images(
     """
     uids: list[ids.Uids] = []
     sizes: list[tuple[int | None, int | None]] = []
-    for _, table in read_rows(file, columns=[images, *([text] if text else [])]):
-        found = [image.data for image in images_of(table[images], files)]
+    for _, table in read_rows(file, columns=[images.name, *([text] if text else [])]):
+        found = [image.data for image in images_of(table, images, files)]
         if "uid" in names:
             captions = table[text].to_pylist() if text else [None] * len(found)
             digests = [None if data is None else hashlib.sha256(data).hexdigest() for data in found]

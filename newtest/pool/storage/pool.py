@@ -21,8 +21,9 @@ from newtest.config import fingerprint
 from newtest.errors import PoolError
 from newtest.pool.storage.canonical import ALIASES, chosen_column, column_of, is_told, require_text, source_of
 from newtest.pool.storage.claims import layers_of
-from newtest.pool.storage.embedded_images import SEEN, image_columns
+from newtest.pool.storage.embedded_images import SEEN
 from newtest.pool.storage.image_files import ImageFiles
+from newtest.pool.storage.image_types import ImageColumn, image_columns
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
 from newtest.reading.failures import Unreadable
@@ -76,7 +77,7 @@ class Pool:
         ends = [_end(self, shard.table, whole=False)]
         if shard.tar:
             ends.append(_end(self, shard.tar, whole=True))
-        elif self.image_col and set(image_columns(self.schema(shard))) - {self.image_col}:
+        elif self.image_col and image_columns(self.schema(shard)) != [self.image_col]:
             return fingerprint(shard.name, ends, self.image_col)  # another column's images are other images
         return fingerprint(shard.name, ends)
 
@@ -130,7 +131,7 @@ class Pool:
             name in SEEN and shard.tar is None and bool(self.image_col or image_columns(schema))
         )
 
-    def image_column(self, shard: Shard, schema: pa.Schema | None = None) -> str | None:
+    def image_column(self, shard: Shard, schema: pa.Schema | None = None) -> ImageColumn | None:
         """The column of the shard's table that holds its images; None where there is none.
 
         Raises PoolError where several could be meant, and where the one that was named is not there.

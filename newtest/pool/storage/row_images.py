@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 
 from newtest.errors import PoolError
 from newtest.pool.storage.canonical import ALIASES
-from newtest.pool.storage.embedded_images import image_columns, images_inside
+from newtest.pool.storage.embedded_images import images_inside
+from newtest.pool.storage.image_types import holds_bytes, image_columns
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.tars import MAX_MEMBER, Sample, samples
 from newtest.pool.storage.uids import canonical
@@ -76,9 +77,11 @@ def _may_hold_images(pool: Pool, shard: Shard) -> bool:
 
 
 def _without_images(pool: Pool, shard: Shard) -> PoolError:
+    others = holds_bytes(pool.schema(shard))
+    told = f"; if {' or '.join(others)} holds them, name it as `image_col`" if others else ""
     return PoolError(
         f"{pool.place.url}: shard {shard.name} has no tar beside it and no column of images, so there are no images "
-        "to read; 'newtest fetch-pool' downloads what its URLs name"
+        f"to read{told}; 'newtest fetch-pool' downloads what its URLs name"
     )
 
 

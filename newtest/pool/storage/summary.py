@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from newtest.errors import PoolError
-from newtest.pool.storage.embedded_images import image_columns
+from newtest.pool.storage.image_types import image_columns
 from newtest.pool.storage.location import Entry
 from newtest.pool.storage.pool import Pool
 from newtest.reading.tars import BLOCK

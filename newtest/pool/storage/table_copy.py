@@ -18,11 +18,11 @@ from newtest.errors import PoolError
 from newtest.pool.storage.canonical import ALIASES
 from newtest.pool.storage.embedded_images import (
     IMAGE_ROWS,
-    image_columns,
     read_rows,
     with_files,
     written_type,
 )
+from newtest.pool.storage.image_types import image_columns
 from newtest.pool.storage.pool import BATCH_ROWS, Pool, Shard
 
 __all__ = ["as_schema", "copied_rows", "joint_schema", "named_alike", "types_differ"]

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import IO, cast
 
 from newtest.errors import PoolError
-from newtest.images import SUFFIXES
+from newtest.images import SUFFIXES, kind_of
+from newtest.images.kinds import HEAD
 from newtest.pool.storage.image_files import MAX_IMAGE
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.uids import canonical
@@ -28,6 +29,7 @@ from newtest.sets import is_foreign_path
 __all__ = ["IMAGE_SUFFIXES", "Sample", "samples"]
 
 IMAGE_SUFFIXES = frozenset(suffix[1:] for suffix in SUFFIXES)
+_TEXTS = frozenset({"txt", "text", "caption", "json"})
 MAX_MEMBER = MAX_IMAGE
 MAX_SAMPLE = 2 * MAX_MEMBER
 _PACKED = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
@@ -52,8 +54,15 @@ class Sample:
 
     @property
     def images(self) -> list[str]:
-        """The suffixes of the members that are pictures by their last part: "jpg", also "left.jpg"."""
-        return [suffix for suffix in self.members if suffix.rpartition(".")[2] in IMAGE_SUFFIXES]
+        """The suffixes of the members that are pictures by their last part: "jpg", also "left.jpg". Where there are
+        none, those that are pictures by their bytes.
+        """
+        named = [suffix for suffix in self.members if suffix.rpartition(".")[2] in IMAGE_SUFFIXES]
+        return named or [
+            suffix
+            for suffix, data in self.members.items()
+            if suffix.rpartition(".")[2] not in _TEXTS and kind_of(data[:HEAD])
+        ]
 
     @property
     def image(self) -> bytes | None:
@@ -76,12 +85,12 @@ class Sample:
 
     @property
     def described(self) -> dict[str, object]:
-        """The ``.json`` member; empty where there is none that can be read."""
+        """The ``.json`` member; empty where there is none that can be read. What is no object is called ``json``."""
         try:
             value = parse_json(self.members.get("json", b"{}"))
         except (ValueError, RecursionError):
             return {}
-        return value if isinstance(value, dict) else {}
+        return value if isinstance(value, dict) else {"json": value}
 
     def said(self, where: str) -> dict[str, object]:
         """The same; raises PoolError for a ``.json`` that is none."""
