@@ -7,7 +7,8 @@ uids. Both look for the lemmas of ImageNet's 1,000 classes, as whole words, on t
 draws with a cap of 20,000 (two passes), search-pool reads, chooses 200 per class, excludes captions that name several
 classes, and writes its table. Neither asks an encoder: what comparing with definitions costs depends on the encoder
 and on how many captions name a class. Every contender runs in a process of its own and they take turns; the clock
-starts after the imports. The machine may be shared: the load stands beside the times.
+starts after the imports. Memory is the peak of the largest of a contender's processes. The machine may be shared: the
+load stands beside the times.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -72,7 +74,9 @@ def contender(name: str, pool: Path, scratch: Path) -> None:
         config = SearchConfig(200, exclude_others=True)
         result = search(opened, classes, config, engine=local, workers=WORKERS)
         found = len(write_found(result, opened, scratch / "found.parquet").hits)
-    print(json.dumps({"seconds": time.monotonic() - started, "found": found}))
+    seconds = time.monotonic() - started
+    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(json.dumps({"seconds": seconds, "found": found, "mib": [peak // 1024 for peak in peaks]}))
 
 
 def main() -> None:
@@ -88,30 +92,37 @@ def main() -> None:
         return
     seconds: dict[str, list[float]] = {"balance-pool": [], "search-pool": []}
     found: dict[str, int] = {}
+    mib: dict[str, list[int]] = {name: [0, 0] for name in seconds}
     with tempfile.TemporaryDirectory() as folder:
         pool = Path(folder) / "pool"
         pool.mkdir()
         make_pool(pool, options.rows)
+        print(f"made the pool, load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
         for turn in range(options.repeat):
             for name in seconds if turn % 2 == 0 else reversed(list(seconds)):
                 with tempfile.TemporaryDirectory(dir=folder) as scratch:
                     command = [sys.executable, __file__, "--contender", name, str(pool), scratch]
                     done = subprocess.run(command, check=True, capture_output=True, text=True)
                 told = json.loads(done.stdout)
+                print(
+                    name, done.stdout.strip(), f"load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True
+                )
                 seconds[name].append(told["seconds"])
                 found[name] = told["found"]
+                mib[name] = [max(pair) for pair in zip(mib[name], told["mib"], strict=True)]
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(
         f"{options.rows:,} captions, 1,000 classes, {os.cpu_count()} cores, {platform.machine()}, load {load}, "
         f"median of {options.repeat}\n"
     )
-    print("| command | seconds (range) | rows/s | ratio | found |")
-    print("|---|---|---|---|---|")
+    print("| command | seconds (range) | rows/s | ratio | found | MiB: main, largest worker |")
+    print("|---|---|---|---|---|---|")
     base = options.rows / median(seconds["balance-pool"])
     for name, times in seconds.items():
         rate = options.rows / median(times)
         spread = f"{median(times):.1f} ({min(times):.1f} to {max(times):.1f})"
-        print(f"| {name} | {spread} | {rate:,.0f} | {rate / base:.2f} | {found[name]:,} |")
+        peaks = f"{mib[name][0]:,}, {mib[name][1]:,}"
+        print(f"| {name} | {spread} | {rate:,.0f} | {rate / base:.2f} | {found[name]:,} | {peaks} |")
 
 
 if __name__ == "__main__":

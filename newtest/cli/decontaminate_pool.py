@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
 from newtest.cli.pool_options import Arch, ImageCol, LayersDir, ModelName, PoolAt, VectorsAt, default_out
 
@@ -27,6 +28,7 @@ def decontaminate_pool(
         int, typer.Option(help="Most bits of 144 in which the hashes of a pair differ (hash).")
     ] = 28,
     model: ModelName = None,
+    like: Like = None,
     arch: Arch = None,
     vectors: VectorsAt = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -52,7 +54,7 @@ def decontaminate_pool(
 
     out = out or default_out(pool, "clean.npy")
 
-    config = DecontaminateConfig(method, threshold, radius, model or arch, device, vectors)  # type: ignore[arg-type]
+    config = DecontaminateConfig(method, threshold, radius, encoder_of(model or arch, like), device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
         found = decontaminate(
             open_pool(pool, layers=layers, image_col=image_col), against or [], config, bars

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def dedup(
             "open_clip:ARCH/TAG; @FILE behind a model for weights on this machine.",
         ),
     ] = None,
+    like: Like = None,
     features_distance: Annotated[
         float | None,
         typer.Option(
@@ -101,13 +103,15 @@ def dedup(
 
     if features_distance is not None and features is None:
         raise typer.BadParameter("it goes with --features MODEL", param_hint="--features-distance")
+    if like is not None and features is None:
+        raise typer.BadParameter("it goes with --features MODEL@CHECKPOINT", param_hint="--like")
     request = DedupRequest(
         radius=radius,
         turns=turns,
         l2=l2,
         dssim=dssim,
         dssim_classes=tuple(dssim_class or ()),
-        features=features,
+        features=encoder_of(features, like) if like else features,
         features_distance=features_distance,
         without=tuple(without or ()),
     )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
 from newtest.cli.pool_options import Arch, ImageCol, LayersDir, ModelName, PoolAt, VectorsAt, default_out
 
@@ -23,6 +24,7 @@ def dedup_pool(
         int, typer.Option(help="Most bits of 144 in which the hashes of a pair differ (hash).")
     ] = 12,
     model: ModelName = None,
+    like: Like = None,
     arch: Arch = None,
     vectors: VectorsAt = None,
     clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one for 1,000 rows.")] = 0,
@@ -53,7 +55,9 @@ def dedup_pool(
 
     out = out or default_out(pool, "dedup.npy")
 
-    config = DedupConfig(method, threshold, radius, model or arch, clusters, seed, device, vectors)  # type: ignore[arg-type]
+    config = DedupConfig(
+        method, threshold, radius, encoder_of(model or arch, like), clusters, seed, device, vectors
+    )  # type: ignore[arg-type]
     with progress() as bars:
         found = dedup(open_pool(pool, layers=layers, image_col=image_col), config, bars)
     pairs = out.with_suffix(".pairs.parquet")

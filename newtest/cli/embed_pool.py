@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from newtest.cli.encoder_options import EncoderName, Like, Precision, encoder_of
 from newtest.cli.options import JsonFlag, note, print_json
 from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, counted
 
@@ -14,10 +15,9 @@ __all__ = ["embed_pool"]
 
 def embed_pool(
     pool: PoolAt = ".",
-    model: Annotated[str, typer.Option(help="conse, MODEL/TAG of open_clip, or MODEL@CHECKPOINT.")] = "conse",
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16 (open_clip's models).")
-    ] = "float32",
+    model: EncoderName = "conse",
+    like: Like = None,
+    precision: Precision = "float32",
     batch: Annotated[int, typer.Option(min=1, help="Images at once.")] = 64,
     decoders: Annotated[int, typer.Option(min=0, help="Decoding threads per worker; 0 is one per core.")] = 0,
     workers: Workers = 0,
@@ -39,8 +39,7 @@ def embed_pool(
         EmbedConfig,
         embed,
         embeddings_layer,
-        encoder_doubt,
-        encoder_name,
+        encoder_facts,
         require_images_embedded,
         score,
         scores_layer,
@@ -48,21 +47,22 @@ def embed_pool(
     from newtest.pool.storage.passes import complete
     from newtest.pool.storage.pool import open_pool
 
+    config = EmbedConfig(encoder_of(model, like) or model, precision, batch, decoders)
     opened = open_pool(pool, layers=layers, image_col=image_col)
-    config = EmbedConfig(model, precision, batch, decoders)
-    name = encoder_name(config)
-    if doubt := encoder_doubt(config):
-        note(f"warning: {doubt}")
+    encoder = encoder_facts(config)
+    name = encoder.name
+    if encoder.doubt:
+        note(f"warning: {encoder.doubt}")
     on_gpu = gpus() > 0
-    note(f"encoder: {name}, on {'CUDA' if on_gpu else 'the CPU'}; layer {embeddings_layer(name).folder}")
+    note(f"encoder: {name}, on {'CUDA' if on_gpu else 'the CPU'}; layer {embeddings_layer(encoder).folder}")
     # One process runs a model on all cores; more of them would only share the cores.
     resources = Resources(workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0)
     outcomes = embed(opened, config, engine_of(engine), resources)
     sums = complete(counted("embedding", outcomes, len(opened.shards)), len(opened.shards))
-    require_images_embedded(opened, name, sums)
-    complete(score(opened, name, engine_of("local"), workers), len(opened.shards))
+    require_images_embedded(opened, encoder, sums)
+    complete(score(opened, encoder, engine_of("local"), workers), len(opened.shards))
     if json:
-        folders = {"embeddings": embeddings_layer(name).folder, "scores": scores_layer(name).folder}
+        folders = {"embeddings": embeddings_layer(encoder).folder, "scores": scores_layer(encoder).folder}
         print_json({"encoder": name, **sums, "layers": folders})
     else:
         print(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from newtest.cli.encoder_options import Like
 from newtest.cli.options import (
     JsonFlag,
     StudyDir,
@@ -41,8 +42,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--model",
-            help="Run efficientnet-lite0, timm:NAME, torchvision:NAME[.WEIGHTS] or open_clip:ARCH/TAG; may be "
-            "repeated.",
+            help="Run efficientnet-lite0, timm:NAME, torchvision:NAME[.WEIGHTS], or an encoder as zeroshot takes it "
+            "(open_clip:MODEL/TAG); may be repeated.",
         ),
     ] = None,
     name: Annotated[
@@ -113,6 +114,7 @@ def evaluate(
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The model's weights, prepared for as the named ones.")
     ] = None,
+    like: Like = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once, with --model.")] = 64,
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16, with --model.")] = "float32",
     device: Annotated[
@@ -163,6 +165,7 @@ def evaluate(
             precision=precision,
             device=device,
             weights=weights,
+            like=like,
         ),
     )
     with progress() as bars:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, note, own_folder, own_subset, print_json, print_table, progress
 from newtest.cli.pool_options import (
     Arch,
@@ -37,6 +38,7 @@ def filter_pool(
         float | None, typer.Option(help="Keep scores of at least this, instead of a fraction.")
     ] = None,
     model: ModelName = None,
+    like: Like = None,
     arch: Arch = None,
     vectors: VectorsAt = None,
     where: Annotated[
@@ -116,7 +118,8 @@ def filter_pool(
     from newtest.pool.storage.pool import open_pool
 
     recipe = Recipe(
-        clip_score=clip_score, fraction=fraction, min_score=min_score, arch=model or arch, scores=tuple(score or ()),
+        clip_score=clip_score, fraction=fraction, min_score=min_score, arch=encoder_of(model or arch, like),
+        scores=tuple(score or ()),
         where=tuple(where or ()), functions=tuple(function or ()), vectors=vectors,
         basic=basic,
         english=english, laion2b=laion2b, text_synsets=text_synsets, image_near=image_near,

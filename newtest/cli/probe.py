@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from newtest.cli.encoder_options import Device, EncoderName, Like, Precision
 from newtest.cli.options import JsonFlag, StudyDir, note, own_folder, print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -26,19 +27,8 @@ def probe(
     test: Annotated[
         str, typer.Option("--test", metavar="SET", help=f"What is scored: {_DATA}", show_default=False)
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            help="The encoder of sets: conse, MODEL/TAG, MODEL@CHECKPOINT, hf-hub:ORG/NAME or local-dir:PATH.",
-        ),
-    ] = "conse",
-    like: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TAG", help="Configure a CHECKPOINT as this tag of MODEL; else as MODEL itself."
-        ),
-    ] = None,
+    model: EncoderName = "conse",
+    like: Like = None,
     shots: Annotated[
         str, typer.Option(help="Labelled images per class, with commas; all is every one.")
     ] = "1,2,4,8,16,all",
@@ -52,12 +42,8 @@ def probe(
         Path | None,
         typer.Option(metavar="DIR", help="Where the figure and probe.json go.", callback=own_folder),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, ...", show_default="a GPU if there is one")
-    ] = None,
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16, of open_clip models.")
-    ] = "float32",
+    device: Device = None,
+    precision: Precision = "float32",
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.class_options import ClassesFile, Wnids, WnidsFile, chosen_classes, lines_of
+from newtest.cli.encoder_options import EncoderName, Like, Precision, encoder_of
 from newtest.cli.options import JsonFlag, note, own_file, print_json, print_table, progress
 from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers
 
@@ -36,12 +37,9 @@ def search_pool(
         Path | None,
         typer.Option(metavar="F", help="A file of further wnids for --exclude-others, one per line."),
     ] = None,
-    model: Annotated[
-        str, typer.Option(help="Text encoder: conse, MODEL/TAG of open_clip, or MODEL@CHECKPOINT.")
-    ] = "conse",
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16 (open_clip's models).")
-    ] = "float32",
+    model: EncoderName = "conse",
+    like: Like = None,
+    precision: Precision = "float32",
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     out: Annotated[
         Path,
@@ -73,7 +71,7 @@ def search_pool(
         per_class,
         min_definition_similarity,
         exclude_others or others is not None,
-        model,
+        encoder_of(model, like) or model,
         precision,
         best,
         seed,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from newtest.cli.encoder_options import Device, EncoderName, Like, Precision
 from newtest.cli.options import (
     JsonFlag,
     StudyDir,
@@ -33,19 +34,8 @@ _TEXTS = "(classes, templates, D) or (classes, D), .npy or .npz, in place of --m
 
 def zeroshot(
     which: Annotated[str, typer.Argument(metavar="SET", help=_SET, show_default=False)],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            help="conse, MODEL/TAG of open_clip, MODEL@CHECKPOINT (a file), hf-hub:ORG/NAME or local-dir:PATH.",
-        ),
-    ] = "conse",
-    like: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TAG", help="Configure a CHECKPOINT as this tag of MODEL; else as MODEL itself."
-        ),
-    ] = None,
+    model: EncoderName = "conse",
+    like: Like = None,
     templates: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="One template per line, {} for the name.", show_default="our 80"),
@@ -78,12 +68,8 @@ def zeroshot(
             metavar="FILE", help="Keep the images' embeddings (.npz) for newtest probe.", callback=own_file
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, ...", show_default="a GPU if there is one")
-    ] = None,
-    precision: Annotated[
-        str, typer.Option(help="float32, bfloat16 or float16, of open_clip models.")
-    ] = "float32",
+    device: Device = None,
+    precision: Precision = "float32",
     study: StudyDir = Path(),
     out: Annotated[
         Path | None,

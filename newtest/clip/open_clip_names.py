@@ -19,7 +19,7 @@ from newtest.errors import NotFoundError, UsageError
 from newtest.files import sha256_of
 from newtest.reading.jsons import read_json
 
-__all__ = ["DEFAULT", "WITHOUT_NETWORK", "ModelName", "Recipe", "recipe"]
+__all__ = ["DEFAULT", "HUB", "LOCAL", "WITHOUT_NETWORK", "ModelName", "Recipe", "recipe"]
 
 WITHOUT_NETWORK = (
     "without a network name a checkpoint on this machine, MODEL@CHECKPOINT (HF_HUB_OFFLINE=1 asks no hub and says so "

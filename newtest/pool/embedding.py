@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from newtest.clip.encoder import Encoder
 
 __all__ = [
-    "EmbedConfig", "embed", "embeddings_layer", "encoder_doubt", "encoder_name", "require_images_embedded", "score",
+    "EmbedConfig", "EncoderFacts", "embed", "embeddings_layer", "encoder_facts", "require_images_embedded", "score",
     "scores_layer",
 ]  # fmt: skip
 
@@ -45,8 +45,9 @@ Halves = npt.NDArray[np.float16]
 
 RULE = 3
 """The version of what this module computes; part of the layers' names."""
-MODELS_RULE = 4
-"""The same for the models of open_clip, whose pictures are prepared as open_clip does since then."""
+MODELS_RULE = 5
+"""The same for the models of open_clip. Since 4 their pictures are prepared as open_clip does, since 5 the layer's name
+tells how."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,35 @@ class EmbedConfig:
     max_pixels: int = 80_000_000
 
 
-def embeddings_layer(encoder_name: str) -> Layer:
+@dataclass(frozen=True)
+class EncoderFacts:
+    """What tells the layers of encoders apart: ``name`` (model, weights, precision) and, of open_clip's models,
+    ``preprocessing``, which another version of open_clip may change under the same name.
+
+    ``doubt`` is what a person should know of the configuration, a sentence; empty where there is nothing.
+    """
+
+    name: str
+    preprocessing: str = ""
+    doubt: str = ""
+
+    def made_by(self) -> dict[str, object]:
+        """What made a layer, as its configuration."""
+        if not self.preprocessing:
+            return {"encoder": self.name, "rule": RULE}
+        return {"encoder": self.name, "rule": MODELS_RULE, "preprocessing": self.preprocessing}
+
+
+def embeddings_layer(encoder: EncoderFacts) -> Layer:
     """The layer of an encoder: columns ``image`` and ``text`` (float16 lists), and ``reason`` where one is
     missing.
     """
-    return Layer("embeddings", {"encoder": encoder_name, "rule": _rule(encoder_name)})
+    return Layer("embeddings", encoder.made_by())
 
 
-def scores_layer(encoder_name: str) -> Layer:
+def scores_layer(encoder: EncoderFacts) -> Layer:
     """The layer of scores: ``score``, float32, NaN where there is none, and ``reason``."""
-    return Layer("scores", {"encoder": encoder_name, "rule": _rule(encoder_name)})
-
-
-def _rule(encoder_name: str) -> int:
-    return RULE if encoder_name == "conse" else MODELS_RULE
+    return Layer("scores", encoder.made_by())
 
 
 def embed(
@@ -84,26 +100,23 @@ def embed(
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
     """Compute the embeddings that the pool lacks; one outcome a shard. Raises PoolError, UsageError, MissingExtra."""
     require_images(pool)
-    layer = embeddings_layer(_encoder(config).name)
+    layer = embeddings_layer(encoder_facts(config))
     yield from build(pool, layer, partial(_EmbedShard, config), engine, resources)
 
 
 def score(
-    pool: Pool, encoder_name: str, engine: Engine, workers: int = 0
+    pool: Pool, encoder: EncoderFacts, engine: Engine, workers: int = 0
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
     """Compute the scores of a complete embeddings layer; one outcome a shard."""
-    make = partial(_ScoreShard, embeddings_layer(encoder_name))
-    yield from build(pool, scores_layer(encoder_name), make, engine, Resources(workers, kind="thread"))
+    make = partial(_ScoreShard, embeddings_layer(encoder))
+    yield from build(pool, scores_layer(encoder), make, engine, Resources(workers, kind="thread"))
 
 
-def encoder_name(config: EmbedConfig) -> str:
-    """The full name of the encoder, as results carry it; loads no weights."""
-    return _encoder(config).name
-
-
-def encoder_doubt(config: EmbedConfig) -> str:
-    """What a person should know of the encoder's configuration, a sentence; empty where there is nothing."""
-    return getattr(_encoder(config), "doubt", "")
+def encoder_facts(config: EmbedConfig) -> EncoderFacts:
+    """The full name of the encoder, as results carry it, and its preprocessing; loads no weights."""
+    made = _encoder(config)
+    preprocessing = "" if made.name == "conse" else made.preprocessing  # conse's is ours: the rule tells it
+    return EncoderFacts(made.name, preprocessing, getattr(made, "doubt", ""))
 
 
 def _encoder(config: EmbedConfig) -> Encoder:
@@ -112,11 +125,11 @@ def _encoder(config: EmbedConfig) -> Encoder:
     return encoder(config.encoder, precision=config.precision)
 
 
-def require_images_embedded(pool: Pool, encoder_name: str, sums: Mapping[str, int]) -> None:
+def require_images_embedded(pool: Pool, encoder: EncoderFacts, sums: Mapping[str, int]) -> None:
     """Raises PoolError, with the first reason, where a complete layer holds not one image's vector."""
     if not sums["rows"] or sums["failed"] < sums["rows"]:
         return
-    layer = embeddings_layer(encoder_name)
+    layer = embeddings_layer(encoder)
     first = None
     for shard in pool.shards:
         if np.isfinite(layer.vectors(pool, shard, "image")).all(axis=1).any():

@@ -18,7 +18,7 @@ from newtest.clip.conse import Conse
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
 from newtest.pool import embedding
-from newtest.pool.embedding import EmbedConfig, embed, embeddings_layer, score, scores_layer
+from newtest.pool.embedding import EmbedConfig, EncoderFacts, embed, embeddings_layer, score, scores_layer
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.importing import import_folder, import_tars
 from newtest.pool.storage.layers import manifest_of, states
@@ -66,15 +66,15 @@ def test_keeping_half_by_score_keeps_the_right_pairs(pool: Pool, shared: Conse) 
 def test_scores_are_cosines_of_what_the_encoder_says(pool: Pool, shared: Conse) -> None:
     assert embedded(pool) == {"rows": SIZE, "failed": 0, "computed": 0}
     shard = pool.shards[2]
-    stored = embeddings_layer("conse").vectors(pool, shard, "image")
+    stored = embeddings_layer(EncoderFacts("conse")).vectors(pool, shard, "image")
     texts = pq.read_table(Path(pool.address) / "00000002.parquet")["text"].to_pylist()
-    scores = np.asarray(scores_layer("conse").table(pool, shard)["score"])
+    scores = np.asarray(scores_layer(EncoderFacts("conse")).table(pool, shard)["score"])
     assert np.abs(np.linalg.norm(stored, axis=1) - 1).max() < 1e-3
     assert np.abs(scores - (stored * shared.texts(texts)).sum(1)).max() < 2e-3
 
 
 def test_a_run_that_stopped_goes_on_and_gives_the_same_bytes(pool: Pool, shared: Conse) -> None:
-    layer = embeddings_layer("conse")
+    layer = embeddings_layer(EncoderFacts("conse"))
     folder = Path(pool.layers_address) / layer.folder
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     victim = sorted(folder.glob("*.parquet"))[2]
@@ -92,7 +92,7 @@ def test_a_shard_that_changed_is_computed_again_alone(pool: Pool, shared: Conse)
     table = pq.read_table(path)
     pq.write_table(table.set_column(2, "text", pa.array(["something else"] * len(table))), path)
     changed = open_pool(pool.address)
-    assert manifest_of(changed, embeddings_layer("conse")) is None
+    assert manifest_of(changed, embeddings_layer(EncoderFacts("conse"))) is None
     assert embedded(changed)["computed"] == 1
 
 
@@ -119,7 +119,7 @@ def test_images_that_are_none_are_rows_with_a_reason(captioned: Path, tmp_path: 
         archive.addfile(link)
     opened = open_pool(pool)
     assert embedded(opened)["failed"] == 3
-    reasons = embeddings_layer("conse").table(opened, opened.shards[0])["reason"].to_pylist()
+    reasons = embeddings_layer(EncoderFacts("conse")).table(opened, opened.shards[0])["reason"].to_pylist()
     assert reasons == ["not-an-image", "no caption", "no image"]
     assert whole.name.startswith("n01")
 
@@ -130,7 +130,7 @@ def test_a_corrupt_tar_is_named_and_the_others_are_kept(pool: Pool, shared: Cons
     broken = open_pool(pool.address)
     with pytest.raises(PoolError, match=r"1 of 3 shards failed, the others are kept.*00000001\.tar"):
         embedded(broken)
-    assert manifest_of(broken, embeddings_layer("conse")) is None
+    assert manifest_of(broken, embeddings_layer(EncoderFacts("conse"))) is None
 
 
 def test_tars_without_tables_get_them(data: Path, tmp_path: Path, shared: Conse) -> None:

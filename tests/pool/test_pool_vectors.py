@@ -15,7 +15,7 @@ from servers.images import made_photo
 
 from newtest.errors import PoolError
 from newtest.pool.dedup.choice import best_method
-from newtest.pool.embedding import embeddings_layer
+from newtest.pool.embedding import EncoderFacts, embeddings_layer
 from newtest.pool.storage.layers import Layer, describe, settle
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.vectors import gathered, vector_source
@@ -90,7 +90,7 @@ def test_vectors_of_another_length_are_refused_by_name(
 
 def layer_of(pool: Pool, name: str, vectors: np.ndarray) -> Layer:
     """What embed-pool would leave, without a model."""
-    layer = embeddings_layer(name)
+    layer = embeddings_layer(EncoderFacts(name))
     describe(pool, layer)
     start = 0
     for shard in pool.shards:
@@ -182,7 +182,7 @@ def test_an_embedding_run_that_found_no_image_fails_and_says_why(tmp_path: Path)
         pa.table({"jpg": [b"no image", b"none"], "text": ["a", "b"]}), tmp_path / "pool" / "0.parquet"
     )
     opened = open_pool(tmp_path / "pool")
-    layer = embeddings_layer("one")
+    layer = embeddings_layer(EncoderFacts("one"))
     describe(opened, layer)
     nothing = pa.FixedSizeListArray.from_arrays(pa.array(np.full(4, np.nan, np.float16)), 2)
     with opened.layers.writing(layer.file(opened, opened.shards[0])) as path:
@@ -192,4 +192,4 @@ def test_an_embedding_run_that_found_no_image_fails_and_says_why(tmp_path: Path)
     with pytest.raises(
         PoolError, match=r"none of the 2 rows has an image that can be embedded \(the first: not-an-image\)"
     ):
-        require_images_embedded(opened, "one", {"rows": 2, "failed": 2})
+        require_images_embedded(opened, EncoderFacts("one"), {"rows": 2, "failed": 2})

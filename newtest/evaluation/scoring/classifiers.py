@@ -78,8 +78,8 @@ def _parts(name: str) -> tuple[str, str]:
     kind, _, rest = name.partition(":")
     if kind not in (LITE0, "timm", "torchvision") or (kind == LITE0) == bool(rest):
         raise UsageError(
-            f"`model` {name}: unknown; known are timm:NAME, open_clip:ARCH/TAG, torchvision:NAME, "
-            f"torchvision:NAME.WEIGHTS and {LITE0}"
+            f"`model` {name}: unknown; known are timm:NAME, torchvision:NAME, "
+            f"torchvision:NAME.WEIGHTS, {LITE0} and encoders (open_clip:MODEL/TAG, conse)"
         )
     return kind, rest
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from newtest.clip.loading import PREFIX, names_an_encoder
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.answers import AnswerRule
 from newtest.evaluation.scoring.cautions import Caution
@@ -85,9 +86,6 @@ class Evaluation:
         return pd.DataFrame([score.to_json() for score in self.scores])
 
 
-_ZERO_SHOT = "open_clip:"
-
-
 def _labelled(found: EvaluationSet, options: EvaluateConfig) -> tuple[EvaluationSet, str]:
     """The set with the further labels that were given for it, and how they were found."""
     if options.labels is None:
@@ -104,6 +102,10 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
 
     Raises EvaluationError when the set, the class list or the class map cannot be had.
     """
+    if options.model.like is not None and not any(map(names_an_encoder, options.models)):
+        raise UsageError(
+            "`like` is for checkpoints of open_clip's models: `model` open_clip:MODEL@CHECKPOINT"
+        )
     found_set = find_set(which, options.study, options.name)
     if found_set.census is not None:
         progress.say(f"{which}: {found_set.census.says()}")
@@ -133,7 +135,7 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
     for name, among in product(options.models, _measures(options, mapping)):
         inside = mapping is not None and among == "set"
         try:
-            if name.startswith(_ZERO_SHOT):
+            if names_an_encoder(name):
                 found, wrong = _zero_shot(name, evaluated, mapping, options, progress, inside=inside)
                 groups[found.model] = ZeroShotConfig.group
             else:
@@ -184,7 +186,7 @@ def _zero_shot(
     """``newtest zeroshot`` for a model named as ``evaluate`` names it: the same answers, and the same row."""
     known = evaluated.classes if mapping is None else mapping.outputs
     looked_at = np.flatnonzero(mapping.looked_at) if mapping is not None and inside else np.arange(len(known))
-    model, weights = name.removeprefix(_ZERO_SHOT), options.model.weights
+    model, weights = name.removeprefix(PREFIX), options.model.weights
     if weights is not None:
         model = f"{model}@{weights}"  # in the configuration of the tag, where one is named
     elif not model.strip("/") or not set("/@:") & set(model.rstrip("/")):
@@ -193,6 +195,7 @@ def _zero_shot(
         )
     zero_shot = ZeroShotConfig(
         model=model,
+        like=options.model.like,
         names=options.class_names,
         batch_size=options.model.batch_size,
         precision=options.model.precision,

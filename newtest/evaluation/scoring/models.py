@@ -36,12 +36,13 @@ TOP = 5
 @dataclass(frozen=True)
 class ModelConfig:
     """How to run. ``weights`` is a state dict in place of the published one; ``device`` None is a GPU if there is
-    one."""
+    one. ``like`` is the tag whose configuration a checkpoint of an encoder needs."""
 
     batch_size: int = 64
     precision: str = "float32"
     device: str | None = None
     weights: Path | None = None
+    like: str | None = None
 
 
 def run_model(

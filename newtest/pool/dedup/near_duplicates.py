@@ -75,7 +75,7 @@ def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> De
         method, because = best_method(pool, config.encoder, config.vectors)
         progress.say(f"method: {method} ({because})")
         config = replace(config, method=method)
-    ranks = _ranks(pool)
+    ranks = _ranks(pool, config.encoder)
     details: dict[str, Any] = {}
     why: dict[str, int]
     if config.method == "bytes":
@@ -130,8 +130,8 @@ class Ranks:
     score_name: str | None
 
 
-def _ranks(pool: Pool) -> Ranks:
-    source = score_source(pool, None)
+def _ranks(pool: Pool, encoder: str | None) -> Ranks:
+    source = score_source(pool, None, encoder)
     sized = all(pool.tells(shard, side) for shard in pool.shards for side in ("width", "height"))
     columns = ["uid", *([source.column] if source else []), *(["width", "height"] if sized else [])]
     uids, scores, pixels = [], [], []

@@ -163,6 +163,12 @@ def _vectors_of(
         raise UsageError(
             f"the pool was embedded with {wanted}, and `model` gives {chosen.name}; name the same"
         )
+    prepared = source.layer.config.get("preprocessing")
+    if prepared is not None and prepared != chosen.preprocessing:
+        raise UsageError(
+            f"the pool's pictures were prepared for {wanted} in another way ({prepared}) than this version of "
+            f"open_clip does ({chosen.preprocessing}); run 'newtest embed-pool' again"
+        )
     return _embedded(address, chosen, image_col, descriptors=source.column == "descriptor")
 
 

@@ -183,7 +183,7 @@ def plan_of(
 
 def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: Progress) -> ScoreSource:
     """Scores for a pool that has images and captions and no scores: embedded now, and kept for the next time."""
-    from newtest.pool.embedding import EmbedConfig, embed, encoder_name, require_images_embedded, score
+    from newtest.pool.embedding import EmbedConfig, embed, encoder_facts, require_images_embedded, score
     from newtest.pool.storage.passes import complete
 
     reason = _not_computable(pool, recipe)
@@ -193,13 +193,15 @@ def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress
             f"{reason}"
         )
     config = EmbedConfig(recipe.arch or "conse")
-    name = encoder_name(config)
-    progress.say(f"no scores in the pool: embedding its images and captions with {name} (kept as a layer)")
+    encoder = encoder_facts(config)
+    progress.say(
+        f"no scores in the pool: embedding its images and captions with {encoder.name} (kept as a layer)"
+    )
     outcomes = embed(pool, config, engine, Resources(workers or 1))
     sums = complete(watched(progress, "embedding", outcomes, len(pool.shards)), len(pool.shards))
-    require_images_embedded(pool, name, sums)
-    complete(score(pool, name, engine, workers), len(pool.shards))
-    found = score_source(pool, name)
+    require_images_embedded(pool, encoder, sums)
+    complete(score(pool, encoder, engine, workers), len(pool.shards))
+    found = score_source(pool, encoder.name)
     if found is None:
         raise PoolError(f"{pool.place.url}: the scores that were just computed are gone; run again")
     return found

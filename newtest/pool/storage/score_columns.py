@@ -25,13 +25,13 @@ class ScoreSource:
     said: str
 
 
-def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
+def score_source(pool: Pool, arch: str | None, prefer: str | None = None) -> ScoreSource | None:
     """The scores of ``model`` ("b32", "l14", the name of an encoder, or None for whatever there is), None where
     there are none.
 
     Without ``model``: L/14 before B/32 in the tables (DataComp's better one), then a single complete scores
-    layer. Raises PoolError where several layers could be meant, or where only some of the shards have the
-    column.
+    layer, or of several that of the encoder ``prefer``. Raises PoolError where several layers could be meant, or where
+    only some of the shards have the column.
     """
     names = [ARCHES[arch]] if arch in ARCHES else [] if arch else [ARCHES["l14"], ARCHES["b32"]]
     for name in names:
@@ -47,6 +47,8 @@ def score_source(pool: Pool, arch: str | None) -> ScoreSource | None:
                 "'newtest embed-pool'"
             )
     layers, older = newest(layers_by(found(pool, "scores"), arch))
+    if len(layers) > 1 and prefer is not None:
+        layers = layers_by(layers, prefer) or layers
     if len(layers) > 1:
         choices = ", ".join(sorted(str(layer.config.get("encoder")) for layer in layers))
         raise PoolError(

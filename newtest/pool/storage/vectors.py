@@ -117,12 +117,24 @@ def layers_by(layers: Sequence[Layer], encoder: str | None) -> list[Layer]:
 
 
 def newest(layers: Sequence[Layer]) -> tuple[list[Layer], int]:
-    """Of the layers of each encoder the one by the latest rule, and how many others there are."""
+    """Of the layers of each encoder the one by the latest rule, and how many others there are.
+
+    Raises PoolError where that rule made several of one encoder, from other pictures: versions of open_clip may prepare
+    them in other ways.
+    """
     best: dict[str, Layer] = {}
     for layer in layers:
         known = best.get(_made_by(layer))
         if known is None or _rule(layer) > _rule(known):
             best[_made_by(layer)] = layer
+    for layer in layers:
+        known = best[_made_by(layer)]
+        if _rule(layer) == _rule(known) and layer.folder != known.folder:
+            told = " and ".join(f"{one.folder} ({one.config.get('preprocessing')})" for one in (known, layer))
+            raise PoolError(
+                f"{told} are layers of {_made_by(layer)} whose pictures were prepared in different ways; "
+                "remove the one that is not meant"
+            )
     return list(best.values()), len(layers) - len(best)
 
 
