@@ -55,9 +55,8 @@ def dedup_pool(
 
     out = out or default_out(pool, "dedup.npy")
 
-    config = DedupConfig(
-        method, threshold, radius, encoder_of(model or arch, like), clusters, seed, device, vectors
-    )  # type: ignore[arg-type]
+    encoder = encoder_of(model or arch, like)
+    config = DedupConfig(method, threshold, radius, encoder, clusters, seed, device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
         found = dedup(open_pool(pool, layers=layers, image_col=image_col), config, bars)
     pairs = out.with_suffix(".pairs.parquet")
