@@ -6,9 +6,12 @@ once, failures as values, one more try for an item whose worker died.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from newtest.engines.base import MakeWorker, Outcome, Resources, attempt
@@ -88,7 +91,7 @@ class _Crew:
 
     def _actor(self) -> Any:
         options = {"num_cpus": 1, "num_gpus": self.resources.gpus, "max_restarts": 0}
-        return self.ray.remote(_Actor).options(**options).remote(self.make_worker)
+        return self.ray.remote(_Actor).options(**options).remote(self.make_worker, str(Path.cwd()))
 
     def _give(self, actor: Any) -> None:
         if self.waiting:
@@ -101,7 +104,8 @@ class _Crew:
 class _Actor:
     """A worker on some node of the cluster; it is made when its first item comes, so that an error names itself."""
 
-    def __init__(self, make_worker: MakeWorker[Any, Any]) -> None:
+    def __init__(self, make_worker: MakeWorker[Any, Any], folder: str) -> None:
+        _work_in(folder)
         self.make_worker = make_worker
         self.worker: Any = None
 
@@ -113,6 +117,19 @@ class _Actor:
             return attempt(self.worker, item)
         except OSError as error:
             return OSError(error.errno, error.strerror, error.filename)
+
+
+def _work_in(folder: str) -> None:
+    """Let relative paths mean what they mean to the command: a cluster's processes run in a folder of their own.
+
+    Where a machine has no such folder they mean nothing at all, instead of files that nobody would find again.
+    """
+    try:
+        os.chdir(folder)
+    except OSError:
+        gone = Path(tempfile.mkdtemp())
+        os.chdir(gone)
+        gone.rmdir()
 
 
 def _ray() -> Any:

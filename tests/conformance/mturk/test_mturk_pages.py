@@ -9,8 +9,11 @@ The structures (no text or code of them is here):
 - ``classify``: https://github.com/awsdocs/amazon-sagemaker-developer-guide, doc_source/sms-ui-template-crowd-form.md
 - ``words``: doc_source/sms-ui-template-crowd-instructions.md, -crowd-checkbox.md, -crowd-radio-group.md,
   -crowd-text-area.md of the same
-- ``checked``: doc_source/sms-ui-template-crowd-classifier.md with native fields and a handler on the form. What
-  answer-format="flatten-objects" sends (``name.value``) is not verified: AWS's reference does not describe it
+- ``checked``: doc_source/sms-ui-template-crowd-classifier.md with native fields and a handler on the form. AWS's
+  reference does not describe what answer-format="flatten-objects" sends. Recorded answers do: the page in
+  https://github.com/stefantaubert/tts-mos-test-mturk, mturk-template/, and the columns that its
+  src/mturk_template_tests/convert_to_json_py/test_convert_to_json.py has of such a page's batch
+  (``Answer.0-mos-rating.5``, true or false, with a column for each radio button)
 """
 
 from __future__ import annotations
