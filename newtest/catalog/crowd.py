@@ -124,8 +124,8 @@ def references_classes(catalog: sqlite3.Connection) -> list[str]:
 def shown_counts(catalog: sqlite3.Connection, wnid: str) -> dict[str, int]:
     """How many planned HITs of a class show each image."""
     rows = catalog.execute(
-        "SELECT image_id, count(*) FROM hit_images JOIN hits USING (hit_id) WHERE wnid = ? AND role <> 'example'"
-        " GROUP BY image_id",
+        "SELECT image_id, count(*) FROM hit_images JOIN hits USING (hit_id) WHERE wnid = ?"
+        " AND role NOT IN ('example', 'pair') GROUP BY image_id",
         (wnid,),
     )
     return {row[0]: row[1] for row in rows}

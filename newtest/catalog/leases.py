@@ -88,6 +88,12 @@ def sweep(catalog: sqlite3.Connection, now: float) -> None:
     )
 
 
+_GROUP = (
+    "CASE q.kind WHEN 'pairs' THEN 'pairs' WHEN 'which' THEN 'which:' || p.wnid"
+    " ELSE coalesce(p.wnid, h.hit_type_id) END"
+)
+"""A HIT's kind: of pairs, of a choice among classes, of a class, or of a requester's HIT type."""
+
 _MAY_TAKE = """
     h.taken < h.max_assignments AND h.deleted = 0 AND h.expires_at > :now
     AND NOT EXISTS (SELECT 1 FROM market_assignments a WHERE a.worker = :worker
@@ -95,10 +101,13 @@ _MAY_TAKE = """
     AND (h.hit_id IS NULL OR h.hit_id NOT IN (
         SELECT i.hit_id FROM market_shown s JOIN hit_images i ON i.image_id = s.image_id
         JOIN hits t ON t.hit_id = i.hit_id AND t.wnid = s.wnid
-        WHERE s.worker = :worker AND s.hit_id <> i.hit_id AND i.role <> 'example'
+        WHERE s.worker = :worker AND s.hit_id <> i.hit_id AND i.role NOT IN ('example', 'pair')
         UNION SELECT i.hit_id FROM votes v JOIN hit_images i ON i.image_id = v.image_id
         JOIN hits t ON t.hit_id = i.hit_id AND t.wnid = v.wnid
-        WHERE v.worker = :worker AND v.hit_id IS NOT i.hit_id AND i.role <> 'example'))
+        WHERE v.worker = :worker AND v.hit_id IS NOT i.hit_id AND i.role NOT IN ('example', 'pair')
+        UNION SELECT o.hit_id FROM market_assignments a JOIN market_hits m USING (market_hit_id)
+        JOIN hit_pairs p ON p.hit_id = m.hit_id JOIN hit_pairs o ON o.image_a = p.image_a AND o.image_b = p.image_b
+        WHERE a.worker = :worker AND o.hit_id <> p.hit_id AND o.control IS NULL))
     AND (h.hit_id IS NULL OR h.hit_id NOT IN (SELECT value FROM json_each(:barred)))
 """
 
@@ -124,7 +133,7 @@ def barred_by(catalog: sqlite3.Connection, seen: Iterable[Seen]) -> list[str]:
             SELECT wnid, image_id FROM seen
             UNION SELECT s.wnid, f.image_id FROM seen s JOIN files f ON f.sha256 = s.sha256)
         SELECT DISTINCT i.hit_id FROM again a JOIN hit_images i USING (image_id)
-        JOIN hits t ON t.hit_id = i.hit_id AND t.wnid = a.wnid WHERE i.role <> 'example' ORDER BY i.hit_id
+        JOIN hits t ON t.hit_id = i.hit_id AND t.wnid = a.wnid WHERE i.role NOT IN ('example', 'pair') ORDER BY i.hit_id
         """,
         {"seen": json.dumps([[one.wnid, one.image_id, one.sha256] for one in seen])},
     )
@@ -138,10 +147,11 @@ def open_groups(
     ``barred`` planned HITs."""
     rows = catalog.execute(
         f"""
-        SELECT coalesce(p.wnid, h.hit_type_id) AS kind, t.title, t.reward, t.duration, count(*), c.lemmas
+        SELECT {_GROUP} AS of_kind, t.title, t.reward, t.duration, count(*), iif(q.kind IS 'pairs', NULL, c.lemmas)
         FROM market_hits h JOIN market_hit_types t USING (hit_type_id)
         LEFT JOIN hits p ON p.hit_id = h.hit_id LEFT JOIN classes c ON c.wnid = p.wnid
-        WHERE {_MAY_TAKE} GROUP BY kind ORDER BY min(h.created_at), kind LIMIT :limit
+        LEFT JOIN hit_questions q ON q.hit_id = h.hit_id
+        WHERE {_MAY_TAKE} GROUP BY of_kind ORDER BY min(h.created_at), of_kind LIMIT :limit
         """,
         {"worker": worker, "now": now, "limit": limit, "barred": json.dumps(list(barred))},
     )
@@ -155,7 +165,7 @@ def next_open_hit(
     row = catalog.execute(
         f"""
         SELECT h.market_hit_id FROM market_hits h LEFT JOIN hits p ON p.hit_id = h.hit_id
-        WHERE coalesce(p.wnid, h.hit_type_id) = :group AND {_MAY_TAKE}
+        LEFT JOIN hit_questions q ON q.hit_id = h.hit_id WHERE {_GROUP} = :group AND {_MAY_TAKE}
         ORDER BY h.created_at, h.market_hit_id LIMIT 1
         """,
         {"worker": worker, "now": now, "group": group, "barred": json.dumps(list(barred))},
@@ -180,7 +190,7 @@ def insert_lease(catalog: sqlite3.Connection, lease: Lease) -> None:
         INSERT INTO market_shown (worker, image_id, wnid, hit_id)
         SELECT :worker, i.image_id, p.wnid, p.hit_id
         FROM market_hits h JOIN hits p ON p.hit_id = h.hit_id JOIN hit_images i ON i.hit_id = p.hit_id
-        WHERE h.market_hit_id = :hit AND i.role <> 'example' AND NOT EXISTS (
+        WHERE h.market_hit_id = :hit AND i.role NOT IN ('example', 'pair') AND NOT EXISTS (
             SELECT 1 FROM market_shown s WHERE s.worker = :worker AND s.image_id = i.image_id AND s.wnid =
             p.wnid AND s.hit_id = p.hit_id)
         """,
@@ -290,9 +300,10 @@ def num_submitted(catalog: sqlite3.Connection, worker: str) -> int:
 def last_group(catalog: sqlite3.Connection, worker: str) -> tuple[str, float] | None:
     """The kind (as ``OpenGroup`` has it) of the HIT that a worker submitted last, and when; None before the first."""
     row = catalog.execute(
-        "SELECT coalesce(p.wnid, h.hit_type_id), a.submitted_at"
+        f"SELECT {_GROUP}, a.submitted_at"
         " FROM market_assignments a JOIN market_hits h USING (market_hit_id)"
-        " LEFT JOIN hits p ON p.hit_id = h.hit_id WHERE a.worker = ? AND a.submitted_at IS NOT NULL"
+        " LEFT JOIN hits p ON p.hit_id = h.hit_id LEFT JOIN hit_questions q ON q.hit_id = h.hit_id"
+        " WHERE a.worker = ? AND a.submitted_at IS NOT NULL"
         " ORDER BY a.submitted_at DESC, a.assignment_id LIMIT 1",
         (worker,),
     ).fetchone()

@@ -46,10 +46,47 @@ def _remember_calls(connection: sqlite3.Connection) -> None:
     )
 
 
+def _questions(connection: sqlite3.Connection) -> None:
+    """More kinds of questions: which of several classes, pairs; attention checks; trainings."""
+    for statement in (
+        "CREATE TABLE hit_questions (hit_id TEXT PRIMARY KEY REFERENCES hits (hit_id), kind TEXT NOT "
+        "NULL CHECK (kind IN ('which', 'pairs'))) STRICT, WITHOUT ROWID",
+        "CREATE TABLE hit_options (hit_id TEXT NOT NULL REFERENCES hits (hit_id), position INTEGER NOT "
+        "NULL CHECK (position > 0), wnid TEXT NOT NULL REFERENCES classes (wnid), PRIMARY KEY (hit_id, "
+        "position), UNIQUE (hit_id, wnid)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE hit_pairs (hit_id TEXT NOT NULL REFERENCES hits (hit_id), position INTEGER NOT "
+        "NULL CHECK (position > 0), image_a TEXT NOT NULL REFERENCES images (image_id), image_b TEXT "
+        "NOT NULL REFERENCES images (image_id), control TEXT CHECK (control IN ('same', 'different')), "
+        "PRIMARY KEY (hit_id, position), CHECK (image_a < image_b)) STRICT, WITHOUT ROWID",
+        "CREATE INDEX hit_pairs_images ON hit_pairs (image_a, image_b)",
+        "CREATE TABLE choices (assignment_id TEXT NOT NULL REFERENCES assignments (assignment_id), "
+        "image_id TEXT NOT NULL REFERENCES images (image_id), wnid TEXT NOT NULL, PRIMARY KEY "
+        "(assignment_id, image_id, wnid)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE pair_answers (assignment_id TEXT NOT NULL REFERENCES assignments (assignment_id), "
+        "position INTEGER NOT NULL, value TEXT NOT NULL CHECK (value IN ('yes', 'no', 'unseen')), "
+        "milliseconds INTEGER, PRIMARY KEY (assignment_id, position)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE trainings (worker TEXT NOT NULL, version TEXT NOT NULL, num_right INTEGER NOT "
+        "NULL CHECK (num_right BETWEEN 0 AND num_asked), num_asked INTEGER NOT NULL, done_at REAL NOT "
+        "NULL, PRIMARY KEY (worker, version)) STRICT, WITHOUT ROWID",
+    ):
+        connection.execute(statement)
+    connection.execute(
+        "CREATE TABLE hit_images_now (hit_id TEXT NOT NULL REFERENCES hits (hit_id),"
+        " position INTEGER NOT NULL CHECK (position > 0), image_id TEXT NOT NULL REFERENCES images (image_id),"
+        " role TEXT NOT NULL CHECK (role IN ('candidate', 'filler', 'positive', 'negative', 'attention', 'pair',"
+        " 'example')), PRIMARY KEY (hit_id, position), UNIQUE (hit_id, image_id)) STRICT, WITHOUT ROWID"
+    )
+    connection.execute("INSERT INTO hit_images_now SELECT hit_id, position, image_id, role FROM hit_images")
+    connection.execute("DROP TABLE hit_images")
+    connection.execute("ALTER TABLE hit_images_now RENAME TO hit_images")
+    connection.execute("CREATE INDEX hit_images_image ON hit_images (image_id)")
+
+
 MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
     1: _create,
     2: _consents,
     3: _remember_calls,
+    4: _questions,
 }
 """Version -> the function that makes it out of the version before; of an empty file, 1 makes the newest at once."""
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
+from newtest.catalog.asked import PAIR_VOTES, store_choices, store_pair_answers
+
 __all__ = [
     "Collected",
     "Publication",
@@ -54,6 +56,10 @@ class Collected:
     submitted_at: str | None
     explicit: bool
     answers: Sequence[tuple[str, str, int | None]]
+    chosen: Sequence[tuple[str, str]] = ()
+    """(image_id, wnid): the classes that were chosen for images, where several were offered."""
+    pairs: Sequence[tuple[int, str, int | None]] = ()
+    """(position, value, milliseconds) of each pair."""
 
 
 def unpublished(catalog: sqlite3.Connection, market: str) -> list[tuple[str, int]]:
@@ -131,7 +137,10 @@ def published_images(catalog: sqlite3.Connection) -> list[tuple[str, str, str, l
         "SELECT p.market_hit_id, h.hit_id, h.wnid FROM publications p JOIN hits h USING (hit_id)"
         " WHERE p.market_hit_id IS NOT NULL ORDER BY p.market_hit_id"
     ).fetchall()
-    images = "SELECT image_id, role FROM hit_images WHERE hit_id = ? AND role <> 'example' ORDER BY position"
+    images = (
+        "SELECT image_id, role FROM hit_images WHERE hit_id = ? AND role NOT IN ('example', 'pair')"
+        " ORDER BY position"
+    )
     return [(*hit, [(row[0], row[1]) for row in catalog.execute(images, (hit[1],))]) for hit in hits]
 
 
@@ -171,6 +180,8 @@ def store_assignment(
         "INSERT INTO answers (assignment_id, image_id, value, milliseconds) VALUES (?, ?, ?, ?)",
         [(collected.assignment_id, *answer) for answer in collected.answers],
     )
+    store_choices(catalog, collected.assignment_id, collected.chosen)
+    store_pair_answers(catalog, collected.assignment_id, collected.pairs)
     return "new"
 
 
@@ -198,7 +209,24 @@ def store_votes(
             FROM assignments a JOIN hits h USING (hit_id) JOIN answers w USING (assignment_id)
             JOIN hit_images i ON i.hit_id = a.hit_id AND i.image_id = w.image_id
             WHERE a.assignment_id = :assignment AND w.value <> 'unseen' AND a.explicit = 1
-            AND a.status <> 'rejected' AND a.market <> 'sandbox'
+            AND a.status <> 'rejected' AND a.market <> 'sandbox' AND i.role <> 'attention'
+            ON CONFLICT DO NOTHING
+            """,
+            {"assignment": assignment_id, "batch": batch_id},
+        )
+        stored += cursor.rowcount
+        # of a choice among classes each class that was offered is a vote of its own
+        cursor = catalog.execute(
+            """
+            INSERT INTO votes (image_id, wnid, worker, selected, hit_id, submitted_at, control, batch_id)
+            SELECT w.image_id, o.wnid, a.worker, EXISTS (SELECT 1 FROM choices c
+                WHERE c.assignment_id = a.assignment_id AND c.image_id = w.image_id AND c.wnid = o.wnid),
+                a.hit_id, a.submitted_at, NULL, :batch
+            FROM assignments a JOIN hits h USING (hit_id) JOIN hit_options o USING (hit_id)
+            JOIN answers w USING (assignment_id)
+            JOIN hit_images i ON i.hit_id = a.hit_id AND i.image_id = w.image_id
+            WHERE a.assignment_id = :assignment AND o.wnid <> h.wnid AND w.value <> 'unseen' AND a.explicit = 1
+            AND a.status <> 'rejected' AND a.market <> 'sandbox' AND i.role <> 'attention'
             ON CONFLICT DO NOTHING
             """,
             {"assignment": assignment_id, "batch": batch_id},
@@ -219,9 +247,11 @@ def drop_rejected_votes(catalog: sqlite3.Connection) -> int:
 
 
 def control_votes(catalog: sqlite3.Connection) -> pd.DataFrame:
-    """Votes on controls: worker, selected, control."""
+    """Votes on controls, known pairs among them: worker, selected, control."""
     rows = catalog.execute(
-        "SELECT worker, selected, control FROM votes WHERE control IS NOT NULL ORDER BY worker, image_id, wnid"
+        "SELECT worker, selected, control FROM (SELECT worker, selected, control, image_id, wnid FROM votes"
+        " WHERE control IS NOT NULL UNION ALL SELECT worker, same, iif(control = 'same', 'positive', 'negative'),"
+        f" image_a, image_b FROM ({PAIR_VOTES}) WHERE control IS NOT NULL) ORDER BY worker, image_id, wnid"
     ).fetchall()
     return pd.DataFrame([tuple(row) for row in rows], columns=["worker", "selected", "control"])
 

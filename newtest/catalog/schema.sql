@@ -174,11 +174,39 @@ CREATE TABLE hit_images (
     hit_id   TEXT NOT NULL REFERENCES hits (hit_id),
     position INTEGER NOT NULL CHECK (position > 0),  -- the number that the page shows; examples come last
     image_id TEXT NOT NULL REFERENCES images (image_id),
-    role     TEXT NOT NULL CHECK (role IN ('candidate', 'filler', 'positive', 'negative', 'example')),
+    role     TEXT NOT NULL CHECK (role IN ('candidate', 'filler', 'positive', 'negative', 'attention', 'pair',
+        'example')),
     PRIMARY KEY (hit_id, position),
     UNIQUE (hit_id, image_id)              -- no image twice in a HIT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hit_images_image ON hit_images (image_id);
+
+-- What a HIT asks, where that is not which images show the class.
+CREATE TABLE hit_questions (
+    hit_id TEXT PRIMARY KEY REFERENCES hits (hit_id),
+    kind   TEXT NOT NULL CHECK (kind IN ('which', 'pairs'))
+) STRICT, WITHOUT ROWID;
+
+-- The classes that each image of a HIT may show ('which'), in the order of the page.
+CREATE TABLE hit_options (
+    hit_id   TEXT NOT NULL REFERENCES hits (hit_id),
+    position INTEGER NOT NULL CHECK (position > 0),
+    wnid     TEXT NOT NULL REFERENCES classes (wnid),
+    PRIMARY KEY (hit_id, position),
+    UNIQUE (hit_id, wnid)
+) STRICT, WITHOUT ROWID;
+
+-- The pairs of a HIT ('pairs'); their images are in hit_images with the role 'pair'.
+CREATE TABLE hit_pairs (
+    hit_id   TEXT NOT NULL REFERENCES hits (hit_id),
+    position INTEGER NOT NULL CHECK (position > 0),
+    image_a  TEXT NOT NULL REFERENCES images (image_id),
+    image_b  TEXT NOT NULL REFERENCES images (image_id),
+    control  TEXT CHECK (control IN ('same', 'different')),  -- a pair that is judged already
+    PRIMARY KEY (hit_id, position),
+    CHECK (image_a < image_b)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX hit_pairs_images ON hit_pairs (image_a, image_b);
 
 -- The intent to publish is written before the market is called, the market's id after it.
 CREATE TABLE publications (
@@ -215,6 +243,23 @@ CREATE TABLE answers (
     value         TEXT NOT NULL CHECK (value IN ('yes', 'no', 'unseen')),
     milliseconds  INTEGER,                 -- how long the image was in view
     PRIMARY KEY (assignment_id, image_id)
+) STRICT, WITHOUT ROWID;
+
+-- The classes that somebody chose for an image, of those that were offered. Votes are made of them.
+CREATE TABLE choices (
+    assignment_id TEXT NOT NULL REFERENCES assignments (assignment_id),
+    image_id      TEXT NOT NULL REFERENCES images (image_id),
+    wnid          TEXT NOT NULL,
+    PRIMARY KEY (assignment_id, image_id, wnid)
+) STRICT, WITHOUT ROWID;
+
+-- What somebody said of a pair: its position in the HIT, one photo or not.
+CREATE TABLE pair_answers (
+    assignment_id TEXT NOT NULL REFERENCES assignments (assignment_id),
+    position      INTEGER NOT NULL,
+    value         TEXT NOT NULL CHECK (value IN ('yes', 'no', 'unseen')),
+    milliseconds  INTEGER,
+    PRIMARY KEY (assignment_id, position)
 ) STRICT, WITHOUT ROWID;
 
 -- Crowd server: our own market. Its times are seconds since 1970 on the server's clock --------------------------------
@@ -333,6 +378,16 @@ CREATE TABLE consents_given (
     worker   TEXT NOT NULL,                -- keyed hash
     version  TEXT NOT NULL REFERENCES consents (version),
     given_at TEXT NOT NULL,
+    PRIMARY KEY (worker, version)
+) STRICT, WITHOUT ROWID;
+
+-- Who has done which training, and how much of it was right.
+CREATE TABLE trainings (
+    worker  TEXT NOT NULL,                 -- keyed hash
+    version TEXT NOT NULL,                 -- 12 hex digits of the training's fingerprint
+    num_right INTEGER NOT NULL CHECK (num_right BETWEEN 0 AND num_asked),
+    num_asked INTEGER NOT NULL,
+    done_at REAL NOT NULL,
     PRIMARY KEY (worker, version)
 ) STRICT, WITHOUT ROWID;
 

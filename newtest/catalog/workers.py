@@ -97,7 +97,9 @@ def forget_worker(
     if answer is None:
         return links, 0
     mine = "(SELECT assignment_id FROM assignments WHERE worker = ?)"
-    catalog.execute(f"DELETE FROM answers WHERE assignment_id IN {mine}", (worker,))
+    for table in ("answers", "choices", "pair_answers"):
+        catalog.execute(f"DELETE FROM {table} WHERE assignment_id IN {mine}", (worker,))
+    catalog.execute("DELETE FROM trainings WHERE worker = ?", (worker,))
     catalog.execute("UPDATE assignments SET explicit = 0 WHERE worker = ?", (worker,))
     catalog.execute(
         "UPDATE market_assignments SET answer = ? WHERE worker = ? AND answer IS NOT NULL", (answer, worker)

@@ -28,6 +28,21 @@ def plan(
     images: Annotated[int, typer.Option("--images", min=1, help="Images per HIT, controls included.")] = 48,
     positive: Annotated[int, typer.Option("--positive", min=0, help="Positive controls per HIT.")] = 3,
     negative: Annotated[int, typer.Option("--negative", min=0, help="Negative controls per HIT.")] = 3,
+    checks: Annotated[
+        int,
+        typer.Option("--checks", min=0, help='Attention checks per HIT: images that say "select this one".'),
+    ] = 0,
+    ask: Annotated[
+        str,
+        typer.Option(
+            "--ask",
+            metavar="select|which|pairs",
+            help="Ask which images show the class, which of several classes each shows, or which pairs are one photo.",
+        ),
+    ] = "select",
+    options: Annotated[
+        int, typer.Option("--options", min=2, help="Classes to choose from, with --ask which.")
+    ] = 5,
     assignments: Annotated[int, typer.Option("--assignments", min=1, help="People per HIT.")] = 10,
     votes: Annotated[
         int | None,
@@ -102,6 +117,7 @@ def plan(
     from newtest.crowd.planning import make_plan, read_pages, read_similar, store_plan, wordnet_similar
     from newtest.study import Study
 
+    kind: Literal["select", "which", "pairs"] = choice("--ask", ask, ("select", "which", "pairs"))
     filling: Literal["controls", "candidates"] = choice("--fill", fill, ("controls", "candidates"))
     payer: Literal["local", "mturk"] = choice("--market", market, ("local", "mturk"))
     with Study(study) as opened:
@@ -112,6 +128,9 @@ def plan(
             images=images,
             positive=positive,
             negative=negative,
+            checks=checks,
+            ask=kind,
+            options=options,
             assignments=assignments,
             min_control_frequency=min_control_frequency,
             fill=filling,
@@ -145,7 +164,8 @@ def plan(
         )
         return
     print_table(["", ""], _plan_rows(made, cost, costs.seconds_per_image))
-    note(f"images that lack votes and are in no HIT: {made.left + made.without_bytes:,}")
+    lacking = "pairs" if config.ask == "pairs" else "images"
+    note(f"{lacking} that lack votes and are in no HIT: {made.left + made.without_bytes:,}")
     if made.without_bytes:
         note(
             f"  {made.without_bytes:,} of them have no bytes, so nobody can be shown them: newtest fetch gets them"
@@ -166,10 +186,13 @@ def plan(
 
 
 def _plan_rows(plan: HitPlan, cost: Cost, pace: float) -> list[tuple[str, str]]:
-    to_vote_on = sum(len(hit.of("candidate")) for hit in plan.hits)
+    if plan.config.ask == "pairs":
+        asked = "pairs to be judged", sum(pair.control is None for hit in plan.hits for pair in hit.pairs)
+    else:
+        asked = "images to be voted on", sum(len(hit.of("candidate")) for hit in plan.hits)
     return [
         ("HITs", f"{cost.hits:,}"),
-        ("images to be voted on", f"{to_vote_on:,}"),
+        (asked[0], f"{asked[1]:,}"),
         ("assignments", f"{cost.assignments:,}"),
         ("votes, controls included", f"{cost.votes:,}"),
         (f"hours of work at {pace:g} s an image", f"{cost.hours:,.1f}"),

@@ -90,6 +90,7 @@ def publish(
 
     Example: newtest annotate publish --to local --study goldfish
     """
+    from newtest.catalog.asked import asked_of
     from newtest.catalog.publications import unfinished, unpublished
     from newtest.crowd.annotators import PublishConfig, rewards_of
     from newtest.crowd.annotators import publish as publish_hits
@@ -120,6 +121,8 @@ def publish(
         begun = unfinished(opened.catalog, annotator.market)  # this run finishes what an earlier one began
         if not hits and not begun:
             raise UsageError(nothing_to_publish(opened.catalog, annotator.market))
+        for hit_id, _ in hits:
+            planned_template(path, asked_of(opened.catalog, hit_id))
         rewards = rewards_of(opened, config, [hit_id for hit_id, _ in hits])
         every = [*begun, *((assignments, rewards[hit_id]) for hit_id, assignments in hits)]
         total = total_of(every, annotator.market)

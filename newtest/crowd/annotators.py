@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, Protocol
 
-from newtest.catalog import crowd, make_durable, money, publications, transaction
+from newtest.catalog import make_durable, money, publications, transaction
+from newtest.catalog.asked import Asked, asked_of
 from newtest.catalog.publications import Collected, Publication
 from newtest.config import canonical_json, fingerprint
 from newtest.crowd.answers import from_xml, read_answer
 from newtest.crowd.costs import check_limit, total_of
+from newtest.crowd.pairs import judge_pairs
 from newtest.errors import SourceError, UsageError
 from newtest.study import Study, now
 
@@ -196,11 +198,11 @@ def collect(study: Study, annotator: Annotator) -> CollectSummary:
     with study.exclusive("annotate-collect"):
         for publication in publications.open_publications(study.catalog, annotator.market):
             returned = annotator.collect(study, publication)
-            images = [i for i in crowd.hit_images(study.catalog, publication.hit_id) if i.role != "example"]
+            asked = asked_of(study.catalog, publication.hit_id)
             found = []
             for submitted in returned.assignments:
                 try:
-                    found.append(_read(submitted, publication, [image.image_id for image in images]))
+                    found.append(_read(submitted, publication, asked))
                 except SourceError as error:
                     unread.append(f"{submitted.assignment_id}: {error}")
             with transaction(study.catalog):
@@ -224,11 +226,13 @@ def collect(study: Study, annotator: Annotator) -> CollectSummary:
             closed += returned.over
         with transaction(study.catalog):
             publications.drop_rejected_votes(study.catalog)
+            judge_pairs(study.catalog, at=now())
     return CollectSummary(assignments, votes, closed, empty, tuple(unread))
 
 
-def _read(submitted: Submitted, publication: Publication, images: Sequence[str]) -> Collected:
-    answer = read_answer(from_xml(submitted.answer), len(images))
+def _read(submitted: Submitted, publication: Publication, asked: Asked) -> Collected:
+    answer = read_answer(from_xml(submitted.answer), len(asked), options=len(asked.options), own=asked.own)
+    rows = list(zip(asked.images, answer.images, strict=not asked.pairs))
     return Collected(
         assignment_id=submitted.assignment_id,
         hit_id=publication.hit_id,
@@ -238,7 +242,7 @@ def _read(submitted: Submitted, publication: Publication, images: Sequence[str])
         accepted_at=submitted.accepted_at,
         submitted_at=submitted.submitted_at,
         explicit=answer.explicit,
-        answers=[
-            (image, one.value, one.milliseconds) for image, one in zip(images, answer.images, strict=True)
-        ],
+        answers=[(image.image_id, one.value, one.milliseconds) for image, one in rows],
+        chosen=[(image.image_id, asked.options[n - 1]) for image, one in rows for n in one.chosen],
+        pairs=[(one.number, one.value, one.milliseconds) for one in answer.images] if asked.pairs else [],
     )

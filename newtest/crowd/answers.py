@@ -38,6 +38,8 @@ class ImageAnswer:
     number: int
     value: Value
     milliseconds: int | None
+    chosen: tuple[int, ...] = ()
+    """The numbers of the classes that were chosen, where several were offered."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +51,37 @@ class Answer:
     explicit: bool
 
 
-def read_answer(fields: Mapping[str, str], num_images: int) -> Answer:
-    """The answer in the fields of a submitted form about ``num_images`` images.
+def read_answer(fields: Mapping[str, str], num_images: int, *, options: int = 0, own: int = 0) -> Answer:
+    """The answer in the fields of a submitted form about ``num_images`` images (or pairs).
+
+    With ``options`` classes offered for each image, ``selected`` holds ``image.option`` and ``none`` the images that
+    show none of them; the image is a yes when the class of number ``own`` was chosen, and one about which nothing was
+    said gives no vote.
 
     Numbers outside of the page are ignored: they can only come from a forged form. An image marked unseen is
     not a vote, whether or not it is ticked; nor is one that was never in view (0 milliseconds): "not seen".
     """
-    selected = _numbers(fields.get("selected", ""), num_images)
+    chosen = _choices(fields.get("selected", ""), num_images, options)
+    selected = (
+        {n for n, of in chosen.items() if own in of}
+        if options
+        else _numbers(fields.get("selected", ""), num_images)
+    )
+    said = set(chosen) | _numbers(fields.get("none", ""), num_images) if options else None
     unseen = _numbers(fields.get("unseen", ""), num_images)
     times = _times(fields.get("times", ""), num_images)
 
     def value(number: int) -> Value:
-        if number in unseen or times[number - 1] == 0:
+        if number in unseen or times[number - 1] == 0 or (said is not None and number not in said):
             return "unseen"
         return "yes" if number in selected else "no"
 
     return Answer(
-        images=tuple(ImageAnswer(n, value(n), times[n - 1]) for n in range(1, num_images + 1)),
-        explicit=bool(selected or unseen or fields.get("none")),
+        images=tuple(
+            ImageAnswer(n, value(n), times[n - 1], tuple(sorted(chosen.get(n, ()))))
+            for n in range(1, num_images + 1)
+        ),
+        explicit=bool(selected or chosen or unseen or fields.get("none")),
     )
 
 
@@ -128,6 +143,16 @@ class _Reader:
             self._name += text
         elif self._element in ("FreeText", "SelectionIdentifier", "OtherSelectionText"):
             self._value += text
+
+
+def _choices(text: str, num_images: int, options: int) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for part in text.split("|") if options else ():
+        if match := re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,3})", part.strip()):
+            image, option = int(match.group(1)), int(match.group(2))
+            if 1 <= image <= num_images and 1 <= option <= options:
+                found.setdefault(image, set()).add(option)
+    return found
 
 
 def _numbers(text: str, num_images: int) -> set[int]:

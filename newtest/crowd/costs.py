@@ -121,7 +121,7 @@ def split_saving(hits: Sequence[Hit], config: CostConfig) -> Decimal:
 def plan_cost(hits: Sequence[Hit], config: CostConfig) -> Cost:
     """The cost of publishing all of these HITs."""
     costs = [hit_cost(hit.assignments, config) for hit in hits]
-    shown = sum(len(hit.images) * hit.assignments for hit in hits)
+    shown = sum(hit.size * hit.assignments for hit in hits)
     hours = shown * config.seconds_per_image / 3600
     reward = sum((paid for paid, _ in costs), Decimal(0))
     return Cost(

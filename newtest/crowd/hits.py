@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from newtest.catalog.asked import HitPair, Kind
 from newtest.config import fingerprint
 from newtest.draws import generator
 from newtest.errors import ConfigError
 
 __all__ = ["ClassImages", "Hit", "PlanConfig", "Role", "plan_class"]
 
-Role = Literal["candidate", "filler", "positive", "negative"]
+Role = Literal["candidate", "filler", "positive", "negative", "attention", "pair"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class PlanConfig:
     """What a short HIT is filled with first. 2018 took earlier candidates of the class where there were any;
     controls first is our default, because nobody may see an image of a class twice: fillers bar those who did
     earlier HITs."""
+    checks: int = 0
+    """Attention checks per HIT: an image of another class with the words "select this one", which gives no vote."""
+    ask: Kind = "select"
+    """Which images show the class; which of several classes each image shows; or which pairs show one photo."""
+    options: int = 5
+    """How many classes a choice offers: the HIT's own and the nearest others."""
     examples: int = 3
     """How many reference images a page shows as examples, where enough votes agree on that many."""
     seed: int = 0
@@ -49,18 +56,25 @@ class PlanConfig:
         for name, amount in (("reward", self.reward), ("min_hourly", self.min_hourly or "0")):
             if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,2})?", amount):
                 raise ConfigError(f"`{name}` is an amount of dollars such as 0.10, got {amount!r}")
-        if min(self.positive, self.negative, self.examples) < 0 or self.assignments < 1:
+        if self.options < 2:
+            raise ConfigError("`options` is the number of classes to choose from: at least 2")
+        if self.checks and self.ask != "select":
+            raise ConfigError(
+                "attention checks (`checks`) belong to the question which images show the class"
+            )
+        if min(self.positive, self.negative, self.checks, self.examples) < 0 or self.assignments < 1:
             raise ConfigError("a plan's counts cannot be negative, and a HIT needs at least one assignment")
         if self.candidates < 1:
             raise ConfigError(
                 f"a HIT of {self.images} images has no room left after {self.positive} positive "
                 f"and {self.negative} negative controls"
+                + (f" and {self.checks} checks" if self.checks else "")
             )
 
     @property
     def candidates(self) -> int:
         """How many images of a HIT are to be voted on: 42."""
-        return self.images - self.positive - self.negative
+        return self.images - self.positive - self.negative - self.checks
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,8 @@ class ClassImages:
     negatives: Sequence[str] = ()
     earlier: Sequence[str] = ()
     """Candidates of the class that need no more votes."""
+    options: Sequence[str] = ()
+    """The classes to choose from, where that is asked: this one and others."""
     used: Mapping[str, int] = field(default_factory=dict)
     """How many HITs of this class have shown an image before: the least used controls are taken first."""
 
@@ -87,6 +103,20 @@ class Hit:
     wnid: str
     images: tuple[tuple[str, Role], ...]
     assignments: int
+    options: tuple[str, ...] = ()
+    """The classes that each image may show, where that is asked."""
+    pairs: tuple[HitPair, ...] = ()
+    """Pairs in the order of the page; the images are theirs then."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it asks."""
+        return "pairs" if self.pairs else "which" if self.options else "select"
+
+    @property
+    def size(self) -> int:
+        """How many answers an assignment has."""
+        return len(self.pairs) or len(self.images)
 
     def of(self, *roles: Role) -> tuple[str, ...]:
         """The images with one of these roles, in the order of the page."""
@@ -110,7 +140,14 @@ def plan_class(images: ClassImages, config: PlanConfig) -> list[Hit]:
         used=Counter(images.used),
     )
     steps = range(0, len(wanted), config.candidates)
-    return [_hit(images.wnid, wanted[start : start + config.candidates], pools, config) for start in steps]
+    options = sorted(images.options)
+    generator(config.seed, "options", images.wnid).shuffle(options)
+    found = (_hit(images.wnid, wanted[start : start + config.candidates], pools, config) for start in steps)
+    if not options:
+        return list(found)
+    return [
+        replace(hit, hit_id=fingerprint(hit.hit_id, options)[:32], options=tuple(options)) for hit in found
+    ]
 
 
 @dataclass
@@ -136,10 +173,11 @@ def _hit(wnid: str, wanted: Sequence[str], pools: _Pools, config: PlanConfig) ->
     hit: dict[str, Role] = dict.fromkeys(wanted, "candidate")
     if config.fill == "candidates":
         pools.take(pools.earlier, config.candidates - len(wanted), hit, "filler")
-    room = config.images - len(hit)
+    room = config.images - len(hit) - config.checks
     more = room - config.positive - config.negative
     positive = pools.take(pools.positives, config.positive + (more + 1) // 2, hit, "positive")
     pools.take(pools.negatives, room - positive, hit, "negative")
+    pools.take(pools.negatives, config.checks, hit, "attention")
     pools.take(pools.positives, config.images - len(hit), hit, "positive")
     pools.take(pools.earlier, config.images - len(hit), hit, "filler")
     for image in wanted:

@@ -6,10 +6,12 @@ from __future__ import annotations
 import datetime
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from newtest.catalog import leases, market, transaction
+from newtest.catalog.asked import Asked, Kind, asked_of
 from newtest.catalog.leases import Lease
 from newtest.catalog.market import HitType, MarketHit
 from newtest.catalog.publications import Publication
@@ -17,12 +19,33 @@ from newtest.config import fingerprint, from_mapping
 from newtest.crowd.annotators import PublishConfig, Returned, Submitted
 from newtest.crowd.server.leases import new_id
 from newtest.crowd.server.shapes import hit_status
-from newtest.crowd.templates import check_template, load_template, shows_images
+from newtest.crowd.templates import check_template, kind_of_template, load_template, shows_checks
 from newtest.errors import ConfigError
 from newtest.reading.jsons import parse_json
 from newtest.study import Study
 
-__all__ = ["LocalAnnotator", "checked_template", "iso", "planned_template"]
+__all__ = ["TEMPLATES", "LocalAnnotator", "checked_template", "described_as", "iso", "planned_template"]
+
+TEMPLATES: Mapping[Kind, str] = {
+    "select": "select_images",
+    "which": "which_classes",
+    "pairs": "near_duplicates",
+}
+ASKS: Mapping[Kind, str] = {
+    "select": "which images show a class",
+    "which": "which of several classes each image shows",
+    "pairs": "which pairs show one photo",
+}
+DESCRIPTIONS: Mapping[Kind, tuple[str, str]] = {
+    "which": (
+        "Say which of several things each photo shows",
+        "Look at photos and tick what each of them shows.",
+    ),
+    "pairs": (
+        "Find pairs that are one photo twice",
+        "Look at pairs of photos and tick those made from one photo.",
+    ),
+}
 
 STATUS: dict[str, Literal["submitted", "approved", "rejected"]] = {
     "submitted": "submitted",
@@ -46,11 +69,13 @@ class LocalAnnotator:
         again."""
         for intent in intents:
             config = from_mapping(PublishConfig, parse_json(intent.settings), where="publication")
-            template = planned_template(config.template)
             with transaction(study.catalog):
                 market_hit_id = market.planned_hit(study.catalog, intent.hit_id)
                 if market_hit_id is None:
-                    market_hit_id = self._open(study.catalog, intent.hit_id, config, template)
+                    asked = asked_of(study.catalog, intent.hit_id)
+                    template = planned_template(config.template, asked)
+                    described = described_as(config, asked.kind)
+                    market_hit_id = self._open(study.catalog, intent.hit_id, described, template)
             yield intent.hit_id, market_hit_id
 
     def collect(self, study: Study, publication: Publication) -> Returned:
@@ -99,16 +124,37 @@ def checked_template(name_or_path: str) -> str:
     return template
 
 
-def planned_template(name_or_path: str) -> str:
-    """A template's text, fit for planned HITs. Raises ConfigError for one of pairs, too: its page would be empty,
-    and "none of these" on it would count against every image of the HIT."""
-    template = checked_template(name_or_path)
-    if not shows_images(template):
+def planned_template(name_or_path: str, asked: Asked | None = None) -> str:
+    """A template's text, fit for a planned HIT; the usual one stands for the one of the HIT's own kind.
+
+    Raises ConfigError for one that asks something else: its page would be empty, and "none of these" on it would count
+    against every image of the HIT. Without ``asked`` the template alone is checked.
+    """
+    kind = None if asked is None else asked.kind
+    usual = name_or_path == PublishConfig.template and kind is not None
+    template = checked_template(TEMPLATES[kind] if usual and kind else name_or_path)
+    if kind is not None and (can := kind_of_template(template)) != kind:
         raise ConfigError(
-            f"the template {name_or_path} shows pairs, and planned HITs show images of a class: publish pairs through "
-            "the MTurk protocol, or judge them with newtest review"
+            f"the template {name_or_path} asks {ASKS[can]}, and a planned HIT asks {ASKS[kind]}: leave `template` out, "
+            f"or take one like {TEMPLATES[kind]}"
+        )
+    if asked is not None and "attention" in asked.roles and not shows_checks(template):
+        raise ConfigError(
+            f"the template {name_or_path} does not show what an attention check says: put ${{image.check}} beside "
+            "each image, or plan without `checks`"
         )
     return template
+
+
+def described_as(config: PublishConfig, kind: Kind) -> PublishConfig:
+    """The settings with the title and description of this kind, where the owner gave none."""
+    usual = PublishConfig()
+    title, description = DESCRIPTIONS.get(kind, (config.title, config.description))
+    return replace(
+        config,
+        title=title if config.title == usual.title else config.title,
+        description=description if config.description == usual.description else config.description,
+    )
 
 
 def iso(seconds: float | None) -> str | None:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from newtest.catalog.asked import asked_of
 from newtest.catalog.market import planned_assignments
 from newtest.catalog.publications import Publication
 from newtest.config import from_mapping
 from newtest.crowd.annotators import PublishConfig, Returned, Submitted
-from newtest.crowd.local import planned_template
+from newtest.crowd.local import described_as, planned_template
 from newtest.crowd.questions import PictureUrl, Wording, page_of, to_question_xml
 from newtest.crowd.templates import render
 from newtest.errors import MissingExtra, SourceError
@@ -103,8 +104,10 @@ class MTurkAnnotator:
 
     def _create(self, study: Study, intent: Publication) -> str:
         config = from_mapping(PublishConfig, parse_json(intent.settings), where="publication")
+        asked = asked_of(study.catalog, intent.hit_id)
+        config = described_as(config, asked.kind)
         html = render(
-            planned_template(config.template),
+            planned_template(config.template, asked),
             page_of(study.catalog, intent.hit_id, self._picture_url, Wording(config.language)),
         )
         try:

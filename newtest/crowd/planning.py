@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from newtest.catalog import classes, crowd, money, transaction
+from newtest.catalog.asked import store_question
 from newtest.catalog.crowd import CrowdImage, HitImage, references_classes
 from newtest.classes.similarity import most_similar
 from newtest.classes.wordnet import is_wnid
 from newtest.config import canonical_json
 from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
+from newtest.crowd.pairs import make_pair_plan
+from newtest.crowd.plans import HitPlan
 from newtest.draws import generator
 from newtest.errors import ConfigError, NotFoundError
 from newtest.reading.jsons import read_json
@@ -25,20 +28,6 @@ MAX_NEAR = 20
 
 Similar = Callable[[str], Sequence[str]]
 """The other classes of a class, nearest first."""
-
-
-@dataclass(frozen=True)
-class HitPlan:
-    """HITs, and what they leave. ``examples`` holds the images that each class's page shows as examples."""
-
-    config: PlanConfig
-    hits: Sequence[Hit]
-    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    left: int = 0
-    """Images that lack votes and are in no HIT, because of a limit on HITs."""
-    warnings: Sequence[str] = ()
-    without_bytes: int = 0
-    """Images that lack votes and that nobody can be shown, because their bytes are not here."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +48,7 @@ def make_plan(
     wnids: Sequence[str] | None = None,
     max_hits: int | None = None,
 ) -> HitPlan:
-    """HITs for every image with fewer than ``votes`` votes of people (given or underway); ``votes`` is by default the
+    """HITs for every image (or pair) with fewer than ``votes`` votes of people (given or underway), by default the
     number of assignments. Nothing is written. Raises UsageError for a class that the study does not have.
 
     With ``max_hits`` the plan stops there; ``left`` counts the images that were left out.
@@ -67,6 +56,8 @@ def make_plan(
     known = classes.wnids(catalog)
     if unknown := sorted(set(wnids or ()) - set(known)):
         raise NotFoundError(f"{unknown[0]}: this study has no such class; newtest collect adds one")
+    if config.ask == "pairs":
+        return make_pair_plan(catalog, config, votes=votes, wnids=wnids, max_hits=max_hits)
     options = _Options(config, similar, votes or config.assignments)
     hits: list[Hit] = []
     examples: dict[str, Sequence[str]] = {}
@@ -98,7 +89,10 @@ def store_plan(study: Study, plan: HitPlan) -> int:
                 for n, image in enumerate(plan.examples.get(hit.wnid, ()), len(images) + 1)
             ]
             key = (hit.hit_id, hit.wnid, hit.assignments)
-            stored += crowd.store_hit(study.catalog, key, images, plan=text, planned_at=now())
+            new = crowd.store_hit(study.catalog, key, images, plan=text, planned_at=now())
+            stored += new
+            if new and hit.kind != "select":
+                store_question(study.catalog, hit.hit_id, hit.kind, hit.options, hit.pairs)
         money.reprice(study.catalog, plan.config.reward)
     return stored
 
@@ -162,8 +156,16 @@ def _class_images(
         negatives=_negatives(catalog, wnid, options) if wanted else (),
         earlier=[i.image_id for i in state if not i.original and i.image_id not in wanted],
         used=used,
+        options=_choice(catalog, wnid, options) if options.config.ask == "which" else (),
     )
     return images, examples
+
+
+def _choice(catalog: sqlite3.Connection, wnid: str, options: _Options) -> list[str]:
+    """The class and its nearest others that the study knows."""
+    known = set(classes.wnids(catalog))
+    near = [other for other in options.similar(wnid) if other in known and other != wnid]
+    return [wnid, *list(dict.fromkeys(near))[: options.config.options - 1]]
 
 
 def _reserved(lacking: Sequence[CrowdImage], controls: Sequence[str], config: PlanConfig) -> set[str]:
@@ -226,7 +228,13 @@ def _warnings(wnid: str, hits: Sequence[Hit], config: PlanConfig) -> list[str]:
         found.append(f"{wnid}: too few positive controls: add a reference set with images of this class")
     if any(len(hit.of("negative")) < config.negative for hit in hits):
         found.append(f"{wnid}: too few negative controls: no reference images of near classes")
-    if short := [hit for hit in hits if len(hit.images) < config.images]:
+    if any(len(hit.of("attention")) < config.checks for hit in hits):
+        found.append(
+            f"{wnid}: too few images of near classes for {config.checks} attention checks in every HIT"
+        )
+    if config.ask == "which" and any(len(hit.options) < 2 for hit in hits):
+        found.append(f"{wnid}: no near class to choose from: add classes, or name them with `similar`")
+    if short := [hit for hit in hits if hit.size < config.images]:
         found.append(
             f"{wnid}: {len(short)} HIT(s) with fewer than {config.images} images: nothing is left to fill them"
         )

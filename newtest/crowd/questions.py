@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import sqlite3
 import xml.parsers.expat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from newtest.catalog import crowd
+from newtest.catalog import classes, crowd
+from newtest.catalog.asked import Asked, asked_of
 from newtest.catalog.crowd import HitImage
+from newtest.config import fingerprint
 from newtest.crowd.class_names import ClassNames
+from newtest.crowd.languages import language
 from newtest.crowd.templates import MAX_QUESTION_BYTES, Page
 from newtest.errors import SourceError, UsageError
 from newtest.reading.jsons import parse_json
@@ -46,6 +49,8 @@ def page_of(
         raise UsageError(f"{hit_id}: the study has no such HIT; newtest annotate plan makes them")
     lemmas, gloss = wording.names.get(row["wnid"], (parse_json(row["lemmas"]), row["gloss"]))
     images = crowd.hit_images(catalog, hit_id)
+    asked = asked_of(catalog, hit_id)
+    check = language(wording.language).page["check"]
     return Page(
         class_name=lemmas[0],
         class_names=lemmas,
@@ -56,13 +61,41 @@ def page_of(
         or f"https://en.wikipedia.org/wiki/Special:Search?search={quote(lemmas[0])}",
         blocks={
             "image": [
-                {"number": str(image.position), "url": picture_url(hit_id, image)}
-                for image in images
-                if image.role != "example"
+                {
+                    "number": str(image.position),
+                    "url": picture_url(hit_id, image),
+                    "check": check if image.role == "attention" else "",
+                }
+                for image in asked.images
             ],
+            "option": _options(catalog, asked, wording),
+            "pair": _pairs(hit_id, asked, images, picture_url),
             "example": [{"url": picture_url(hit_id, image)} for image in images if image.role == "example"],
         },
     )
+
+
+def _options(catalog: sqlite3.Connection, asked: Asked, wording: Wording) -> list[dict[str, str]]:
+    found = []
+    for number, wnid in enumerate(asked.options, 1):
+        cls = classes.class_of(catalog, wnid)
+        names, gloss = wording.names.get(wnid, (cls.lemmas, cls.gloss) if cls else ((wnid,), ""))
+        found.append({"number": str(number), "name": names[0], "definition": gloss})
+    return found
+
+
+def _pairs(
+    hit_id: str, asked: Asked, images: Sequence[HitImage], picture_url: PictureUrl
+) -> list[dict[str, str]]:
+    """Which side is left says nothing: it is drawn by a hash."""
+    place = {image.image_id: image for image in images}
+    found = []
+    for number, pair in enumerate(asked.pairs, 1):
+        sides = [picture_url(hit_id, place[image]) for image in (pair.image_a, pair.image_b)]
+        if int(fingerprint(hit_id, "side", number)[:8], 16) % 2:
+            sides.reverse()
+        found.append({"number": str(number), "left_url": sides[0], "right_url": sides[1]})
+    return found
 
 
 def to_question_xml(html: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from newtest.catalog.asked import Kind
 from newtest.crowd.languages import language
 from newtest.crowd.requester.hosts import host_of
 from newtest.crowd.requester.inspection import needs_of
@@ -26,9 +27,10 @@ __all__ = [
     "Page",
     "check_template",
     "is_requester_page",
+    "kind_of_template",
     "load_template",
     "render",
-    "shows_images",
+    "shows_checks",
     "template_folder",
 ]
 
@@ -38,6 +40,7 @@ MAX_QUESTION_BYTES = 65_535
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "": frozenset({"class_name", "class_names", "definition", "encyclopedia_url", "lang", "dir", "must_see"}),
     "image": frozenset({"image.number", "image.url"}),
+    "option": frozenset({"option.number", "option.name"}),
     "example": frozenset({"example.url"}),
     "pair": frozenset({"pair.number", "pair.left_url", "pair.right_url"}),
 }
@@ -45,6 +48,9 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
 
 _SCRIPT = re.compile(r"(<script\b[^>]*>.*?</script\s*>)", re.DOTALL | re.IGNORECASE)
 _BLOCK = re.compile(r"<!--\s*each (\w+)\s*-->(.*?)<!--\s*end\s*-->", re.DOTALL)
+_OPTION = re.compile(r"<!--\s*option\s*-->(.*?)<!--\s*end option\s*-->", re.DOTALL)
+"""Inside of an image's block: repeated for each class that is offered."""
+OPTIONAL = frozenset({"image.check", "option.definition"})
 _NAME = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 _TAG = re.compile(r"<[a-zA-Z][^>]*>")
 _HANDLER = re.compile(r"\son\w+\s*=", re.IGNORECASE)
@@ -99,6 +105,7 @@ def render(template: str, page: Page) -> str:
         "lang": spoken.tag,
         "dir": spoken.dir,
         "must_see": "yes" if page.must_see else "no",
+        **dict.fromkeys(OPTIONAL, ""),
         **{f"text.{key}": text for key, text in spoken.page.items()},
         "class_name": page.class_name,
         "class_names": ", ".join(page.class_names) or page.class_name,
@@ -106,12 +113,23 @@ def render(template: str, page: Page) -> str:
         "encyclopedia_url": _web_url(page.encyclopedia_url),
     }
 
+    def options(body: str, inside: Mapping[str, str]) -> str:
+        def each(match: re.Match[str]) -> str:
+            of = (
+                {f"option.{key}": value for key, value in one.items()}
+                for one in page.blocks.get("option", ())
+            )
+            return "".join(_fill(match.group(1), {**inside, **one}) for one in of)
+
+        return _OPTION.sub(each, body)
+
     def fill(text: str) -> str:
         pieces = _BLOCK.split(text)  # text, block's name, block's body, text, ...
         filled = [_fill(pieces[0], values)]
         for name, body, after in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
             for item in page.blocks.get(name, ()):
-                filled.append(_fill(body, values | {f"{name}.{key}": value for key, value in item.items()}))
+                inside = values | {f"{name}.{key}": value for key, value in item.items()}
+                filled.append(_fill(options(body, inside), inside))
             filled.append(_fill(after, values))
         return "".join(filled)
 
@@ -120,13 +138,19 @@ def render(template: str, page: Page) -> str:
 
 def is_requester_page(text: str) -> bool:
     """Whether a file is a page made for MTurk rather than a template of newtest's: it has none of its placeholders."""
-    known = frozenset().union(*PLACEHOLDERS.values())
+    known = OPTIONAL.union(*PLACEHOLDERS.values())
     return not _BLOCK.search(text) and not known & set(_NAME.findall(text))
 
 
-def shows_images(template: str) -> bool:
-    """Whether a template shows the images of a HIT (and not, say, pairs)."""
-    return any(name == "image" for name, _ in _BLOCK.findall(template))
+def kind_of_template(template: str) -> Kind:
+    """What a template can ask: pairs, a choice among classes for each image, or which images show the class."""
+    blocks = {name for name, _ in _BLOCK.findall(template)}
+    return "pairs" if "pair" in blocks else "which" if _OPTION.search(template) else "select"
+
+
+def shows_checks(template: str) -> bool:
+    """Whether a template shows what an attention check says: ``${image.check}``."""
+    return "${image.check}" in template
 
 
 def check_template(template: str) -> list[str]:
@@ -158,8 +182,10 @@ def _outside(template: str) -> list[tuple[str, str]]:
 def _large_size(template: str) -> int:
     """About how many bytes a Question of this template takes, for a page as large as they get."""
     text = len(template.encode())
-    for _, body in _BLOCK.findall(template):
-        text += 47 * (len(body.encode()) + 100)  # the URL of an image is longer than its placeholder
+    for name, body in _BLOCK.findall(template):
+        each = len(body.encode()) + 100  # the URL of an image is longer than its placeholder
+        each += sum(4 * len(option.encode()) for option in _OPTION.findall(body))  # of five classes
+        text += (4 if name == "option" else 47) * each
     return text + 600
 
 
@@ -168,7 +194,8 @@ def _check_placeholders(text: str) -> list[str]:
     blocks = {name: set(_NAME.findall(body)) for name, body in _BLOCK.findall(text)}
     unknown = outside - PLACEHOLDERS[""]
     for name, inside in blocks.items():
-        unknown |= inside - PLACEHOLDERS[""] - PLACEHOLDERS.get(name, frozenset())
+        unknown |= inside - PLACEHOLDERS[""] - PLACEHOLDERS.get(name, frozenset()) - OPTIONAL
+        unknown -= PLACEHOLDERS["option"] if _OPTION.search(text) else frozenset()
     unknown -= {f"text.{key}" for key in language("en").page}
     found = [
         f"unknown placeholder ${{{name}}}; mturk_templates/README.md lists those there are"
@@ -178,7 +205,10 @@ def _check_placeholders(text: str) -> list[str]:
     if kind not in blocks:
         return [*found, "there is no block <!-- each image --> ... <!-- end -->: the images are missing"]
     missing = PLACEHOLDERS[kind] - blocks[kind]
-    if kind == "image" and not {"class_name", "text.select_title"} & outside:
+    which = bool(_OPTION.search(text))
+    if which:
+        missing |= PLACEHOLDERS["option"] - set(_NAME.findall(text))
+    if kind == "image" and not which and not {"class_name", "text.select_title"} & outside:
         missing |= {"class_name"}
     return found + [f"the placeholder ${{{name}}} is missing" for name in sorted(missing)]
 

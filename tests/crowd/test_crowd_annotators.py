@@ -117,7 +117,7 @@ def test_a_template_that_cannot_be_used_publishes_nothing(market: Market, tmp_pa
 
 def test_a_template_of_pairs_does_not_show_planned_hits(market: Market) -> None:
     """Its page would be empty, and "none of these" on it would be a vote against every image of the HIT."""
-    with pytest.raises(ConfigError, match="shows pairs"):
+    with pytest.raises(ConfigError, match="asks which pairs show one photo"):
         market.publish_all(PublishConfig(template="near_duplicates"))
     assert market.server.study.catalog.execute("SELECT count(*) FROM market_hits").fetchone()[0] == 0
 

@@ -52,13 +52,14 @@ def test_no_text_is_missing_and_each_keeps_its_places(tag: str) -> None:
         assert len(same) < 4, same
 
 
-@pytest.mark.parametrize("template", ["select_images", "near_duplicates"])
+@pytest.mark.parametrize("template", ["select_images", "near_duplicates", "which_classes"])
 @pytest.mark.parametrize("tag", languages())
 def test_every_text_of_a_page_is_in_its_language(tag: str, template: str) -> None:
     blocks = {
         "example": [{"url": "/e"}],
         "image": [{"number": "1", "url": "/x"}],
         "pair": [{"number": "1", "left_url": "/x", "right_url": "/y"}],
+        "option": [{"number": "1", "name": "otter"}],
     }
     text = render(load_template(template), Page("otter", blocks=blocks, language=tag))
     assert f'<html lang="{tag}" dir="{language(tag).dir}">' in text

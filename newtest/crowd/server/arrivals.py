@@ -33,6 +33,10 @@ CHECKS = 4
 """A person who failed is told apart on at least so many controls."""
 
 
+MISSED = 2
+"""So many attention checks that were not done as they say are a failure; one can happen to anybody."""
+
+
 class Arrivals:
     """``/join``: three ids become a personal link, after the consent where there is one. Whoever arrives, arrives in
     every study of the server; the first one's settings hold."""
@@ -134,11 +138,14 @@ async def leaving(person: Person, recruiting: Recruiting, done: int) -> Recruiti
     if not done:
         return recruiting.leaving("too late")
     if recruiting.failed_code:
-        counts = Counter[int]()
+        counts, missed = Counter[int](), 0
         for member in person.members:
-            found = (await member.shared.database.read(ControlTally().update)).get(member.worker)
+            tally = ControlTally()
+            found = (await member.shared.database.read(tally.update)).get(member.worker)
             counts.update(dict(enumerate(astuple(found))) if found else {})
+            passed, asked = tally.checks.get(member.worker, (0, 0))
+            missed += asked - passed
         known = ControlCounts(*(counts[n] for n in range(4)))
-        if counts and assess(known, QualityRule(min_controls=CHECKS)).flagged:
+        if missed >= MISSED or (counts and assess(known, QualityRule(min_controls=CHECKS)).flagged):
             return replace(recruiting, completion_code=recruiting.failed_code)
     return recruiting

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from newtest.catalog import leases, market, owner
-from newtest.catalog.crowd import hit_class, hit_images
+from newtest.catalog.asked import Kind, asked_of, kind_of
+from newtest.catalog.crowd import hit_class
 from newtest.catalog.leases import Lease, OpenGroup, Seen
 from newtest.catalog.market import HitType, MarketHit
 from newtest.crowd.answers import read_answer, to_xml
@@ -43,11 +44,7 @@ class Work:
     wnid: str | None = None
     lemmas: str | None = None
     """JSON list of the class's names; None for a requester's own page."""
-
-    @property
-    def group(self) -> str:
-        """Its kind, as ``OpenGroup`` has it."""
-        return self.wnid or self.hit_type.hit_type_id
+    kind: Kind = "select"
 
 
 @dataclass(frozen=True)
@@ -140,11 +137,11 @@ def submit_work(
     if work is None:
         return "unknown"
     if work.hit.hit_id is not None and work.lease.answer is None:
-        shown = sum(image.role != "example" for image in hit_images(catalog, work.hit.hit_id))
+        asked = asked_of(catalog, work.hit.hit_id)
         joined: dict[str, str] = {}
         for name, value in fields:
             joined[name] = f"{joined[name]}|{value}" if name in joined else value
-        if not read_answer(joined, shown).explicit:
+        if not read_answer(joined, len(asked), options=len(asked.options), own=asked.own).explicit:
             return "empty"
     approve_at = now + work.hit_type.auto_approval
     kept = leases.submit(catalog, assignment_id, to_xml(fields), now=now, auto_approve_at=approve_at)
@@ -157,4 +154,6 @@ def _work(catalog: sqlite3.Connection, lease: Lease) -> Work | None:
     if hit is None or hit_type is None:
         return None
     row = hit_class(catalog, hit.hit_id) if hit.hit_id is not None else None
-    return Work(lease, hit, hit_type, *((row["wnid"], row["lemmas"]) if row is not None else ()))
+    if hit.hit_id is None or row is None:
+        return Work(lease, hit, hit_type)
+    return Work(lease, hit, hit_type, row["wnid"], row["lemmas"], kind_of(catalog, hit.hit_id))

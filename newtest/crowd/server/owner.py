@@ -166,6 +166,7 @@ class OwnerPages:
                     "done": row["done"],
                     "seconds": row["seconds"],
                     "controls": counts[row["worker"]].total if found else 0,
+                    "checks": tuple(self._tally.checks.get(row["worker"], (0, 0))),
                     "sensitivity": found.sensitivity if found else None,
                     "specificity": found.specificity if found else None,
                     "flagged": bool(found and found.flagged),

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from newtest.catalog import owner
+from newtest.catalog.asked import Asked, asked_of
 from newtest.catalog.crowd import HitImage, hit_images
 from newtest.catalog.leases import Lease
 from newtest.catalog.owner import HitRow
@@ -21,6 +22,7 @@ __all__ = [
     "HitPage",
     "ImagePage",
     "ShownImage",
+    "ShownPair",
     "WorkerPage",
     "hit_page",
     "image_page",
@@ -73,13 +75,26 @@ class ShownImage:
         return f"{statistics.median(self.milliseconds) / 1000:.1f} s" if self.milliseconds else ""
 
 
+@dataclass
+class ShownPair:
+    """A pair of a HIT, what is known of it, and what was said of it."""
+
+    images: tuple[HitImage, HitImage]
+    control: str | None
+    said: Counter[str] = field(default_factory=Counter)
+    milliseconds: list[int] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class HitPage:
-    """A HIT: its images in the order of the page, and who did it."""
+    """A HIT: its images (or pairs) in the order of the page, and who did it. ``chosen`` counts the classes that were
+    chosen for each image's number."""
 
     hit: HitRow
     images: list[ShownImage]
     done: list[Done]
+    pairs: list[ShownPair]
+    chosen: dict[int, Counter[str]]
 
 
 @dataclass(frozen=True)
@@ -114,13 +129,23 @@ def hit_page(catalog: sqlite3.Connection, market_hit_id: str) -> HitPage | None:
     rows = owner.hit_rows(catalog, limit=1, market_hit_id=market_hit_id)
     if not rows:
         return None
-    shown = [ShownImage(image) for image in _asked(catalog, rows[0].hit_id)]
+    asked = _asked(catalog, rows[0].hit_id)
+    shown = [ShownImage(image) for image in asked.images]
+    pairs = _pairs(catalog, rows[0].hit_id, asked) if asked.pairs else []
+    chosen: dict[int, Counter[str]] = {}
     done = _done(catalog, owner.assignments_with(catalog, market_hit_id=market_hit_id))
     for one in done:
-        for place, answer in zip(shown, one.images, strict=False):
+        places: list[ShownImage | ShownPair] = [*pairs, *shown]
+        for place, answer in zip(places, one.images, strict=False):
+            chosen.setdefault(answer.number, Counter()).update(asked.options[n - 1] for n in answer.chosen)
             place.said[answer.value] += 1
             place.milliseconds += [] if answer.milliseconds is None else [answer.milliseconds]
-    return HitPage(rows[0], shown, done)
+    return HitPage(rows[0], shown, done, pairs, chosen)
+
+
+def _pairs(catalog: sqlite3.Connection, hit_id: str | None, asked: Asked) -> list[ShownPair]:
+    place = {image.image_id: image for image in hit_images(catalog, hit_id or "")}
+    return [ShownPair((place[pair.image_a], place[pair.image_b]), pair.control) for pair in asked.pairs]
 
 
 def image_page(catalog: sqlite3.Connection, image_id: str) -> ImagePage | None:
@@ -131,7 +156,7 @@ def image_page(catalog: sqlite3.Connection, image_id: str) -> ImagePage | None:
     answers = []
     for market_hit_id, _, position, role in places:
         for one in _done(catalog, owner.assignments_with(catalog, market_hit_id=market_hit_id)):
-            if role != "example" and position <= len(one.images):
+            if role not in ("example", "pair") and position <= len(one.images):
                 answers.append((market_hit_id, one, one.images[position - 1]))
     _, hit_id, position, role = places[0]
     return ImagePage(image_id, (hit_id, HitImage(position, image_id, role)), answers)
@@ -147,29 +172,27 @@ def worker_page(catalog: sqlite3.Connection, worker: str) -> WorkerPage | None:
 
 def _controls(catalog: sqlite3.Connection, one: Done) -> tuple[int, int]:
     right = total = 0
-    for image, answer in zip(_asked(catalog, one.hit_id), one.images, strict=False):
-        if image.role in ("positive", "negative") and answer.value != "unseen":
+    for role, answer in zip(_asked(catalog, one.hit_id).roles, one.images, strict=False):
+        if role == "attention" or (role in ("positive", "negative") and answer.value != "unseen"):
             total += 1
-            right += (answer.value == "yes") == (image.role == "positive")
+            right += (answer.value == "yes") == (role != "negative")
     return right, total
 
 
-def _asked(catalog: sqlite3.Connection, hit_id: str | None) -> list[HitImage]:
-    return (
-        [] if hit_id is None else [image for image in hit_images(catalog, hit_id) if image.role != "example"]
-    )
+def _asked(catalog: sqlite3.Connection, hit_id: str | None) -> Asked:
+    return Asked("select", ()) if hit_id is None else asked_of(catalog, hit_id)
 
 
 def _done(catalog: sqlite3.Connection, rows: list[tuple[Lease, str | None, str]]) -> list[Done]:
-    sizes: dict[str, int] = {}
+    known: dict[str, Asked] = {}
     found = []
     for lease, hit_id, label in rows:
         images: tuple[ImageAnswer, ...] = ()
         if hit_id is not None and lease.answer is not None:
-            if hit_id not in sizes:
-                sizes[hit_id] = len(_asked(catalog, hit_id))
+            asked = known.setdefault(hit_id, known.get(hit_id) or asked_of(catalog, hit_id))
             try:
-                images = read_answer(from_xml(lease.answer), sizes[hit_id]).images
+                fields = from_xml(lease.answer)
+                images = read_answer(fields, len(asked), options=len(asked.options), own=asked.own).images
             except SourceError:
                 images = ()
         found.append(Done(lease, hit_id, label, images))

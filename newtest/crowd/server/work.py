@@ -108,10 +108,14 @@ class WorkPages:
         return None if look is None else (look, self._spoken.say(key, most=leases.MAX_LEASES))
 
     def _name_of(self, work: Work) -> str:
+        if work.kind == "pairs":
+            return self._spoken.page["pairs_title"]
         return self._class_name(work.wnid, work.lemmas) or work.hit_type.title
 
     def _group_name(self, group: OpenGroup) -> str:
-        return self._class_name(group.group, group.lemmas) or group.title
+        if group.group == "pairs":
+            return self._spoken.page["pairs_title"]
+        return self._class_name(group.group.rpartition(":")[2], group.lemmas) or group.title
 
     def _class_name(self, wnid: str | None, lemmas: str | None) -> str | None:
         """A class in the workers' language."""
