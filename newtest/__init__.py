@@ -17,7 +17,7 @@ from newtest.lazy import face
 from newtest.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from newtest.api.measuring import check, encoder, evaluate, report
+    from newtest.api.measuring import atlas, check, encoder, evaluate, report
     from newtest.api.pools import Pool
     from newtest.api.studies import (
         add_reference,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from newtest.study import Study
 
 _HOMES = {
-    "newtest.api.measuring": ("check", "encoder", "evaluate", "report"),
+    "newtest.api.measuring": ("atlas", "check", "encoder", "evaluate", "report"),
     "newtest.api.pools": ("Pool",),
     "newtest.api.studies": (
         "add_reference", "collect", "dedup", "fetch", "frequencies", "import_votes", "release", "sample",
@@ -62,6 +62,7 @@ __all__ = [
     "Study",
     "Subset",
     "add_reference",
+    "atlas",
     "check",
     "collect",
     "dedup",

@@ -15,10 +15,11 @@ from newtest.progress import UNWATCHED, Progress
 
 if TYPE_CHECKING:
     from newtest.clip.encoder import Encoder
+    from newtest.evaluation.analysis.atlas import Atlas, AtlasConfig
     from newtest.evaluation.report.build import ReportFiles
     from newtest.evaluation.scoring.evaluate import EvaluateConfig, Evaluation
 
-__all__ = ["check", "encoder", "evaluate", "report"]
+__all__ = ["atlas", "check", "encoder", "evaluate", "report"]
 
 Predictions = str | Path | Sequence[str | Path] | Mapping[str, Any] | pd.DataFrame
 """Files; or model -> array (images,) of classes or (images, classes) of scores; or a table as a file would hold it."""
@@ -116,6 +117,40 @@ def report(
     loaded = load([Path(path) for path in paths])
     choice = ReportChoice(title, original, group=group, study=Path(study))
     return build_report(gather(loaded, choice), Path(out))
+
+
+def atlas(
+    results: str | Path | Sequence[str | Path],
+    x: str | Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    config: AtlasConfig | None = None,
+    metric: str = "top1",
+    title: str = "Atlas of distribution shifts",
+) -> Atlas:
+    """Fit a line for every shift over published results, as ``newtest report atlas`` does; ``out`` is the page.
+
+    ``results``: the testbed's, timm's and open_clip's tables, JSON of CLIP_benchmark and lm-eval, other tables of
+    accuracies, folders of these, and folders of ``nt.evaluate``. ``x`` names the original sets, ``config`` everything
+    else. ``Atlas.overview()`` has a row per shift, ``Atlas.shift(name)`` a row per model: accuracies in percent, rho in
+    points, p after Holm, and whether it is off the line. Raises EvaluationError, UsageError.
+    """
+    from dataclasses import replace
+
+    from newtest.evaluation.analysis.atlas import AtlasConfig, build_atlas
+    from newtest.evaluation.scoring.board_files import BoardConfig, read_boards
+
+    paths = [results] if isinstance(results, (str, Path)) else results
+    config = config or AtlasConfig()
+    if x:
+        config = replace(config, x=(x,) if isinstance(x, str) else tuple(x))
+    found = build_atlas(read_boards([Path(path) for path in paths], BoardConfig(metric)), config)
+    if out is not None:
+        from newtest.evaluation.report.atlas_page import render_atlas
+        from newtest.outputs import write_made
+
+        write_made(Path(out), render_atlas(found, title))
+    return found
 
 
 def encoder(

@@ -1,10 +1,10 @@
-"""newtest report: tables, the line, the gap, comparisons, similarity, shift, forecasts, and the page with it all."""
+"""newtest report: tables, line, gap, comparisons, similarity, shift, forecast, atlas, and the page with it all."""
 
 from __future__ import annotations
 
 import typer
 
-from newtest.cli import report_accuracy, report_forecast, report_models, report_sets
+from newtest.cli import report_accuracy, report_atlas, report_forecast, report_models, report_sets
 
 __all__ = ["app"]
 
@@ -21,4 +21,5 @@ app.command("compare")(report_models.compare)
 app.command("similarity")(report_models.similarity)
 app.command("shift")(report_sets.shift)
 app.command("forecast")(report_forecast.forecast)
+app.command("atlas")(report_atlas.atlas)
 app.command("html")(report_accuracy.html)

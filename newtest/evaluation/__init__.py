@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from newtest.lazy import face
 
 if TYPE_CHECKING:
+    from newtest.evaluation.analysis.atlas import Atlas, AtlasConfig, build_atlas
     from newtest.evaluation.analysis.compare import pairs, power
     from newtest.evaluation.analysis.forecast import Forecast, forecast
     from newtest.evaluation.analysis.gap import decompose
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from newtest.evaluation.analysis.similarity import Similarity, agreement, rankable
     from newtest.evaluation.report.build import build_report
     from newtest.evaluation.report.inputs import ReportChoice, gather
+    from newtest.evaluation.scoring.board_files import BoardConfig, read_boards
     from newtest.evaluation.scoring.evaluate import EvaluateConfig, Evaluation, evaluate
     from newtest.evaluation.scoring.loading import Loaded, load
     from newtest.evaluation.scoring.probing import label_efficiency, labelled
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, find_images, zero_shot
 
 _HOMES = {
+    "newtest.evaluation.analysis.atlas": ("Atlas", "AtlasConfig", "build_atlas"),
     "newtest.evaluation.analysis.compare": (
         "pairs",
         "power",
@@ -43,6 +46,7 @@ _HOMES = {
         "ReportChoice",
         "gather",
     ),
+    "newtest.evaluation.scoring.board_files": ("BoardConfig", "read_boards"),
     "newtest.evaluation.scoring.evaluate": (
         "EvaluateConfig",
         "Evaluation",
@@ -73,6 +77,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "Atlas",
+    "AtlasConfig",
+    "BoardConfig",
     "EvaluateConfig",
     "Evaluation",
     "EvaluationSet",
@@ -86,6 +93,7 @@ __all__ = [
     "ZeroShotConfig",
     "agreement",
     "as_results",
+    "build_atlas",
     "build_report",
     "decompose",
     "evaluate",
@@ -99,6 +107,7 @@ __all__ = [
     "pairs",
     "power",
     "rankable",
+    "read_boards",
     "read_results",
     "read_set",
     "zero_shot",

@@ -30,6 +30,7 @@ FILES = {
     "frequencies": {"--out": ()},
     "merge greedy": {"--out": ("a.npz",), "--log": ("a.npz", "--out", "b.npz", "--score-command", "true")},
     "merge uniform": {"--out": ("a.npz",)},
+    "report atlas": {"--out": ("r",)},
     "report gap": {"--figure": ("r", "--original", "o")},
     "report line": {"--figure": ("r", "--x", "o", "--y", "n")},
     "report similarity": {"--figure": ("r", "--set", "s"), "--matrix": ("r", "--set", "s")},
