@@ -13,6 +13,7 @@ __all__ = [
     "examples_of",
     "file_of",
     "hit_class",
+    "hit_files",
     "hit_images",
     "references_classes",
     "set_class_pages",
@@ -201,6 +202,16 @@ def shown_file(catalog: sqlite3.Connection, hit_id: str, position: int, link_id:
         {"hit": hit_id, "position": position, "link": link_id},
     ).fetchone()
     return None if row is None else str(row[0])
+
+
+def hit_files(catalog: sqlite3.Connection, hit_id: str) -> list[str]:
+    """The sha256 of every image of a HIT whose bytes are here, in the order of its page."""
+    rows = catalog.execute(
+        "SELECT f.sha256 FROM hit_images i JOIN files f USING (image_id) WHERE i.hit_id = ? AND f.state = 'ok'"
+        " ORDER BY i.position",
+        (hit_id,),
+    )
+    return [str(row[0]) for row in rows]
 
 
 def file_of(catalog: sqlite3.Connection, image_id: str) -> str | None:

@@ -58,7 +58,7 @@ class Persons:
         """The person whose link this is; None for every link that is not (any more) good."""
         for home in self._studies:
             link_id = home.keys.link_id(PURPOSE, token)
-            link = await home.database.read(workers.find_link, link_id) if link_id else None
+            link = await home.database.look(workers.find_link, link_id) if link_id else None
             if link is None:
                 continue
             if link.revoked_at is not None:
@@ -75,12 +75,12 @@ class Persons:
         if named is None:
             return None
         worker = shared.worker_key(f"{link.origin}:{named}")
-        theirs = await shared.database.read(workers.active_link, worker)
+        theirs = await shared.database.look(workers.active_link, worker)
         if theirs is None:
-            if await shared.database.read(workers.was_revoked, worker):
+            if await shared.database.look(workers.was_revoked, worker):
                 return None
             await shared.database.write(_enter, shared, link.origin, named)
-            theirs = await shared.database.read(workers.active_link, worker)
+            theirs = await shared.database.look(workers.active_link, worker)
         return None if theirs is None else Member(shared, worker, theirs.link_id)
 
     async def _name(self, home: Shared, link: WorkerLink) -> str | None:

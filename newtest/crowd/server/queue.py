@@ -88,7 +88,7 @@ async def whose(person: Person, assignment_id: str) -> Member | None:
     if len(person.members) == 1:
         return person.members[0]
     for member in person.members:
-        lease = await member.shared.database.read(lease_rows.find_lease, assignment_id)
+        lease = await member.shared.database.look(lease_rows.find_lease, assignment_id)
         if lease is not None:
             return member if lease.worker == member.worker else None
     return None

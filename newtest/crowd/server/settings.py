@@ -16,7 +16,7 @@ from newtest.catalog.crowd import shown_file
 from newtest.crowd.questions import Wording
 from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.server.database import Database
-from newtest.crowd.server.worker_images import FLOOR_SECONDS, Pictures
+from newtest.crowd.server.worker_images import FLOOR_SECONDS, Pictures, Place
 from newtest.errors import ImageError
 from newtest.web.connections import Connections
 from newtest.web.keys import Keys
@@ -87,21 +87,18 @@ class Shared:
     """A person's id as it is stored (``Study.worker_key``)."""
     connections: Connections = field(default_factory=Connections)
 
-    async def picture(self, token: str) -> bytes | None:
-        """An image as a worker sees it; None when the address is not (any more) good, or its bytes cannot be read.
+    async def picture(self, place: Place | None) -> bytes | None:
+        """An image as a worker sees it; None when its address is not (any more) good, or its bytes cannot be read.
 
         Takes ``FLOOR_SECONDS`` at least, whatever became of it.
         """
         earliest = asyncio.get_running_loop().time() + FLOOR_SECONDS
-        data = await self._picture(token)
+        data = None if place is None else await self._picture(place)
         await asyncio.sleep(earliest - asyncio.get_running_loop().time())
         return data
 
-    async def _picture(self, token: str) -> bytes | None:
-        place = self.pictures.place(token)
-        if place is None:
-            return None
-        sha256 = await self.database.read(shown_file, place.hit_id, place.position, place.link_id)
+    async def _picture(self, place: Place) -> bytes | None:
+        sha256 = await self.database.look(shown_file, place.hit_id, place.position, place.link_id)
         if sha256 is None:
             return None
         try:

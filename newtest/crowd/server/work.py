@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -16,7 +17,7 @@ from starlette.routing import Route
 
 from newtest.catalog import leases as lease_rows
 from newtest.catalog import workers
-from newtest.catalog.crowd import HitImage
+from newtest.catalog.crowd import HitImage, hit_files
 from newtest.catalog.leases import OpenGroup
 from newtest.crowd.languages import language
 from newtest.crowd.links import PURPOSE
@@ -171,6 +172,9 @@ class WorkPages:
         def picture_url(hit_id: str, image: HitImage) -> str:
             return f"/picture/{pictures.token(hit_id, image, member.link_id)}"
 
+        if work.hit.hit_id is not None and work.hit.hit_id not in pictures.ready:
+            hashes = await member.shared.database.read(hit_files, work.hit.hit_id)
+            await run_in_threadpool(pictures.make_ready, work.hit.hit_id, hashes)
         allowed = self._shared.config.allowed
         question = await member.shared.database.read(
             question_of, work.hit, picture_url, allowed, pictures.is_ours, self._shared.config.wording
@@ -243,8 +247,9 @@ class WorkPages:
     async def picture(self, request: Request) -> Response:
         """An image by its sealed name."""
         token = request.path_params["token"]
-        of = next((shared for shared in self._studies if shared.pictures.place(token)), self._shared)
-        data = await of.picture(token)
+        found = ((shared, place) for shared in self._studies if (place := shared.pictures.place(token)))
+        shared, place = next(found, (self._shared, None))
+        data = await shared.picture(place)
         if data is None:
             raise HTTPException(404, "There is no such picture.")
         headers = {

@@ -62,6 +62,8 @@ class Pictures:
     def __init__(self, root: Path, keys: Keys) -> None:
         self._root, self._keys = root, keys
         self._memory: OrderedDict[str, bytes] = OrderedDict()
+        self.ready: set[str] = set()
+        """HITs whose pictures have all been made."""
 
     def token(self, hit_id: str, image: HitImage, link_id: str | None = None) -> str:
         """The opaque name of an image in a HIT, for one worker. All of a study's have the same length."""
@@ -87,6 +89,14 @@ class Pictures:
         if not path.exists():
             write_atomic(path, _blind((self._root / "images" / sha256[:2] / sha256).read_bytes()))
         return path
+
+    def make_ready(self, hit_id: str, hashes: Iterable[str]) -> None:
+        """Make every picture of a HIT, before its page asks for the first: one that had to be made would answer later
+        than the others, the later the larger it was. Those that cannot be made stay missing."""
+        for sha256 in hashes:
+            with contextlib.suppress(OSError, ImageError):
+                self.prepare(sha256)
+        self.ready.add(hit_id)
 
     def in_memory(self, sha256: str) -> bytes | None:
         """The picture if it was read lately; ``FLOOR_SECONDS`` hides from people that it was."""
