@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         add_reference,
         collect,
         dedup,
+        design,
         fetch,
         frequencies,
         import_votes,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from newtest.errors import NewtestError
     from newtest.neighbors import pairs_above, top_k
+    from newtest.planner import PlannerConfig
     from newtest.pool.storage.subset import Subset
     from newtest.progress import PRINTED
     from newtest.sampling import SamplingConfig
@@ -42,11 +44,12 @@ _HOMES = {
     "newtest.api.measuring": ("atlas", "check", "encoder", "evaluate", "report"),
     "newtest.api.pools": ("Pool",),
     "newtest.api.studies": (
-        "add_reference", "collect", "dedup", "fetch", "frequencies", "import_votes", "release", "sample",
+        "add_reference", "collect", "dedup", "design", "fetch", "frequencies", "import_votes", "release", "sample",
         "simulate_votes", "take_down",
     ),
     "newtest.errors": ("NewtestError",),
     "newtest.neighbors": ("pairs_above", "top_k"),
+    "newtest.planner": ("PlannerConfig",),
     "newtest.pool.storage.subset": ("Subset",),
     "newtest.progress": ("PRINTED",),
     "newtest.sampling": ("SamplingConfig",),
@@ -57,6 +60,7 @@ _HOMES = {
 __all__ = [
     "PRINTED",
     "NewtestError",
+    "PlannerConfig",
     "Pool",
     "SamplingConfig",
     "Study",
@@ -66,6 +70,7 @@ __all__ = [
     "check",
     "collect",
     "dedup",
+    "design",
     "encoder",
     "evaluate",
     "fetch",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from newtest.duplicates import DedupReport, DedupRequest
     from newtest.fetching import FetchConfig
     from newtest.fetching.stage import FetchSummary
+    from newtest.planner import Forecast, PlannerConfig
     from newtest.reference import Added
     from newtest.releasing.build import Release
     from newtest.sampling import Sample, SamplingConfig
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from newtest.votes.simulate import SimulationReport
 
 __all__ = [
-    "add_reference", "collect", "dedup", "fetch", "frequencies", "import_votes", "release", "sample",
+    "add_reference", "collect", "dedup", "design", "fetch", "frequencies", "import_votes", "release", "sample",
     "simulate_votes", "take_down",
 ]  # fmt: skip
 
@@ -139,6 +140,30 @@ def dedup(
         report = run(there, request or DedupRequest(), progress=progress)
         judge_automatically(there, radius=auto_radius)
     return report
+
+
+def design(
+    study: StudyLike,
+    candidates: Sequence[int] = (50, 100, 200),
+    votes: Sequence[int | str] = (5, 10, 20),
+    *,
+    within: float | None = None,
+    reference: str | None = None,
+    filtered: bool = False,
+    config: PlannerConfig | None = None,
+    progress: Progress = UNWATCHED,
+) -> Forecast:
+    """Foretell errors and costs of designs from the votes so far, as ``newtest annotate design``.
+
+    ``candidates`` per class and ``votes`` per image span the grid; ``"5:20"`` is 5 votes, and 20 in all where they
+    disagree. ``Forecast.table`` has a row per design, ``best`` the cheapest within ``within`` points.
+    Raises SamplingError without votes on candidates and originals, and UsageError.
+    """
+    from newtest.planner import designs_of, foretell, pilot_of_study
+
+    with opened(study) as there:
+        pilot = pilot_of_study(there, reference=reference, filtered=filtered)
+    return foretell(pilot, designs_of(candidates, votes), config, within=within, progress=progress)
 
 
 def sample(

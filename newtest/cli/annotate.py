@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from newtest.cli import annotate_market, annotate_people, annotate_prolific, annotate_serve
+from newtest.cli import annotate_design, annotate_market, annotate_people, annotate_prolific, annotate_serve
 from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
 
 if TYPE_CHECKING:
@@ -294,6 +294,7 @@ def preview(
     run(preview_app(shown), listener)
 
 
+app.command("design")(annotate_design.design)
 app.command("serve")(annotate_serve.serve)
 app.command("invite")(annotate_serve.invite)
 app.command("publish")(annotate_market.publish)
