@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,10 @@ from newtest.cli.merge_options import (
 )
 from newtest.cli.options import JsonFlag, note, on_this_machine, own_file, own_folder, print_json, print_table
 
+if TYPE_CHECKING:
+    from newtest.clip.weights.ensemble import EnsemblePoint
+    from newtest.clip.weights.sweep import SweepPoint
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -33,6 +37,36 @@ Checkpoints = Annotated[
 Out = Annotated[
     Path, typer.Option("--out", help="The merged checkpoint: .safetensors or .npz.", callback=own_file)
 ]
+
+
+def _draw_curve(
+    points: list[SweepPoint], chosen: SweepPoint, ensembles: list[EnsemblePoint], out: Path
+) -> None:
+    """The scores over alpha as a picture, with the outputs' ensembles where they were asked for."""
+    from newtest.clip.weights.curve import write_alpha_curve
+
+    outputs: dict[float, dict[str, float]] = {}
+    for one in ensembles:
+        outputs.setdefault(one.alpha, {})[one.set] = one.output_space
+    curve = [(point.alpha, point.scores) for point in points]
+    write_alpha_curve(curve, chosen.alpha, out, outputs=list(outputs.items()))
+
+
+def _print_points(
+    points: list[SweepPoint], chosen: SweepPoint | None, ensembles: list[EnsemblePoint], out: Path
+) -> None:
+    names = sorted({name for point in points for name in point.scores})
+    rows = [(p.alpha, str(out / p.checkpoint), *(p.scores.get(name) for name in names)) for p in points]
+    print_table(["alpha", "checkpoint", *names], rows)
+    if ensembles:
+        print_table(
+            ["alpha", "set", "weights mixed, %", "outputs mixed, %", "same answer, %"],
+            [(e.alpha, e.set, e.weight_space, e.output_space, e.agreement) for e in ensembles],
+        )
+    if chosen is not None:
+        note(
+            f"chosen on in-distribution data only: alpha {chosen.alpha:g} (curve: {out / 'alpha-curve.png'})"
+        )
 
 
 @app.command("wise")
@@ -108,13 +142,7 @@ def wise(
         )
     chosen = choose(points) if score is not None else None
     if chosen is not None:
-        from newtest.clip.weights.curve import write_alpha_curve
-
-        outputs: dict[float, dict[str, float]] = {}
-        for one in ensembles:
-            outputs.setdefault(one.alpha, {})[one.set] = one.output_space
-        curve = [(point.alpha, point.scores) for point in points]
-        write_alpha_curve(curve, chosen.alpha, out, outputs=list(outputs.items()))
+        _draw_curve(points, chosen, ensembles, out)
     if json:
         print_json(
             {
@@ -127,18 +155,7 @@ def wise(
             }
         )
         return
-    names = sorted({name for point in points for name in point.scores})
-    rows = [(p.alpha, str(out / p.checkpoint), *(p.scores.get(name) for name in names)) for p in points]
-    print_table(["alpha", "checkpoint", *names], rows)
-    if ensembles:
-        print_table(
-            ["alpha", "set", "weights mixed, %", "outputs mixed, %", "same answer, %"],
-            [(e.alpha, e.set, e.weight_space, e.output_space, e.agreement) for e in ensembles],
-        )
-    if chosen is not None:
-        note(
-            f"chosen on in-distribution data only: alpha {chosen.alpha:g} (curve: {out / 'alpha-curve.png'})"
-        )
+    _print_points(points, chosen, ensembles, out)
 
 
 @app.command("uniform")
