@@ -32,7 +32,7 @@ def check(
     reference: str | Path | None = None,
     near_duplicates: str | Path | None = None,
     blocked: str | Path | None = None,
-    min_votes: int = 10,
+    min_votes: int | None = None,
     copies: bool = True,
     progress: Progress = UNWATCHED,
 ) -> pd.DataFrame:
@@ -40,6 +40,7 @@ def check(
     ``study``.
 
     One row per finding: check, severity (error, warning), message, items. ``copies`` also compares the pixels.
+    ``min_votes``: the votes that a member needs; without it as the set was drawn, else 10.
     Raises ReleaseError, UsageError for what is no set.
     """
     from newtest.releasing.check import check_set

@@ -39,7 +39,15 @@ def check(
         Path | None,
         typer.Option("--reference", metavar="F", help="The original set: an ImageFolder, a table, a JSON."),
     ] = None,
-    min_votes: Annotated[int, typer.Option("--min-votes", min=0, help="Votes that a member needs.")] = 10,
+    min_votes: Annotated[
+        int | None,
+        typer.Option(
+            "--min-votes",
+            min=0,
+            help="Votes that a member needs.",
+            show_default="as the set was drawn, else 10",
+        ),
+    ] = None,
     copies: Annotated[
         bool, typer.Option(help="Look for copies among the pixels, where images are at hand.")
     ] = True,

@@ -29,8 +29,15 @@ class Finding:
     items: tuple[str, ...]
 
 
-def check_set(found: SetToCheck, evidence: Evidence, *, min_votes: int = 10) -> list[Finding]:
-    """All findings that need no decoding, in the order of the checks (``close_bytes`` in copies.py looks at pixels)."""
+USUAL_VOTES = 10
+"""Votes per image of ImageNetV2 (Recht et al. 2019)."""
+
+
+def check_set(found: SetToCheck, evidence: Evidence, *, min_votes: int | None = None) -> list[Finding]:
+    """All findings that need no decoding, in the order of the checks (``close_bytes`` in copies.py looks at pixels).
+
+    ``min_votes``: what a member needs; without it what the set's own revision asked for, and else 10.
+    """
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _balance(found),
         lambda: _twice(found),
@@ -243,10 +250,19 @@ def _licenses(found: SetToCheck) -> Iterator[Finding]:
     yield from _warning("licences", unknown, "images without a licence that newtest knows: {n}")
 
 
-def _votes(found: SetToCheck, min_votes: int) -> Iterator[Finding]:
-    few = [
-        f"{member.image_id} ({member.num_shown})"
-        for member in found.members
-        if member.num_shown is not None and member.num_shown < min_votes
-    ]
-    yield from _error("votes", few, f"members with fewer than {min_votes} votes: {{n}}")
+def _votes(found: SetToCheck, min_votes: int | None) -> Iterator[Finding]:
+    def fewer(least: int) -> list[str]:
+        return [
+            f"{member.image_id} ({member.num_shown})"
+            for member in found.members
+            if member.num_shown is not None and member.num_shown < least
+        ]
+
+    own = found.min_votes
+    least = min_votes if min_votes is not None else own if own is not None else USUAL_VOTES
+    yield from _error("votes", fewer(least), f"members with fewer than {least} votes: {{n}}")
+    if min_votes is None and own is not None and own < USUAL_VOTES:
+        few = fewer(USUAL_VOTES)
+        yield from _warning(
+            "votes", few, f"members with fewer than {USUAL_VOTES} votes (asked for: {own}): {{n}}"
+        )

@@ -11,6 +11,7 @@ from newtest.catalog.releases import member_rows
 from newtest.catalog.revisions import find, names
 from newtest.classes import classes_of
 from newtest.errors import ClassError, NotFoundError, ReleaseError, UsageError
+from newtest.reading.jsons import parse_json, read_json
 from newtest.reading.separated import read_separated
 from newtest.sets import Census, read_image_set
 from newtest.spreadsheets import unguarded
@@ -49,6 +50,8 @@ class SetToCheck:
     census: Census | None = None
     """Files, images and what was left out, of a folder."""
     note: str = ""
+    min_votes: int | None = None
+    """The votes per image that the set's own revision asked for, where it says so."""
 
 
 def read_release(folder: Path) -> SetToCheck:
@@ -67,6 +70,7 @@ def read_release(folder: Path) -> SetToCheck:
         names = dict(zip(classes["wnid"], classes["name"], strict=True))
     except (OSError, ValueError, KeyError) as error:
         raise ReleaseError(f"{folder}: not a whole release of newtest ({error})") from error
+    revision = _revision(folder)
     files = {line[66:]: line[:64] for line in lines if len(line) > 66}
     if outside := [file for file in files if Path(file).is_absolute() or ".." in Path(file).parts]:
         raise ReleaseError(f"{folder}: SHA256SUMS names {outside[0]!r}, which is not in the release")
@@ -82,7 +86,24 @@ def read_release(folder: Path) -> SetToCheck:
         extra_files=sorted(present - set(sums)),
         archives=[*sorted(folder.glob("shards/*.tar")), *sorted(folder.glob("parquet/*.parquet"))],
         tells_licenses=True,
+        min_votes=_min_votes(revision.get("config")),
     )
+
+
+def _revision(folder: Path) -> dict[str, object]:
+    """What the release says of its draw; {} where it has no such file. Raises ReleaseError."""
+    path = folder / "revision.json"
+    if not path.exists():
+        return {}
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise ReleaseError(f"{path}: not an object of JSON")
+    return found
+
+
+def _min_votes(config: object) -> int | None:
+    least = config.get("min_votes") if isinstance(config, dict) else None
+    return least if isinstance(least, int) and not isinstance(least, bool) and least >= 0 else None
 
 
 def read_folder(folder: Path) -> SetToCheck:
@@ -107,7 +128,8 @@ def read_table(path: Path) -> SetToCheck:
 
 def read_revision(study: Study, name: str) -> SetToCheck:
     """A revision of a study, before it is released. Raises UsageError when there is none of this name."""
-    if find(study.catalog, name) is None:
+    revision = find(study.catalog, name)
+    if revision is None:
         known = ", ".join(names(study.catalog)) or "none"
         raise NotFoundError(
             f"{name!r} is neither a path nor a revision of {study.root}; its revisions: {known}"
@@ -131,6 +153,7 @@ def read_revision(study: Study, name: str) -> SetToCheck:
         folders=list(classes),
         names={wnid: cls.name for wnid, cls in classes.items() if cls is not None},
         tells_licenses=True,
+        min_votes=_min_votes(parse_json(revision.config)),
     )
 
 

@@ -22,9 +22,9 @@ OUTLIERS = ["assignments", "hasty", "all_ticked", "none_ticked"]
 def worker_table(study: Study, rule: QualityRule | None = None) -> pd.DataFrame:
     """One row a worker, the most doubtful first.
 
-    Columns: worker, votes, share_selected; controls, sensitivity, specificity (posterior means on controls), quality,
-    doubt; ds_sensitivity, ds_specificity (two-parameter Dawid-Skene over all votes, controls as known truth);
-    assignments, hasty, all_ticked, none_ticked; flagged, reason, excluded.
+    Columns: worker, votes, share_selected; controls, sensitivity, specificity (posterior means on controls, missing
+    where no such control was shown), quality, doubt; ds_sensitivity, ds_specificity (two-parameter Dawid-Skene over
+    all votes, controls as known truth); assignments, hasty, all_ticked, none_ticked; flagged, reason, excluded.
     """
     votes = rows.vote_codes(study.catalog)
     if not len(votes):
@@ -37,6 +37,14 @@ def worker_table(study: Study, rule: QualityRule | None = None) -> pd.DataFrame:
     table["controls"] = [known.total for known in counts]
     for name in ("sensitivity", "specificity", "quality", "doubt", "flagged", "reason"):
         table[name] = [getattr(one, name) for one in found]
+    # Without a control of a kind there is only the prior, which says nothing about the worker.
+    asked = {
+        "sensitivity": [known.positives > 0 for known in counts],
+        "specificity": [known.negatives > 0 for known in counts],
+        "quality": [known.positives > 0 and known.negatives > 0 for known in counts],
+    }
+    for name, shown in asked.items():
+        table[name] = table[name].where(shown)
     table = table.merge(_dawid_skene(votes), on="worker")
     stands_out = outliers(rows.assignment_rows(study.catalog))
     table = table.merge(stands_out, left_on="worker", right_index=True, how="left")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 import subprocess
 import sys
@@ -10,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tutorials import stale
 
 from newtest.demo import digits
-from newtest.demo.pages import BY_HAND
 from newtest.demo.scoring import read_scans
 
 pytestmark = pytest.mark.xdist_group("demo")  # one demo serves all of these
+ROOT = Path(__file__).resolve().parents[2]
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
 
@@ -70,22 +70,20 @@ def test_run_again_it_adds_nothing_and_changes_nothing(demo: Path) -> None:
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
-def test_the_commands_by_hand_give_the_same_set(demo: Path, tmp_path: Path) -> None:
-    for name in ("original", "pool"):
-        shutil.copytree(demo / name, tmp_path / name)
-    for name in ("classes.toml", "difficulty.csv", "results.csv"):
-        shutil.copy(demo / name, tmp_path / name)
-    for command in BY_HAND:
-        ended = run(*shlex.split(command)[1:], cwd=tmp_path)
-        assert ended.returncode == 0, f"{command}\n{ended.stderr}"
+def test_the_tutorial_by_hand_shows_what_its_page_says_and_gives_the_same_set(
+    demo: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(demo, tmp_path / "newtest-demo")  # in place of a second `newtest demo`
+    page = ROOT / "docs" / "tutorial-digits.md"
+    assert not stale(page, tmp_path, instead={"newtest demo\n"})
     columns = ["image_id", "wnid", "file", "sha256", "num_selected", "num_shown"]
     one, two = (
         pd.read_parquet(root / "releases" / "matched-frequency" / "manifest.parquet")[columns]
-        for root in (demo, tmp_path)
+        for root in (demo, tmp_path / "newtest-demo")
     )
     # Worker ids are hashed with the study's own key, the votes themselves depend on the seed alone.
     pd.testing.assert_frame_equal(one, two)
-    assert (tmp_path / "report.html").exists()
+    assert (tmp_path / "newtest-demo" / "report.html").exists()
 
 
 def test_a_report_of_the_study_says_what_was_built_in_words(demo: Path, tmp_path: Path) -> None:

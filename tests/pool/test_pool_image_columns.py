@@ -139,7 +139,7 @@ TEXTS = ["one word here", "two", None, "one word here"]
     [
         pa.array(SCORES, pa.decimal128(10, 4)),
         pa.array(SCORES, pa.decimal256(50, 4)),
-        pa.array(SCORES, pa.decimal32(6, 3)),
+        *([pa.array(SCORES, pa.decimal32(6, 3))] if hasattr(pa, "decimal32") else []),  # since pyarrow 18
         pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2]), pa.array([0.1, 0.35, 0.9])),
         pa.DictionaryArray.from_arrays(
             pa.array([0, 1, None, 2]), pa.array([SCORES[0], SCORES[1], SCORES[3]], pa.decimal128(9, 3))

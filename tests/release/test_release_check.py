@@ -389,3 +389,23 @@ def test_a_set_of_arrays_is_read_as_cifar_10_1_is_published(tmp_path: Path, data
     np.save(tmp_path / "v4_labels.npy", np.array([0, 1]))
     with pytest.raises(UsageError, match=r"has 2 labels, and .* 6 pictures"):
         set_to_check(str(tmp_path / "v4_data.npy"), tmp_path)
+
+
+def test_votes_are_asked_for_as_the_set_was_drawn(tmp_path: Path) -> None:
+    """A set drawn with three votes per image has no defect for that; fewer than ten are a warning."""
+    with drawn_study(tmp_path) as study:
+        for least, votes, errors, warnings in ((3, 5, 0, 7), (3, 2, 7, 7), (10, 9, 7, 0), (12, 11, 7, 0)):
+            study.catalog.execute(
+                "UPDATE revisions SET config = json_set(config, '$.min_votes', ?)", (least,)
+            )
+            study.catalog.execute(
+                "UPDATE revision_members SET num_shown = ?, num_selected = ?", (votes, votes)
+            )
+            findings = check_set(read_revision(study, "a-0"), Evidence())
+            found = [len(items(findings, "votes", severity)) for severity in ("error", "warning")]
+            assert found == [errors, warnings], (least, votes)
+        study.catalog.execute("UPDATE revisions SET config = json_set(config, '$.min_votes', 3)")
+        study.catalog.execute("UPDATE revision_members SET num_shown = 5")
+        build_release(study, "a-0", tmp_path / "out")
+    released = check_set(read_release(tmp_path / "out"), Evidence())
+    assert len(items(released, "votes", "warning")) == 7 and not items(released, "votes")
