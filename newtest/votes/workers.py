@@ -44,7 +44,7 @@ def worker_table(study: Study, rule: QualityRule | None = None) -> pd.DataFrame:
         "quality": [known.positives > 0 and known.negatives > 0 for known in counts],
     }
     for name, shown in asked.items():
-        table[name] = table[name].where(shown)
+        table[name] = table[name].where(np.array(shown))
     table = table.merge(_dawid_skene(votes), on="worker")
     stands_out = outliers(rows.assignment_rows(study.catalog))
     table = table.merge(stands_out, left_on="worker", right_index=True, how="left")
