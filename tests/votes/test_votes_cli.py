@@ -39,7 +39,9 @@ def test_votes_that_are_all_alike_have_no_agreement_and_valid_json(tmp_path: Pat
     )
     shown = _newtest("votes", "quality", "--json", "--study", str(tmp_path / "s"))
     assert shown.returncode == 0, shown.stderr
-    assert json.loads(shown.stdout)["alpha"] is None
+    said = json.loads(shown.stdout)
+    assert said["alpha"] is None
+    assert {row["sensitivity"] for row in said["workers"]} == {None}, "nobody saw a control"
     assert "nan" not in shown.stdout.lower()
 
 
