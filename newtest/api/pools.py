@@ -145,7 +145,7 @@ class Pool:
         """One row of each group of near-duplicates: ``subset`` stays, ``pairs`` is the table of what was found."""
         from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
 
-        return dedup(self.shards, config or DedupConfig(), progress)
+        return dedup(self.shards, config or DedupConfig(), progress, self._engine(), self.workers)
 
     def decontaminate(
         self,

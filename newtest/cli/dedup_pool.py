@@ -9,7 +9,17 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import Arch, ImageCol, LayersDir, ModelName, PoolAt, VectorsAt, default_out
+from newtest.cli.pool_options import (
+    Arch,
+    EngineName,
+    ImageCol,
+    LayersDir,
+    ModelName,
+    PoolAt,
+    VectorsAt,
+    Workers,
+    default_out,
+)
 
 __all__ = ["dedup_pool"]
 
@@ -38,15 +48,21 @@ def dedup_pool(
     ] = None,
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    engine: EngineName = "local",
+    workers: Workers = 0,
     json: JsonFlag = False,
 ) -> None:
     """Find duplicates and keep one of each group: the highest score, then the most pixels, then the lowest uid.
 
-    Writes the subset that stays, and every pair as Parquet. --method auto takes what the pool has: vectors of an
-    encoder of pictures, else the pictures, else their sha256; it says which.
+    Writes the subset that stays, and as Parquet a spanning set of each group's pairs with its size. Large pools are
+    joined range by range on the engine; stop it at any time and run it again.
+
+    --method auto takes what the pool has: vectors of an encoder of pictures, else the pictures, else their sha256.
+    It says which.
 
     Example: newtest dedup-pool mypool --method exact --threshold 0.95 --out dedup.npy
     """
+    from newtest.engines import engine as engine_of
     from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.dedup.uncompared import told
@@ -58,7 +74,8 @@ def dedup_pool(
     encoder = encoder_of(model or arch, like)
     config = DedupConfig(method, threshold, radius, encoder, clusters, seed, device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
-        found = dedup(open_pool(pool, layers=layers, image_col=image_col), config, bars)
+        opened = open_pool(pool, layers=layers, image_col=image_col)
+        found = dedup(opened, config, bars, engine_of(engine), workers)
     pairs = out.with_suffix(".pairs.parquet")
     write_pairs(found.pairs, pairs)
     subsets.write(found.subset, out)
@@ -66,7 +83,7 @@ def dedup_pool(
     if json:
         print_json({"out": str(out), "pairs_file": str(pairs), **manifest})
         return
-    names = ("rows_read", "rows_not_compared", "pairs", "groups", "rows_removed")
+    names = ("rows_read", "rows_not_compared", "pairs", "groups", "largest_group", "rows_removed")
     print_table(["", "rows"], [(name.replace("_", " "), manifest[name]) for name in names])
     if manifest["dedup"].get("recall") is not None:
         how = manifest["dedup"]

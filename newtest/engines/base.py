@@ -31,6 +31,9 @@ class Resources:
     workers: int = 0
     gpus: float = 0.0
     kind: Literal["process", "thread"] = "process"
+    share_cores: bool = False
+    """Whether processes on this machine share its cores, so that each multiplies matrices on its part of them. Only
+    for work whose results do not depend on the number of threads."""
 
     def count(self, items: int) -> int:
         """How many workers to start on this machine for so many items."""

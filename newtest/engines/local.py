@@ -8,17 +8,18 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from newtest.engines.base import MakeWorker, Outcome, Resources, attempt, failure
+from newtest.engines.base import MakeWorker, Outcome, Resources, attempt, cores, failure
 from newtest.errors import NewtestError, UsageError
 
 __all__ = ["LocalEngine"]
 
 _ATTEMPTS = 2
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _UNGUARDED = os.EX_CONFIG
 """A child ends with this code when it came to this engine while it imported the script that started it."""
 
@@ -40,7 +41,8 @@ class LocalEngine:
             return _in_process(make_worker, items)
         if resources.kind == "thread":
             return _in_threads(make_worker, items, workers)
-        return _in_processes(make_worker, items, workers, one_gpu_each=resources.gpus > 0)
+        threads = max(1, cores() // workers) if resources.share_cores else 0
+        return _in_processes(make_worker, items, workers, one_gpu_each=resources.gpus > 0, threads=threads)
 
 
 def _in_process(make_worker: MakeWorker[Any, Any], items: Sequence[Any]) -> Iterator[Outcome[Any, Any]]:
@@ -101,13 +103,15 @@ class _Crew:
 
     make_worker: MakeWorker[Any, Any]
     waiting: deque[tuple[int, Any]]
+    threads: int = 0
     children: list[_Child] = field(default_factory=list)
 
     def start(self, gpu: int | None) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_child, args=(theirs, self.make_worker, gpu), daemon=True)
-        _start(process)
+        with _threads(self.threads):
+            _start(process)
         theirs.close()
         self.children.append(_Child(process, ours, gpu=gpu if gpu is not None else -1))
         self.give(self.children[-1])
@@ -131,9 +135,14 @@ class _Crew:
 
 
 def _in_processes(
-    make_worker: MakeWorker[Any, Any], items: Sequence[Any], workers: int, *, one_gpu_each: bool
+    make_worker: MakeWorker[Any, Any],
+    items: Sequence[Any],
+    workers: int,
+    *,
+    one_gpu_each: bool,
+    threads: int = 0,
 ) -> Iterator[Outcome[Any, Any]]:
-    crew = _Crew(make_worker, deque(enumerate(items)))
+    crew = _Crew(make_worker, deque(enumerate(items)), threads)
     attempts: dict[int, int] = {}
     try:
         for number in range(workers):
@@ -174,6 +183,20 @@ def _in_processes(
                 yield Outcome(item, value, error)
     finally:
         crew.stop()
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """What is started meanwhile multiplies with so many threads, unless the user has chosen otherwise; 0 changes
+    nothing. The libraries look when they are loaded, so the child's environment is the way.
+    """
+    names = [name for name in _THREADS if count and name not in os.environ]
+    os.environ.update(dict.fromkeys(names, str(count)))
+    try:
+        yield
+    finally:
+        for name in names:
+            del os.environ[name]
 
 
 def _start(process: Any) -> None:

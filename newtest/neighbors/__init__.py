@@ -14,11 +14,14 @@ from newtest.errors import UsageError
 from newtest.neighbors.choice import choose
 from newtest.neighbors.engines import Engine
 from newtest.neighbors.exact import Search, pairs, top
+from newtest.neighbors.forest import Forest, linked, spanning
 from newtest.neighbors.hamming import hamming, hamming_pairs
 from newtest.neighbors.hash_join import close_hashes
 from newtest.neighbors.rows import Rows, Source
 
-__all__ = ["close_hashes", "hamming", "hamming_pairs", "pairs_above", "top_k"]
+__all__ = [
+    "Forest", "close_hashes", "hamming", "hamming_pairs", "linked_above", "pairs_above", "spanning", "top_k",
+]  # fmt: skip
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -51,6 +54,27 @@ def pairs_above(
         i, j, values = pairs(
             _search(left, right, tile, choose(backend, device, left, right, fine=False)), threshold
         )
+    return i, j, values.astype(np.float32)
+
+
+def linked_above(
+    a: Source,
+    b: Source | None = None,
+    *,
+    threshold: float,
+    device: str = "auto",
+    backend: str = "auto",
+    tile: tuple[int, int] | None = None,
+) -> tuple[Ints, Ints, Floats]:
+    """Of the pairs of ``pairs_above`` a spanning set: for k rows of a group k - 1 pairs (``newtest.neighbors.forest``).
+
+    Groups (connected components), and the rows that are close to any other, are the same; memory is linear in rows.
+    ``backend``: auto, numpy or torch. Arguments, order, exactness and errors as in ``pairs_above``.
+    """
+    left, right = _opened(a, b)
+    i, j, values = linked(
+        _search(left, right, tile, choose(backend, device, left, right, fine=False)), threshold
+    )
     return i, j, values.astype(np.float32)
 
 

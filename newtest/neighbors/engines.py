@@ -50,8 +50,10 @@ class Engine(Protocol):
     def load(self, block: Array, rows: Rows) -> Tile:
         """A block of ``rows``, on the engine's device."""
 
-    def above(self, left: Tile, right: Tile, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
-        """(i, j) of every computed similarity that is at least ``limits[i]``."""
+    def above(
+        self, left: Tile, right: Tile, limits: npt.NDArray[np.float64], most: int | None = None
+    ) -> tuple[Ints, Ints] | None:
+        """(i, j) of every computed similarity that is at least ``limits[i]``; None where more than ``most`` are."""
 
     def kth(self, left: Tile, right: Tile, k: int) -> npt.NDArray[np.float64]:
         """The k-th largest computed similarity of each left row (k at most the number of right rows)."""

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from newtest.neighbors.engines import Engine, Tile
 from newtest.neighbors.rows import Rows, similarities
 
-__all__ = ["Found", "Search", "joined", "pairs", "top"]
+__all__ = ["Found", "Search", "joined", "pairs", "tiles", "top"]
 
 Ints = npt.NDArray[np.int64]
 Found = tuple[Ints, Ints, npt.NDArray[np.float64]]
@@ -46,10 +46,10 @@ class Search:
 def pairs(search: Search, threshold: float) -> Found:
     """(i, j, similarity) of every pair at or above the threshold; i < j within one set. Sorted by i, then j."""
     within, parts = search.a is search.b, []
-    for start, left, columns in _tiles(search, within=within):
+    for start, left, columns in tiles(search, within=within):
         for offset, right in columns:
             limits = np.full(len(left), threshold - search.margin(left, right))
-            i, j = search.engine.above(left, right, limits)
+            i, j = _all(search.engine.above(left, right, limits))
             i, j = i + start, j + offset
             if within:
                 i, j = i[i < j], j[i < j]
@@ -63,7 +63,7 @@ def top(search: Search, k: int) -> tuple[Ints, npt.NDArray[np.float64]]:
     """The k most similar rows of b for each row of a: (indices, similarities), (n, k), best first, ties by index."""
     indices = np.empty((len(search.a), k), dtype=np.int64)
     values = np.empty((len(search.a), k), dtype=np.float64)
-    for start, left, columns in _tiles(search, within=False):
+    for start, left, columns in tiles(search, within=False):
         count, best = len(left), joined([])
         floor = np.full(count, -np.inf)
         for offset, right in columns:
@@ -72,7 +72,7 @@ def top(search: Search, k: int) -> tuple[Ints, npt.NDArray[np.float64]]:
             limits = floor - margin
             if len(right) >= k:
                 limits = np.maximum(limits, search.engine.kth(left, right, k) - 2 * margin)
-            i, j = search.engine.above(left, right, limits)
+            i, j = _all(search.engine.above(left, right, limits))
             exact = similarities(search.a, search.b, i + start, j + offset)
             best = _best_of(joined([best, (i, j + offset, exact)]), k)
             floor = _kth_known(best, count, k)
@@ -90,7 +90,7 @@ def joined(parts: list[Found]) -> Found:
     return i[order], j[order], values[order]
 
 
-def _tiles(search: Search, *, within: bool) -> Iterator[tuple[int, Tile, Iterator[tuple[int, Tile]]]]:
+def tiles(search: Search, *, within: bool) -> Iterator[tuple[int, Tile, Iterator[tuple[int, Tile]]]]:
     """(first row, rows of a, column tiles of b) one after another; within one set the upper triangle alone."""
     rows, columns = search.tile
     held: dict[int, Tile] = {}
@@ -114,6 +114,12 @@ def _tiles(search: Search, *, within: bool) -> Iterator[tuple[int, Tile, Iterato
             left = search.engine.load(search.a.block(start, start + rows), search.a)
         others = range(first + columns * len(corner), len(search.b), columns)
         yield start, left, chain(corner, _ahead(others, loaded))
+
+
+def _all(hits: tuple[Ints, Ints] | None) -> tuple[Ints, Ints]:
+    """Of an engine that was given no limit."""
+    assert hits is not None
+    return hits
 
 
 def _ahead(offsets: range, loaded: Callable[[int], Tile]) -> Iterator[tuple[int, Tile]]:

@@ -78,16 +78,17 @@ class NumpyEngine:
         rest = np.sqrt(np.maximum(left_out, 0) + 2.0**-40 * rows.longest**2) * (1 + 2.0**-20)
         return HeadTile(block, 1.0, 0.0, np.column_stack([head, rest.astype(np.float32)]))
 
-    def above(self, left: Tile, right: Tile, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
+    def above(
+        self, left: Tile, right: Tile, limits: npt.NDArray[np.float64], most: int | None = None
+    ) -> tuple[Ints, Ints] | None:
         if isinstance(left, HeadTile) and isinstance(right, HeadTile) and not self.gave_up:
-            i, j = _at_least(self._multiply(left.head, right.head), limits)
-            if (
-                len(i) <= len(left) + len(left) * len(right) * CROWDED
-            ):  # on the diagonal each row meets itself
+            few = len(left) + int(len(left) * len(right) * CROWDED)  # on the diagonal each row meets itself
+            hits = _at_least(self._multiply(left.head, right.head), limits, few)
+            if hits is not None:
                 self._crowded = max(self._crowded - 1, 0)
-                return i, j
+                return hits
             self._crowded += 1
-        return _at_least(self._multiply(left.values, right.values), limits)
+        return _at_least(self._multiply(left.values, right.values), limits, most)
 
     def kth(self, left: Tile, right: Tile, k: int) -> npt.NDArray[np.float64]:
         products = self._multiply(left.values, right.values)
@@ -102,8 +103,14 @@ class NumpyEngine:
         return np.matmul(left, right.T, out=self._products)
 
 
-def _at_least(products: Array, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
-    """(i, j) of what is at least ``limits[i]``. Most rows have none: only the others are looked at one by one."""
+def _at_least(
+    products: Array, limits: npt.NDArray[np.float64], most: int | None = None
+) -> tuple[Ints, Ints] | None:
+    """(i, j) of what is at least ``limits[i]``; None where more than ``most`` are. Most rows have none: only the others
+    are looked at one by one."""
     hit = np.flatnonzero(products.max(axis=1, initial=-np.inf) >= limits)
-    i, j = np.nonzero(products[hit] >= limits[hit, None])
+    near = (products if len(hit) == len(products) else products[hit]) >= limits[hit, None]
+    if most is not None and np.count_nonzero(near) > most:
+        return None
+    i, j = np.nonzero(near)
     return hit[i], j

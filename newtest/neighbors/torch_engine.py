@@ -79,7 +79,9 @@ class TorchEngine:
         lost = (given - values.float() * scale).norm(dim=1).amax() if len(given) else 0.0
         return Tile(values, scale, float(lost) * (1 + 2.0**-10))
 
-    def above(self, left: Tile, right: Tile, limits: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
+    def above(
+        self, left: Tile, right: Tile, limits: npt.NDArray[np.float64], most: int | None = None
+    ) -> tuple[Ints, Ints] | None:
         products = self._multiply(left, right)
         floor = self._floor(limits / (left.scale * right.scale))
         hit = (products.amax(dim=1) >= floor).nonzero().squeeze(1)
@@ -89,7 +91,12 @@ class TorchEngine:
             rows = hit[start : start + step]
             every = len(hit) == len(products)  # as on the diagonal, where each row meets itself
             block = products[start : start + step] if every else products[rows]
-            i, j = (block >= floor[rows, None]).nonzero(as_tuple=True)
+            near = block >= floor[rows, None]
+            if most is not None:
+                most -= int(near.sum())
+                if most < 0:
+                    return None
+            i, j = near.nonzero(as_tuple=True)
             found.append((rows[i].cpu().numpy(), j.cpu().numpy()))
         left_rows, right_rows = (np.concatenate(side) for side in zip(*found, strict=True))
         return left_rows, right_rows

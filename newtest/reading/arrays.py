@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from newtest.reading.failures import Unreadable, translated
 
-__all__ = ["Arrays", "is_archive", "load_array", "npy_header", "open_arrays"]
+__all__ = ["Arrays", "array_rows", "is_archive", "load_array", "npy_header", "open_arrays"]
 
 _FREE = 256 << 20
 """Bytes that an array of an archive may always unpack to."""
@@ -56,6 +56,20 @@ class Arrays:
         with translated(f"an array ({name})"), self._archive.open(about) as stream:
             return _read(stream, about.file_size)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """An array's shape, from its header. Raises as ``[]`` does."""
+        about = self._archive.getinfo(self._members[name])
+        with translated(f"an array ({name})"), self._archive.open(about) as stream:
+            return npy_header(stream, about.file_size)[0]
+
+    def rows(self, name: str, start: int, stop: int) -> npt.NDArray[Any]:
+        """Some rows of an array, without the others in memory. Raises as ``[]`` does."""
+        about = self._archive.getinfo(self._members[name])
+        if about.file_size > max(_FREE, _MOST_RATIO * about.compress_size):
+            return self[name][start:stop]  # which refuses it
+        with translated(f"an array ({name})"), self._archive.open(about) as stream:
+            return array_rows(stream, about.file_size, start, stop)
+
 
 def is_archive(path: Path) -> bool:
     """Whether a file begins as an ``.npz`` does. Raises OSError."""
@@ -87,6 +101,24 @@ def load_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
         return np.memmap(handle, dtype, "r", handle.tell(), shape, order)
 
 
+def array_rows(stream: IO[bytes], size: int, start: int, stop: int) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop`` of an ``.npy`` of ``size`` bytes that can be sought in; the others are passed over.
+
+    Raises Unreadable for what is no array; numpy's and the stream's errors are the caller's.
+    """
+    begin = stream.tell()
+    shape, fortran, dtype = npy_header(stream, size)
+    if fortran and len(shape) > 1:
+        stream.seek(begin)
+        return _read(stream, size)[start:stop]
+    if not shape:
+        raise Unreadable("an array of one number, which has no rows")
+    start, stop = min(start, shape[0]), min(stop, shape[0])
+    width = math.prod(shape[1:]) * dtype.itemsize
+    stream.seek(start * width, os.SEEK_CUR)
+    return np.frombuffer(_filled(stream, (stop - start) * width), dtype).reshape(stop - start, *shape[1:])
+
+
 def npy_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, whether it stands column by column, and kind of an array whose file has ``size`` bytes.
 
@@ -111,14 +143,19 @@ def npy_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.
 
 def _read(stream: IO[bytes] | zipfile.ZipExtFile, size: int) -> npt.NDArray[Any]:
     shape, fortran, dtype = npy_header(cast(IO[bytes], stream), size)
-    data = bytearray(math.prod(shape) * dtype.itemsize)
+    data = _filled(stream, math.prod(shape) * dtype.itemsize)
+    if not dtype.itemsize:
+        return np.empty(shape, dtype)
+    flat = np.frombuffer(data, dtype)
+    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+
+
+def _filled(stream: IO[bytes] | zipfile.ZipExtFile, size: int) -> bytearray:
+    data = bytearray(size)
     view, done = memoryview(data), 0
     while done < len(data):
         count = stream.readinto(view[done:])  # type: ignore[union-attr]
         if not count:
             raise Unreadable(f"it ends {len(data) - done:,} bytes too early")
         done += count
-    if not dtype.itemsize:
-        return np.empty(shape, dtype)
-    flat = np.frombuffer(data, dtype)
-    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+    return data

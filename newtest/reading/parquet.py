@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["batches", "open_parquet", "read_parquet", "read_schema"]
+__all__ = ["batches", "open_parquet", "read_parquet", "read_schema", "rows_between"]
 
 _ROWS = 1 << 14
 _MOST_FOOTER = 256 << 20
@@ -22,9 +22,10 @@ _MOST_FOOTER = 256 << 20
 
 
 @contextmanager
-def open_parquet(source: Path | str | IO[bytes]) -> Iterator[pq.ParquetFile]:
-    """A Parquet file, open. What Arrow raises while it is read, and text that is no UTF-8, is Unreadable; a disk's
-    errors are OSErrors.
+def open_parquet(source: Path | str | IO[bytes], *, buffered: int = 0) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, open; with ``buffered`` a column is read so many bytes at a time and not whole.
+
+    What Arrow raises while it is read, and text that is no UTF-8, is Unreadable; a disk's errors are OSErrors.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -32,7 +33,10 @@ def open_parquet(source: Path | str | IO[bytes]) -> Iterator[pq.ParquetFile]:
     try:
         with translated("a Parquet file"):
             file = pq.ParquetFile(
-                source, thrift_string_size_limit=_MOST_FOOTER, thrift_container_size_limit=_MOST_FOOTER
+                source,
+                buffer_size=buffered,
+                thrift_string_size_limit=_MOST_FOOTER,
+                thrift_container_size_limit=_MOST_FOOTER,
             )
         with file:
             yield file
@@ -42,6 +46,29 @@ def open_parquet(source: Path | str | IO[bytes]) -> Iterator[pq.ParquetFile]:
         if error.errno is not None:
             raise
         raise Unreadable(f"not a Parquet file that can be read: {reason_of(error)}") from error
+
+
+def rows_between(
+    file: pq.ParquetFile, start: int, stop: int, columns: Sequence[str], rows: int = 1 << 13
+) -> Iterator[pa.RecordBatch]:
+    """Rows ``start`` to ``stop`` of a file, at most so many at a time; row groups without any of them are not read."""
+    groups: list[int] = []
+    first = before = 0
+    for number in range(file.num_row_groups):
+        after = before + file.metadata.row_group(number).num_rows
+        if before < stop and after > start:
+            first = before if not groups else first
+            groups.append(number)
+        before = after
+    for batch in file.iter_batches(rows, row_groups=groups, columns=list(columns), use_threads=False):
+        last = first + len(batch)
+        if first < stop and last > start:
+            part = batch.slice(max(start - first, 0), min(stop, last) - max(start, first))
+            part.validate(full=True)
+            yield part
+        first = last
+        if first >= stop:
+            return
 
 
 def batches(

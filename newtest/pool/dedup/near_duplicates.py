@@ -3,8 +3,8 @@
 Four ways to find pairs: *bytes* (equal sha256), *hash* (perceptual hashes within a distance), *exact* (all
 pairs of embeddings at or above a similarity) and *semantic* (SemDeDup, Abbas et al. 2023: the same within
 clusters of a k-means, for pools too large to join whole). Whatever found them, a group is a connected
-component of the pairs, and the one that stays has the highest score, then the most pixels, then the lowest
-uid: no order of reading plays a part.
+component of the pairs, of which a spanning set is reported with the group's size. The one that stays has the
+highest score, then the most pixels, then the lowest uid: no order of reading plays a part.
 """
 
 from __future__ import annotations
@@ -15,23 +15,29 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from newtest.clip.torch_runtime import gpus
+from newtest.engines import Engine, LocalEngine, Resources
 from newtest.errors import UsageError
+from newtest.neighbors import spanning
 from newtest.pool.dedup import uncompared
 from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.clusters import Clustered, clustered
-from newtest.pool.dedup.hashing import hash_pairs, sha256_column
-from newtest.pool.dedup.pairs import Pairs, components
+from newtest.pool.dedup.hashing import HashJoin, same_bytes
+from newtest.pool.dedup.joins import BLOCK, Joined, VectorJoin, join_within
+from newtest.pool.dedup.pairs import Groups, Pairs, grouped
+from newtest.pool.dedup.ranks import Ranks, keepers, ranked
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.columns import numbers, read_batches
+from newtest.pool.storage.kept_items import Keeping
+from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.pool import Pool
-from newtest.pool.storage.score_columns import score_source
+from newtest.pool.storage.row_ranges import starts_of
 from newtest.pool.storage.subset import Subset, chosen_rows
-from newtest.pool.storage.uids import Uids
 from newtest.pool.storage.vectors import VectorSource, gathered, vector_source
 from newtest.progress import UNWATCHED, Progress
 
-__all__ = ["METHODS", "DedupConfig", "Deduplicated", "Ranks", "dedup", "keepers"]
+__all__ = ["METHODS", "DedupConfig", "Deduplicated", "dedup", "keeping_for"]
 
 METHODS = ("auto", "bytes", "hash", "exact", "semantic")
 
@@ -51,6 +57,8 @@ class DedupConfig:
     device: str = "auto"
     vectors: str | None = None
     """Vectors that were made elsewhere (``newtest.pool.storage.outside_vectors``)."""
+    block_rows: int = 0
+    """Rows of the ranges that are joined with each other; 0 is newtest's choice. It never shows in the result."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -61,119 +69,92 @@ class DedupConfig:
 
 @dataclass(frozen=True)
 class Deduplicated:
-    """The subset that stays, and every pair with the uids of both."""
+    """The subset that stays, and a spanning set of the pairs of each group, with the uids of both."""
 
     subset: Subset
     pairs: pa.Table
 
 
-def dedup(pool: Pool, config: DedupConfig, progress: Progress = UNWATCHED) -> Deduplicated:
+def dedup(
+    pool: Pool,
+    config: DedupConfig,
+    progress: Progress = UNWATCHED,
+    engine: Engine | None = None,
+    workers: int = 0,
+) -> Deduplicated:
     """Find pairs and choose who stays. Rows that cannot be compared stay and are counted; ``progress`` is shown the
-    hashing, where that is due. Raises PoolError, UsageError.
+    work. ``engine`` runs the items of the work, on so many ``workers``. Raises PoolError, UsageError.
     """
     if config.method == "auto":
         method, because = best_method(pool, config.encoder, config.vectors)
         progress.say(f"method: {method} ({because})")
         config = replace(config, method=method)
-    ranks = _ranks(pool, config.encoder)
-    details: dict[str, Any] = {}
-    why: dict[str, int]
-    if config.method == "bytes":
-        pairs, compared = _same_bytes(pool, progress)
-        why = uncompared.by_bytes(pool, len(ranks.uids) - compared)
-    elif config.method == "hash":
-        pairs, compared = hash_pairs(pool, config.radius, progress)
-        why = uncompared.by_hash(pool, len(ranks.uids) - compared)
-    else:
-        source = vector_source(pool, config.encoder, config.vectors)
-        pairs, compared, details = _similar(pool, config, source)
-        why = uncompared.by_vectors(pool, source.layer, len(ranks.uids) - compared)
-    groups = components(len(ranks.uids), pairs)
-    stays = keepers(groups, ranks)
+    rows = starts_of(pool)[-1]
+    keeping = keeping_for(pool, rows, config.device, progress, engine, workers)
+    found, details, layer = _found(keeping, config)
+    groups = grouped(found.pairs)
+    ranks = ranked(pool, groups.rows, config.encoder)
+    stays = np.ones(rows, np.bool_)
+    stays[groups.rows] = keepers(groups.numbers, ranks)
     manifest = {
         "pool": pool.place.url,
         "inputs": pool.fingerprints(),
         "dedup": {"method": config.method, "seed": config.seed, **_setting(config), **details},
         "keep_rule": f"highest {ranks.score_name or 'score (not there)'}, then most pixels, then lowest uid",
-        "rows_read": len(ranks.uids),
-        "rows_not_compared": len(ranks.uids) - compared,
-        "not_compared": why,
-        "pairs": len(pairs.left),
-        "groups": int(np.count_nonzero(np.bincount(groups) > 1)) if len(groups) else 0,
+        "rows_read": rows,
+        "rows_not_compared": rows - found.compared,
+        "not_compared": _why(pool, config, layer, rows - found.compared),
+        "pairs": len(found.pairs.left),
+        "groups": len(groups),
+        "largest_group": int(groups.sizes.max(initial=0)),
         "rows_removed": int(np.count_nonzero(~stays)),
     }
+    kept = ids.concatenated(part[stays[start : start + len(part)]] for start, part in ranks.every)
     return Deduplicated(
-        Subset.of(ranks.uids[stays], manifest, chosen_rows(pool, stays)),
-        _named(pairs, groups, ranks.uids, stays),
+        Subset.of(kept, manifest, chosen_rows(pool, stays)), _named(found.pairs, groups, ranks, stays)
     )
 
 
-def keepers(groups: npt.NDArray[np.int64], ranks: Ranks) -> npt.NDArray[np.bool_]:
-    """Which rows stay, one of each group, shape (n,)."""
-    low, high = ranks.uids["f1"], ranks.uids["f0"]
-    best_first = np.lexsort((np.arange(len(groups)), low, high, -ranks.pixels, -ranks.scores, groups))
-    ordered = groups[best_first]
-    first = np.ones(len(ordered), np.bool_)
-    first[1:] = ordered[1:] != ordered[:-1]
-    stays = np.zeros(len(groups), np.bool_)
-    stays[best_first[first]] = True
-    return stays
+def keeping_for(
+    pool: Pool, rows: int, device: str, progress: Progress, engine: Engine | None = None, workers: int = 0
+) -> Keeping:
+    """Where items are kept and what runs them: one worker per GPU, else as many as were asked for, else this process,
+    which multiplies on all cores.
+    """
+    on_gpu = rows > BLOCK and device != "cpu" and gpus() > 0
+    resources = Resources(
+        workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0, share_cores=not on_gpu
+    )
+    return Keeping(pool, engine or LocalEngine(), resources, progress)
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """What decides who stays; a missing score counts as the lowest, a missing size as no pixels."""
-
-    uids: Uids
-    scores: npt.NDArray[np.float64]
-    pixels: npt.NDArray[np.float64]
-    score_name: str | None
+def _why(pool: Pool, config: DedupConfig, layer: Layer | None, rows: int) -> dict[str, int]:
+    if config.method == "bytes":
+        return uncompared.by_bytes(pool, rows)
+    if config.method == "hash":
+        return uncompared.by_hash(pool, rows)
+    return uncompared.by_vectors(pool, layer, rows)
 
 
-def _ranks(pool: Pool, encoder: str | None) -> Ranks:
-    source = score_source(pool, None, encoder)
-    sized = all(pool.tells(shard, side) for shard in pool.shards for side in ("width", "height"))
-    columns = ["uid", *([source.column] if source else []), *(["width", "height"] if sized else [])]
-    uids, scores, pixels = [], [], []
-    for shard in pool.shards:
-        for batch in read_batches(pool, shard, columns, source.layers if source else {}):
-            uids.append(ids.from_arrow(batch["uid"].combine_chunks(), shard.name))
-            nothing = np.zeros(len(batch))
-            scores.append(np.nan_to_num(numbers(batch[source.column]), nan=-np.inf) if source else nothing)
-            pixels.append(
-                np.nan_to_num(numbers(batch["width"]) * numbers(batch["height"])) if sized else nothing
-            )
-    empty = [np.empty(0)]
-    return Ranks(
-        ids.concatenated(uids), np.concatenate(scores or empty), np.concatenate(pixels or empty),
-        source.column if source else None,
-    )  # fmt: skip
-
-
-def _same_bytes(pool: Pool, progress: Progress) -> tuple[Pairs, int]:
-    """Each row with the first row of equal sha256."""
-    digests = np.array(sha256_column(pool, progress), dtype=object)
-    known = np.flatnonzero(np.array([digest is not None for digest in digests], np.bool_))
-    first: dict[str, int] = {}
-    found = [(first.setdefault(digests[row], int(row)), int(row)) for row in known]
-    pairs = np.array([pair for pair in found if pair[0] != pair[1]], np.int64).reshape(-1, 2)
-    return Pairs(pairs[:, 0], pairs[:, 1], np.ones(len(pairs), np.float32)), len(known)
-
-
-def _similar(pool: Pool, config: DedupConfig, source: VectorSource) -> tuple[Pairs, int, dict[str, Any]]:
-    from newtest.neighbors import pairs_above
-
+def _found(keeping: Keeping, config: DedupConfig) -> tuple[Joined, dict[str, Any], Layer | None]:
+    """The pairs, what is said of them, and the layer that was compared."""
+    pool, block = keeping.pool, config.block_rows or None
+    if config.method == "bytes":
+        return same_bytes(keeping), {}, None
+    if config.method == "hash":
+        return join_within(keeping, HashJoin.of(keeping, config.radius), block), {}, None
+    source: VectorSource = vector_source(pool, config.encoder, config.vectors)
     details: dict[str, Any] = {"vectors": source.said}
-    every = gathered(pool, source)
     if config.method == "exact":
-        left, right, closeness = pairs_above(every.vectors, threshold=config.threshold, device=config.device)
-    else:
-        result: Clustered = clustered(
-            every.vectors, config.threshold, config.clusters, config.seed, config.device
-        )
-        left, right, closeness = result.left, result.right, result.closeness
-        details |= result.details
-    return Pairs(every.rows[left], every.rows[right], closeness), len(every.rows), details
+        rows = VectorJoin(pool, source, starts_of(pool), config.threshold, config.device)
+        return join_within(keeping, rows, block), details, source.layer
+    every = gathered(pool, source)
+    result: Clustered = clustered(
+        every.vectors, config.threshold, config.clusters, config.seed, config.device
+    )
+    chosen = spanning(result.left, result.right)
+    pairs = Pairs(every.rows[result.left[chosen]], every.rows[result.right[chosen]], result.closeness[chosen])
+    return Joined(pairs, len(every.rows)), details | result.details, source.layer
 
 
 def _setting(config: DedupConfig) -> dict[str, Any]:
@@ -182,15 +163,15 @@ def _setting(config: DedupConfig) -> dict[str, Any]:
     return {"radius": config.radius} if config.method == "hash" else {"threshold": config.threshold}
 
 
-def _named(pairs: Pairs, groups: npt.NDArray[np.int64], uids: Uids, stays: npt.NDArray[np.bool_]) -> pa.Table:
-    left, right = ids.to_hex(uids[pairs.left]).to_pylist(), ids.to_hex(uids[pairs.right]).to_pylist()
-    kept = [
-        a if stays[i] else b if stays[j] else None
-        for a, b, i, j in zip(left, right, pairs.left, pairs.right, strict=True)
-    ]
+def _named(pairs: Pairs, groups: Groups, ranks: Ranks, stays: npt.NDArray[np.bool_]) -> pa.Table:
+    left, right = (np.searchsorted(groups.rows, side) for side in (pairs.left, pairs.right))
+    names = ids.to_hex(ranks.uids)
+    a, b = (names.take(pa.array(side)) for side in (left, right))
+    kept = pc.if_else(stays[pairs.left], a, pc.if_else(stays[pairs.right], b, None))
+    numbers = groups.numbers[left]
     return pa.table(
         {
-            "uid_a": pa.array(left, pa.string()), "uid_b": pa.array(right, pa.string()), "closeness": pairs.closeness,
-            "group": groups[pairs.left], "kept": pa.array(kept, pa.string()),
+            "uid_a": a, "uid_b": b, "closeness": pairs.closeness, "group": numbers, "kept": kept,
+            "group_size": groups.sizes[numbers] if len(groups) else np.empty(0, np.int64),
         }
     )  # fmt: skip

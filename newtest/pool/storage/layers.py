@@ -26,7 +26,7 @@ from newtest.errors import PoolError
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
-from newtest.reading.parquet import open_parquet, read_schema
+from newtest.reading.parquet import open_parquet, read_schema, rows_between
 from newtest.reading.texts import MOST_TEXT
 from newtest.version import __version__
 
@@ -41,6 +41,11 @@ __all__ = [
     "settle",
     "states",
 ]
+
+_BUFFER = 1 << 20
+"""Bytes of a column that are read at a time where not all of its rows are wanted."""
+_GROUP = 1 << 25
+"""Bytes, about, of a row group: rows are read from the one that holds them."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,26 @@ class Layer:
         width = column_data.type.list_size
         flat = column_data.flatten() if not column_data.null_count else column_data.values
         return np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(-1, width)
+
+    def part(
+        self, pool: Pool, shard: Shard, column: str, start: int, stop: int
+    ) -> Iterator[pa.FixedSizeListArray]:
+        """A column of lists, rows ``start`` to ``stop`` of the shard, in pieces. Raises PoolError as ``table`` does."""
+        name = self.file(pool, shard)
+        with (
+            self._readable(pool, shard),
+            pool.layers.open(name) as handle,
+            open_parquet(handle, buffered=_BUFFER) as file,
+        ):
+            if column not in file.schema_arrow.names:
+                raise Unreadable(f"no column {column}")
+            if (there := file.metadata.num_rows) != pool.rows(shard):
+                raise PoolError(
+                    f"{pool.layers.url}: {name} has {there} rows and its shard has {pool.rows(shard)}; "
+                    "remove it and run again"
+                )
+            for batch in rows_between(file, start, stop, [column]):
+                yield batch.column(0)
 
     @contextmanager
     def _readable(self, pool: Pool, shard: Shard) -> Iterator[None]:
@@ -248,8 +273,13 @@ class _Writer:
         failed = _failed(table)
         table = table.replace_schema_metadata({"newtest.failed": str(failed)})
         with self.pool.layers.writing(self.layer.file(self.pool, shard)) as path:
-            pq.write_table(table, path, compression="zstd")
+            pq.write_table(table, path, compression="zstd", row_group_size=_group(table))
         return {"rows": len(table), "failed": failed}
+
+
+def _group(table: pa.Table) -> int:
+    """Rows of a row group: Arrow's own choice for narrow rows."""
+    return int(min(1 << 20, max(1024, _GROUP * len(table) // max(table.nbytes, 1))))
 
 
 def _failed(table: pa.Table) -> int:

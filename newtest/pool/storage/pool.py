@@ -85,6 +85,10 @@ class Pool:
         """The same of the shard's table alone."""
         return fingerprint(shard.name, [_end(self, shard.table, whole=False)])
 
+    def file_fingerprint(self, entry: Entry) -> str:
+        """The same of any file of the pool: its size and both ends. Raises PoolError when it vanished."""
+        return fingerprint(entry.name, [_end(self, entry, whole=True)])
+
     def fingerprints(self) -> dict[str, str]:
         """Of all shards: with their tars (``fingerprint``), and of their tables alone (``tables``)."""
         return {

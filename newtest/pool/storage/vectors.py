@@ -74,6 +74,33 @@ class VectorSource:
             )
         return rows
 
+    def pieces(self, pool: Pool, shard: Shard, start: int, stop: int) -> Iterator[npt.NDArray[Any]]:
+        """Rows ``start`` to ``stop`` of ``rows`` in the type that they are kept in, a few at a time, for sources that
+        are parted by shards. Raises PoolError.
+        """
+        if self.layer is not None:
+            yield from map(_rows_of_lists, self.layer.part(pool, shard, self.column, start, stop))
+            return
+        if shard.embeddings is None:
+            raise PoolError(f"{pool.place.url}: shard {shard.name} has no .npz beside it")
+        try:
+            with pool.place.open(shard.embeddings.name) as handle, open_arrays(handle) as arrays:
+                shape = arrays.shape(self.column)
+                rows = arrays.rows(self.column, start, stop) if len(shape) == 2 else None
+        except _UNREADABLE as error:
+            raise _unreadable(pool, shard.embeddings, self.column, error) from error
+        if rows is None or shape[0] != pool.rows(shard):
+            raise PoolError(
+                f"{pool.place.url}: {shard.embeddings.name} has {shape} values, its table {pool.rows(shard)} rows"
+            )
+        yield rows
+
+    def fingerprint(self, pool: Pool, shard: Shard) -> str:
+        """What a shard's vectors are, told cheaply, for sources that are parted by shards."""
+        if self.layer is not None:
+            return f"{self.layer.folder}/{self.column}/{pool.shard_fingerprint(shard)}"
+        return f"{self.column}/{pool.file_fingerprint(shard.embeddings) if shard.embeddings else ''}"
+
 
 def vector_source(pool: Pool, encoder: str | None = None, outside: str | None = None) -> VectorSource:
     """The image vectors of a pool: those of ``outside`` (``newtest.pool.storage.outside_vectors``), else its one
@@ -181,12 +208,26 @@ def _key(pool: Pool, encoder: str | None) -> str | None:
     return usual[0] if usual else names[0] if len(names) == 1 else None
 
 
-def _outside(pool: Pool, place: str, shard: Shard) -> npt.NDArray[np.float32]:
-    """One shard's rows of vectors that stand in the pool's order."""
+def _rows_of_lists(lists: Any) -> npt.NDArray[Any]:
+    """Lists of one size as rows; a missing list's values are NaN."""
+    width = lists.type.list_size
+    if not lists.null_count:
+        return np.asarray(lists.flatten().to_numpy(zero_copy_only=False)).reshape(-1, width)
+    values = lists.values.slice(lists.offset * width, len(lists) * width)
+    rows = np.array(values.to_numpy(zero_copy_only=False)).reshape(-1, width)
+    rows[np.asarray(lists.is_null())] = np.nan
+    return rows
+
+
+def _outside(
+    pool: Pool, place: str, shard: Shard, first: int = 0, last: int | None = None
+) -> npt.NDArray[np.float32]:
+    """Rows of one shard, of vectors that stand in the pool's order."""
     counts = [pool.rows(each) for each in pool.shards]
     arrays = outside_vectors(place, sum(counts))
-    start = sum(counts[: pool.shards.index(shard)])
-    stop = start + counts[pool.shards.index(shard)]
+    own = pool.shards.index(shard)
+    start = sum(counts[:own]) + first
+    stop = sum(counts[:own]) + (counts[own] if last is None else last)
     parts, before = [], 0
     for array in arrays:
         parts.append(array[max(0, start - before) : max(0, stop - before)])
