@@ -100,7 +100,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         else:
             self._answer(404, b"{}")
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _begin(self) -> tuple[str, bytes]:
         path = unquote(urlsplit(self.path).path)
