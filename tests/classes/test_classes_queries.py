@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from newtest.classes import QueryConfig, queries_of, read_classes
+from newtest.classes import QueryConfig, classes_of, queries_of, read_classes
 from newtest.classes.omw import lemmas_of
 from newtest.errors import ClassError, ConfigError
 from newtest.records import Class, Query
@@ -83,3 +84,14 @@ def test_other_languages_come_from_tab_files(tmp_path: Path) -> None:
         lemmas_of(tmp_path, ["fra"], ["n01443537"])
     with pytest.raises(ClassError, match="no such folder"):
         lemmas_of(tmp_path / "none", ["jpn"], [])
+
+
+def test_imagenetv2_asked_for_lemmas_and_for_some_words_of_its_own(data: Path) -> None:
+    """Its recorded search results: the keys of 101 of 127 classes are lemmas."""
+    keys: dict[str, set[str]] = {}
+    for file in sorted((data / "imagenetv2" / "search_results").glob("*.json")):
+        for row in json.loads(file.read_text("utf-8")):
+            if row.get("search_key"):
+                keys.setdefault(row["wnid"], set()).add(row["search_key"].lower())
+    own = {cls.wnid: {query.text.lower() for query in queries_of(cls)} for cls in classes_of(sorted(keys))}
+    assert (len(keys), sum(asked <= own[wnid] for wnid, asked in keys.items())) == (127, 101)
