@@ -194,7 +194,7 @@ def pay(
             "--prolific",
             metavar="DIR",
             callback=own_folder,
-            help="Write approve.csv, reject.csv and bonus.csv as Prolific takes them.",
+            help="Write approve.csv, reject.csv and bonus.csv for Prolific (format not verified).",
         ),
     ] = None,
     from_: From = "local",

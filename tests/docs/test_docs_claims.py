@@ -23,7 +23,8 @@ TOOLS = (
     "PyTorch|CLIP_benchmark|CLIP|OpenAI|crowd-kit|cleanlab|Radford"
 )
 CLAIM = re.compile(
-    rf"\b(?:as|like|the way)\s+(?:for |on |in |by )?(?:the |our )?`?(?:{TOOLS})\b(?!-| tasks| files)|\b(?:{TOOLS})`?'s? own\b(?! market)"
+    rf"\b(?:as|like|the way)\s+(?:for |on |in |by )?(?:the |our )?`?(?:{TOOLS})\b(?!-| tasks| files)"
+    rf"|\b(?:{TOOLS})`?'s? own\b(?! market)"
 )
 ROW = re.compile(r"^\| `(?P<page>[^`]+)` \| (?P<words>[^|]+) \| (?P<shown>[^|]+) \|$", re.MULTILINE)
 
