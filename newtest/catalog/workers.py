@@ -15,7 +15,10 @@ __all__ = [
     "insert_link",
     "list_links",
     "put_consent",
+    "put_training",
     "revoke_link",
+    "trained",
+    "training_of",
     "was_revoked",
 ]
 
@@ -80,6 +83,32 @@ def consented(catalog: sqlite3.Connection, worker: str, version: str) -> bool:
         "SELECT 1 FROM consents_given WHERE worker = ? AND version = ?", (worker, version)
     ).fetchone()
     return row is not None
+
+
+def put_training(
+    catalog: sqlite3.Connection, worker: str, version: str, num_right: int, num_asked: int, *, at: float
+) -> None:
+    """Note how a worker did in a training; the first time counts. Call inside a transaction."""
+    catalog.execute(
+        "INSERT OR IGNORE INTO trainings VALUES (?, ?, ?, ?, ?)", (worker, version, num_right, num_asked, at)
+    )
+
+
+def trained(catalog: sqlite3.Connection, worker: str, version: str) -> bool:
+    """Whether a worker has done this version of the training."""
+    row = catalog.execute(
+        "SELECT 1 FROM trainings WHERE worker = ? AND version = ?", (worker, version)
+    ).fetchone()
+    return row is not None
+
+
+def training_of(catalog: sqlite3.Connection, worker: str) -> tuple[int, int] | None:
+    """How much of the last training was right, of how much; None for a worker who did none."""
+    row = catalog.execute(
+        "SELECT num_right, num_asked FROM trainings WHERE worker = ? ORDER BY done_at DESC, version LIMIT 1",
+        (worker,),
+    ).fetchone()
+    return None if row is None else (int(row[0]), int(row[1]))
 
 
 def forget_worker(

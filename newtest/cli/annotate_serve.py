@@ -87,6 +87,14 @@ def serve(
             "--introduction", metavar="FILE", help="Show this Markdown first and ask for consent to it."
         ),
     ] = None,
+    training: Annotated[
+        Path | None,
+        typer.Option(
+            "--training",
+            metavar="FILE",
+            help="Begin with a practice: a TOML file of images with explained answers.",
+        ),
+    ] = None,
     minutes: Annotated[
         int | None, typer.Option("--minutes", min=1, help="Say on arrival how long it takes.")
     ] = None,
@@ -149,6 +157,7 @@ def serve(
     from newtest.crowd.server.app import crowd_app
     from newtest.crowd.server.protocol import ACCESS_KEY
     from newtest.crowd.server.settings import Recruiting, ServerConfig
+    from newtest.crowd.training import read_training
     from newtest.errors import UsageError
     from newtest.web.access import check_host, is_loopback
     from newtest.web.serving import listen, run
@@ -160,6 +169,7 @@ def serve(
     config = ServerConfig(
         wording=Wording(spoken.tag, read_class_names(class_names) if class_names else {}, must_see),
         access_token=token,
+        training=None if training is None else read_training(training),
         balance=dollars("--balance", balance),
         recruiting=Recruiting(
             recruit_study,

@@ -13,6 +13,7 @@ from newtest.catalog.asked import Asked, asked_of
 from newtest.catalog.crowd import HitImage, hit_images
 from newtest.catalog.leases import Lease
 from newtest.catalog.owner import HitRow
+from newtest.catalog.workers import training_of
 from newtest.crowd.answers import ImageAnswer, from_xml, read_answer
 from newtest.errors import SourceError
 from newtest.reading.jsons import parse_json
@@ -113,6 +114,8 @@ class WorkerPage:
     worker: str
     label: str
     done: list[tuple[Done, int, int]]
+    training: tuple[int, int] | None
+    """How much of the practice was right, of how much."""
 
 
 def name_of(text: str) -> str:
@@ -167,7 +170,9 @@ def worker_page(catalog: sqlite3.Connection, worker: str) -> WorkerPage | None:
     done = _done(catalog, owner.assignments_with(catalog, worker=worker))
     if not done:
         return None
-    return WorkerPage(worker, done[0].label, [(one, *_controls(catalog, one)) for one in done])
+    return WorkerPage(
+        worker, done[0].label, [(one, *_controls(catalog, one)) for one in done], training_of(catalog, worker)
+    )
 
 
 def _controls(catalog: sqlite3.Connection, one: Done) -> tuple[int, int]:

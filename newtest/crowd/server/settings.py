@@ -17,6 +17,7 @@ from newtest.crowd.questions import Wording
 from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.server.database import Database
 from newtest.crowd.server.worker_images import FLOOR_SECONDS, Pictures, Place
+from newtest.crowd.training import Training
 from newtest.errors import ImageError
 from newtest.web.connections import Connections
 from newtest.web.keys import Keys
@@ -64,6 +65,8 @@ class ServerConfig:
     balance: Decimal = Decimal("10000.00")
     """What GetAccountBalance starts from; rewards of submitted work are subtracted."""
     recruiting: Recruiting | None = None
+    training: Training | None = None
+    """A practice that everybody does before their first task."""
     allowed: AllowedHosts = field(default_factory=AllowedHosts)
     """Hosts that pages of requesters may load from."""
     wording: Wording = field(default_factory=Wording)

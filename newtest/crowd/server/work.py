@@ -30,6 +30,7 @@ from newtest.crowd.server.questions import question_of, with_form
 from newtest.crowd.server.queue import Queue, queue_of, take_next, whose, work_in
 from newtest.crowd.server.settings import Shared
 from newtest.crowd.server.shapes import worker_id
+from newtest.crowd.server.training import TrainingPages, is_trained
 from newtest.reading.jsons import parse_json
 from newtest.web.forms import Form, read_form
 from newtest.web.headers import content_security_policy
@@ -46,6 +47,7 @@ class WorkPages:
     def __init__(self, studies: Sequence[Shared]) -> None:
         self._studies, self._shared = tuple(studies), studies[0]
         self._persons = Persons(studies)
+        self._training = TrainingPages(studies, self._persons)
         self._spoken = language(self._shared.config.wording.language)
 
     def routes(self) -> list[Route]:
@@ -53,6 +55,7 @@ class WorkPages:
         return [
             Route("/work/{token}/", self.overview),
             Route("/work/{token}/take", self.take, methods=["POST"]),
+            *self._training.routes(),
             Route("/work/{token}/{assignment}", self.frame),
             Route("/work/{token}/{assignment}/page", self.question),
             Route("/work/{token}/{assignment}/submit", self.submit, methods=["POST"]),
@@ -75,6 +78,8 @@ class WorkPages:
         if recruiting is not None and over:
             with_code = await leaving(person, recruiting, queue.done)
             return self._page("finished.html", recruiting=with_code, done=queue.done)
+        if queue.offers and not await is_trained(person, self._shared.config.training):
+            return RedirectResponse(self._base(request) + "training", 303)
         notice = request.query_params.get("notice", "")
         return self._page(
             "overview.html",
@@ -132,6 +137,8 @@ class WorkPages:
         """Lease the next HIT of a group and go to it."""
         person = await self._person(request)
         form = await self._form(request, "take")
+        if not await is_trained(person, self._shared.config.training):
+            return RedirectResponse(self._base(request) + "training", 303)
         taken = await take_next(person, form.one("group"), self._shared.config.clock())
         where = taken.assignment_id or f"?notice={taken.why}"
         return RedirectResponse(self._base(request) + where, 303)
