@@ -179,3 +179,35 @@ def test_the_row_that_the_filter_chose_is_written_where_rows_share_a_uid(tmp_pat
     told = newtest("reshard-pool", "pool", "--subset", "alone.npy", "--out", "first", cwd=tmp_path)
     assert "1 rows have the uid of an earlier row, and are not written" in told.stderr
     assert pd.read_parquet(tmp_path / "first")["text"].tolist() == ["low"]
+
+
+def test_whole_numbers_are_compared_as_such_and_dates_as_dates(tmp_path: Path) -> None:
+    days = pd.to_datetime(["2026-01-30", "2026-01-31", "2026-02-01", None])
+    table = pa.table(
+        {
+            "uid": [f"{k:032x}" for k in range(4)],
+            "id": pa.array([2**53, 2**53 + 1, 2**53 + 2, None]),
+            "day": pa.array(days, pa.date32()),
+            "time": pa.array(days, pa.timestamp("us")),
+            "zone": pa.array(days.tz_localize("UTC"), pa.timestamp("ns", "UTC")),
+        }
+    )
+    pq.write_table(table, tmp_path / "0.parquet")
+
+    def kept(rule: str) -> list[int]:
+        subset = run(open_pool(tmp_path), Recipe(where=(rule,)), LocalEngine(), 1, UNWATCHED)
+        return subset.uids["f1"].tolist()
+
+    assert kept(f"id={2**53 + 1}") == [1]
+    assert kept(f"id>{2**53}") == [1, 2]
+    assert kept("id>=-1") == [0, 1, 2]
+    for column in ("day", "time", "zone"):
+        assert kept(f"{column}>=2026-01-31") == [1, 2], column
+        assert kept(f"{column}<2026-01-31") == [0], column
+        assert kept(f"{column}!=2026-01-31") == [0, 2], column
+        assert kept(f"{column}=2026-01-31..2026-03-01") == [1, 2], column
+        assert kept(f"{column}=null") == [3], column
+    assert kept("time>2026-01-30T23:59:59") == [1, 2]
+    assert kept("zone<=2026-01-31T01:00:00+02:00") == [0]
+    with pytest.raises(NewtestError, match="'soon' is not a date such as 2026-01-31"):
+        kept("day<soon")

@@ -1,5 +1,5 @@
 """Rules on any column, written as one would say them: ``score<=0.5``, ``license=by,cc0``, ``LANGUAGE!=en``,
-``width=200..800``, ``nsfw=null``; and functions of one's own.
+``width=200..800``, ``taken>=2020-01-31``, ``nsfw=null``; and functions of one's own.
 
 A row whose value is null (or NaN) is dropped under a reason of its own by every rule but ``COLUMN=null``. Numbers are
 compared in the column's own precision, as pandas, NumPy, DuckDB and Polars do: a float32 of 0.35 is at least 0.35.
@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from newtest.errors import PoolError, UsageError
 from newtest.pool.filtering.filters import Verdict, verdict
-from newtest.pool.storage.columns import numbers
+from newtest.pool.storage.columns import arrow, numbers
 
 __all__ = ["Condition", "PythonFilter", "condition", "python_filter"]
 
@@ -75,17 +75,20 @@ class Condition:
     def _met(self, column: pa.Array, kind: pa.DataType) -> npt.NDArray[np.bool_]:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             return self._met_by_numbers(column, kind)
+        if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            return self._met_by_times(column, kind)
         if pa.types.is_boolean(kind):
             wanted = [_truth(self.column, value) for value in self.values]
             return self._among(pc.is_in(column, pa.array(wanted, pa.bool_())))
         name = str(kind).removeprefix("large_")
         if name not in ("string", "string_view", "binary", "binary_view"):
             raise PoolError(
-                f"the column {self.column!r} holds {kind}: rules are on numbers, texts and true or false"
+                f"the column {self.column!r} holds {kind}: rules are on numbers, dates, texts and true or false"
             )
         if self.sign not in ("=", "!="):
             raise PoolError(
-                f"the column {self.column!r} holds text: {self.sign} is for numbers, = and != are for texts"
+                f"the column {self.column!r} holds text: {self.sign} is for numbers and dates, = and != are for "
+                "texts"
             )
         if name.startswith("binary"):  # compared by its bytes, for it may be no text
             wanted = pa.array([value.encode() for value in self.values], pa.large_binary())
@@ -95,10 +98,11 @@ class Condition:
 
     def _met_by_numbers(self, column: pa.Array, kind: pa.DataType) -> npt.NDArray[np.bool_]:
         exact = pa.types.is_float32(kind) or pa.types.is_float16(kind)
-        if not exact and (column.null_count or not pa.types.is_integer(kind)):
-            values: npt.NDArray[Any] = numbers(column)
-        else:
-            values = np.asarray(column.to_numpy(zero_copy_only=False))
+        if pa.types.is_integer(kind):  # a float64 holds whole numbers below 2**53 alone
+            column = pc.fill_null(column, pa.scalar(0, kind))
+        elif not exact:
+            column = arrow(numbers(column))
+        values: npt.NDArray[Any] = np.asarray(column.to_numpy(zero_copy_only=False))
         limits = [_limits(self.column, value) for value in self.values]
         if exact:
             with np.errstate(over="ignore"):
@@ -113,6 +117,19 @@ class Condition:
             if low != high:
                 raise UsageError(f"{self.said}: a range goes with = and !=")
             return np.asarray(_OPERATORS[self.sign](values, low), np.bool_)
+
+    def _met_by_times(self, column: pa.Array, kind: pa.DataType) -> npt.NDArray[np.bool_]:
+        limits = [_times(self.column, value, kind) for value in self.values]
+        if self.sign in ("=", "!="):
+            met = np.zeros(len(column), np.bool_)
+            for low, high in limits:
+                met |= _mask(pc.and_(pc.greater_equal(column, low), pc.less_equal(column, high)))
+            return met if self.sign == "=" else ~met
+        low, high = limits[0]
+        if low != high:
+            raise UsageError(f"{self.said}: a range goes with = and !=")
+        compare = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}
+        return _mask(compare[self.sign](column, low))
 
     def _among(self, found: pa.Array) -> npt.NDArray[np.bool_]:
         met = np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)
@@ -155,6 +172,30 @@ def _limits(column: str, value: str) -> tuple[Any, Any]:
             f"the column {column!r} holds numbers; {value!r} is not a number, nor a range such as 200..800"
         ) from None
     return first, last
+
+
+def _times(column: str, value: str, kind: pa.DataType) -> tuple[pa.Scalar, pa.Scalar]:
+    """A date or time of ISO 8601, in UTC where the column has a zone and the text has none; or a range of two."""
+    low, dots, high = value.partition("..")
+    utc = "Z" if pa.types.is_timestamp(kind) and kind.tz else ""
+    found = []
+    for text in (low.strip(), (high if dots else low).strip()):
+        for said in (text, f"{text}{utc}", f"{text}T00:00:00{utc}"):
+            try:
+                found.append(pa.scalar(said).cast(kind))
+                break
+            except pa.ArrowInvalid:
+                continue
+        else:
+            raise UsageError(
+                f"the column {column!r} holds {kind}; {text!r} is not a date such as 2026-01-31, nor a time such as "
+                "2026-01-31T12:00:00"
+            )
+    return found[0], found[1]
+
+
+def _mask(found: pa.Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(found, fill_value=False).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _number(text: str) -> float | int:
