@@ -37,6 +37,32 @@ def fetch_pool(
     blur_faces: Annotated[
         bool, typer.Option("--blur-faces", help="Blur the faces that the column face_bboxes names.")
     ] = False,
+    resize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="Resize images: keep_ratio, keep_ratio_largest, center_crop, border; no: write them again alone.",
+            show_default="keep the bytes that came",
+        ),
+    ] = None,
+    size: Annotated[int, typer.Option(min=1, help="Pixels of the side that --resize sets.")] = 256,
+    format: Annotated[str, typer.Option(help="jpg, png or webp, for --resize.")] = "jpg",
+    quality: Annotated[
+        int, typer.Option(min=1, max=100, help="Quality of JPEG and WebP, for --resize.")
+    ] = 95,
+    only_if_bigger: Annotated[
+        bool, typer.Option("--only-if-bigger", help="Leave images that are small enough as they came.")
+    ] = False,
+    robots: Annotated[
+        bool, typer.Option("--robots", help="Read each site's robots.txt first, and obey it.")
+    ] = False,
+    allow_below: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Read URLs that are files or objects below this folder or s3:// address; repeatable.",
+        ),
+    ] = None,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Allow addresses inside this network too.")
     ] = False,
@@ -56,18 +82,28 @@ def fetch_pool(
 
     from newtest.download import DownloadConfig
     from newtest.pool.fetching import fetch_shards
+    from newtest.pool.resizing import Resize
     from newtest.pool.url_tables import url_tables
 
     tables = url_tables(pool, url_col=url_col, caption_col=caption_col, uid_col=uid_col, encoding=encoding)
     if tables.others:
         note(f"left out: {len(tables.others)} files of another format than {tables.files[0].name}")
     total = tables.shards(shard_rows)
-    config = DownloadConfig(total=connections, retries=retries, allow_private=allow_private)
-    shards = fetch_shards(tables, out, config, shard_rows=shard_rows, blur_faces=blur_faces)
+    config = DownloadConfig(total=connections, retries=retries, allow_private=allow_private, robots=robots)
+    shards = fetch_shards(
+        tables, out, config, shard_rows=shard_rows, blur_faces=blur_faces,
+        resize=Resize(resize, size, format, quality, only_if_bigger) if resize else None,  # type: ignore[arg-type]
+        allow_below=allow_below or (),
+    )  # fmt: skip
     done = list(counted("downloading", shards, total))
     errors = sum((Counter(shard.errors) for shard in done), Counter[str]())
     names = ("rows", "success", "retry", "asked")
     sums = {name: sum(getattr(shard, name) for shard in done) for name in names}
+    if errors["not-allowed"]:
+        note(
+            f"{errors['not-allowed']:,} URLs name files of this machine or objects of a store; `allow_below` reads "
+            "those below one place"
+        )
     if json:
         print_json(
             {

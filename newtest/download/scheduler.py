@@ -13,7 +13,8 @@ here knows of studies or pools. The rules:
 - only http and https, only public addresses unless allowed (see ``newtest.download.addresses``), redirects alike;
 - user names and passwords in URLs are neither sent nor repeated;
 - bytes are counted while they stream; compressed transfers are refused, so that no few bytes become many;
-- a server that says ``X-Robots-Tag: noai`` is obeyed (for all agents, or for ours by name), on a redirect too.
+- a server that says ``X-Robots-Tag: noai`` is obeyed (for all agents, or for ours by name), on a redirect too;
+- robots.txt is obeyed where that is asked for (see ``newtest.download.robots``).
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from functools import partial
 
 import aiohttp
 
 from newtest.download.addresses import connector
 from newtest.download.hosts import Host, Hosts, Pending
 from newtest.download.records import Download, Request
+from newtest.download.robots import Robots
 from newtest.download.traffic import Traffic
-from newtest.download.transfer import DownloadConfig, Throttled, Transferred, TryAgain, transfer
+from newtest.download.transfer import DownloadConfig, Throttled, Transferred, TryAgain, robots_text, transfer
 from newtest.download.urls import host_of
 from newtest.draws import generator
 
@@ -84,6 +87,8 @@ class _Run:
         self, session: aiohttp.ClientSession, config: DownloadConfig, source: Iterator[Request]
     ) -> None:
         self._session, self._config, self._source = session, config, source
+        ask = partial(robots_text, session, config)
+        self._robots = Robots(config.user_agent, ask) if config.robots else None
         self._hosts = Hosts(config)
         self._ready: deque[str] = deque()
         self._results: asyncio.Queue[Download | BaseException] = asyncio.Queue()
@@ -110,6 +115,8 @@ class _Run:
             timer.cancel()
         for task in self._tasks:
             task.cancel()
+        if self._robots is not None:
+            self._robots.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._hosts.remember(self._clock())
 
@@ -172,7 +179,7 @@ class _Run:
         begun = self._clock()
         result: Transferred | None = None
         try:
-            result = await transfer(self._session, pending.request.url, self._config)
+            result = await transfer(self._session, pending.request.url, self._config, self._robots)
         finally:
             host.active -= 1
             if isinstance(result, Throttled):

@@ -11,10 +11,11 @@ import aiohttp
 from newtest.download.addresses import PrivateAddress
 from newtest.download.opt_out import opted_out
 from newtest.download.retry_after import retry_after
+from newtest.download.robots import MOST_BYTES, Robots
 from newtest.download.urls import is_web, without_credentials
 from newtest.version import __version__
 
-__all__ = ["DownloadConfig", "Throttled", "Transferred", "TryAgain", "transfer"]
+__all__ = ["DownloadConfig", "Throttled", "Transferred", "TryAgain", "robots_text", "transfer"]
 
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _GONE = frozenset({404, 410})
@@ -47,6 +48,8 @@ class DownloadConfig:
     """Whether the paces of hosts that throttle are kept for later runs (see ``newtest.download.memory``)."""
     allow_private: bool = False
     opt_out: tuple[str, ...] = ("noai", "noimageai")
+    robots: bool = False
+    """Whether each site's robots.txt is asked for first, and obeyed."""
     user_agent: str = f"newtest/{__version__}"
     read_ahead: int = 20_000
     """How many requests wait in memory at most; hosts take turns within them."""
@@ -81,11 +84,13 @@ class Throttled(TryAgain):
     """The host asks for fewer requests: nothing was said of this one, and it was no try."""
 
 
-async def transfer(session: aiohttp.ClientSession, url: str, config: DownloadConfig) -> Transferred:
+async def transfer(
+    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None = None
+) -> Transferred:
     """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised."""
     try:
         async with asyncio.timeout(config.deadline):
-            return await _hops(session, url, config)
+            return await _hops(session, url, config, robots)
     except aiohttp.ServerTimeoutError as error:
         return Transferred(None, "timeout", f"the server was silent for too long ({_text(error)})")
     except TimeoutError:
@@ -104,12 +109,45 @@ async def transfer(session: aiohttp.ClientSession, url: str, config: DownloadCon
         return _bad_url(error)
 
 
-async def _hops(session: aiohttp.ClientSession, url: str, config: DownloadConfig) -> Transferred:
+async def robots_text(session: aiohttp.ClientSession, config: DownloadConfig, url: str) -> tuple[int, str]:
+    """(status, text) of a robots.txt, redirects followed; a status of 599 where the site does not answer."""
+    try:
+        async with asyncio.timeout(config.deadline):
+            for _ in range(config.max_redirects + 1):
+                if not is_web(url):
+                    return 404, ""
+                async with session.get(url, allow_redirects=False) as response:
+                    place = response.headers.get("Location")
+                    if response.status not in _REDIRECTS or place is None:
+                        data = await response.content.read(MOST_BYTES)
+                        while len(data) < MOST_BYTES and (more := await response.content.read(MOST_BYTES)):
+                            data += more
+                        return response.status, data[:MOST_BYTES].decode("utf-8", "replace")
+                    url = urljoin(str(response.url), place.strip())
+            return 404, ""
+    except (TimeoutError, aiohttp.ClientError, ValueError, OSError):
+        return 599, ""
+
+
+async def _kept_out(robots: Robots, url: str) -> Transferred | None:
+    rules = await robots.of(url)
+    if not rules.reachable:
+        return Transferred(None, "no-robots-txt", "the site does not say what its robots.txt allows")
+    if not rules.allow(url):
+        return Transferred(None, "robots-txt", "the site's robots.txt keeps this address out", permanent=True)
+    return None
+
+
+async def _hops(
+    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None
+) -> Transferred:
     """Follow redirects by hand: each hop must be http or https, and each may opt out."""
     for _ in range(config.max_redirects + 1):
         url = without_credentials(url)
         if not is_web(url):
             return _bad_url("neither http nor https")
+        if robots is not None and (refused := await _kept_out(robots, url)) is not None:
+            return refused
         async with session.get(url, allow_redirects=False) as response:
             if word := opted_out(
                 response.headers.getall("X-Robots-Tag", []), config.opt_out, config.user_agent

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from newtest.pool.filtering.recipe import Recipe, run
     from newtest.pool.filtering.report import write_report
     from newtest.pool.importing import import_folder, import_tars
+    from newtest.pool.resizing import Resize
     from newtest.pool.storage.pool import Pool, Shard, open_pool
     from newtest.pool.storage.subset import Subset, difference, intersection, union
     from newtest.pool.storage.summary import summary
@@ -41,6 +42,7 @@ _HOMES = {
         "import_folder",
         "import_tars",
     ),
+    "newtest.pool.resizing": ("Resize",),
     "newtest.pool.storage.pool": (
         "Pool",
         "Shard",
@@ -61,6 +63,7 @@ __all__ = [
     "EmbedConfig",
     "Pool",
     "Recipe",
+    "Resize",
     "Shard",
     "Subset",
     "decontaminate",

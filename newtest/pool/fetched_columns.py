@@ -25,6 +25,7 @@ _OURS = {
     "key": pa.string(), "status": pa.string(), "error": pa.string(), "final": pa.bool_(), "format": pa.string(),
     "faces_blurred": pa.int64(), "sha256": pa.string(), "original_width": pa.int64(), "original_height": pa.int64(),
 }  # fmt: skip
+_RESIZED = {"resized_width": pa.int64(), "resized_height": pa.int64()}
 _THEIRS = {"sha256": "sha256", "original_width": "width", "original_height": "height"}
 """What stays the input's where it has it -> under which canonical name it is looked for."""
 
@@ -40,11 +41,11 @@ class Names:
     """Of ``uid``, ``url`` and ``text`` those that the input has under no name that a pool knows."""
 
     @classmethod
-    def of(cls, batch: pa.Table) -> Names:
-        """For one input."""
+    def of(cls, batch: pa.Table, *, resized: bool = False) -> Names:
+        """For one input; ``resized`` images have sizes of their own beside those that came."""
         present = [name for name in batch.column_names if name not in (URL, CAPTION, UID)]
         columns = {}
-        for name in _OURS:
+        for name in (*_OURS, *(_RESIZED if resized else ())):
             kind = _THEIRS.get(name)
             theirs = kind is not None and any(alias in present for alias in ALIASES[kind])
             columns[name] = f"fetched_{kind}" if theirs else name
@@ -67,14 +68,14 @@ class Names:
                 table = table.append_column(name, batch[source])
             elif name == "uid":
                 table = table.set_column(table.column_names.index("uid"), "uid", batch[UID])
-        for name, kind in _OURS.items():
-            values = pa.array([result.get(name) for result in results], kind)
-            table = table.append_column(self.columns[name], values)
+        for name, ours in self.columns.items():
+            values = pa.array([result.get(name) for result in results], (_OURS | _RESIZED)[name])
+            table = table.append_column(ours, values)
         return table
 
     def ours(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Our columns of one row."""
-        return {self.columns[name]: result.get(name) for name in _OURS}
+        return {ours: result.get(name) for name, ours in self.columns.items()}
 
     def told(self, table: pa.Table) -> dict[tuple[str, str | None], dict[str, Any]]:
         """What the table of an earlier run says of each row, by uid and URL."""

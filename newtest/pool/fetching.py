@@ -3,19 +3,21 @@
 Each input table is cut into shards of so many rows; a shard's table says of every row what became of it
 (``status`` "success" or "failed", ``error``, whether it is ``final``), as img2dataset's does. A later run
 asks again for what failed and is not final, and writes the shard anew; everything else stays as it is. What
-comes is written to a journal at once, so a killed run asks for no image twice. Bytes are kept as they came:
-no resizing, no re-encoding, unless faces are to be blurred.
+comes is written to a journal at once, so a killed run asks for no image twice. Bytes are kept as they came,
+unless faces are to be blurred or images to be resized.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import IO, Any
 
 import pyarrow as pa
@@ -23,9 +25,12 @@ import pyarrow.parquet as pq
 
 from newtest.download import DownloadConfig, Request, download
 from newtest.errors import ImageError
-from newtest.images import check, encode_jpeg, shown, suffix_of
+from newtest.images import check, suffix_of
+from newtest.pool.fetch_below import NOT_ALLOWED, Below
 from newtest.pool.fetched_columns import Names, json_of
+from newtest.pool.fetched_images import Treatment, failed
 from newtest.pool.journal import Journal, Record, alone, journal_folder
+from newtest.pool.resizing import Resize
 from newtest.pool.storage.canonical import ALIASES
 from newtest.pool.storage.claims import LAYERS, claim, seen_from
 from newtest.pool.storage.location import Entry, place_of
@@ -37,6 +42,9 @@ from newtest.pool.url_tables import CAPTION, UID, URL, UrlTables, url_tables
 from newtest.reading.parquet import open_parquet
 
 __all__ = ["Fetched", "fetch_shards"]
+
+_READERS = 16
+"""Files that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +67,20 @@ def fetch_shards(
     *,
     shard_rows: int = 10_000,
     blur_faces: bool = False,
+    resize: Resize | None = None,
+    allow_below: Sequence[str] = (),
 ) -> Iterator[Fetched]:
-    """Download what is not there; one value a shard, in order. Raises PoolError for tables without URLs, and while
-    another process fetches into ``out``.
+    """Download what is not there; one value a shard, in order. ``allow_below`` names folders and stores that URLs may
+    lead to, beside the web. Raises PoolError for tables without URLs, and while another process fetches into ``out``.
     """
+    below, treatment = Below.of(allow_below), Treatment(blur_faces, resize)
     tables = url_tables(source.address) if isinstance(source, Pool) else source
     first = next(tables.batches(1), None)  # a column that is missing is told before anything is written
     if first is None:
         return
     claim(
-        place_of(out), "fetch-pool", {"shard_rows": shard_rows},
-        "it was fetched from other tables or in shards of another size",
+        place_of(out), "fetch-pool", {"shard_rows": shard_rows, "resize": resize and resize.describe()},
+        "it was fetched from other tables, in shards of another size, or resized in another way",
         {"source": seen_from(place_of(out), tables.place.url), "tables": tables.fingerprint},
     )  # fmt: skip
     folder = journal_folder(place_of(out))
@@ -77,7 +88,7 @@ def fetch_shards(
         for number, batch in enumerate(tables.batches(shard_rows)):
             name = f"{number:08d}"
             with Journal(folder / f"{name}.journal") as journal:
-                yield _Shard(name, out, journal, blur_faces).fetched(batch, config)
+                yield _Shard(name, out, journal, treatment, below).fetched(batch, config)
 
 
 @dataclass(frozen=True)
@@ -87,17 +98,18 @@ class _Shard:
     name: str
     out: str
     journal: Journal
-    blurs: bool
+    treatment: Treatment
+    below: Below
 
     def fetched(self, batch: pa.Table, config: DownloadConfig) -> Fetched:
         """Ask for what is required, and write the shard where anything has come."""
-        names = Names.of(batch)
+        names = Names.of(batch, resized=self.treatment.resize is not None)
         rows = _asked(batch)
         before = self._before(names)
         results = [{**before.get((row["uid"], row["url"]), {}), **row} for row in rows]
         for index, result in enumerate(results):
             result["key"] = f"{self.name}{index:05d}"
-        open_rows = [index for index, result in enumerate(results) if not _settled(result)]
+        open_rows = [index for index, result in enumerate(results) if not self._settled(result)]
         asked = [index for index in open_rows if not self._known(rows[index])]
         late = any(self._shows_faces(*pair) for pair in zip(rows, results, strict=True))
         if open_rows or late or not before:
@@ -109,7 +121,7 @@ class _Shard:
     def _shows_faces(self, row: dict[str, Any], result: dict[str, Any]) -> bool:
         """Whether an earlier run, without ``blur_faces``, kept faces that this one is to blur."""
         kept = result.get("status") == "success" and not result.get("faces_blurred")
-        return self.blurs and kept and bool(row.get("face_bboxes"))
+        return self.treatment.blurs and kept and bool(row.get("face_bboxes"))
 
     def _known(self, row: dict[str, Any]) -> bool:
         """Whether a killed run left an answer in the journal that is worth no second question."""
@@ -117,7 +129,15 @@ class _Shard:
         return record is not None and (record.permanent or self.journal.data(record) is not None)
 
     async def _download(self, rows: dict[str, dict[str, Any]], config: DownloadConfig) -> None:
-        wanted = [Request(key, row["url"] or "") for key, row in rows.items()]
+        here = {key: row["url"] for key, row in rows.items() if self.below.takes(row["url"] or "")}
+        read = partial(self.below.read, most=config.max_bytes)
+        with ThreadPoolExecutor(_READERS) as threads:
+            left = iter(here.items())
+            while some := list(islice(left, 4 * _READERS)):  # so that no more are in memory
+                for outcome in threads.map(read, *zip(*some, strict=True)):
+                    row = rows[outcome.key]
+                    self.journal.add(row["uid"], row["url"], outcome)
+        wanted = [Request(key, row["url"] or "") for key, row in rows.items() if key not in here]
         async with aclosing(download(wanted, config)) as outcomes:
             async for outcome in outcomes:
                 row = rows[outcome.key]
@@ -143,11 +163,9 @@ class _Shard:
         if result.get("status") == "success":
             data = old.image(result["uid"], result["sha256"])
             if data is None:
-                result.update(_failed("lost", final=False))
+                result.update(failed("lost", final=False))
             elif self._shows_faces(row, result):
-                data = _protected(data, row, result)
-                if data is not None:
-                    result["sha256"] = hashlib.sha256(data).hexdigest()
+                data = self.treatment.made(data, row, result)
             return data
         record = self.journal.records.get((row["uid"], row["url"] or ""))
         if record is None:  # it failed for good in an earlier run
@@ -156,12 +174,12 @@ class _Shard:
         result.update(_judged(record, data))
         if data is None or result["status"] != "success":
             return None
-        if self.blurs:
-            data = _protected(data, row, result)
-            if data is None:
-                return None
-        result["sha256"] = hashlib.sha256(data).hexdigest()
-        return data
+        return self.treatment.made(data, row, result)
+
+    def _settled(self, result: dict[str, Any]) -> bool:
+        """Whether there is nothing to ask for: also a place that was not allowed before may be now."""
+        refused = result.get("error") in (NOT_ALLOWED, "bad-url") and self.below.allows(result["url"] or "")
+        return result.get("status") == "success" or (bool(result.get("final")) and not refused)
 
     def _before(self, names: Names) -> dict[tuple[str, str | None], dict[str, Any]]:
         """What an earlier run found out, by uid and URL."""
@@ -208,25 +226,16 @@ def _asked(batch: pa.Table) -> list[dict[str, Any]]:
     return list(pa.table(columns).to_pylist())
 
 
-def _settled(result: dict[str, Any]) -> bool:
-    return result.get("status") == "success" or bool(result.get("final"))
-
-
 def _judged(record: Record, data: bytes | None) -> dict[str, Any]:
     """The columns that say what became of a request."""
     if data is None:
-        return _failed(record.kind or "lost", final=record.permanent and record.kind is not None)
+        return failed(record.kind or "lost", final=record.permanent and record.kind is not None)
     try:
         info = check(data)
     except ImageError as error:
-        return _failed(error.kind, final=True, status="failed_to_resize")
+        return failed(error.kind, final=True, status="failed_to_resize")
     size = {"original_width": info.width, "original_height": info.height}
     return {"status": "success", "error": None, "final": True, "format": info.format, **size}
-
-
-def _failed(kind: str, *, final: bool, status: str = "failed_to_download") -> dict[str, Any]:
-    """img2dataset's words: it decodes each image, to resize it, and what is no image fails there."""
-    return {"status": status, "error": kind, "final": final, "sha256": None}
 
 
 def _pack(
@@ -243,46 +252,6 @@ def _pack(
         "text": result["text"],
     }
     archive.write(packed(f"{result['key']}.json", json_of(described).encode()))
-
-
-def _protected(data: bytes, row: dict[str, Any], result: dict[str, Any]) -> bytes | None:
-    """The image with its faces blurred; None, and why in ``result``, where they cannot be: it is not kept then."""
-    boxes = row.get("face_bboxes")
-    if not boxes:
-        return data
-    try:
-        blurred = _blurred(data, boxes)
-    except ImageError as error:
-        result.update(_failed(error.kind, final=True, status="failed_to_resize"))
-        return None
-    except (TypeError, ValueError):
-        result.update(_failed("face-boxes", final=True, status="failed_to_resize"))
-        return None
-    result.update(format="JPEG", faces_blurred=len(boxes))
-    return blurred
-
-
-def _blurred(data: bytes, boxes: Any) -> bytes:
-    """The image with its faces blurred, as JPEG; ``boxes`` are [left, top, right, bottom] as shares of the sides.
-
-    Raises ImageError, and TypeError or ValueError for boxes that are none.
-    """
-    from PIL import ImageFilter
-
-    image = shown(data)
-    for box in boxes:
-        edges = [max(0.0, min(1.0, float(edge))) for edge in box]
-        if len(edges) != 4 or any(math.isnan(edge) for edge in map(float, box)):
-            raise ValueError("a face is four numbers")
-        (left, right), (top, bottom) = sorted(edges[::2]), sorted(edges[1::2])
-        area = (
-            int(left * image.width), int(top * image.height),
-            max(int(left * image.width) + 1, round(right * image.width)),
-            max(int(top * image.height) + 1, round(bottom * image.height)),
-        )  # fmt: skip
-        face = image.crop(area)
-        image.paste(face.filter(ImageFilter.GaussianBlur(max(4, max(face.size) / 4))), area)
-    return encode_jpeg(image, quality=95)
 
 
 def _told(name: str, results: list[dict[str, Any]], asked: int) -> Fetched:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from needs import missing
 
-__all__ = ["downloaded"]
+__all__ = ["downloaded", "resized_by_theirs"]
 
 WANTED = ("img2dataset==1.47.0",)
 SCRIPT = """
@@ -61,4 +61,27 @@ def downloaded(options: str) -> None:
         env=quiet,
         check=False,
     )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+RESIZER = """
+import io, json, sys
+from pathlib import Path
+from img2dataset.resizer import Resizer
+folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+for name, arguments in options.items():
+    data, width, height, *_, error = Resizer(**arguments)(io.BytesIO((folder / "in.png").read_bytes()))
+    assert error is None, error
+    (folder / f"{name}.png").write_bytes(data)
+"""
+
+
+def resized_by_theirs(folder: Path, options: str) -> None:
+    """``in.png`` of a folder by img2dataset's ``Resizer``, with options in JSON by the name of what is written."""
+    quiet = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    quiet.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [environment(), "-c", RESIZER, str(folder), options],
+        capture_output=True, text=True, timeout=120, check=False, env=quiet,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
