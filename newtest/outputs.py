@@ -139,7 +139,7 @@ def _is_made(path: Path) -> bool:
 def _known(path: Path) -> set[str]:
     """What the list says of a file: the sha256 of each version that newtest wrote."""
     try:
-        lines = (path.parent / MADE).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = (path.parent / MADE).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
     except (OSError, ValueError):
         return set()
     return {digest for digest, _, name in (line.partition("  ") for line in lines) if name == _listed(path)}

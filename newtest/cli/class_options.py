@@ -45,11 +45,12 @@ def chosen_classes(wnid: Sequence[str], wnids_file: Path | None, classes_file: P
 def lines_of(file: Path) -> list[str]:
     """The words of a file, one a line; empty lines and what follows a # are left out."""
     from newtest.errors import NotFoundError, UsageError
+    from newtest.reading.texts import read_lines
 
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_lines(file)
     except OSError as error:
         raise NotFoundError(f"{file}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
+    except ValueError as error:
         raise UsageError(f"{file}: not UTF-8 text, one wnid a line") from error
     return [word for line in lines if (word := line.partition("#")[0].strip())]

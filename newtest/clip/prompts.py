@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from newtest.errors import UsageError
+from newtest.reading.texts import read_lines as text_lines
 
 __all__ = ["Finding", "default_templates", "fill", "lint_names", "lint_templates", "read_lines"]
 
@@ -39,8 +40,8 @@ def read_lines(path: Path, *, templates: bool) -> tuple[str, ...]:
     Raises UsageError: no such file, nothing in it, a template without exactly one ``{}``.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line.strip() for line in text_lines(path)]
+    except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as UTF-8 text ({error})") from error
     kept = tuple(line for line in lines if line and not line.startswith("#"))
     if not kept:

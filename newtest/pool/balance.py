@@ -30,6 +30,7 @@ from newtest.pool.storage.passes import merged
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.subset import Subset
 from newtest.progress import UNWATCHED, Progress
+from newtest.reading.texts import read_lines
 
 __all__ = ["Balanced", "balance", "matches", "queries_from_captions", "read_queries"]
 
@@ -45,8 +46,8 @@ class Balanced:
 def read_queries(path: Path) -> list[str]:
     """One query a line, trimmed; empty lines and repetitions left out, order kept. Raises PoolError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_lines(path)
+    except (OSError, ValueError) as error:
         raise PoolError(f"{path}: cannot be read as a list of queries ({error})") from error
     queries = list(dict.fromkeys(query for line in lines if (query := normal(line).strip())))
     if not queries:

@@ -28,7 +28,7 @@ from newtest.reading.failures import translated
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import read_parquet
 from newtest.reading.separated import read_separated
-from newtest.reading.texts import read_text
+from newtest.reading.texts import lines_of, read_text
 
 __all__ = ["Joined", "caption_of", "join_captions", "read_rows"]
 
@@ -123,7 +123,7 @@ def _json_rows(path: Path) -> pd.DataFrame:
     """Objects, one a row: a list of them, one a line, or columns of rows as pandas writes them. Raises ValueError."""
     text = read_text(path)
     if path.suffix == ".jsonl":
-        return pd.DataFrame([parse_json(line) for line in text.splitlines() if line.strip()])
+        return pd.DataFrame([parse_json(line) for line in lines_of(text) if line.strip()])
     with translated("a list of objects"):
         return pd.DataFrame(parse_json(text))
 

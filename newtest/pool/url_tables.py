@@ -27,6 +27,7 @@ from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
+from newtest.reading.texts import lines_of
 
 __all__ = ["CAPTION", "UID", "URL", "UrlTables", "url_tables"]
 
@@ -139,7 +140,7 @@ class UrlTables:
             if kind in ("csv", "tsv"):
                 return _separated(text, "\t" if kind == "tsv" else _delimiter(text))
         if kind == "txt":
-            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            lines = [line.strip() for line in lines_of(text) if line.strip()]
             return pa.table({"url": pa.array(lines, pa.string())})
         return columns_of(_records(text, where, lines=kind == "jsonl"))
 

@@ -14,7 +14,7 @@ from newtest.errors import UsageError
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.separated import named_rows
-from newtest.reading.texts import read_text
+from newtest.reading.texts import lines_of, read_text
 from newtest.sets import read_image_set
 from newtest.study import Study
 
@@ -47,7 +47,7 @@ def read_blocked(path: Path) -> dict[tuple[str, str | None], str]:
             (row["image_id"], row.get("wnid") or None): row.get("reason") or "blocked"
             for row in _csv(path, "image_id")
         }
-    return {(line.strip(), None): "blocked" for line in _text(path).splitlines() if line.strip()}
+    return {(line.strip(), None): "blocked" for line in lines_of(_text(path)) if line.strip()}
 
 
 def read_near_duplicates(path: Path) -> Pairs:

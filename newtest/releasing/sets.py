@@ -59,7 +59,7 @@ def read_release(folder: Path) -> SetToCheck:
     try:
         manifest = read_separated(folder / "manifest.csv", dtype=str, keep_default_na=False)
         classes = read_separated(folder / "classes.csv", dtype=str, keep_default_na=False)
-        lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+        lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").split("\n")
         columns = ("image_id", "wnid", "file", "sha256", "license", "num_shown")
         members = [
             SetMember(image_id, wnid, _inside(folder, file), sha256, unguarded(license_) or None, int(shown))

@@ -9,7 +9,7 @@ from typing import Any
 from newtest.errors import UsageError
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import read_parquet, read_schema
-from newtest.reading.texts import read_text
+from newtest.reading.texts import read_lines
 from newtest.sets.dataset_json import is_dataset, pairs_of, read_document
 from newtest.spreadsheets import read_sheet
 
@@ -40,7 +40,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def _lines(path: Path) -> list[dict[str, Any]]:
     rows = []
     try:
-        for number, line in enumerate(read_text(path).splitlines(), start=1):
+        for number, line in enumerate(read_lines(path), start=1):
             row = parse_json(line) if line.strip() else None
             if row is not None and not isinstance(row, dict):
                 raise UsageError(f"{path}, line {number}: not a row with names")

@@ -14,6 +14,7 @@ from newtest.catalog.duplicates import close_pairs, latest_verdicts, members_wit
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.store import StoredSet
+from newtest.reading.texts import read_lines
 from newtest.study import Study
 
 __all__ = ["Overlapping", "overlapping"]
@@ -76,8 +77,8 @@ def _known(images: pd.DataFrame) -> Mapping[str, int]:
 
 def _from_lines(path: Path) -> set[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_lines(path)
+    except (OSError, ValueError) as error:
         raise EvaluationError(f"{path}: cannot be read as a list of ids ({error})") from error
     return {line.strip() for line in lines if line.strip()}
 

@@ -11,6 +11,7 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.opening import read_text
 from newtest.reading.jsons import parse_json
+from newtest.reading.texts import lines_of
 
 __all__ = ["read_classes", "read_names"]
 
@@ -54,7 +55,7 @@ def read_names(path: Path) -> tuple[str, ...]:
 
 
 def _lines(path: Path) -> tuple[str, ...]:
-    lines = [line.strip() for line in read_text(path).splitlines()]
+    lines = [line.strip() for line in lines_of(read_text(path))]
     while lines and not lines[-1]:
         lines.pop()
     if "" in lines:

@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from newtest.errors import EvaluationError
+from newtest.reading.texts import text_of
 
 __all__ = ["check", "read_text"]
 
@@ -29,7 +30,7 @@ def check(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """A text file (also gzip) in UTF-8, without its byte order mark. Raises EvaluationError with the file's name."""
+    """A text file (also gzip) in UTF-8, or UTF-16 with its mark. Raises EvaluationError with the file's name."""
     check(path)
     try:
         if path.suffix.lower() == ".gz":
@@ -40,7 +41,7 @@ def read_text(path: Path) -> str:
                 data = plain.read(MOST_TEXT + 1)
         if len(data) > MOST_TEXT:
             raise EvaluationError(f"{path}: more than {MOST_TEXT >> 30} GiB of text")
-        return data.decode("utf-8-sig")
+        return text_of(data)
     except UnicodeDecodeError as error:
         raise EvaluationError(f"{path}: not text in UTF-8 (byte {error.start})") from error
     except (OSError, EOFError, zlib.error) as error:

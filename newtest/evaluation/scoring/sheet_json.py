@@ -17,6 +17,7 @@ from newtest.evaluation.scoring.opening import read_text
 from newtest.evaluation.scoring.sheet_table import sheets_of
 from newtest.evaluation.scoring.sheets import Sheet, as_column, as_ids, by_length
 from newtest.reading.jsons import parse_json
+from newtest.reading.texts import lines_of
 
 __all__ = ["json_sheets"]
 
@@ -44,7 +45,7 @@ def json_sheets(path: Path, stem: str) -> list[Sheet]:
 
 def _of_lines(path: Path, stem: str, text: str) -> list[Sheet]:
     records = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(lines_of(text), 1):
         if not line.strip():
             continue
         try:

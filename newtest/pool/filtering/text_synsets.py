@@ -20,6 +20,7 @@ import pyarrow as pa
 from newtest.config import fingerprint
 from newtest.errors import ClassError, PoolError
 from newtest.pool.filtering.filters import LanguageIs, Rule, Verdict, verdict
+from newtest.reading.texts import read_lines
 from newtest.wordnet_files import wordnet_folder as find_folder
 
 __all__ = ["HasSynset", "first_noun_synset", "text_based", "wordnet_folder"]
@@ -56,8 +57,8 @@ class HasSynset:
 def text_based(listing: Path, folder: Path | None = None) -> Rule:
     """The rule with the wnids of a file, one at the start of each line. Raises PoolError."""
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_lines(listing)
+    except (OSError, ValueError) as error:
         raise PoolError(f"{listing}: cannot be read as a list of wnids ({error})") from error
     wnids = []
     for number, line in enumerate(lines, 1):
