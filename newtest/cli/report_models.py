@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, own_file, print_json, print_table
-from newtest.cli.report_options import Among, Tables, load, save
+from newtest.cli.report_options import Among, Cluster, Tables, load, save
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +31,7 @@ def compare(
     resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     among: Among = "auto",
-    cluster: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Intervals for images that come in groups of this column."),
-    ] = None,
+    cluster: Cluster = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare models on the same images: exact McNemar with Holm over all pairs, paired bootstrap, power.

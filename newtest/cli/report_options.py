@@ -9,7 +9,7 @@ import typer
 
 from newtest.cli.options import note
 
-__all__ = ["Among", "Groups", "Metric", "Sets", "Tables", "Unit", "load", "save", "write"]
+__all__ = ["Among", "Cluster", "Groups", "Metric", "Sets", "Tables", "Unit", "load", "save", "write"]
 
 Tables = Annotated[
     list[Path],
@@ -31,6 +31,10 @@ Metric = Annotated[
     typer.Option(
         help="top1 (any_of), given, single_label, top5, mean_per_class, map11, or one of the table (f1, em)."
     ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Intervals for images that come in groups of this column."),
 ]
 Sets = Annotated[
     list[str] | None,

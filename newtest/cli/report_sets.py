@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
-from newtest.cli.report_options import Among, Groups, Sets, Tables, Unit, load, save
+from newtest.cli.report_options import Among, Cluster, Groups, Metric, Sets, Tables, Unit, load, save
 
 __all__ = ["gap", "shift"]
 
@@ -29,6 +29,8 @@ def gap(
         typer.Option(metavar="FILE", help="Accuracy by frequency, as .svg or .png.", callback=own_file),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    cluster: Cluster = None,
+    metric: Metric = "top1",
     groups: Groups = None,
     unit: Unit = "auto",
     sets: Sets = None,
@@ -36,7 +38,10 @@ def gap(
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:
-    """Take the gap apart: what is observed, what is bounded, what is left, and what is left at equal frequencies.
+    """Take the gap apart: what is observed, what is bounded, and what is left.
+
+    With votes or several labels per image in both sets it is also split into frequency, share of multi-label images,
+    and rest.
 
     Example: newtest report gap results --original val --new matched-0
     """
@@ -48,23 +53,40 @@ def gap(
         study_pool,
     )
     from newtest.evaluation.analysis.gap import decompose, model_gaps
+    from newtest.evaluation.analysis.measured import (
+        by_metric,
+        clustered_gap,
+        has_parts,
+        kept_per_image,
+        split_gap,
+    )
     from newtest.evaluation.analysis.outliers import far_below
     from newtest.evaluation.analysis.tables import plain_rows
     from newtest.evaluation.report.figures import draw_by_frequency
 
-    loaded = load(tables, groups, unit, sets=sets, among=among)
+    loaded = load(tables, groups, unit, metric, sets=sets, among=among)
     table = loaded.results.table
-    whole = decompose(table, original, new).to_json()
-    rows = plain_rows(model_gaps(table, original, new))
+    if cluster is None:
+        whole, gaps = decompose(table, original, new).to_json(), model_gaps(table, original, new)
+    else:
+        pair = [by_metric(loaded.set(name), metric) for name in (original, new)]
+        whole, gaps = clustered_gap(table, *pair, cluster)
+    rows = plain_rows(gaps)
     for caution in far_below(table, original, new):
         note(f"warning: {caution}")
-    found: dict[str, Any] = {**whole, "by_model": rows, "by_frequency": None, "adjusted": None}
-    stored = [loaded.stored[name] for name in (original, new) if name in loaded.stored]
+    found: dict[str, Any] = {**whole, "by_model": rows, "by_frequency": None, "adjusted": None, "parts": None}
+    stored = [
+        by_metric(loaded.stored[name], metric)
+        for name in (original, new)
+        if name in loaded.stored and kept_per_image(metric)
+    ]
+    counts = read_pool(pool) if pool else study_pool(study)
+    if len(stored) == 2 and has_parts(*stored):
+        found["parts"] = split_gap(*stored, cluster=cluster, pool=counts, seed=seed).to_json()
     if len(stored) == 2 and all(has_votes(one) for one in stored):
         curves = [by_frequency(one) for one in stored]
         found["by_frequency"] = [curve.to_json() for curve in curves]
-        counts = read_pool(pool) if pool else study_pool(study)
-        found["adjusted"] = adjusted(*stored, pool=counts, seed=seed)
+        found["adjusted"] = adjusted(*stored, pool=counts, seed=seed, cluster=cluster)
         if figure is not None:
             save(draw_by_frequency(curves), figure)
     elif figure is not None or pool is not None:
@@ -77,7 +99,12 @@ def gap(
         _gap_rows(found),
         title=f"{new} against {original}, mean over {whole['models']} models",
     )
-    for warning in (found["adjusted"] or {}).get("warnings", ()):
+    if found["parts"]:
+        print_table(
+            ["part of the gap", "points", "95 %"], _part_rows(found["parts"]), title=_shares(found["parts"])
+        )
+    said = [*(found["adjusted"] or {}).get("warnings", ()), *(found["parts"] or {}).get("warnings", ())]
+    for warning in dict.fromkeys(said):
         note(f"warning: {warning}")
 
 
@@ -109,6 +136,29 @@ def _gap_rows(found: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
     return rows
+
+
+def _part_rows(parts: dict[str, Any]) -> list[tuple[str, str, str]]:
+    names = {
+        "observed": "observed",
+        "frequency": "selection frequency",
+        "several": "share of multi-label images",
+        "rest": "rest",
+    }
+    return [
+        (said, f"{part['points']:.2f}", f"[{part['lo']:.2f}, {part['hi']:.2f}]")
+        for name, said in names.items()
+        if (part := parts[name]) is not None
+    ]
+
+
+def _shares(parts: dict[str, Any]) -> str:
+    if parts["share_original"] is None or parts["share_new"] is None:
+        return "The gap in parts"
+    return (
+        f"The gap in parts; multi-label images: {parts['share_original']:.1f} % of the original, "
+        f"{parts['share_new']:.1f} % of the new set"
+    )
 
 
 def shift(

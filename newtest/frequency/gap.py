@@ -28,14 +28,14 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from newtest.draws import generator
+from newtest.draws import bootstrap_rows, generator
 from newtest.errors import SamplingError
 from newtest.frequency.chosen import misfit
 from newtest.frequency.counts import VoteCounts, log_choose, tally
 from newtest.frequency.mixture import GRID, fit
 from newtest.frequency.weights import GROUPS, group_of, solve
 
-__all__ = ["AdjustedGap", "ScoredSet", "adjusted_gap", "delete_d_jackknife"]
+__all__ = ["AdjustedGap", "ScoredSet", "adjusted_gap", "delete_d_jackknife", "matched_accuracy"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -65,6 +65,8 @@ class ScoredSet:
 
     counts: VoteCounts
     correct: Floats
+    clusters: Ints | None = None
+    """The group of each image, for the bootstrap; None: every image is drawn by itself."""
 
     def __post_init__(self) -> None:
         correct = np.asarray(self.correct, dtype=np.float64)
@@ -147,8 +149,9 @@ def _bootstrap(
 ) -> tuple[Floats, int]:
     """Standard errors of the observed and the adjusted gap, (2, models), NaN below two estimates; and the failures."""
     resampled = []
+    draws = [(s, bootstrap_rows(len(s.counts), s.clusters)) for s in (original, replica)]
     for _ in range(replicates):
-        a, b = (s.where(random.integers(len(s.counts), size=len(s.counts))) for s in (original, replica))
+        a, b = (s.where(rows(random)) for s, rows in draws)
         try:
             resampled.append((_accuracy(a) - _accuracy(b), _accuracy(a) - estimate(a, b)))
         except SamplingError:  # a resample of a small set can lack what the method needs
@@ -174,7 +177,7 @@ def _estimator(method: Method, pool: VoteCounts | None, deleted: float, warnings
         return lambda original, replica: _naive(original.counts, replica, warnings)
     if method == "jackknife":
         return lambda original, replica: _jackknife(original.counts, replica, deleted, warnings)
-    return lambda original, replica: _mixture(original.counts, replica, pool, warnings)
+    return lambda original, replica: matched_accuracy(original.counts, replica, pool, warnings)
 
 
 def _naive(original: VoteCounts, replica: ScoredSet, warnings: list[str], deleted: float = 0.0) -> Floats:
@@ -210,9 +213,12 @@ def _jackknife(original: VoteCounts, replica: ScoredSet, deleted: float, warning
     return delete_d_jackknife(at_n, _naive(original, replica, warnings, deleted), ratio)
 
 
-def _mixture(
+def matched_accuracy(
     original: VoteCounts, replica: ScoredSet, pool: VoteCounts | None, warnings: list[str]
 ) -> Floats:
+    """The mixture's estimate: accuracy on the replica in points, (models,), if its true frequencies were spread as the
+    original's. Appends to ``warnings``.
+    """
     target, found = fit(original), tally(replica.counts)
     posterior = fit(replica.counts if pool is None else pool).posterior(found)
     group = group_of(posterior @ GRID)

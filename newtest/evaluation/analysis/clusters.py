@@ -19,7 +19,7 @@ from newtest.evaluation.analysis.tables import image_column
 from newtest.evaluation.scoring.store import StoredSet
 from newtest.intervals import clopper_pearson
 
-__all__ = ["clustered", "differences", "over_sets", "worst_of"]
+__all__ = ["clustered", "codes_of", "differences", "gaps", "over_sets", "worst_of"]
 
 Floats = npt.NDArray[np.float64]
 _FEW = 2
@@ -32,7 +32,7 @@ def clustered(correct: pd.DataFrame, column: pd.Series, *, level: float = 0.95) 
     ``correct`` has models as its index and images as its columns; ``column`` names the group of each image. Images
     without a group are groups by themselves. Raises EvaluationError for fewer than two groups.
     """
-    sums, sizes = _sums(correct.to_numpy(dtype=np.float64), _codes(column))
+    sums, sizes = _sums(correct.to_numpy(dtype=np.float64), codes_of(column))
     n, groups = int(sizes.sum()), len(sizes)
     share = sums.sum(axis=1) / n
     se = _errors(sums - share[:, None] * sizes, n)
@@ -57,7 +57,7 @@ def differences(
     correct: pd.DataFrame, column: pd.Series, pairs: pd.DataFrame, *, level: float = 0.95
 ) -> pd.DataFrame:
     """``pairs`` (``better``, ``worse``) with ``lo`` and ``hi`` (points) of each paired difference, clustered."""
-    codes = _codes(column)
+    codes = codes_of(column)
     right = correct.astype(np.float64)
     found = right.loc[pairs["better"]].to_numpy() - right.loc[pairs["worse"]].to_numpy()
     sums, sizes = _sums(found, codes)
@@ -67,13 +67,32 @@ def differences(
     return pairs.assign(lo=100 * (mean - half), hi=100 * (mean + half))
 
 
+def gaps(
+    rows: pd.DataFrame, original: tuple[pd.DataFrame, pd.Series], new: tuple[pd.DataFrame, pd.Series]
+) -> pd.DataFrame:
+    """``rows`` (``model``, ``gap`` in points) with clustered 95 % intervals ``lo`` and ``hi``; the sets are given by
+    correctness and groups. The sets hold different images, so the variances add up, with Welch's degrees of freedom.
+    """
+    found = [
+        clustered(correct.loc[rows["model"]], column).reset_index(drop=True)
+        for correct, column in (original, new)
+    ]
+    variances = [one["se"].to_numpy() ** 2 for one in found]
+    freedom = [int(one["groups"].iloc[0]) - 1 for one in found]
+    total = variances[0] + variances[1]
+    below = sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
+    degrees = np.divide(total**2, below, out=np.full(len(total), float(min(freedom))), where=below > 0)
+    half = t.ppf(0.975, degrees) * np.sqrt(total)
+    return rows.assign(lo=rows["gap"].to_numpy() - half, hi=rows["gap"].to_numpy() + half)
+
+
 def worst_of(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:
     """The share of groups in which a model is right on every image, in percent, with exact 95 % intervals: ``model``,
     ``k``, ``n`` (groups), ``accuracy``, ``lo``, ``hi``.
 
     With a group per anchor frame, and its neighbours in it, this is pm-k of the video sets (Shankar et al. 2021).
     """
-    codes = _codes(column)
+    codes = codes_of(column)
     sums, sizes = _sums(correct.to_numpy(dtype=np.float64), codes)
     k, n = (sums == sizes).sum(axis=1), len(sizes)
     low, high = clopper_pearson(k, n)
@@ -96,7 +115,10 @@ def over_sets(
     return pd.concat(parts, ignore_index=True)
 
 
-def _codes(column: pd.Series) -> npt.NDArray[np.int64]:
+def codes_of(column: pd.Series) -> npt.NDArray[np.int64]:
+    """The group of each image as a number; images without a group are groups by themselves. Raises EvaluationError for
+    fewer than two groups.
+    """
     codes = pd.factorize(column.to_numpy(dtype=object), use_na_sentinel=True)[0].astype(np.int64)
     alone = codes < 0
     codes[alone] = codes.max(initial=-1) + 1 + np.arange(int(alone.sum()))

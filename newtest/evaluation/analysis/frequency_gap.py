@@ -16,7 +16,8 @@ import pandas as pd
 
 from newtest.catalog.evaluation import pool_votes
 from newtest.errors import EvaluationError
-from newtest.evaluation.analysis.tables import frequency_bins
+from newtest.evaluation.analysis.clusters import codes_of
+from newtest.evaluation.analysis.tables import frequency_bins, image_column
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.store import StoredSet
 from newtest.frequency.counts import VoteCounts
@@ -115,17 +116,23 @@ def pool_counts(frame: pd.DataFrame, source: str) -> VoteCounts:
 
 
 def adjusted(
-    original: StoredSet, new: StoredSet, *, pool: VoteCounts | None = None, seed: int = 0
+    original: StoredSet,
+    new: StoredSet,
+    *,
+    pool: VoteCounts | None = None,
+    seed: int = 0,
+    cluster: str | None = None,
 ) -> dict[str, object]:
     """Observed and bias-adjusted gap of the mean model, in points with standard errors, and the adjustment's warnings.
 
     Over the models that both sets have and the images that have votes. ``pool`` holds the counts that the new set was
-    chosen by. Raises EvaluationError where votes or common models are missing.
+    chosen by. ``cluster``: the images' column of groups, for the errors. Raises EvaluationError where votes or common
+    models are missing.
     """
     models = [model for model in original.correct.index if model in set(new.correct.index)]
     if not models:
         raise EvaluationError(f"{original.name} and {new.name} have no model in common")
-    sets = [_scored(stored, models) for stored in (original, new)]
+    sets = [_scored(stored, models, cluster) for stored in (original, new)]
     found = adjusted_gap(sets[0], sets[1], pool=pool, replicates=REPLICATES, seed=seed)
     return {
         "models": len(models),
@@ -139,7 +146,7 @@ def adjusted(
     }
 
 
-def _scored(stored: StoredSet, models: list[str]) -> ScoredSet:
+def _scored(stored: StoredSet, models: list[str], cluster: str | None) -> ScoredSet:
     """The mean model: what share of the models gets each image right."""
     if not has_votes(stored):
         raise EvaluationError(f"{stored.name}: its images have no votes (num_selected, num_shown)")
@@ -149,4 +156,5 @@ def _scored(stored: StoredSet, models: list[str]) -> ScoredSet:
     }
     asked = counts["num_shown"] > 0
     share = stored.correct.loc[models].to_numpy(dtype=np.float64)[:, asked].mean(axis=0)
-    return ScoredSet(VoteCounts(counts["num_selected"][asked], counts["num_shown"][asked]), share)
+    groups = None if cluster is None else codes_of(image_column(stored, cluster))[asked]
+    return ScoredSet(VoteCounts(counts["num_selected"][asked], counts["num_shown"][asked]), share, groups)
