@@ -19,6 +19,7 @@ from newtest.version import __version__ as __version__
 if TYPE_CHECKING:
     from newtest.api.measuring import atlas, check, encoder, evaluate, report
     from newtest.api.pools import Pool
+    from newtest.api.second_labels import ProposalSources, propose_second_labels, second_labels
     from newtest.api.studies import (
         add_reference,
         collect,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "newtest.api.measuring": ("atlas", "check", "encoder", "evaluate", "report"),
     "newtest.api.pools": ("Pool",),
+    "newtest.api.second_labels": ("ProposalSources", "propose_second_labels", "second_labels"),
     "newtest.api.studies": (
         "add_reference", "collect", "dedup", "design", "fetch", "frequencies", "import_votes", "release", "sample",
         "simulate_votes", "take_down",
@@ -62,6 +64,7 @@ __all__ = [
     "NewtestError",
     "PlannerConfig",
     "Pool",
+    "ProposalSources",
     "SamplingConfig",
     "Study",
     "Subset",
@@ -77,9 +80,11 @@ __all__ = [
     "frequencies",
     "import_votes",
     "pairs_above",
+    "propose_second_labels",
     "release",
     "report",
     "sample",
+    "second_labels",
     "simulate_votes",
     "take_down",
     "top_k",

@@ -82,11 +82,22 @@ def _questions(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX hit_images_image ON hit_images (image_id)")
 
 
+def _second_labels(connection: sqlite3.Connection) -> None:
+    """Other classes that images may show, as they were proposed."""
+    connection.execute(
+        "CREATE TABLE second_labels (image_id TEXT NOT NULL REFERENCES images (image_id), wnid TEXT NOT NULL"
+        " REFERENCES classes (wnid), source TEXT NOT NULL, proposed_at TEXT NOT NULL,"
+        " PRIMARY KEY (image_id, wnid, source)) STRICT, WITHOUT ROWID"
+    )
+    connection.execute("CREATE INDEX second_labels_wnid ON second_labels (wnid)")
+
+
 MIGRATIONS: Mapping[int, Callable[[sqlite3.Connection], None]] = {
     1: _create,
     2: _consents,
     3: _remember_calls,
     4: _questions,
+    5: _second_labels,
 }
 """Version -> the function that makes it out of the version before; of an empty file, 1 makes the newest at once."""
 

@@ -150,7 +150,8 @@ def pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
     """The pairs of image and class that can be voted on: image_id, wnid."""
     return read_frame(
         catalog,
-        "SELECT image_id, wnid FROM candidates UNION SELECT image_id, wnid FROM reference_members",
+        "SELECT image_id, wnid FROM candidates UNION SELECT image_id, wnid FROM reference_members"
+        " UNION SELECT image_id, wnid FROM second_labels",
         {"image_id": "text", "wnid": "text"},
     )
 

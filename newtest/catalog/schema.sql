@@ -208,6 +208,17 @@ CREATE TABLE hit_pairs (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX hit_pairs_images ON hit_pairs (image_a, image_b);
 
+-- Other classes that an image of a set may show, as they were proposed. They are asked about in the usual HITs of that
+-- class, and answered by votes on (image_id, wnid) like those on candidates, which these pairs are not.
+CREATE TABLE second_labels (
+    image_id    TEXT NOT NULL REFERENCES images (image_id),
+    wnid        TEXT NOT NULL REFERENCES classes (wnid),
+    source      TEXT NOT NULL,             -- 'predictions', 'near' or 'table'
+    proposed_at TEXT NOT NULL,
+    PRIMARY KEY (image_id, wnid, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX second_labels_wnid ON second_labels (wnid);
+
 -- The intent to publish is written before the market is called, the market's id after it.
 CREATE TABLE publications (
     hit_id        TEXT NOT NULL REFERENCES hits (hit_id),

@@ -121,12 +121,13 @@ def drop_staged_rows(catalog: sqlite3.Connection, places: Iterable[int]) -> None
 _UNKNOWN = (
     "NOT EXISTS (SELECT 1 FROM candidates c WHERE c.image_id = i.image_id AND c.wnid = i.wnid)"
     " AND NOT EXISTS (SELECT 1 FROM reference_members m WHERE m.image_id = i.image_id AND m.wnid = i.wnid)"
+    " AND NOT EXISTS (SELECT 1 FROM second_labels s WHERE s.image_id = i.image_id AND s.wnid = i.wnid)"
     " AND NOT (i.control IS 'negative' AND EXISTS (SELECT 1 FROM images g WHERE g.image_id = i.image_id))"
 )
 
 
 def unknown(catalog: sqlite3.Connection) -> Found:
-    """Staged rows that are neither candidates nor members of a reference.
+    """Staged rows that are neither candidates, nor members of a reference, nor proposed second labels.
 
     A negative control pairs an image with a class that is not its own: there the image must be known, no more.
     """

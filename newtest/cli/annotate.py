@@ -10,6 +10,7 @@ import typer
 
 from newtest.cli import annotate_design, annotate_market, annotate_people, annotate_prolific, annotate_serve
 from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
+from newtest.cli.second_labels import Classes, Near, Predictions, Proposals, SecondLabels, Top, propose
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -102,6 +103,12 @@ def plan(
     budget: Annotated[
         str | None, typer.Option("--budget", metavar="DOLLARS", help="Say what is left of it.")
     ] = None,
+    second_labels: SecondLabels = None,
+    predictions: Predictions = None,
+    model_classes: Classes = None,
+    near_classes: Near = 0,
+    proposals: Proposals = None,
+    proposals_of: Top = (5, 2, 5),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and keep nothing.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -140,6 +147,8 @@ def plan(
             min_hourly=None if least is None else f"{dollars('--min-hourly', least):.2f}",
         )
         costs = CostConfig(amount, payer, pace)
+        sources = (predictions, model_classes, near_classes, similar, proposals)
+        propose(opened, second_labels or [], sources, proposals_of, dry_run=dry_run)
         near = read_similar(similar) if similar else wordnet_similar(opened.catalog)
         if pages is not None and not dry_run:
             table = read_pages(pages)

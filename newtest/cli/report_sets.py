@@ -69,8 +69,8 @@ def gap(
     if cluster is None:
         whole, gaps = decompose(table, original, new).to_json(), model_gaps(table, original, new)
     else:
-        pair = [by_metric(loaded.set(name), metric) for name in (original, new)]
-        whole, gaps = clustered_gap(table, *pair, cluster)
+        one, two = (by_metric(loaded.set(name), metric) for name in (original, new))
+        whole, gaps = clustered_gap(table, one, two, cluster)
     rows = plain_rows(gaps)
     for caution in far_below(table, original, new):
         note(f"warning: {caution}")

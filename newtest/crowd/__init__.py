@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from newtest.crowd.local import LocalAnnotator
     from newtest.crowd.pay import act_on, propose
     from newtest.crowd.planning import HitPlan, make_plan, store_plan
+    from newtest.crowd.second_labels import SecondLabelRule, second_label_votes
 
 _HOMES = {
     "newtest.crowd.annotators": (
@@ -34,6 +35,10 @@ _HOMES = {
         "make_plan",
         "store_plan",
     ),
+    "newtest.crowd.second_labels": (
+        "SecondLabelRule",
+        "second_label_votes",
+    ),
 }
 
 __all__ = [
@@ -43,11 +48,13 @@ __all__ = [
     "LocalAnnotator",
     "PlanConfig",
     "PublishConfig",
+    "SecondLabelRule",
     "act_on",
     "collect",
     "make_plan",
     "propose",
     "publish",
+    "second_label_votes",
     "store_plan",
 ]
 

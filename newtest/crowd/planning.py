@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from newtest.catalog import classes, crowd, money, transaction
+from newtest.catalog import classes, crowd, money, second_labels, transaction
 from newtest.catalog.asked import store_question
 from newtest.catalog.crowd import CrowdImage, HitImage, references_classes
 from newtest.classes.similarity import most_similar
@@ -143,7 +143,7 @@ def _class_images(
     catalog: sqlite3.Connection, wnid: str, options: _Options
 ) -> tuple[ClassImages, Sequence[str]]:
     """What the planner may use for one class, and the examples of its page."""
-    state = crowd.class_state(catalog, wnid)
+    state = [*crowd.class_state(catalog, wnid), *second_labels.asked_about(catalog, wnid)]
     used = crowd.shown_counts(catalog, wnid)
     examples = crowd.examples_of(catalog, wnid) or _choose_examples(state, used, options)
     lacking = [i for i in state if i.num_shown + i.underway < options.votes and i.image_id not in examples]
@@ -195,13 +195,14 @@ def _controls(state: Sequence[CrowdImage], options: _Options, name: str) -> list
 def _negatives(catalog: sqlite3.Connection, wnid: str, options: _Options) -> list[str]:
     """Controls of the nearest other classes, class by class, until there are enough for a HIT of nothing
     else."""
-    own = {i.image_id for i in crowd.class_state(catalog, wnid)}
+    state = [*crowd.class_state(catalog, wnid), *second_labels.asked_about(catalog, wnid)]
+    own = {i.image_id for i in state}
     found: list[str] = []
     for other in options.similar(wnid):
         if len(found) >= options.config.images:
             break
-        state = crowd.class_state(catalog, other)
-        found += [i for i in _controls(state, options, f"{wnid}/{other}") if i not in own]
+        others = crowd.class_state(catalog, other)
+        found += [i for i in _controls(others, options, f"{wnid}/{other}") if i not in own]
     return found
 
 

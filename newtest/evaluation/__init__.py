@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from newtest.evaluation.analysis.compare import pairs, power
     from newtest.evaluation.analysis.forecast import Forecast, forecast
     from newtest.evaluation.analysis.gap import decompose
+    from newtest.evaluation.analysis.gap_parts import GapParts, MeasuredSet, gap_parts
     from newtest.evaluation.analysis.line import Line, LineConfig, fit_line
+    from newtest.evaluation.analysis.measured import by_metric, split_gap
     from newtest.evaluation.analysis.similarity import Similarity, agreement, rankable
     from newtest.evaluation.report.build import build_report
     from newtest.evaluation.report.inputs import ReportChoice, gather
@@ -31,6 +33,8 @@ _HOMES = {
     ),
     "newtest.evaluation.analysis.forecast": ("Forecast", "forecast"),
     "newtest.evaluation.analysis.gap": ("decompose",),
+    "newtest.evaluation.analysis.gap_parts": ("GapParts", "MeasuredSet", "gap_parts"),
+    "newtest.evaluation.analysis.measured": ("by_metric", "split_gap"),
     "newtest.evaluation.analysis.line": (
         "Line",
         "LineConfig",
@@ -84,9 +88,11 @@ __all__ = [
     "Evaluation",
     "EvaluationSet",
     "Forecast",
+    "GapParts",
     "Line",
     "LineConfig",
     "Loaded",
+    "MeasuredSet",
     "ReportChoice",
     "Results",
     "Similarity",
@@ -95,11 +101,13 @@ __all__ = [
     "as_results",
     "build_atlas",
     "build_report",
+    "by_metric",
     "decompose",
     "evaluate",
     "find_images",
     "fit_line",
     "forecast",
+    "gap_parts",
     "gather",
     "label_efficiency",
     "labelled",
@@ -110,6 +118,7 @@ __all__ = [
     "read_boards",
     "read_results",
     "read_set",
+    "split_gap",
     "zero_shot",
 ]
 

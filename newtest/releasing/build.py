@@ -40,6 +40,7 @@ from newtest.releasing.front_matter import format_card
 from newtest.releasing.licenses import allows_redistribution
 from newtest.releasing.manifest import write_manifest
 from newtest.releasing.members import Member, members_of, read_bytes
+from newtest.releasing.second_labels import second_labels_of
 from newtest.study import Study, now
 
 __all__ = ["Release", "build_release"]
@@ -160,7 +161,8 @@ def _write(
     ]
     labels = class_labels(classes)
     places = [WRITERS[name](members, labels, read, out) for name in formats]
-    write_manifest(members, places[0], out)
+    labels_of = second_labels_of(study, members, filtered=revision.filtered)
+    write_manifest(members, places[0], out, None if labels_of is None else labels_of.of_images)
     excluded = Counter(exclusions_of(study.catalog, revision.name)["reason"])
     facts = Facts(
         revision=revision,
@@ -173,6 +175,7 @@ def _write(
         paid=paid(rewards(study.catalog, revision.name)),
         formats=formats,
         about=about,
+        second_labels=None if labels_of is None else labels_of.says,
     )
     manifest_hash = sha256_of(out / "manifest.csv")
     texts = {
@@ -182,6 +185,8 @@ def _write(
         "revision.json": _revision_json(revision),
         "croissant.json": croissant(facts, manifest_hash),
     }
+    if labels_of is not None:
+        texts["second_labels.csv"] = labels_of.table
     suffix = tar_suffix(members)
     # Pictures that the release's own card speaks of need no second one beside them.
     apart = [form for at, form in enumerate(formats) if at > 0 or form in ("webdataset", "parquet")]

@@ -43,6 +43,7 @@ def dataset_card(facts: Facts) -> str:
         sources=sorted(Counter(row.source for row in rows).items()),
         searches=facts.collected,
         votes=facts.votes,
+        second_labels=facts.second_labels,
         shown=(min(row.num_shown for row in rows), max(row.num_shown for row in rows)),
         frequency=_mean_frequency(facts.members),
         exclusions=sorted(facts.exclusions.items(), key=lambda item: (-item[1], item[0])),

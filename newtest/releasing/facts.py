@@ -33,6 +33,8 @@ class Facts:
     paid: Sequence[Paid]
     formats: Sequence[str]
     about: About = field(default_factory=About)
+    second_labels: str | None = None
+    """A sentence on second labels; None where none were proposed."""
 
     @property
     def config(self) -> dict[str, Any]:

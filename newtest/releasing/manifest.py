@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,15 +38,38 @@ COLUMNS = pa.schema(
 )
 
 
-def write_manifest(members: Sequence[Member], files: Sequence[str], folder: Path) -> None:
-    """Write ``manifest.parquet`` and ``manifest.csv``; ``files`` are the members' places in the release."""
+SECOND = (("second_labels", pa.list_(pa.string())), ("second_labels_open", pa.int64()))
+"""Where second labels were proposed: the accepted ones, and how many proposed classes lack votes."""
+
+
+def write_manifest(
+    members: Sequence[Member],
+    files: Sequence[str],
+    folder: Path,
+    second: Mapping[str, tuple[list[str], int]] | None = None,
+) -> None:
+    """Write ``manifest.parquet`` and ``manifest.csv``; ``files`` are the members' places in the release. ``second``:
+    image -> its second labels, and the proposed classes that lack votes; None where nothing was proposed.
+    """
     rows = [_row(member, file) for member, file in zip(members, files, strict=True)]
-    pq.write_table(pa.Table.from_pylist(rows, schema=COLUMNS), folder / "manifest.parquet")
+    schema = COLUMNS
+    if second is not None:
+        schema = pa.schema([*COLUMNS, *SECOND])
+        for row, member in zip(rows, members, strict=True):
+            labels, left = second.get(member.row.image_id, ([], 0))
+            row["second_labels"] = [label for label in labels if label != member.row.wnid]
+            row["second_labels_open"] = left
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), folder / "manifest.parquet")
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS.names, lineterminator="\n")
+    writer = csv.DictWriter(text, schema.names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({**row, **_guarded(row)} for row in rows)
+    writer.writerows({**row, **_guarded(row), **_listed(row)} for row in rows)
     (folder / "manifest.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def _listed(row: Mapping[str, object]) -> dict[str, str]:
+    """A list is JSON in a cell."""
+    return {name: json.dumps(cell) for name, cell in row.items() if isinstance(cell, list)}
 
 
 def _guarded(row: Mapping[str, object]) -> dict[str, str]:

@@ -13,12 +13,12 @@ from newtest.evaluation.scoring.answers import AnswerRule, Classes, place, too_m
 from newtest.evaluation.scoring.cautions import Unscorable
 from newtest.evaluation.scoring.classmap import ClassMap
 from newtest.evaluation.scoring.guards import stored_backwards
-from newtest.evaluation.scoring.kinds import KindRule
+from newtest.evaluation.scoring.kinds import KindRule, decide
 from newtest.evaluation.scoring.metrics import average_precision_11, rank_of_truth
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.sets import EvaluationSet
 
-__all__ = ["Among", "Answers", "ScoreConfig", "Warn", "of_labels", "of_ranking", "of_scores"]
+__all__ = ["Among", "Answers", "ScoreConfig", "Warn", "best_classes", "of_labels", "of_ranking", "of_scores"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -161,3 +161,31 @@ def _positions(
     if mapping is None:
         return placed.at, placed.how
     return np.where(placed.at < 0, -1, mapping.classes(np.maximum(placed.at, 0))), placed.how
+
+
+def best_classes(
+    evaluated: EvaluationSet,
+    one: Predictions,
+    values: npt.NDArray[Any],
+    mapping: ClassMap | None,
+    options: ScoreConfig,
+    top: int,
+) -> Ints:
+    """A model's best answers of each image as positions in its own classes, (N, up to ``top``), -1 for none; best
+    first. Raises Unscorable.
+    """
+    classes = Classes(evaluated.classes) if mapping is None else Classes(mapping.outputs, mapping.extra)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    kind = "labels" if values.ndim == 1 else one.kind
+    if kind in ("auto", "labels") and values.ndim == 2:
+        kind = decide(values, len(classes.names), options.kind)
+    if kind == "scores":
+        table = values.astype(np.float64)
+        if table.shape[1] != len(classes.names):
+            raise Unscorable(
+                "wrong-classes", f"{table.shape[1]} scores per image for {len(classes.names)} classes"
+            )
+        return np.argsort(-table, axis=1, kind="stable")[:, :top].astype(np.int64)
+    cells = values[:, None] if values.ndim == 1 else values[:, :top]
+    return place(cells, classes, options.answers, strict=not one.open_answers, gaps=one.gaps).at

@@ -24,6 +24,7 @@ from newtest.evaluation.scoring.models import ModelConfig, run_model
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.reading import read_predictions
 from newtest.evaluation.scoring.score import Score, ScoreConfig, score
+from newtest.evaluation.scoring.set_forms import OPEN_LABELS
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import set_folder, write_scores
 from newtest.evaluation.scoring.unreadable_images import unreadable
@@ -123,6 +124,9 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
     if evaluated.unlabelled:
         said = f"{evaluated.unlabelled} images have no true class and are left out"
         cautions.append(Caution("unlabelled", evaluated.name, said))
+    if OPEN_LABELS in evaluated.images.columns and (left := int((evaluated.images[OPEN_LABELS] > 0).sum())):
+        said = f"{left} images have proposed second labels without enough votes; these count as not shown"
+        cautions.append(Caution("second-labels", evaluated.name, said))
     answers: list[Predictions] = []
     for path in options.predictions:
         try:

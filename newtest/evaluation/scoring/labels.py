@@ -23,7 +23,7 @@ from newtest.evaluation.scoring.keys import rows_by_id
 from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, file_frame
 from newtest.evaluation.scoring.sets import EvaluationSet, id_column, make_set
 
-__all__ = ["with_labels"]
+__all__ = ["read_labels", "with_labels"]
 
 Ints = npt.NDArray[np.int64]
 _AGREES = 0.5
@@ -43,7 +43,7 @@ def with_labels(
     """
     if evaluated.also is not None or evaluated.given is not None:
         raise EvaluationError(f"{evaluated.source}: the set has several labels per image already")
-    lists, ids = _read(path)
+    lists, ids = read_labels(path)
     names = outputs or evaluated.classes
     placed = _placed(lists, names, path, rule)
     if ids is None:
@@ -57,7 +57,7 @@ def with_labels(
     return _joined(evaluated, [placed[row] for row in at], names, path), how
 
 
-def _read(path: Path) -> tuple[list[list[Any]], npt.NDArray[np.str_] | None]:
+def read_labels(path: Path) -> tuple[list[list[Any]], npt.NDArray[np.str_] | None]:
     """The labels of each row, and the names of the rows where there are any."""
     frame = file_frame(path)
     named = id_column(frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,42 @@ from newtest.reading.arrays import load_array
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import read_schema
 
-__all__ = ["CLASS_COLUMNS", "SECOND_LABELS", "array_frame", "file_frame", "json_frame", "table_frame"]
+__all__ = [
+    "CLASS_COLUMNS",
+    "OPEN_LABELS",
+    "SECOND_LABELS",
+    "array_frame",
+    "file_frame",
+    "json_frame",
+    "table_frame",
+    "with_second_labels",
+]
 
 CLASS_COLUMNS = ("wnid", "class", "label", "target", "labels", "classes")
 SECOND_LABELS = "second_labels"
 """Lists of the further classes that an image shows, beside the column of its class; releases have it."""
+
+
+OPEN_LABELS = "second_labels_open"
+"""How many proposed classes of an image lack votes."""
+
+
+def with_second_labels(frame: pd.DataFrame, known: Mapping[str, tuple[list[str], int]]) -> pd.DataFrame:
+    """The members of a study's set with the two columns; as they are where none of them was proposed anything for.
+
+    ``known``: image -> accepted second labels, and proposed classes that lack votes.
+    """
+    if not set(frame["image_id"]) & known.keys():
+        return frame
+    cells = [known.get(image, ([], 0)) for image in frame["image_id"]]
+    more = [
+        [label for label in labels if label != own]
+        for (labels, _), own in zip(cells, frame["wnid"], strict=True)
+    ]
+    made = frame.copy()
+    made[SECOND_LABELS] = pd.Series(more, index=frame.index, dtype=object)
+    made[OPEN_LABELS] = [left for _, left in cells]
+    return made
 
 
 def file_frame(path: Path) -> pd.DataFrame:

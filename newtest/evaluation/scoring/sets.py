@@ -16,7 +16,13 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.names import is_id
-from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, SECOND_LABELS, file_frame, table_frame
+from newtest.evaluation.scoring.set_forms import (
+    CLASS_COLUMNS,
+    SECOND_LABELS,
+    file_frame,
+    table_frame,
+    with_second_labels,
+)
 from newtest.evaluation.scoring.set_paths import image_folder, with_paths
 from newtest.sets import Census
 
@@ -148,10 +154,14 @@ def _refuse_two_meanings(
 
 def _of_study(which: str, study: Path, name: str | None, classes: tuple[str, ...] | None) -> EvaluationSet:
     from newtest.catalog.evaluation import members
+    from newtest.catalog.second_labels import has_proposals
+    from newtest.crowd.second_labels import labels_of_images, second_label_votes
     from newtest.study import Study
 
     with Study(study) as opened:
         frame = members(opened.catalog, which)
+        if has_proposals(opened.catalog):
+            frame = with_second_labels(frame, labels_of_images(second_label_votes(opened)))
         frame["path"] = [str(opened.image_path(sha)) if sha else "" for sha in frame.pop("sha256")]
     return make_set(frame, name or which, source=f"{study}: {which}", classes=classes)
 
