@@ -31,7 +31,7 @@ class SecondLabelRule:
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1 or self.votes < 1:
             raise ConfigError(
-                "a second label needs a `share` of people above 0, at most 1, and at least one of `votes`"
+                "a second label needs a share of people above 0 and at most 1, and at least one vote"
             )
 
 
