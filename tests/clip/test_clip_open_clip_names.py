@@ -12,11 +12,13 @@ import pytest
 
 from newtest.clip.describer import describer
 from newtest.clip.encoder import Encoder
-from newtest.clip.loading import encoder
+from newtest.clip.loading import encoder, names_an_encoder, with_tag
 from newtest.clip.open_clip import OpenClip
 from newtest.clip.open_clip_names import ModelName
 from newtest.clip.torch_runtime import library
 from newtest.errors import UsageError
+from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
+from newtest.evaluation.scoring.models import ModelConfig
 
 MODEL = {
     "embed_dim": 16,
@@ -250,3 +252,28 @@ def test_a_name_means_the_same_from_every_folder(weights: Path, tmp_path: Path) 
     model = describer(f"open_clip:newtest-named@{weights}", device="cpu")
     assert model.source == f"open_clip:newtest-named@{weights}"
     assert model.name.startswith("newtest-named/default@sha256:") and "#" in model.name
+
+
+def test_one_spelling_wherever_an_encoder_is_named(weights: Path, tags: None, tmp_path: Path) -> None:
+    plain = f"newtest-named@{weights}"
+    named = with_tag(plain, "quick")
+    assert named == with_tag(f"open_clip:{plain}", "quick") == f"newtest-named/quick@{weights}"
+    assert loaded(f"open_clip:{named}").name == loaded(plain, like="quick").name
+    encoders = ("conse", plain, "ViT-B-32/openai", "open_clip:RN50", "hf-hub:a/b", "local-dir:here")
+    others = ("efficientnet-lite0", "timm:hf-hub:a/b", "torchvision:resnet50.DEFAULT", "resnet50")
+    assert all(map(names_an_encoder, encoders)) and not any(map(names_an_encoder, others))
+    for name in ("conse", "ViT-B-32/openai", "hf-hub:a/b"):
+        with pytest.raises(UsageError, match="`like`"):
+            with_tag(name, "quick")
+    (tmp_path / "set/a").mkdir(parents=True)
+    PIL.Image.new("RGB", (40, 30), (200, 30, 30)).save(tmp_path / "set/a/1.png")
+    for name, options in (
+        (plain, {"like": "quick"}),
+        (f"open_clip:newtest-named/quick@{weights}", {}),
+        ("open_clip:newtest-named", {"weights": weights, "like": "quick"}),
+    ):
+        config = EvaluateConfig(models=(name,), out=tmp_path / "out", model=ModelConfig(**options))  # type: ignore[arg-type]
+        found = evaluate(str(tmp_path / "set"), config)
+        assert [score.model for score in found.scores] == [f"{loaded(named).name} zero-shot"], found.cautions
+    with pytest.raises(UsageError, match="`like` is for checkpoints"):
+        evaluate(str(tmp_path / "set"), EvaluateConfig(models=("timm:x",), model=ModelConfig(like="quick")))
