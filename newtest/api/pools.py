@@ -201,19 +201,26 @@ class Pool:
 
     def reshard(
         self,
-        subset: Subset | str | Path,
+        subset: Subset | str | Path | Sequence[str | Path],
         out: str | Path,
         *,
         shard_rows: int = 10_000,
         progress: Progress = UNWATCHED,
     ) -> Pool:
-        """Write a subset's samples as a new pool. Raises PoolError that names every shard that failed."""
+        """Write a subset's samples as a new pool; of several files the rows that are in all of them.
+
+        Raises PoolError that names every shard that failed.
+        """
         from newtest.engines import Resources
         from newtest.errors import PoolError
         from newtest.pool.reshard import plan_reshard, reshard
         from newtest.pool.storage import subset as subsets
 
-        chosen = subsets.read(Path(subset)) if isinstance(subset, (str, Path)) else subset
+        if isinstance(subset, subsets.Subset):
+            chosen = subset
+        else:
+            paths = [subset] if isinstance(subset, (str, Path)) else subset
+            chosen = subsets.read_all([Path(path) for path in paths])
         plan = plan_reshard(self.shards, chosen, shard_rows)
         outcomes = reshard(self.shards, plan, out, self._engine(), Resources(self.workers))
         shown = watched(progress, "resharding", outcomes, len(plan.outputs))

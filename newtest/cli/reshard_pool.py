@@ -15,7 +15,13 @@ __all__ = ["reshard_pool"]
 
 def reshard_pool(
     pool: PoolAt = ".",
-    subset: Annotated[Path, typer.Option(help='The subset: a sorted "u8,u8" .npy.')] = Path("subset.npy"),
+    subset: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help='The subset: a sorted "u8,u8" .npy. May be repeated: rows that are in all of them.',
+            show_default="subset.npy",
+        ),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Take all rows, instead of a subset.")] = False,
     out: Annotated[
         str | None, typer.Option(help="The new pool, a folder or an fsspec URL.", show_default="resharded")
@@ -54,7 +60,10 @@ def reshard_pool(
     from newtest.pool.storage.pool import open_pool
 
     opened = open_pool(pool, image_col=image_col)
-    plan = plan_reshard(opened, None if everything else subsets.read(subset), shard_rows, format_ or "")
+    chosen = None if everything else subsets.read_all(subset or [Path("subset.npy")])
+    plan = plan_reshard(opened, chosen, shard_rows, format_ or "")
+    if chosen is not None and len(subset or ()) > 1:
+        note(f"{len(chosen):,} rows are in all {len(subset or ())} subsets")
     if plan.absent:
         note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
     if plan.shared:

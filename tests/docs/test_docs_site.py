@@ -13,13 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 from plain_english import complaints
 
 from newtest.cli.app import command
 from newtest.cli.wording import all_commands
-from newtest.pool.storage.subset import Subset, write
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
@@ -164,21 +162,3 @@ PAGE_WORDS = {
     "sources": ("Flickr", "Openverse"),
 }
 """A test of tests/conformance -> what its rows on the page say."""
-
-
-def test_the_python_of_the_pools_tutorial_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.png").write_bytes(b"")
-    uids = np.array([(0, 1), (0, 2), (0, 3), (1, 0)], dtype="u8,u8")
-    for name, rows in (("best", uids), ("unique", uids[1:]), ("clean", uids[:3])):
-        write(Subset.of(rows), tmp_path / f"{name}.npy")
-    blocks = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "tutorial-pool.md").read_text(), flags=re.DOTALL
-    )
-    assert len(blocks) == 2
-    for block in blocks:
-        exec(compile(block, "docs/tutorial-pool.md", "exec"), {})
-    table = (tmp_path / "urls.csv").read_text()
-    assert table.splitlines()[0] == "url,text" and "/a.png," in table
-    assert np.load(tmp_path / "subset.npy").tolist() == [(0, 2), (0, 3)]

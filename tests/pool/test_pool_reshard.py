@@ -164,3 +164,24 @@ def test_rows_without_files_are_counted(photo_pool: Path, tmp_path: Path) -> Non
     assert again.value == {"written": 0, "missing": 4, "computed": 0}, (
         "a second run still says what is missing"
     )
+
+
+def test_of_several_subsets_the_rows_that_are_in_all_are_written(
+    chosen: tuple[Pool, Subset, list[dict[str, object]]], photo_pool: Path, tmp_path: Path
+) -> None:
+    import newtest as nt
+
+    subset = chosen[1]
+    parts = [Subset.of(subset.uids[:9]), Subset.of(subset.uids[5:]), subset]
+    paths = [tmp_path / f"{number}.npy" for number in range(3)]
+    for part, path in zip(parts, paths, strict=True):
+        subsets.write(part, path)
+    command = [sys.executable, "-c", "from newtest.cli import main; main()", "reshard-pool", str(photo_pool)]
+    named = [word for path in paths for word in ("--subset", str(path))]
+    done = subprocess.run([*command, *named, "--out", str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 0 and "4 rows are in all 3 subsets" in done.stderr, done.stderr
+    nt.Pool(photo_pool).reshard(paths, tmp_path / "python")
+    assert contents(tmp_path / "out") == contents(tmp_path / "python")
+    (table,) = (tmp_path / "out").glob("*.parquet")
+    both = np.intersect1d(parts[0].uids, parts[1].uids)
+    assert ids.to_hex(ids.from_arrow(pq.read_table(table)["uid"])) == ids.to_hex(both)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from newtest.pool.storage.pool import Pool
 from newtest.version import __version__
 
-__all__ = ["Subset", "chosen_rows", "difference", "intersection", "read", "union", "write"]
+__all__ = ["Subset", "chosen_rows", "difference", "intersection", "read", "read_all", "union", "write"]
 
 FORMAT = "newtest-subset"
 
@@ -191,6 +191,12 @@ def union(*subsets: Subset) -> Subset:
 def intersection(*subsets: Subset) -> Subset:
     """The ids that all subsets hold, with the smallest number of copies."""
     return _combined("intersection", np.min, subsets)
+
+
+def read_all(paths: Sequence[Path]) -> Subset:
+    """The subset of one file, or what the subsets of several files have in common. Raises PoolError."""
+    found = [read(path) for path in paths]
+    return found[0] if len(found) == 1 else intersection(*found)
 
 
 def difference(left: Subset, right: Subset) -> Subset:
