@@ -40,7 +40,9 @@ def file_server(folder: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "--directory", "photos"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         for _ in range(200):
             try:
                 socket.create_connection(("127.0.0.1", int(port)), timeout=1).close()
