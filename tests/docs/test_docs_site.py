@@ -137,10 +137,10 @@ def test_the_readme_is_short_and_its_links_lead_somewhere() -> None:
 
 
 def test_what_the_tests_verify_has_its_row() -> None:
-    page = (ROOT / "docs" / "compatibility.md").read_text().lower()
+    page = (ROOT / "docs" / "compatibility.md").read_text().lower().partition("\n## claims")[0]
     rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 40
-    verified = ("yes", "by hand", "one machine", "in part", "not verified")
+    verified = ("yes", "by hand", "one machine", "in part", "client only", "not verified")
     assert not [row for row in rows if row.rstrip("| ").split("| ")[-1].strip() not in verified]
     tests = ROOT / "tests" / "conformance"
     for about, words in PAGE_WORDS.items():
