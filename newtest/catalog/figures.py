@@ -9,8 +9,7 @@ __all__ = ["progress", "workers", "workers_who_began"]
 
 
 def progress(catalog: sqlite3.Connection, *, now: float) -> Mapping[str, float]:
-    """Sums for the owner's page: HITs, assignments wanted and in each state, submitted in the last hour,
-    dollars."""
+    """Sums for the owner's page: HITs, assignments wanted and in each state, submitted in the last hour."""
     row = catalog.execute(
         """
         SELECT (SELECT count(*) FROM market_hits WHERE deleted = 0) AS hits,
@@ -23,10 +22,8 @@ def progress(catalog: sqlite3.Connection, *, now: float) -> Mapping[str, float]:
             count(*) FILTER (WHERE a.state = 'approved') AS approved,
             count(*) FILTER (WHERE a.state = 'rejected') AS rejected,
             count(*) FILTER (WHERE a.state IN ('returned', 'lapsed')) AS returned,
-            count(*) FILTER (WHERE a.submitted_at > :now - 3600) AS last_hour,
-            coalesce(sum(iif(a.state IN ('submitted', 'approved'), CAST(t.reward AS REAL), 0)), 0) AS owed
-        FROM market_assignments a JOIN market_hits h USING (market_hit_id) JOIN market_hit_types t USING
-        (hit_type_id)
+            count(*) FILTER (WHERE a.submitted_at > :now - 3600) AS last_hour
+        FROM market_assignments a
         """,
         {"now": now},
     ).fetchone()

@@ -16,10 +16,10 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class MoneyRow:
-    """A published HIT: dollars an assignment, how many it asked for, how many are in each state, and whether it is
-    over."""
+    """HITs of one kind: dollars an assignment, how many each asked for, and how many assignments of them all are in
+    each state. ``open``: somebody may do it or is doing it; ``given_up``: nobody did it, and the HIT is over."""
 
     market: str
     reward: str
@@ -27,22 +27,66 @@ class MoneyRow:
     submitted: int
     approved: int
     rejected: int
-    closed: bool
+    open: int
+    given_up: int
 
 
-def money_rows(catalog: sqlite3.Connection) -> list[MoneyRow]:
-    """Every publication whose HIT is open or was, sandboxes left out."""
-    counts = ", ".join(
-        "(SELECT count(*) FROM assignments a WHERE a.hit_id = p.hit_id AND a.market = p.market"
-        f" AND a.status = '{status}')"
-        for status in ("submitted", "approved", "rejected")
-    )
-    rows = catalog.execute(
-        f"SELECT p.market, p.settings ->> 'reward', h.assignments, {counts}, p.closed_at IS NOT NULL"
-        " FROM publications p JOIN hits h USING (hit_id)"
-        " WHERE p.market_hit_id IS NOT NULL AND p.market <> 'sandbox' ORDER BY p.market, p.hit_id"
-    )
-    return [MoneyRow(row[0], str(row[1]), row[2], row[3], row[4], row[5], bool(row[6])) for row in rows]
+def money_rows(catalog: sqlite3.Connection, now: float, revision: str | None = None) -> list[MoneyRow]:
+    """Everything that is published or was, sandboxes left out; of the HITs that showed a revision's members only, where
+    one is named. ``now`` is in seconds since 1970.
+
+    What our own server shows is read from its market, to the moment, HITs of requesters included; what other markets
+    show is what was collected.
+    """
+    values = {"now": now, "revision": revision}
+    rows = [*catalog.execute(_OWN, values), *catalog.execute(_OTHERS, values)]
+    return sorted(MoneyRow(row[0], str(row[1]), *map(int, tuple(row)[2:])) for row in rows)
+
+
+_SHOWED = """
+    SELECT h.hit_id FROM hits h JOIN hit_images i USING (hit_id)
+        JOIN revision_members r ON r.image_id = i.image_id AND r.wnid = h.wnid WHERE r.revision = :revision
+"""
+
+_OWN = f"""
+WITH counts AS (
+    SELECT market_hit_id, count(*) FILTER (WHERE state = 'submitted') AS submitted,
+        count(*) FILTER (WHERE state = 'approved') AS approved, count(*) FILTER (WHERE state = 'rejected') AS rejected,
+        count(*) FILTER (WHERE state = 'leased') AS leased
+    FROM market_assignments GROUP BY market_hit_id
+), hits_of_ours AS (
+    SELECT t.reward, m.max_assignments AS asked, coalesce(submitted, 0) AS submitted, coalesce(approved, 0) AS approved,
+        coalesce(rejected, 0) AS rejected, coalesce(leased, 0) AS leased,
+        m.deleted OR m.expires_at <= :now OR p.closed_at IS NOT NULL AS over
+    FROM market_hits m JOIN market_hit_types t USING (hit_type_id) LEFT JOIN counts c USING (market_hit_id)
+        LEFT JOIN publications p ON p.hit_id = m.hit_id AND p.market = 'local'
+    WHERE (:revision IS NULL OR m.hit_id IN ({_SHOWED}))
+        AND NOT EXISTS (SELECT 1 FROM publications o WHERE o.market_hit_id = m.market_hit_id AND o.market <> 'local')
+)
+SELECT 'local', reward, asked, sum(submitted), sum(approved), sum(rejected),
+    sum(leased + iif(over, 0, asked - submitted - approved - rejected - leased)),
+    sum(iif(over, asked - submitted - approved - rejected - leased, 0))
+FROM hits_of_ours GROUP BY reward, asked
+"""
+
+_OTHERS = f"""
+WITH counts AS (
+    SELECT hit_id, market, count(*) FILTER (WHERE status = 'submitted') AS submitted,
+        count(*) FILTER (WHERE status = 'approved') AS approved, count(*) FILTER (WHERE status = 'rejected') AS rejected
+    FROM assignments GROUP BY hit_id, market
+), published AS (
+    SELECT p.market, p.settings ->> 'reward' AS reward, h.assignments AS asked, coalesce(submitted, 0) AS submitted,
+        coalesce(approved, 0) AS approved, coalesce(rejected, 0) AS rejected, p.closed_at IS NOT NULL AS over
+    FROM publications p JOIN hits h USING (hit_id) LEFT JOIN counts c USING (hit_id, market)
+    WHERE (p.market_hit_id IS NOT NULL OR c.hit_id IS NOT NULL) AND p.market <> 'sandbox'
+        AND NOT (p.market = 'local' AND EXISTS (SELECT 1 FROM market_hits m WHERE m.hit_id = p.hit_id))
+        AND (:revision IS NULL OR p.hit_id IN ({_SHOWED}))
+)
+SELECT market, reward, asked, sum(submitted), sum(approved), sum(rejected),
+    sum(iif(over, 0, max(asked - submitted - approved - rejected, 0))),
+    sum(iif(over, max(asked - submitted - approved - rejected, 0), 0))
+FROM published GROUP BY market, reward, asked
+"""
 
 
 def planned_money(catalog: sqlite3.Connection) -> list[tuple[int, str]]:

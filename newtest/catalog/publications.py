@@ -152,6 +152,16 @@ def close_publication(catalog: sqlite3.Connection, hit_id: str, market: str, *, 
     )
 
 
+def reopen_publications(catalog: sqlite3.Connection, now: float) -> int:
+    """HITs of our own server that were over and have been extended are open again: their answers are collected. Gives
+    how many; ``now`` is in seconds since 1970."""
+    return catalog.execute(
+        "UPDATE publications SET closed_at = NULL WHERE market = 'local' AND closed_at IS NOT NULL AND market_hit_id IN"
+        " (SELECT market_hit_id FROM market_hits WHERE deleted = 0 AND expires_at > ? AND taken < max_assignments)",
+        (now,),
+    ).rowcount
+
+
 def collected_ids(catalog: sqlite3.Connection, hit_id: str) -> dict[str, str]:
     """Assignment id -> status of what was collected of a HIT."""
     rows = catalog.execute("SELECT assignment_id, status FROM assignments WHERE hit_id = ?", (hit_id,))

@@ -20,7 +20,6 @@ __all__ = [
     "put_release",
     "release_paths",
     "revisions_with",
-    "rewards",
     "search_facts",
     "vote_facts",
 ]
@@ -106,24 +105,6 @@ def vote_facts(catalog: sqlite3.Connection, revision: str, *, filtered: bool) ->
         (revision,),
     )
     return VoteFacts(dict(votes.fetchall()), workers, dict(counts.fetchall()), first, last)
-
-
-def rewards(catalog: sqlite3.Connection, revision: str | None = None) -> list[tuple[str, str, int, int]]:
-    """Assignments that were not rejected, of those a revision's members were shown in or of all: (market, dollars an
-    assignment, assignments that the HIT asked for, number). A sandbox pays nobody.
-    """
-    shown = (
-        " AND a.hit_id IN (SELECT h.hit_id FROM hits h JOIN hit_images i USING (hit_id) JOIN revision_members m"
-        " ON m.image_id = i.image_id AND m.wnid = h.wnid WHERE m.revision = ?)"
-    )
-    rows = catalog.execute(
-        "SELECT a.market, json_extract(p.settings, '$.reward') AS reward, h.assignments, count(*)"
-        " FROM assignments a JOIN publications p USING (hit_id, market) JOIN hits h USING (hit_id)"
-        f" WHERE a.status <> 'rejected' AND a.market <> 'sandbox'{shown if revision is not None else ''}"
-        " GROUP BY a.market, reward, h.assignments ORDER BY a.market, reward, h.assignments",
-        () if revision is None else (revision,),
-    )
-    return [(row[0], str(row[1]), row[2], row[3]) for row in rows]
 
 
 def closeness(catalog: sqlite3.Connection) -> list[tuple[str, str]]:

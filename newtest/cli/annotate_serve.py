@@ -102,6 +102,14 @@ def serve(
         str, typer.Option("--pay", metavar="TEXT", help="Say on arrival what is paid, in the site's terms.")
     ] = "",
     recruit_hits: Annotated[int, typer.Option("--recruit-hits", min=1, help="HITs each of them does.")] = 1,
+    max_cost: Annotated[
+        str | None,
+        typer.Option(
+            "--max-cost",
+            metavar="DOLLARS",
+            help="Refuse to extend or open HITs when all that is open, owed and paid would cost more.",
+        ),
+    ] = None,
     balance: Annotated[
         str, typer.Option("--balance", metavar="DOLLARS", help="What GetAccountBalance starts from.")
     ] = "10000.00",
@@ -171,6 +179,7 @@ def serve(
         access_token=token,
         training=None if training is None else read_training(training),
         balance=dollars("--balance", balance),
+        max_cost=None if max_cost is None else dollars("--max-cost", max_cost),
         recruiting=Recruiting(
             recruit_study,
             completion_code,

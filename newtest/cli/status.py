@@ -18,16 +18,16 @@ def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
     """
     from dataclasses import asdict
 
-    from newtest.catalog.releases import rewards
     from newtest.catalog.status import stages
-    from newtest.crowd.costs import paid, together
+    from newtest.crowd.costs import cents
     from newtest.crowd.ledger import hourly_warning, ledger
     from newtest.study import Study
 
     with Study(study) as opened:
         rows = stages(opened.catalog)
-        reward, fees = together(paid(rewards(opened.catalog)))
         book, warning = ledger(opened.catalog), hourly_warning(opened.catalog)
+    earned = book.earned
+    reward, fees = cents(earned.reward), None if earned.fees is None else cents(earned.fees)
     sums = {name: getattr(book, name).total for name in ("planned", "open", "owed", "paid")}
     if warning:
         note(f"warning: {warning}")

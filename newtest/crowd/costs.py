@@ -14,16 +14,13 @@ from newtest.errors import UsageError
 __all__ = [
     "Cost",
     "CostConfig",
-    "Paid",
     "cents",
     "check_limit",
     "fee_rate",
     "hit_cost",
     "hourly_median",
-    "paid",
     "plan_cost",
     "split_saving",
-    "together",
     "total_of",
 ]
 
@@ -90,11 +87,11 @@ def total_of(hits: Iterable[tuple[int, str]], market: str) -> Decimal:
     return cents(reward) + cents(fees)
 
 
-def check_limit(total: Decimal, max_cost: Decimal | None) -> None:
+def check_limit(total: Decimal, max_cost: Decimal | None, *, what: str = "this costs") -> None:
     """The one check before money is committed, on every market. Raises UsageError above the limit."""
     if max_cost is not None and total > max_cost:
         raise UsageError(
-            f"this costs ${total}, more than the limit of ${max_cost} (`max_cost`): nothing was published or paid"
+            f"{what} ${total}, more than the limit of ${max_cost} (`max_cost`): nothing was published or paid"
         )
 
 
@@ -133,40 +130,3 @@ def plan_cost(hits: Sequence[Hit], config: CostConfig) -> Cost:
         fees=cents(sum((fee for _, fee in costs), Decimal(0))),
         hourly=(reward / Decimal(str(hours)) if hours else Decimal(0)).quantize(CENT, ROUND_HALF_UP),
     )
-
-
-@dataclass(frozen=True)
-class Paid:
-    """What assignments of one market came to. ``fees`` is None where the market's are not known to us."""
-
-    market: str
-    assignments: int
-    reward: Decimal
-    fees: Decimal | None
-
-
-def together(sums: Iterable[Paid]) -> tuple[Decimal, Decimal | None]:
-    """(reward, fees) of all markets, in cents; fees None where one market's are not known."""
-    reward, fees = Decimal(0), Decimal(0)
-    known = True
-    for one in sums:
-        reward += one.reward
-        fees += one.fees or 0
-        known = known and one.fees is not None
-    return cents(reward), cents(fees) if known else None
-
-
-def paid(rows: Iterable[tuple[str, str, int, int]]) -> list[Paid]:
-    """(market, dollars an assignment, assignments that the HIT asked for, number done) -> a sum a market, by name.
-
-    MTurk (``live``) takes what ``fee_rate`` says, our own server nothing; other endpoints' fees are not known.
-    """
-    sums: dict[str, Paid] = {}
-    kinds: dict[str, Literal["local", "mturk"]] = {"live": "mturk", "local": "local"}
-    for market, reward, asked, done in rows:
-        before = sums.get(market, Paid(market, 0, Decimal(0), Decimal(0)))
-        fees = None
-        if market in kinds and before.fees is not None:
-            fees = before.fees + hit_cost(asked, CostConfig(Decimal(reward), kinds[market]))[1] / asked * done
-        sums[market] = Paid(market, before.assignments + done, before.reward + Decimal(reward) * done, fees)
-    return [sums[market] for market in sorted(sums)]

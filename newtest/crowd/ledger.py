@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Literal
 
 from newtest.catalog.money import last_plan, money_rows, paces, planned_money
-from newtest.crowd.costs import CostConfig, cents, hit_cost, hourly_median
+from newtest.crowd.costs import CostConfig, cents, check_limit, hit_cost, hourly_median
 
-__all__ = ["Amount", "Ledger", "hourly_warning", "ledger"]
+__all__ = ["Amount", "Ledger", "by_market", "check_committed", "earned_by_market", "hourly_warning", "ledger"]
 
 KINDS: dict[str, Literal["local", "mturk"]] = {"live": "mturk", "local": "local"}
 
@@ -43,34 +43,63 @@ class Ledger:
     published: ``given_up`` are those of HITs that are over.
     """
 
-    planned: Amount
-    open: Amount
-    owed: Amount
-    paid: Amount
-    rejected: Amount
-    given_up: Amount
+    planned: Amount = field(default_factory=Amount)
+    open: Amount = field(default_factory=Amount)
+    owed: Amount = field(default_factory=Amount)
+    paid: Amount = field(default_factory=Amount)
+    rejected: Amount = field(default_factory=Amount)
+    given_up: Amount = field(default_factory=Amount)
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     @property
     def published(self) -> Amount:
         """All that was ever published."""
-        return self.open + self.owed + self.paid + self.rejected + self.given_up
+        return self.committed + self.rejected + self.given_up
+
+    @property
+    def committed(self) -> Amount:
+        """What is spent, or will be if all that is open is done: open, owed and paid."""
+        return self.open + self.earned
+
+    @property
+    def earned(self) -> Amount:
+        """What was done and not rejected: owed and paid."""
+        return self.owed + self.paid
 
 
-def ledger(catalog: sqlite3.Connection) -> Ledger:
-    """The ledger of a study."""
-    sums = {name: Amount() for name in ("open", "owed", "paid", "rejected", "given_up")}
-    for row in money_rows(catalog):
-        rest = row.asked - row.submitted - row.approved - row.rejected
-        counts = {
-            "owed": row.submitted,
-            "paid": row.approved,
-            "rejected": row.rejected,
-            "given_up" if row.closed else "open": max(rest, 0),
-        }
-        for name, count in counts.items():
-            sums[name] += _amount(row.market, row.reward, row.asked, count)
-    planned = _sum(Amount(n, Decimal(reward) * n) for n, reward in planned_money(catalog))
-    return Ledger(planned, **sums)
+def ledger(catalog: sqlite3.Connection, now: float | None = None) -> Ledger:
+    """The ledger of a study, over all markets, with what is planned; ``now`` is in seconds since 1970."""
+    planned = sum((Amount(n, Decimal(reward) * n) for n, reward in planned_money(catalog)), Amount())
+    return sum(by_market(catalog, now).values(), Ledger(planned))
+
+
+def by_market(
+    catalog: sqlite3.Connection, now: float | None = None, *, revision: str | None = None
+) -> dict[str, Ledger]:
+    """Market -> what was published there, by name; of the HITs that showed a revision's members, where one is named."""
+    books: dict[str, Ledger] = {}
+    for row in money_rows(catalog, time.time() if now is None else now, revision):
+        kinds = (row.open, row.submitted, row.approved, row.rejected, row.given_up)
+        amounts = (_amount(row.market, row.reward, row.asked, count) for count in kinds)
+        books[row.market] = books.get(row.market, Ledger()) + Ledger(Amount(), *amounts)
+    return dict(sorted(books.items()))
+
+
+def earned_by_market(catalog: sqlite3.Connection, revision: str) -> dict[str, Amount]:
+    """Market -> what was earned by showing a revision's members: what a dataset's card tells."""
+    books = by_market(catalog, revision=revision)
+    return {market: book.earned for market, book in books.items() if book.earned.assignments}
+
+
+def check_committed(catalog: sqlite3.Connection, max_cost: Decimal | None, now: float | None = None) -> None:
+    """Refuse a state in which all that is open, owed and paid costs more than a limit; call it within the transaction
+    that commits the money. Raises UsageError."""
+    if max_cost is not None:
+        check_limit(
+            ledger(catalog, now).committed.total, max_cost, what="all that is open, owed and paid would cost"
+        )
 
 
 def hourly_warning(catalog: sqlite3.Connection) -> str:
@@ -87,7 +116,3 @@ def _amount(market: str, reward: str, asked: int, count: int) -> Amount:
     if kind is not None:
         fees = hit_cost(asked, CostConfig(Decimal(reward), kind))[1] / asked * count
     return Amount(count, Decimal(reward) * count, fees if count else Decimal(0))
-
-
-def _sum(amounts: Iterable[Amount]) -> Amount:
-    return sum(amounts, Amount())

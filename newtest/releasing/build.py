@@ -19,12 +19,11 @@ from newtest.catalog.releases import (
     closeness,
     member_rows,
     put_release,
-    rewards,
     search_facts,
     vote_facts,
 )
 from newtest.catalog.revisions import Revision, blocked_pairs, exclusions_of, find, names
-from newtest.crowd.costs import paid
+from newtest.crowd.ledger import earned_by_market
 from newtest.errors import NotFoundError, ReleaseError, UsageError
 from newtest.files import sha256_of
 from newtest.progress import UNWATCHED, Progress
@@ -172,7 +171,7 @@ def _write(
         votes=vote_facts(study.catalog, revision.name, filtered=revision.filtered),
         exclusions={str(reason): int(number) for reason, number in excluded.items()},
         compared=closeness(study.catalog),
-        paid=paid(rewards(study.catalog, revision.name)),
+        paid=earned_by_market(study.catalog, revision.name),
         formats=formats,
         about=about,
         second_labels=None if labels_of is None else labels_of.says,

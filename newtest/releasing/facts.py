@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from newtest.catalog.releases import VoteFacts
 from newtest.catalog.revisions import Revision
-from newtest.crowd.costs import Paid
+from newtest.crowd.ledger import Amount
 from newtest.reading.jsons import parse_json
 from newtest.records import Class
 from newtest.releasing.about import About
@@ -30,7 +30,7 @@ class Facts:
     votes: VoteFacts
     exclusions: dict[str, int]
     compared: Sequence[tuple[str, str]]
-    paid: Sequence[Paid]
+    paid: Mapping[str, Amount]
     formats: Sequence[str]
     about: About = field(default_factory=About)
     second_labels: str | None = None

@@ -97,8 +97,8 @@ def _annotation(facts: Facts) -> list[str]:
         "The selection frequency of an image is the share of people who selected it."
     )
     paid = [
-        f"{one.assignments} assignments on the market {one.market} were paid {one.reward:.2f} US dollars."
-        for one in facts.paid
+        f"{one.assignments} assignments on the market {market} were paid {one.reward:.2f} US dollars."
+        for market, one in facts.paid.items()
     ]
     simulated = ["SIMULATED: no person gave (all of) these votes."] if facts.revision.simulated else []
     return [*simulated, asked, f"Different workers: {facts.votes.workers}.", *(paid or ["Nothing was paid."])]
@@ -106,7 +106,7 @@ def _annotation(facts: Facts) -> list[str]:
 
 def _platforms(facts: Facts) -> list[str]:
     names = {"local": "newtest's own crowd server", "mturk": "Amazon Mechanical Turk"}
-    markets = [names.get(one.market, one.market) for one in facts.paid]
+    markets = [names.get(market, market) for market in facts.paid]
     origins = [f"votes {origin}" for origin in (*facts.votes.votes, *facts.votes.count_batches)]
     return sorted({*markets, *origins})
 

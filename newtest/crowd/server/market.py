@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from newtest.catalog import figures, leases, market
+from newtest.catalog import leases, market
 from newtest.catalog.leases import Lease
 from newtest.catalog.market import HitType, MarketHit
 from newtest.config import fingerprint
+from newtest.crowd.costs import cents
+from newtest.crowd.ledger import ledger
 from newtest.crowd.questions import from_question_xml
 from newtest.crowd.requester.hosts import AllowedHosts
 from newtest.crowd.requester.inspection import inspect_page
+from newtest.crowd.server.extending import committed
 from newtest.crowd.server.leases import new_id
 from newtest.crowd.server.parameters import Parameters, TurkError
 from newtest.crowd.server.shapes import (
@@ -31,7 +34,7 @@ from newtest.crowd.server.shapes import (
     page_token,
     read_page_token,
 )
-from newtest.errors import SourceError
+from newtest.errors import SourceError, UsageError
 
 __all__ = ["OPERATIONS", "UNSUPPORTED", "Operation", "Terms", "call"]
 
@@ -47,6 +50,8 @@ class Terms:
     allowed: AllowedHosts
     is_ours: Callable[[str], bool]
     """Whether an address is a picture of this server."""
+    max_cost: Decimal | None = None
+    """What all that is open, owed and paid may cost."""
 
 
 def call(
@@ -65,8 +70,8 @@ class Operation:
         self.catalog, self.given, self.now, self.terms = catalog, given, now, terms
 
     def get_account_balance(self) -> dict[str, Any]:
-        owed = Decimal(str(round(figures.progress(self.catalog, now=self.now)["owed"], 2)))
-        return {"AvailableBalance": f"{max(Decimal(0), self.terms.balance - owed):.2f}"}
+        earned = cents(ledger(self.catalog, self.now).earned.reward)
+        return {"AvailableBalance": f"{max(Decimal(0), self.terms.balance - earned):.2f}"}
 
     def create_hit_type(self) -> dict[str, Any]:
         return {"HITTypeId": self._hit_type().hit_type_id}
@@ -133,6 +138,7 @@ class Operation:
     def update_expiration_for_hit(self) -> dict[str, Any]:
         at = max(self.given.seconds("ExpireAt"), 0.0)
         market.change_hit(self.catalog, self._hit().market_hit_id, expires_at=min(at, self.now + 365 * DAY))
+        self._committed()
         return {}
 
     def create_additional_assignments_for_hit(self) -> dict[str, Any]:
@@ -142,6 +148,7 @@ class Operation:
         if token and market.request_hit(self.catalog, f"more/{token}", since=self.now - DAY):
             raise TurkError("AWS.MechanicalTurk.DuplicateRequest", f"Request {token} was made before.")
         market.change_hit(self.catalog, hit.market_hit_id, more_assignments=more)
+        self._committed()
         if token:
             market.remember_request(self.catalog, f"more/{token}", hit.market_hit_id, at=self.now)
         return {}
@@ -208,9 +215,17 @@ class Operation:
             expires_at=self.now + given.whole("LifetimeInSeconds", 30, 31_536_000),
         )
         market.insert_hit(self.catalog, hit)
+        self._committed()
         if token:
             market.remember_request(self.catalog, token, hit.market_hit_id, at=self.now)
         return {"HIT": hit_json(self.catalog, hit, self.now)}
+
+    def _committed(self) -> None:
+        """Money was committed: within the owner's limit, or nothing of this call holds."""
+        try:
+            committed(self.catalog, now=self.now, max_cost=self.terms.max_cost)
+        except UsageError as error:
+            raise TurkError("AWS.MechanicalTurk.InsufficientFunds", f"{error}".replace("`", "")) from error
 
     def _hit(self) -> MarketHit:
         hit = market.find_hit(self.catalog, self.given.identifier("HITId"))

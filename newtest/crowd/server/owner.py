@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import astuple
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from newtest.catalog import figures, leases, owner, workers
+from newtest.crowd.costs import cents
+from newtest.crowd.ledger import ledger
 from newtest.crowd.links import PURPOSE, invite
+from newtest.crowd.server.extending import extend_hits
 from newtest.crowd.server.owner_details import hit_page, image_page, name_of, worker_page
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.settings import Shared
@@ -25,7 +28,7 @@ from newtest.study import now
 from newtest.votes.quality import assess
 from newtest.web.forms import Form, read_form
 
-__all__ = ["OwnerPages", "address_of", "invite_all", "owner_csrf", "owner_form", "seconds_of"]
+__all__ = ["OwnerPages", "address_of", "invite_all", "owner_csrf", "owner_form", "seconds_of", "within_limit"]
 
 
 class OwnerPages:
@@ -93,7 +96,11 @@ class OwnerPages:
         form = await self._form(request)
         seconds = seconds_of(form.one("days"))
         hit, clock = form.one("hit") or None, self._shared.config.clock()
-        await self._shared.database.write(owner.extend_hits, seconds, now=clock, market_hit_id=hit)
+        await within_limit(
+            self._shared.database.write(
+                extend_hits, seconds, now=clock, market_hit_id=hit, max_cost=self._shared.config.max_cost
+            )
+        )
         return self._after(hit)
 
     async def close(self, request: Request) -> Response:
@@ -173,10 +180,28 @@ class OwnerPages:
                 }
             )
         connections = {"open": len(self._shared.connections.open), **self._shared.connections.counts}
-        return {**figures.progress(catalog, now=clock), "workers": people, "connections": connections}
+        book = ledger(catalog, clock)
+        money = {
+            "owed": float(cents(book.earned.reward)),  # as the page has it: what people have earned so far
+            "ledger": {name: float(getattr(book, name).total) for name in ("open", "owed", "paid")},
+        }
+        return {
+            **figures.progress(catalog, now=clock),
+            **money,
+            "workers": people,
+            "connections": connections,
+        }
 
     async def _form(self, request: Request) -> Form:
         return await owner_form(self._shared, request)
+
+
+async def within_limit(change: Awaitable[object]) -> None:
+    """Carry out what commits money. Raises HTTPException where the server's limit refuses it."""
+    try:
+        await change
+    except UsageError as error:
+        raise HTTPException(400, f"Nothing was changed: {error}".replace("`", "")) from error
 
 
 async def owner_form(shared: Shared, request: Request) -> Form:

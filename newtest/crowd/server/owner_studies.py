@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from newtest.catalog import owner, workers
 from newtest.crowd.people import people
+from newtest.crowd.server.extending import extend_hits
 from newtest.crowd.server.owner import (
     OwnerPages,
     address_of,
@@ -21,6 +22,7 @@ from newtest.crowd.server.owner import (
     owner_csrf,
     owner_form,
     seconds_of,
+    within_limit,
 )
 from newtest.crowd.server.pages import page
 from newtest.crowd.server.settings import Shared
@@ -149,7 +151,10 @@ class StudiesPages:
     async def extend(self, request: Request) -> Response:
         """Let all HITs of all studies end some days later."""
         seconds = seconds_of((await owner_form(self._first, request)).one("days"))
-        return await self._everywhere(owner.extend_hits, seconds, now=self._first.config.clock())
+        for shared in self._studies.values():
+            clock, limit = self._first.config.clock(), shared.config.max_cost
+            await within_limit(shared.database.write(extend_hits, seconds, now=clock, max_cost=limit))
+        return _back()
 
     async def close(self, request: Request) -> Response:
         """End all HITs of all studies now."""
@@ -196,7 +201,7 @@ def _site_ids(shared: Shared) -> dict[str, str]:
 
 
 def _sums(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    return {name: sum(one[name] for one in figures.values()) for name in SUMS}
+    return {name: round(sum(one[name] for one in figures.values()), 2) for name in SUMS}
 
 
 def _back() -> Response:

@@ -31,7 +31,9 @@ class Protocol:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._credentials = Credentials(ACCESS_KEY, shared.config.access_token)
-        self._terms = market.Terms(shared.config.balance, shared.config.allowed, shared.pictures.is_ours)
+        self._terms = market.Terms(
+            shared.config.balance, shared.config.allowed, shared.pictures.is_ours, shared.config.max_cost
+        )
 
     def routes(self) -> list[Route]:
         """What the application mounts."""

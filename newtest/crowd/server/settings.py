@@ -64,6 +64,8 @@ class ServerConfig:
     """Opens the owner's page, and is the secret access key of the MTurk protocol (access key ``newtest``)."""
     balance: Decimal = Decimal("10000.00")
     """What GetAccountBalance starts from; rewards of submitted work are subtracted."""
+    max_cost: Decimal | None = None
+    """What all that is open, owed and paid may cost in dollars, per study: no HIT is extended or opened beyond it."""
     recruiting: Recruiting | None = None
     training: Training | None = None
     """A practice that everybody does before their first task."""
