@@ -31,6 +31,7 @@ from newtest.pool.reshard import plan_reshard, reshard
 from newtest.pool.storage import subset as subsets
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.embedded_images import images_inside, read_rows
+from newtest.pool.storage.image_types import ImageColumn
 from newtest.pool.storage.layers import found
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
@@ -379,12 +380,12 @@ def test_rows_are_read_by_number_and_other_row_groups_are_left_alone(tmp_path: P
     data[start : start + column.total_compressed_size] = bytes(column.total_compressed_size)
     path.write_bytes(data)
     with pq.ParquetFile(path) as file:
-        got = [(row, image.data) for row, image in images_inside(file, "jpg", {8, 0, 2})]
+        got = [(row, image.data) for row, image in images_inside(file, ImageColumn("jpg"), {8, 0, 2})]
         assert got == [(row, bytes([row]) * 50) for row in (0, 2, 8)]
         copies = [numbers.tolist() for numbers, _ in read_rows(file, np.array([1, 1, 1, 7]), most=2)]
         assert copies == [[1, 1], [1], [7]]
         with pytest.raises(OSError):
-            list(images_inside(file, "jpg"))
+            list(images_inside(file, ImageColumn("jpg")))
 
 
 def test_a_table_of_polars_is_read_and_written(tmp_path: Path) -> None:
