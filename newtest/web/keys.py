@@ -22,12 +22,13 @@ _PADDED_TO = 64
 
 
 class Keys:
-    """A secret of at least 16 bytes, and what can be made of it. Holds no state: tokens outlive a restart."""
+    """A secret of at least 16 bytes, and what can be made of it. Nothing in it changes: tokens outlive a restart."""
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < 16:
             raise ValueError("a secret of at least 16 bytes is required")
         self._secret = secret
+        self._ciphers: dict[str, AESSIV] = {}
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes that belong to ``purpose`` alone."""
@@ -64,7 +65,10 @@ class Keys:
         return plain[4 : 4 + int.from_bytes(plain[:4], "big")].decode()
 
     def _cipher(self, purpose: str) -> AESSIV:
-        return AESSIV(self.derive(purpose + "/siv/1") + self.derive(purpose + "/siv/2"))
+        if purpose not in self._ciphers:
+            key = self.derive(purpose + "/siv/1") + self.derive(purpose + "/siv/2")
+            self._ciphers[purpose] = AESSIV(key)
+        return self._ciphers[purpose]
 
     def new_link(self, purpose: str) -> tuple[str, str]:
         """A fresh unguessable link: its id, to be stored so that it can be revoked, and its token, to be

@@ -149,12 +149,16 @@ def test_the_next_task_opens_by_itself_until_somebody_pauses(browser: Browser, s
     assert "saved" in submit(page, frame)
     page.get_by_role("button", name="Pause").click()
     page.get_by_text("Paused.").wait_for()
+    assert not page.get_by_role("button", name="Pause").is_visible()
     page.wait_for_timeout(3_500)
     assert page.locator("iframe").count() == 0
     page.reload()
     page.get_by_text("Paused.").wait_for()
     page.get_by_role("button", name="Start now").click()
     page.locator("iframe").wait_for()
+    page.set_viewport_size({"width": 390, "height": 780})
+    assert page.locator(".session").is_visible()  # on a phone too
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_none_of_these_must_be_said_and_excludes_a_tick(browser: Browser, server: Crowd) -> None:

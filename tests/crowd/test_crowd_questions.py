@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from crowd_study import GOLDFISH, TENCH, Crowd, crowd, fill, similar
@@ -22,6 +23,9 @@ from newtest.crowd.people import forget
 from newtest.crowd.planning import make_plan, store_plan
 from newtest.errors import ConfigError
 from newtest.study import Study, now
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 CHECKED = PlanConfig(images=12, positive=2, negative=2, checks=1, assignments=2, examples=0)
 WHICH = PlanConfig(images=12, positive=2, negative=2, assignments=2, examples=0, ask="which", options=2)
@@ -242,3 +246,34 @@ def test_plans_of_other_kinds_leave_the_usual_ids_alone(tmp_path: Path) -> None:
         PlanConfig(ask="which", options=1)
     with pytest.raises(ConfigError, match="checks"):
         PlanConfig(ask="pairs", checks=1)
+
+
+@pytest.mark.browser
+def test_a_choice_among_classes_in_a_browser_on_a_phone(browser: Browser, study: Study) -> None:
+    """Every image must be seen and answered; "none of these" stands alone; what is ticked survives a reload."""
+    with crowd(study, published=False) as server:
+        opened(study, server, WHICH)
+        context = browser.new_context(viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True)
+        page = context.new_page()
+        page.goto(server.invite("ann"))
+        page.get_by_role("button", name="Start", exact=True).first.click()
+        frame = page.frame_locator("iframe")
+        boxes = frame.locator(".cell").first.get_by_role("checkbox")
+        boxes.nth(0).check()
+        boxes.nth(1).check()  # several classes may be in an image
+        assert boxes.nth(0).is_checked()
+        boxes.nth(2).check()  # none of these
+        assert not boxes.nth(0).is_checked()
+        assert frame.locator("#send").is_disabled()
+        page.reload()
+        assert boxes.nth(2).is_checked()
+        for n in range(1, 12):
+            cell = frame.locator(".cell").nth(n)
+            cell.locator("img").scroll_into_view_if_needed()
+            cell.get_by_role("checkbox").nth(n % 3).check()
+        frame.get_by_text("12 of 12 answered").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        frame.locator("#send").click()
+        page.get_by_text("Thank you, your answer is saved.").wait_for()
+        assert collect(study, LocalAnnotator(server.clock)).votes == 24
+        context.close()

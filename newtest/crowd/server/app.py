@@ -66,11 +66,11 @@ def crowd_app(study: Study, config: ServerConfig, *, beside: Sequence[Study] = (
     owner = OwnerAccess(pages, config.access_token, "/owner")
     app = Starlette(
         routes=[
+            *WorkPages(studies).routes(),
             *Protocol(shared).routes(),
             Route("/", _front),
             *Arrivals(studies).routes(),
             Route("/static/{name}", _static),
-            *WorkPages(studies).routes(),
             Mount("/owner", owner),
         ],
         exception_handlers=_handlers(language(config.wording.language)),

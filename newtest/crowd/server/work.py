@@ -53,6 +53,7 @@ class WorkPages:
     def routes(self) -> list[Route]:
         """What the application mounts."""
         return [
+            Route("/picture/{token}", self.picture),  # nine requests of ten are for these
             Route("/work/{token}/", self.overview),
             Route("/work/{token}/take", self.take, methods=["POST"]),
             *self._training.routes(),
@@ -60,7 +61,6 @@ class WorkPages:
             Route("/work/{token}/{assignment}/page", self.question),
             Route("/work/{token}/{assignment}/submit", self.submit, methods=["POST"]),
             Route("/work/{token}/{assignment}/return", self.give_back, methods=["POST"]),
-            Route("/picture/{token}", self.picture),
             Route("/mturk/externalSubmit", self.external_submit, methods=["POST"]),
         ]
 

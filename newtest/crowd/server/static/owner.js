@@ -4,6 +4,7 @@
   const at = document.getElementById("owner").dataset.at;
   const put = (id, text) => { document.getElementById(id).textContent = text; };
   const percent = (value) => (value === null ? "" : Math.round(100 * value) + " %");
+  let listed = ""; // a table that is exchanged under a finger that is on a link would lose the click
   function row(worker) {
     const tr = document.createElement("tr");
     const cells = [
@@ -36,7 +37,9 @@
     document.getElementById("connections").textContent = Object.entries(left).map(([name, count]) => name.replace("_", " ") + " " + count).join(", ");
     put("owed", "$" + figures.owed.toFixed(2));
     document.getElementById("meter").style.width = (figures.wanted ? 100 * done / figures.wanted : 0) + "%";
-    document.getElementById("workers").replaceChildren(...figures.workers.map(row));
+    const fresh = JSON.stringify(figures.workers);
+    if (fresh !== listed) document.getElementById("workers").replaceChildren(...figures.workers.map(row));
+    listed = fresh;
   }
   async function ask() {
     if (document.hidden) return;
