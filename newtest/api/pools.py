@@ -82,7 +82,7 @@ class Pool:
         """
         from newtest.clip.torch_runtime import gpus
         from newtest.engines import LocalEngine, Resources
-        from newtest.pool.embedding import EmbedConfig, embed, encoder_facts, score
+        from newtest.pool.embedding import EmbedConfig, embed, score
         from newtest.pool.storage.passes import complete
 
         config = config or EmbedConfig(model)
@@ -90,7 +90,7 @@ class Pool:
         resources = Resources(self.workers if on_gpu or self.workers else 1, gpus=1.0 if on_gpu else 0.0)
         outcomes = embed(self.shards, config, self._engine(), resources)
         sums = complete(watched(progress, "embedding", outcomes, total), total)
-        complete(score(self.shards, encoder_facts(config), LocalEngine(), self.workers), total)
+        complete(score(self.shards, config, LocalEngine(), self.workers), total)
         return dict(sums)
 
     def filter(self, recipe: Recipe | None = None, *, progress: Progress = UNWATCHED, **rules: Any) -> Subset:

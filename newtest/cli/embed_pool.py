@@ -60,7 +60,7 @@ def embed_pool(
     outcomes = embed(opened, config, engine_of(engine), resources)
     sums = complete(counted("embedding", outcomes, len(opened.shards)), len(opened.shards))
     require_images_embedded(opened, encoder, sums)
-    complete(score(opened, encoder, engine_of("local"), workers), len(opened.shards))
+    complete(score(opened, config, engine_of("local"), workers), len(opened.shards))
     if json:
         folders = {"embeddings": embeddings_layer(encoder).folder, "scores": scores_layer(encoder).folder}
         print_json({"encoder": name, **sums, "layers": folders})

@@ -105,9 +105,10 @@ def embed(
 
 
 def score(
-    pool: Pool, encoder: EncoderFacts, engine: Engine, workers: int = 0
+    pool: Pool, config: EmbedConfig, engine: Engine, workers: int = 0
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
-    """Compute the scores of a complete embeddings layer; one outcome a shard."""
+    """Compute the scores of the embeddings that ``embed`` made with this configuration; one outcome a shard."""
+    encoder = encoder_facts(config)
     make = partial(_ScoreShard, embeddings_layer(encoder))
     yield from build(pool, scores_layer(encoder), make, engine, Resources(workers, kind="thread"))
 

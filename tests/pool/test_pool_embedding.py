@@ -46,7 +46,7 @@ def pool(embedded_pool: Path, tmp_path: Path) -> Pool:
 
 def embedded(pool: Pool) -> dict[str, int]:
     sums = complete(embed(pool, EmbedConfig(batch=16), ENGINE, ONE), len(pool.shards))
-    complete(score(pool, "conse", ENGINE, 1), len(pool.shards))
+    complete(score(pool, EmbedConfig(), ENGINE, 1), len(pool.shards))
     return sums
 
 

@@ -200,7 +200,7 @@ def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress
     outcomes = embed(pool, config, engine, Resources(workers or 1))
     sums = complete(watched(progress, "embedding", outcomes, len(pool.shards)), len(pool.shards))
     require_images_embedded(pool, encoder, sums)
-    complete(score(pool, encoder, engine, workers), len(pool.shards))
+    complete(score(pool, config, engine, workers), len(pool.shards))
     found = score_source(pool, encoder.name)
     if found is None:
         raise PoolError(f"{pool.place.url}: the scores that were just computed are gone; run again")
