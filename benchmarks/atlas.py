@@ -55,20 +55,25 @@ def times(folder: Path) -> None:
         start = time.perf_counter()
         for path in sorted(folder.glob("*.csv")):
             pd.read_csv(path)
-        plain = time.perf_counter()
+        plain, cpu = time.perf_counter(), time.process_time()
         board = read_boards([folder])
         read = time.perf_counter()
         found = build_atlas(board)
         built = time.perf_counter()
         html = render_atlas(found)
         done = time.perf_counter()
-        rows.append((plain - start, read - plain, built - read, done - built, done - plain))
+        rows.append(
+            (plain - start, read - plain, built - read, done - built, done - plain, time.process_time() - cpu)
+        )
     best, worst = np.min(rows, axis=0), np.max(rows, axis=0)
     print(
         f"{len(found.models)} models and configurations, {len(found.accuracy.columns)} sets, {len(html) >> 10} KiB"
     )
     for name, low, high in zip(
-        ("pandas reads", "read", "fit and test", "page", "together"), best, worst, strict=True
+        ("pandas reads", "read", "fit and test", "page", "together", "CPU, together"),
+        best,
+        worst,
+        strict=True,
     ):
         print(f"{name:14s} {low:6.2f} to {high:6.2f} s")
 

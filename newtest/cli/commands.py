@@ -13,6 +13,7 @@ from newtest.cli import (
     caption_pool,
     check,
     collect,
+    corrupt,
     decontaminate_pool,
     dedup,
     dedup_pool,
@@ -66,6 +67,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("takedown", takedown.takedown, "Remove an image for good, and record why."),
     ("evaluate", evaluate.evaluate, "Score predictions or run a model on a set."),
     ("report", report.app, "Make tables, the line, the gap, comparisons, the page."),
+    ("corrupt", corrupt.corrupt, "Make harder copies of a set: ImageNet-C's corruptions."),
     ("status", status.status, "Show what is done, missing, failed and spent."),
     # An image-text pool
     ("import-pool", import_pool.import_pool, "Make a pool of captioned images, or of bare tars."),

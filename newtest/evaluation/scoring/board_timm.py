@@ -6,7 +6,7 @@ speed (``benchmark-*.csv``) and the list of training data (``model_metadata-in1k
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -46,8 +46,8 @@ def read_timm(frame: pd.DataFrame, path: Path, metric: str = "top1") -> Board:
     table = pd.DataFrame(
         {
             "model": models,
-            "config": [_config(row) for row in frame.to_dict("records")],
-            "data": [training_data(model.partition(".")[2]) for model in models],
+            "config": [_config(*map(str, row)) for row in zip(*_told(frame), strict=True)],
+            "data": [_data(model) for model in models],
             "set": path.stem.removeprefix("results-"),
             "accuracy": cells.values,
         }
@@ -55,13 +55,25 @@ def read_timm(frame: pd.DataFrame, path: Path, metric: str = "top1") -> Board:
     return Board(board_rows(table[table["accuracy"].notna()], path.name))
 
 
-def _config(row: Mapping[Hashable, object]) -> str:
-    parts = [f"{row['img_size']} px"]
-    if (crop := str(row.get("crop_pct", "") or "")) not in ("", "nan"):
+def _told(frame: pd.DataFrame) -> list[pd.Series]:
+    """Image size, crop and interpolation of each row; "" where the table has no such column."""
+    nothing = pd.Series("", index=frame.index)
+    return [frame.get(name, nothing) for name in ("img_size", "crop_pct", "interpolation")]
+
+
+@lru_cache(maxsize=10_000)
+def _config(size: str, crop: str, how: str) -> str:
+    parts = [f"{size} px"]
+    if crop not in ("", "nan"):
         parts.append(f"crop {float(crop):g}")
-    if (how := str(row.get("interpolation", "") or "")) not in ("", "nan"):
+    if how not in ("", "nan"):
         parts.append(how)
     return ", ".join(parts)
+
+
+@lru_cache(maxsize=10_000)
+def _data(model: str) -> str:
+    return training_data(model.partition(".")[2])
 
 
 def with_metadata(table: pd.DataFrame, metadata: pd.DataFrame) -> pd.DataFrame:
