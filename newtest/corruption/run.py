@@ -60,7 +60,7 @@ class CorruptConfig:
                 f"`size` {self.size}: {LEAST_SIDE} to 4096 pixels, or 0 to leave pictures as they are"
             )
         if self.form not in ("jpeg", "png"):
-            raise UsageError(f"`form` {self.form}: known are jpeg, png")
+            raise UsageError(f"`format` {self.form}: known are jpeg, png")
         if not 1 <= self.quality <= 100:
             raise UsageError(f"`quality` {self.quality}: known are 1 to 100")
 

@@ -44,6 +44,7 @@ FILES = {
 """Command -> option that names a file to write -> what else must be typed."""
 FOLDERS = {
     "annotate pay": {"--prolific": ()},
+    "corrupt": {"--out": ("set",)},
     "demo": {"--out": ()},
     "evaluate": {"--out": ("set",)},
     "filter-pool": {"--report": ()},
