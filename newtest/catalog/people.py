@@ -7,14 +7,24 @@ votes has no names, and what is forgotten here leaves no trace in the file (``se
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from newtest.errors import StudyError
 
-__all__ = ["Arrival", "arrivals", "delete_person", "open_people", "put_arrival"]
+__all__ = [
+    "Arrival",
+    "Bonus",
+    "arrivals",
+    "bonuses",
+    "delete_person",
+    "mark_bonuses",
+    "open_people",
+    "put_arrival",
+    "put_bonuses",
+]
 
 _LAYOUT = """
 CREATE TABLE IF NOT EXISTS arrivals (
@@ -23,6 +33,16 @@ CREATE TABLE IF NOT EXISTS arrivals (
     sealed     TEXT NOT NULL,              -- the site's ids, sealed under the study's key
     arrived_at TEXT NOT NULL,
     PRIMARY KEY (worker, submission)
+) STRICT, WITHOUT ROWID
+"""
+
+_BONUSES = """
+CREATE TABLE IF NOT EXISTS bonuses (
+    submission TEXT PRIMARY KEY,           -- keyed hash of the site's id of the submission
+    amount     TEXT NOT NULL,              -- dollars (the study's currency) as a decimal string
+    batch      TEXT NOT NULL,              -- the site's id of the payment
+    state      TEXT NOT NULL CHECK (state IN ('paying', 'paid')),
+    at         TEXT NOT NULL
 ) STRICT, WITHOUT ROWID
 """
 
@@ -37,6 +57,17 @@ class Arrival:
     arrived_at: str
 
 
+@dataclass(frozen=True)
+class Bonus:
+    """A bonus whose payment was asked for. "paying" means that the site's answer is not known (yet)."""
+
+    submission: str
+    amount: str
+    batch: str
+    state: str
+    at: str
+
+
 @contextmanager
 def open_people(root: Path) -> Iterator[sqlite3.Connection]:
     """The file of a study's people, made where there is none. Raises StudyError."""
@@ -49,6 +80,7 @@ def open_people(root: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(_LAYOUT)
+        connection.execute(_BONUSES)
         path.chmod(0o600)
         yield connection
     except sqlite3.DatabaseError as error:
@@ -78,3 +110,34 @@ def arrivals(people: sqlite3.Connection, *, worker: str | None = None) -> list[A
 def delete_person(people: sqlite3.Connection, worker: str) -> int:
     """Forget who a worker is; gives how many submissions that were."""
     return people.execute("DELETE FROM arrivals WHERE worker = ?", (worker,)).rowcount
+
+
+def put_bonuses(people: sqlite3.Connection, rows: Sequence[Bonus]) -> None:
+    """Write down what is about to be paid, all or none. Raises sqlite3.IntegrityError for one that is there."""
+    with _whole(people):
+        people.executemany(
+            "INSERT INTO bonuses VALUES (?, ?, ?, ?, ?)",
+            [(one.submission, one.amount, one.batch, one.state, one.at) for one in rows],
+        )
+
+
+def mark_bonuses(people: sqlite3.Connection, batch: str, state: str) -> None:
+    """Note what became of a batch."""
+    people.execute("UPDATE bonuses SET state = ? WHERE batch = ?", (state, batch))
+
+
+def bonuses(people: sqlite3.Connection) -> list[Bonus]:
+    """Every bonus whose payment was asked for, by submission."""
+    rows = people.execute("SELECT submission, amount, batch, state, at FROM bonuses ORDER BY submission")
+    return [Bonus(*row) for row in rows]
+
+
+@contextmanager
+def _whole(people: sqlite3.Connection) -> Iterator[None]:
+    people.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        people.execute("ROLLBACK")
+        raise
+    people.execute("COMMIT")

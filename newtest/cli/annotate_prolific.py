@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,27 +104,57 @@ def pay(
 
     Example: newtest annotate prolific pay 65f0 proposals.csv --reward 1.50 --max-cost 40 --study goldfish
     """
+    from dataclasses import replace
+
     from newtest.cli.markets import dollars
+    from newtest.crowd.bonuses import bonuses_due, pay_bonuses
+    from newtest.crowd.costs import check_limit
     from newtest.crowd.pay import read_proposals
     from newtest.crowd.prolific import decisions
+    from newtest.crowd.prolific_api import cost_of
+    from newtest.errors import UsageError
     from newtest.study import Study
 
     each, limit = dollars("--reward", reward), dollars("--max-cost", max_cost)
-    with Study(study) as opened:
+    client = _client(api_url)
+    with Study(study) as opened, opened.exclusive("prolific-pay"):
         found = decisions(opened, read_proposals(proposals))
-    total = each * len(found.approve) + sum(found.bonus.values(), Decimal(0))
-    note(
-        f"{len(found.approve)} to approve, {len(found.reject)} to reject; TOTAL ${total}, Prolific's fees not counted"
-    )
-    if typer.prompt("Type the total to go on", default="", show_default=False, err=True).strip() != str(
-        total
-    ):
-        raise typer.Exit(1)
-    before = _client(api_url).decide(study_id, found, reward=each, max_cost=limit)
+        bonuses = bonuses_due(opened, found.bonus_of_submission)
+        owed = {
+            person: amount for person, amount in found.bonus.items() if found.submission_of[person] in bonuses
+        }
+        due = replace(client.due(study_id, found), bonus=owed)
+        total = cost_of(due, each)
+        note(
+            f"{len(due.approve)} to approve, {len(due.reject)} to reject, {len(bonuses)} bonuses; TOTAL ${total}, "
+            "Prolific's fees not counted"
+        )
+        check_limit(total, limit)
+        if due.approve or due.reject or bonuses:
+            typed = typer.prompt("Type the total to go on", default="", show_default=False, err=True).strip()
+            if typed.lstrip("$") != str(total):
+                raise UsageError(f"{typed!r} is not {total}: nothing was decided or paid")
+        client.decide(due, reward=each, max_cost=limit)
+        paid = pay_bonuses(opened, client, study_id, bonuses)
+    before = sorted({*found.approve, *found.reject} - {*due.approve, *due.reject})
     if json:
-        print_json({"approved": len(found.approve), "rejected": len(found.reject), "decided_before": before})
-    elif before:
+        print_json(
+            {
+                "approved": len(due.approve),
+                "rejected": len(due.reject),
+                "decided_before": before,
+                "bonuses": float(paid.total),
+                "uncertain_batches": list(paid.uncertain),
+            }
+        )
+        return
+    note(f"{len(due.approve)} approved, {len(due.reject)} rejected, ${paid.total} of bonuses")
+    if before:
         note(f"{len(before)} submissions were decided before and were left alone")
+    for batch in paid.uncertain:
+        note(
+            f"nobody knows whether the bonus batch {batch} was paid: look at Prolific's page; it is not paid again"
+        )
 
 
 def _client(url: str | None) -> ProlificClient:

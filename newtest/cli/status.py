@@ -19,6 +19,7 @@ def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
     from dataclasses import asdict
 
     from newtest.catalog.status import stages
+    from newtest.crowd.bonuses import bonuses_told
     from newtest.crowd.costs import cents
     from newtest.crowd.ledger import hourly_warning, ledger
     from newtest.study import Study
@@ -28,6 +29,7 @@ def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
         book, warning = ledger(opened.catalog), hourly_warning(opened.catalog)
     earned = book.earned
     reward, fees = cents(earned.reward), None if earned.fees is None else cents(earned.fees)
+    bonuses = bonuses_told(opened)
     sums = {name: getattr(book, name).total for name in ("planned", "open", "owed", "paid")}
     if warning:
         note(f"warning: {warning}")
@@ -36,12 +38,15 @@ def status(study: StudyDir = Path(), json: JsonFlag = False) -> None:
             "reward": float(reward),
             "fees": None if fees is None else float(fees),
             "ledger": {name: float(total) for name, total in sums.items()},
+            "bonuses": float(bonuses),
         }
         print_json([asdict(row) | (dollars if row.stage == "annotate" else {}) for row in rows])
         return
     spent = {"annotate": (f"${reward:,}", "unknown" if fees is None else f"${fees:,}")}
     if any(sums.values()):
         note("money: " + ", ".join(f"{name} ${total:,}" for name, total in sums.items()))
+    if bonuses:
+        note(f"bonuses on Prolific, beside it: ${bonuses:,}")
     print_table(
         ["stage", "done", "missing", "failed", "reward", "fees", ""],
         [(r.stage, r.done, r.missing, r.failed, *spent.get(r.stage, ("", "")), r.remark) for r in rows],

@@ -39,6 +39,11 @@ class Decisions:
     submission_of: Mapping[str, str] = field(default_factory=dict)
     """Person -> the submission that a bonus belongs to."""
 
+    @property
+    def bonus_of_submission(self) -> dict[str, Decimal]:
+        """Submission -> bonus: how the API pays it, once."""
+        return {self.submission_of[person]: amount for person, amount in self.bonus.items()}
+
 
 def decisions(study: Study, proposals: pd.DataFrame) -> Decisions:
     """What a table of proposals (see ``newtest.crowd.pay``) comes to, a submission. An optional column ``bonus`` holds
@@ -63,7 +68,11 @@ def decisions(study: Study, proposals: pd.DataFrame) -> Decisions:
             bonus[person.person] = cents(amount)
             submissions[person.person] = person.submission
     return Decisions(
-        tuple(sorted(approve)), dict(sorted(reject.items())), dict(sorted(bonus.items())), unknown
+        tuple(sorted(approve)),
+        dict(sorted(reject.items())),
+        dict(sorted(bonus.items())),
+        unknown,
+        dict(sorted(submissions.items())),
     )
 
 

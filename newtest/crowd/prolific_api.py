@@ -1,6 +1,8 @@
 """A client for Prolific's API, for those who would rather not click: a draft of a study, its places, decisions.
 
-Written from what is generally known of version 1 of Prolific's API; its reference could not be had here. NOT verified.
+Addresses, fields and words follow Prolific's reference (docs.prolific.com/api-reference, read in November 2026 as
+far as it was stored: listing, deciding, bonuses) and two public clients (prolific-oss/cli, facebookresearch/Mephisto:
+kinds of codes, categories of rejection, fields of a study). NOT verified: no call was made to Prolific itself.
 A study is created as a draft: publishing it, which spends money, stays a click on Prolific's own page.
 """
 
@@ -10,8 +12,8 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +22,7 @@ from newtest.crowd.prolific import Decisions
 from newtest.errors import SourceError, UsageError
 from newtest.reading.jsons import parse_json
 
-__all__ = ["API_URL", "Draft", "Places", "ProlificClient"]
+__all__ = ["API_URL", "Draft", "Places", "ProlificClient", "cost_of"]
 
 API_URL = "https://api.prolific.com/api/v1"
 CODES = (
@@ -32,6 +34,7 @@ CODES = (
 """Prolific's kind of a code, the draft's field, and what is done with who enters it: a person always looks."""
 PARAMETERS = "PROLIFIC_PID={{%PROLIFIC_PID%}}&STUDY_ID={{%STUDY_ID%}}&SESSION_ID={{%SESSION_ID%}}"
 MOST_BYTES = 10_000_000
+PAGE, MOST_PAGES = 100, 1_000
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Draft:
         if not self.url.startswith("https://"):
             raise UsageError(f"`url` must begin with https://, got {self.url!r}")
         codes = [
-            {"code": code, "code_type": kind, "actions": [{"action": action}]}
+            {"code": code, "code_type": kind, "actions": [_action(action, kind)]}
             for kind, field, action in CODES
             if (code := getattr(self, field))
         ]
@@ -101,36 +104,52 @@ class ProlificClient:
             int(found.get("total_available_places") or 0),
         )
 
-    def decide(self, study_id: str, found: Decisions, *, reward: Decimal, max_cost: Decimal) -> Sequence[str]:
-        """Approve, reject and pay bonuses; gives the submissions that were decided before and were left alone.
-
-        A bonus is paid with the decision on its submission, never later: a second run, also after one that was killed,
-        pays nothing twice. ``reward`` in dollars a submission, without Prolific's fees. Raises UsageError above
-        ``max_cost``.
-        """
-        check_limit(reward * len(found.approve) + sum(found.bonus.values(), Decimal(0)), max_cost)
+    def due(self, study_id: str, found: Decisions) -> Decisions:
+        """Those of the decisions that are still to be made; a bonus that was paid is not known here."""
         waiting = self._waiting(study_id)
-        for submission in found.approve:
-            if submission in waiting:
-                self._transition(submission, {"action": "APPROVE"})
-        for submission, reason in found.reject.items():
-            if submission in waiting:
-                self._transition(
-                    submission, {"action": "REJECT", "message": reason, "rejection_category": "FAILED_CHECK"}
-                )
-        due = {one: amount for one, amount in found.bonus.items() if found.submission_of.get(one) in waiting}
-        if due:
-            lines = "\n".join(f"{person},{amount}" for person, amount in due.items())
-            made = self._call(
-                "POST", "/submissions/bonus-payments/", {"study_id": study_id, "csv_bonuses": lines}
+        return replace(
+            found,
+            approve=tuple(one for one in found.approve if one in waiting),
+            reject={one: reason for one, reason in found.reject.items() if one in waiting},
+        )
+
+    def decide(self, due: Decisions, *, reward: Decimal, max_cost: Decimal) -> None:
+        """Approve and reject what ``due`` gave; a decision that is made twice is made once on Prolific.
+
+        ``reward`` in dollars per submission, without Prolific's fees. Raises UsageError when approvals and bonuses
+        together cost more than ``max_cost``: then nothing is decided. Bonuses: ``newtest.crowd.bonuses``.
+        """
+        check_limit(cost_of(due, reward), max_cost)
+        for submission in due.approve:
+            self._transition(submission, {"action": "APPROVE"})
+        for submission, reason in due.reject.items():
+            self._transition(
+                submission, {"action": "REJECT", "message": reason, "rejection_category": "FAILED_CHECK"}
             )
-            self._call("POST", f"/bulk-bonus-payments/{_quoted(str(made['id']))}/pay/")
-        return [one for one in (*found.approve, *found.reject) if one not in waiting]
+
+    def set_up_bonuses(self, study_id: str, amounts: Mapping[str, Decimal]) -> str:
+        """Set up a batch of bonuses (submission -> amount in the study's currency); it pays nothing. Gives its id."""
+        lines = "\n".join(f"{submission},{amount:.2f}" for submission, amount in amounts.items())
+        made = self._call(
+            "POST", "/submissions/bonus-payments/", {"study_id": study_id, "csv_bonuses": lines}
+        )
+        return str(made["id"])
+
+    def pay_batch(self, batch: str) -> None:
+        """Pay a batch that was set up. Called twice, Prolific pays twice: ``newtest.crowd.bonuses`` calls it once."""
+        self._call("POST", f"/bulk-bonus-payments/{_quoted(batch)}/pay/")
 
     def _waiting(self, study_id: str) -> set[str]:
-        """The submissions that wait for a decision."""
-        listed = self._call("GET", f"/submissions/?study={_quoted(study_id)}&limit=10000").get("results", [])
-        return {str(one["id"]) for one in listed if one.get("status") == "AWAITING REVIEW"}
+        """The submissions that wait for a decision, over all pages."""
+        found: dict[str, str] = {}
+        for page in range(1, MOST_PAGES + 1):
+            path = f"/submissions/?study={_quoted(study_id)}&page={page}&page_size={PAGE}"
+            listed = self._call("GET", path).get("results") or []
+            before = len(found)
+            found |= {str(one["id"]): str(one.get("status")) for one in listed}
+            if len(listed) < PAGE or len(found) == before:
+                break
+        return {one for one, status in found.items() if status.upper().replace("_", " ") == "AWAITING REVIEW"}
 
     def _transition(self, submission: str, body: Mapping[str, Any]) -> None:
         self._call("POST", f"/submissions/{_quoted(submission)}/transition/", body)
@@ -157,6 +176,19 @@ class ProlificClient:
         if not isinstance(answer, dict):
             raise SourceError(f"Prolific did not answer {method} {path} as expected: not an object")
         return answer
+
+
+def cost_of(due: Decisions, reward: Decimal) -> Decimal:
+    """Dollars of approvals and bonuses, without Prolific's fees."""
+    return reward * len(due.approve) + sum(due.bonus.values(), Decimal(0))
+
+
+def _action(action: str, kind: str) -> dict[str, str]:
+    """What Prolific does with who enters a code; a request to return says why."""
+    if action != "REQUEST_RETURN":
+        return {"action": action}
+    reason = "You did not consent" if kind == "NO_CONSENT" else "Nothing was left to do"
+    return {"action": action, "return_reason": reason}
 
 
 def _quoted(text: str) -> str:
