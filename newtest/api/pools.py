@@ -158,7 +158,9 @@ class Pool:
         from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
 
         sets = [str(which) for which in against]
-        return decontaminate(self.shards, sets, config or DecontaminateConfig(), progress)
+        return decontaminate(
+            self.shards, sets, config or DecontaminateConfig(), progress, self._engine(), self.workers
+        )
 
     def balance(
         self, queries: Sequence[str], *, cap: int = 20_000, seed: int = 0, progress: Progress = UNWATCHED

@@ -9,7 +9,17 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import Arch, ImageCol, LayersDir, ModelName, PoolAt, VectorsAt, default_out
+from newtest.cli.pool_options import (
+    Arch,
+    EngineName,
+    ImageCol,
+    LayersDir,
+    ModelName,
+    PoolAt,
+    VectorsAt,
+    Workers,
+    default_out,
+)
 
 __all__ = ["decontaminate_pool"]
 
@@ -40,12 +50,17 @@ def decontaminate_pool(
     ] = None,
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    engine: EngineName = "local",
+    workers: Workers = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Leave out the rows whose images are near-duplicates of any test set's; keep the pairs to look at.
+    """Leave out the rows whose images are near-duplicates of any test set's; keep pairs to look at.
+
+    Large pools are joined range by range on the engine; stop it at any time and run it again.
 
     Example: newtest decontaminate-pool mypool --against releases/v1 --against imagenet/val
     """
+    from newtest.engines import engine as engine_of
     from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.dedup.uncompared import told
@@ -56,9 +71,8 @@ def decontaminate_pool(
 
     config = DecontaminateConfig(method, threshold, radius, encoder_of(model or arch, like), device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
-        found = decontaminate(
-            open_pool(pool, layers=layers, image_col=image_col), against or [], config, bars
-        )
+        opened = open_pool(pool, layers=layers, image_col=image_col)
+        found = decontaminate(opened, against or [], config, bars, engine_of(engine), workers)
     pairs = out.with_suffix(".pairs.parquet")
     write_pairs(found.pairs, pairs)
     subsets.write(found.subset, out)

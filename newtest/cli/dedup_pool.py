@@ -38,6 +38,9 @@ def dedup_pool(
     arch: Arch = None,
     vectors: VectorsAt = None,
     clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one for 1,000 rows.")] = 0,
+    probe: Annotated[
+        int, typer.Option(min=1, help="Nearest clusters in which a row is compared (semantic).")
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Seed of the k-means and of the recall's sample.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
@@ -72,7 +75,7 @@ def dedup_pool(
     out = out or default_out(pool, "dedup.npy")
 
     encoder = encoder_of(model or arch, like)
-    config = DedupConfig(method, threshold, radius, encoder, clusters, seed, device, vectors)  # type: ignore[arg-type]
+    config = DedupConfig(method, threshold, radius, encoder, clusters, seed, device, vectors, probe)  # type: ignore[arg-type]
     with progress() as bars:
         opened = open_pool(pool, layers=layers, image_col=image_col)
         found = dedup(opened, config, bars, engine_of(engine), workers)

@@ -17,8 +17,9 @@ from newtest.clip.conse import Conse
 from newtest.clip.encoder import unit_rows
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError
+from newtest.neighbors.kmeans import nearest
 from newtest.pool import embedding
-from newtest.pool.dedup.clusters import assigned, kmeans
+from newtest.pool.dedup.clusters import kmeans
 from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
 from newtest.pool.embedding import EmbedConfig, embed
 from newtest.pool.importing import import_folder
@@ -138,11 +139,11 @@ def test_clusters_are_seeded_and_every_row_has_the_nearest() -> None:
     draw = np.random.default_rng(1)
     centres = unit_rows(draw.normal(size=(5, 16)))
     vectors = unit_rows(np.repeat(centres, 40, axis=0) + 0.1 * draw.normal(size=(200, 16))).astype(np.float16)
-    first, again = kmeans(vectors, 5, 3), kmeans(vectors, 5, 3)
+    first, again = (kmeans(lambda some: vectors[some], 200, 5, 3) for _ in range(2))
     assert np.array_equal(first, again)
-    labels, closeness = assigned(vectors, first)
-    assert np.array_equal(labels, (vectors.astype(np.float32) @ first.T).argmax(1))
-    assert closeness.min() > 0.5
+    labels = nearest(vectors, first)
+    assert np.array_equal(labels[:, 0], (vectors.astype(np.float32) @ first.T).argmax(1))
+    assert (vectors * first[labels[:, 0]]).sum(axis=1).min() > 0.5
 
 
 def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def test_shards_that_were_embedded_before_the_disk_was_full_are_kept(
     assert left_over(small_disk.path) == []
 
 
-def test_no_room_for_temporary_files_is_told_with_the_way_out(
+def test_a_join_needs_no_room_for_temporary_files(
     small_disk: SmallDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = 64
@@ -206,10 +206,7 @@ def test_no_room_for_temporary_files_is_told_with_the_way_out(
     np.savez(tmp_path / "pool/0.npz", l14_img=vectors)
     setup = small_disk.filled(8 * KIB, 8 * KIB)
     monkeypatch.setenv("TMPDIR", str(small_disk.path))
-    full = newtest("dedup-pool", "pool", cwd=tmp_path, setup=setup)
+    done = newtest("dedup-pool", "pool", cwd=tmp_path, setup=setup)
     small_disk.freed()
-    assert (full.returncode, full.stderr.count("newtest: ")) == (1, 1), full.stderr
-    assert f"newtest: {small_disk.path}: no room for the vectors of pool, 512 bytes a row" in full.stderr
-    assert "set TMPDIR" in full.stderr
+    assert done.returncode == 0, done.stderr
     assert left_over(small_disk.path) == [] and not contents(small_disk.path)
-    assert newtest("dedup-pool", "pool", cwd=tmp_path).returncode == 0

@@ -6,17 +6,24 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from join_work import DyingJoin, made_vectors, vector_pool
 from pool_commands import contents, killed_at_event, newtest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from newtest.clip.encoder import unit_rows
 from newtest.engines import Engine, LocalEngine, Resources, engine
 from newtest.errors import PoolError
+from newtest.hashes import FRAMINGS, WORDS
+from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
+from newtest.pool.dedup.hashing import HASHES, HashJoin
 from newtest.pool.dedup.joins import VectorJoin, join_within
 from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated, dedup
 from newtest.pool.storage.kept_items import Keeping
@@ -109,6 +116,87 @@ class Broken:
 
     def map(self, make_worker: object, items: object, resources: object = None) -> Iterator[object]:
         raise AssertionError("nothing was left to do")
+
+
+@pytest.mark.parametrize("way", ["one", "processes", "ray"])
+def test_clusters_sets_and_hashes_are_joined_alike_on_every_engine(
+    way: str, vectors: np.ndarray, made: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if way == "ray":
+        request.getfixturevalue("ray_cluster")
+    chosen, workers = engine("ray" if way == "ray" else "local"), 1 if way == "one" else 2
+    here, there = open_pool(made), open_pool(made, layers=tmp_path / "layers")
+    semantic = DedupConfig("semantic", threshold=THRESHOLD, clusters=6, probe=2)
+    parts = replace(semantic, block_rows=170)
+    plain, found = dedup(here, semantic), dedup(there, parts, UNWATCHED, chosen, workers)
+    assert same(found, plain)
+    assert found.subset.manifest["dedup"] == plain.subset.manifest["dedup"]
+    assert same(dedup(there, parts, UNWATCHED, Broken(), 2), plain)
+    np.save(tmp_path / "set.npy", np.concatenate([vectors[20:60], vectors[200:330]]))
+    against = [str(tmp_path / "set.npy")]
+    clean = DecontaminateConfig("exact", threshold=THRESHOLD)
+    one = decontaminate(here, against, clean)
+    other = decontaminate(there, against, replace(clean, block_rows=170), UNWATCHED, chosen, workers)
+    assert one.pairs.equals(other.pairs) and one.subset.uids.tobytes() == other.subset.uids.tobytes()
+    assert one.subset.manifest == other.subset.manifest
+    hashed_layer(there)
+    rows = HashJoin(there, starts_of(there), 12)
+    whole = join_within(keeping_here(there), rows, 1000)
+    keeping = Keeping(there, chosen, Resources(workers), UNWATCHED)
+    tiles = join_within(keeping, rows, 170)
+    for name in ("left", "right", "closeness"):
+        assert np.array_equal(getattr(tiles.pairs, name), getattr(whole.pairs, name))
+    assert (tiles.compared, len(whole.pairs.left)) == (whole.compared, 100 + 49)
+
+
+def hashed_layer(pool: Pool) -> None:
+    """Hashes of which 100 have a near copy, 50 are equal, and the last is missing."""
+    draw = np.random.default_rng(4)
+    words = draw.integers(0, 2**63, (500, len(FRAMINGS), WORDS), np.uint64)
+    words[..., 2] &= np.uint64(0xFFFF)
+    words[200:300] = words[100:200] ^ np.uint64(5)
+    words[200:300, :, 2] = words[100:200, :, 2]
+    words[400:450] = words[400]
+    start = 0
+    for shard in pool.shards:
+        some = words[start : start + pool.rows(shard)].reshape(pool.rows(shard), -1).tolist()
+        start += len(some)
+        lists = pa.array(
+            [*some[:-1], None] if start == 500 else some, pa.list_(pa.uint64(), len(FRAMINGS) * WORDS)
+        )
+        with pool.layers.writing(HASHES.file(pool, shard)) as path:
+            pq.write_table(pa.table({"perceptual": lists}), path)
+
+
+def test_rows_that_are_near_a_set_are_those_of_all_pairs(
+    vectors: np.ndarray, made: Path, tmp_path: Path
+) -> None:
+    some = np.concatenate([vectors[20:60], vectors[200:330]])
+    np.save(tmp_path / "set.npy", some)
+    found = decontaminate(
+        open_pool(made), [str(tmp_path / "set.npy")], DecontaminateConfig("exact", threshold=THRESHOLD)
+    )
+    own, others = (rows.astype(np.float64) for rows in (vectors, some))
+    own, others = (rows / np.linalg.norm(rows, axis=1)[:, None] for rows in (own, others))
+    near = np.nan_to_num(own @ others.T) >= THRESHOLD
+    told = found.subset.manifest["sets"][str(tmp_path / "set.npy")]
+    assert told["rows_removed"] == np.count_nonzero(near.any(axis=1)) > 170
+    assert told["images_found"] == np.count_nonzero(near.any(axis=0))
+    assert told["pairs"] < near.sum() / 5
+
+
+def test_two_clusters_per_row_find_most_pairs_that_one_misses(tmp_path: Path) -> None:
+    draw = np.random.default_rng(6)
+    vectors = unit_rows(draw.normal(size=(1500, 16)))
+    vectors[750:] = unit_rows(vectors[:750] + 0.1 * draw.normal(size=(750, 16)))
+    pool = open_pool(vector_pool(tmp_path / "pool", vectors.astype(np.float16), (700, 800)))
+    found = [
+        dedup(pool, DedupConfig("semantic", threshold=0.9, clusters=30, probe=probe)).subset.manifest
+        for probe in (1, 2)
+    ]
+    one, two = (told["dedup"]["recall"] for told in found)
+    assert 0.5 < one < 0.95
+    assert two - one >= (1 - one) / 2
 
 
 def test_a_layer_gives_what_npz_files_give(vectors: np.ndarray, whole: Deduplicated, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from newtest.pool.dedup.choice import best_method
 from newtest.pool.embedding import EncoderFacts, embeddings_layer
 from newtest.pool.storage.layers import Layer, describe, settle
 from newtest.pool.storage.pool import Pool, open_pool
-from newtest.pool.storage.vectors import gathered, vector_source
+from newtest.pool.storage.row_ranges import VectorRows
+from newtest.pool.storage.vectors import vector_source
 
 ROWS = 9
 
@@ -133,7 +134,7 @@ def test_npz_files_of_any_key(pool: Pool, vectors: np.ndarray, tmp_path: Path) -
         np.savez(tmp_path / "pool" / f"{name}.npz", dino=part, other=part * 2)
     opened = open_pool(tmp_path / "pool")
     assert np.allclose(
-        gathered(opened, vector_source(opened, "dino")).vectors,
+        VectorRows.of(opened, vector_source(opened, "dino")).block((0, len(vectors)))[0],
         (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16),
         atol=1e-3,
     )

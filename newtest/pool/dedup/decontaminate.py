@@ -3,7 +3,7 @@
 A set is a folder of images, of tars or of Parquet tables with images inside (a release of newtest in any of
 its formats, a pool), or an ``.npy`` of unit rows that the pool's own encoder made. Sets and pool are compared
 by embeddings (descriptors where there are any) or by perceptual hashes (framings and mirrored
-copies included). Every pair is kept to be looked at.
+copies included). Of the pairs a spanning set is kept to be looked at.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.errors import ImageError, PoolError, UsageError
+from newtest.engines import Engine
+from newtest.errors import ImageError, UsageError
 from newtest.hashes import RADIUS, hash_of
-from newtest.neighbors import close_hashes, pairs_above
 from newtest.pool.dedup.choice import best_method
-from newtest.pool.dedup.hashing import framed_hashes
+from newtest.pool.dedup.hashing import HashJoin
+from newtest.pool.dedup.joins import Found, VectorJoin, keeping_for
+from newtest.pool.dedup.references import join_against, require_width
 from newtest.pool.dedup.target_sets import census_of_set, set_images, something_read, vectors_of_set
 from newtest.pool.dedup.uncompared import by_hash, by_vectors
 from newtest.pool.storage import uids as ids
+from newtest.pool.storage.kept_items import Keeping
 from newtest.pool.storage.pool import Pool
+from newtest.pool.storage.row_ranges import starts_of
 from newtest.pool.storage.subset import Subset, chosen_rows
-from newtest.pool.storage.vectors import gathered, vector_source
+from newtest.pool.storage.uids import Uids
+from newtest.pool.storage.vectors import vector_source
 from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["DecontaminateConfig", "Decontaminated", "decontaminate"]
@@ -47,6 +52,8 @@ class DecontaminateConfig:
     device: str = "auto"
     vectors: str | None = None
     """The pool's vectors, where they were made elsewhere; the sets are then ``.npy`` of the same encoder."""
+    block_rows: int = 0
+    """As in ``DedupConfig``."""
 
     def __post_init__(self) -> None:
         if self.method not in ("auto", "exact", "hash"):
@@ -57,24 +64,24 @@ class DecontaminateConfig:
 
 @dataclass(frozen=True)
 class Decontaminated:
-    """The rows that are near no set, and every pair: uid, set, image, closeness."""
+    """The rows that are near no set, and of each set a spanning set of the pairs, in which every row and every image
+    that has one occurs: uid, set, image, closeness.
+    """
 
     subset: Subset
     pairs: pa.Table
 
 
-@dataclass(frozen=True)
-class _Near:
-    rows: npt.NDArray[np.int64]
-    items: npt.NDArray[np.int64]
-    closeness: npt.NDArray[np.float32]
-
-
 def decontaminate(
-    pool: Pool, sets: Sequence[str], config: DecontaminateConfig, progress: Progress = UNWATCHED
+    pool: Pool,
+    sets: Sequence[str],
+    config: DecontaminateConfig,
+    progress: Progress = UNWATCHED,
+    engine: Engine | None = None,
+    workers: int = 0,
 ) -> Decontaminated:
     """Compare a pool with every set. Rows that cannot be compared stay and are counted; ``progress`` is shown the
-    hashing, where that is due. Raises PoolError, UsageError.
+    work. ``engine`` runs the items of the work, on so many ``workers``. Raises PoolError, UsageError.
     """
     if not sets:
         raise UsageError("name at least one set with `against`")
@@ -84,86 +91,111 @@ def decontaminate(
             method, why = "exact", "a set is vectors"
         progress.say(f"method: {method} ({why})")
         config = replace(config, method="exact" if method == "exact" else "hash")
-    comparison: Any = (
-        _ByVectors(pool, config) if config.method == "exact" else _ByHashes(pool, config, progress)
-    )
+    total = starts_of(pool)[-1]
+    keeping = keeping_for(pool, total, config.device, progress, engine, workers)
+    comparison = _ByVectors.of(keeping, config) if config.method == "exact" else _ByHashes.of(keeping, config)
     counts: dict[str, dict[str, Any]] = {}
-    tables, gone = [], np.zeros(len(comparison.uids), np.bool_)
+    found: list[tuple[str, list[str], Found]] = []
+    gone, compared = np.zeros(total, np.bool_), 0
     for address in sets:
-        names, near, unreadable = comparison.near(address)
-        gone[near.rows] = True
+        names, others, unreadable = comparison.read(address)
+        near, compared = join_against(keeping, comparison.rows, others, config.block_rows or None)
+        gone[near[0]] = True
+        found.append((address, names, near))
         counts[address] = {
-            "images": len(names), "unreadable": unreadable, "pairs": len(near.rows),
-            "rows_removed": len(np.unique(near.rows)), "images_found": len(np.unique(near.items)),
+            "images": len(names), "unreadable": unreadable, "pairs": len(near[0]),
+            "rows_removed": len(np.unique(near[0])), "images_found": len(np.unique(near[1])),
         }  # fmt: skip
         if (census := census_of_set(address)) is not None:
             counts[address]["files"] = census.as_json()
             progress.say(f"{address}: {census.says()}")
-        tables.append(
-            _pairs(comparison.uids[near.rows], address, [names[item] for item in near.items], near.closeness)
-        )
     manifest = {
         "pool": pool.place.url,
         "inputs": pool.fingerprints(),
         "decontaminate": {"method": config.method, "compared_by": comparison.said, **comparison.setting},
         "sets": counts,
-        "rows_read": len(gone),
-        "rows_not_compared": len(gone) - comparison.compared,
-        "not_compared": comparison.why(pool, len(gone) - comparison.compared),
+        "rows_read": total,
+        "rows_not_compared": total - compared,
+        "not_compared": comparison.why(total - compared),
         "rows_removed": int(np.count_nonzero(gone)),
     }
-    return Decontaminated(
-        Subset.of(comparison.uids[~gone], manifest, chosen_rows(pool, ~gone)), pa.concat_tables(tables)
-    )
-
-
-class _ByVectors:
-    """The pool's vectors, mapped, against a set's."""
-
-    def __init__(self, pool: Pool, config: DecontaminateConfig) -> None:
-        self.config, self.image_col = config, pool.image_col
-        self.source = vector_source(pool, config.encoder, config.vectors)
-        self.said = self.source.said
-        self.setting = {"threshold": config.threshold}
-        self.every = gathered(pool, self.source)
-        self.uids, self.compared = self.every.uids, len(self.every.rows)
-
-    def why(self, pool: Pool, rows: int) -> dict[str, int]:
-        return by_vectors(pool, self.source.layer, rows)
-
-    def near(self, address: str) -> tuple[list[str], _Near, int]:
-        names, vectors, unreadable = vectors_of_set(self.source, address, self.config.encoder, self.image_col)
-        if not len(names) or not self.compared:
-            nothing = np.empty(0, np.int64)
-            return names, _Near(nothing, nothing, np.empty(0, np.float32)), unreadable
-        if vectors.shape[1] != self.every.vectors.shape[1]:
-            raise PoolError(
-                f"{address}: vectors of {vectors.shape[1]} numbers cannot be compared with the pool's "
-                f"{self.every.vectors.shape[1]}"
-            )
-        items, rows, closeness = pairs_above(
-            vectors, self.every.vectors, threshold=self.config.threshold, device=self.config.device
+    clean, dirty = _parted(pool, gone)
+    places = np.flatnonzero(gone)
+    tables = [
+        _pairs(
+            dirty[np.searchsorted(places, rows)], address, [names[item] for item in items.tolist()], closeness
         )
-        return names, _Near(self.every.rows[rows], items, closeness), unreadable
+        for address, names, (rows, items, closeness) in found
+    ]
+    return Decontaminated(Subset.of(clean, manifest, chosen_rows(pool, ~gone)), pa.concat_tables(tables))
 
 
+def _parted(pool: Pool, gone: npt.NDArray[np.bool_]) -> tuple[Uids, Uids]:
+    """The uids of the rows that stay, and of those that go, both in the pool's order."""
+    clean, dirty, start = [], [], 0
+    for shard in pool.shards:
+        for batch in pool.batches(shard, ["uid"]):
+            uids = ids.from_arrow(batch["uid"].combine_chunks(), shard.name)
+            goes = gone[start : start + len(uids)]
+            clean.append(uids[~goes])
+            dirty.append(uids[goes])
+            start += len(uids)
+    return ids.concatenated(clean), ids.concatenated(dirty)
+
+
+@dataclass(frozen=True)
+class _ByVectors:
+    """The pool's vectors, read where they are, against a set's."""
+
+    config: DecontaminateConfig
+    rows: VectorJoin
+
+    @classmethod
+    def of(cls, keeping: Keeping, config: DecontaminateConfig) -> _ByVectors:
+        source = vector_source(keeping.pool, config.encoder, config.vectors)
+        starts = starts_of(keeping.pool)
+        return cls(config, VectorJoin(keeping.pool, source, starts, config.threshold, config.device))
+
+    @property
+    def said(self) -> str:
+        return self.rows.source.said
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        return {"threshold": self.config.threshold}
+
+    def why(self, rows: int) -> dict[str, int]:
+        return by_vectors(self.rows.pool, self.rows.source.layer, rows)
+
+    def read(self, address: str) -> tuple[list[str], npt.NDArray[Any], int]:
+        source, image_col = self.rows.source, self.rows.pool.image_col
+        names, vectors, unreadable = vectors_of_set(source, address, self.config.encoder, image_col)
+        require_width(self.rows, address, vectors)
+        return names, vectors, unreadable
+
+
+@dataclass(frozen=True)
 class _ByHashes:
     """Perceptual hashes of both."""
 
-    def __init__(self, pool: Pool, config: DecontaminateConfig, progress: Progress) -> None:
-        self.config, self.image_col = config, pool.image_col
-        self.said, self.setting = "perceptual hashes", {"radius": config.radius}
-        self.words, self.rows = framed_hashes(pool, progress)
-        parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
-        self.uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
-        self.compared = len(self.rows)
+    config: DecontaminateConfig
+    rows: HashJoin
+    said: str = "perceptual hashes"
 
-    def why(self, pool: Pool, rows: int) -> dict[str, int]:
-        return by_hash(pool, rows)
+    @classmethod
+    def of(cls, keeping: Keeping, config: DecontaminateConfig) -> _ByHashes:
+        return cls(config, HashJoin.of(keeping, config.radius))
 
-    def near(self, address: str) -> tuple[list[str], _Near, int]:
+    @property
+    def setting(self) -> dict[str, Any]:
+        return {"radius": self.config.radius}
+
+    def why(self, rows: int) -> dict[str, int]:
+        return by_hash(self.rows.pool, rows)
+
+    def read(self, address: str) -> tuple[list[str], npt.NDArray[Any], int]:
         names, hashed, unreadable = [], [], 0
-        for name, data in set_images(address, self.image_col):
+        for name, data in set_images(address, self.rows.pool.image_col):
             try:
                 words = None if data is None else hash_of(data)
             except ImageError:
@@ -174,8 +206,7 @@ class _ByHashes:
                 names.append(name)
                 hashed.append(words)
         something_read(address, len(names), unreadable)
-        rows, items, distances = close_hashes(self.words, np.stack(hashed), self.config.radius)
-        return names, _Near(self.rows[rows], items, distances.astype(np.float32)), unreadable
+        return names, np.stack(hashed), unreadable
 
 
 def _pairs(uids: ids.Uids, address: str, names: list[str], closeness: npt.NDArray[np.float32]) -> pa.Table:

@@ -16,16 +16,28 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from newtest.clip.torch_runtime import gpus
 from newtest.config import fingerprint
+from newtest.engines import Engine, LocalEngine, Resources
 from newtest.neighbors import Forest, linked_above
 from newtest.pool.dedup.copies import Block, Copies, RowBlocks, copies
 from newtest.pool.dedup.pairs import Pairs
 from newtest.pool.storage.kept_items import Keeping
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_ranges import Range, VectorRows, ranges
+from newtest.progress import Progress
 from newtest.reading.arrays import array_rows
 
-__all__ = ["BLOCK", "JoinRows", "Joined", "VectorJoin", "block_rows", "join_within", "joined_with"]
+__all__ = [
+    "BLOCK",
+    "JoinRows",
+    "Joined",
+    "VectorJoin",
+    "block_rows",
+    "join_within",
+    "joined_with",
+    "keeping_for",
+]
 
 RULE = 1
 """The version of what an item computes; part of its name."""
@@ -111,6 +123,19 @@ class _Bits:
 def block_rows(rows: int, block: int | None = None) -> int:
     """Rows of a range for a pool of so many; ``block`` is a choice of one's own."""
     return block or min(max(BLOCK, math.ceil(rows / RANGES)), LARGEST)
+
+
+def keeping_for(
+    pool: Pool, rows: int, device: str, progress: Progress, engine: Engine | None = None, workers: int = 0
+) -> Keeping:
+    """Where items are kept and what runs them: one worker per GPU, else as many as were asked for, else this process,
+    which multiplies on all cores.
+    """
+    on_gpu = rows > BLOCK and device != "cpu" and gpus() > 0
+    resources = Resources(
+        workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0, share_cores=not on_gpu
+    )
+    return Keeping(pool, engine or LocalEngine(), resources, progress)
 
 
 def join_within(keeping: Keeping, rows: JoinRows, block: int | None = None) -> Joined:

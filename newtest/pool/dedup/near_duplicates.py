@@ -17,15 +17,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from newtest.clip.torch_runtime import gpus
-from newtest.engines import Engine, LocalEngine, Resources
+from newtest.engines import Engine
 from newtest.errors import UsageError
-from newtest.neighbors import spanning
 from newtest.pool.dedup import uncompared
 from newtest.pool.dedup.choice import best_method
-from newtest.pool.dedup.clusters import Clustered, clustered
+from newtest.pool.dedup.clusters import join_in_clusters
 from newtest.pool.dedup.hashing import HashJoin, same_bytes
-from newtest.pool.dedup.joins import BLOCK, Joined, VectorJoin, join_within
+from newtest.pool.dedup.joins import Joined, VectorJoin, join_within, keeping_for
 from newtest.pool.dedup.pairs import Groups, Pairs, grouped
 from newtest.pool.dedup.ranks import Ranks, keepers, ranked
 from newtest.pool.storage import uids as ids
@@ -34,10 +32,10 @@ from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_ranges import starts_of
 from newtest.pool.storage.subset import Subset, chosen_rows
-from newtest.pool.storage.vectors import VectorSource, gathered, vector_source
+from newtest.pool.storage.vectors import vector_source
 from newtest.progress import UNWATCHED, Progress
 
-__all__ = ["METHODS", "DedupConfig", "Deduplicated", "dedup", "keeping_for"]
+__all__ = ["METHODS", "DedupConfig", "Deduplicated", "dedup"]
 
 METHODS = ("auto", "bytes", "hash", "exact", "semantic")
 
@@ -52,11 +50,13 @@ class DedupConfig:
     radius: int = 12
     encoder: str | None = None
     clusters: int = 0
-    """0: one for every 1,000 vectors."""
+    """0: one for every 1,000 vectors, at most 100,000."""
     seed: int = 0
     device: str = "auto"
     vectors: str | None = None
     """Vectors that were made elsewhere (``newtest.pool.storage.outside_vectors``)."""
+    probe: int = 1
+    """Nearest clusters that a row is compared in (semantic): more of them miss fewer pairs."""
     block_rows: int = 0
     """Rows of the ranges that are joined with each other; 0 is newtest's choice. It never shows in the result."""
 
@@ -65,6 +65,8 @@ class DedupConfig:
             raise UsageError(f"`method` {self.method!r} is not one of {', '.join(METHODS)}")
         if not 0 < self.threshold <= 1:
             raise UsageError(f"a similarity threshold is more than 0 and at most 1, not {self.threshold}")
+        if self.probe < 1:
+            raise UsageError(f"`probe` must be at least 1, not {self.probe}")
 
 
 @dataclass(frozen=True)
@@ -115,19 +117,6 @@ def dedup(
     )
 
 
-def keeping_for(
-    pool: Pool, rows: int, device: str, progress: Progress, engine: Engine | None = None, workers: int = 0
-) -> Keeping:
-    """Where items are kept and what runs them: one worker per GPU, else as many as were asked for, else this process,
-    which multiplies on all cores.
-    """
-    on_gpu = rows > BLOCK and device != "cpu" and gpus() > 0
-    resources = Resources(
-        workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0, share_cores=not on_gpu
-    )
-    return Keeping(pool, engine or LocalEngine(), resources, progress)
-
-
 def _why(pool: Pool, config: DedupConfig, layer: Layer | None, rows: int) -> dict[str, int]:
     if config.method == "bytes":
         return uncompared.by_bytes(pool, rows)
@@ -143,18 +132,13 @@ def _found(keeping: Keeping, config: DedupConfig) -> tuple[Joined, dict[str, Any
         return same_bytes(keeping), {}, None
     if config.method == "hash":
         return join_within(keeping, HashJoin.of(keeping, config.radius), block), {}, None
-    source: VectorSource = vector_source(pool, config.encoder, config.vectors)
+    source = vector_source(pool, config.encoder, config.vectors)
     details: dict[str, Any] = {"vectors": source.said}
+    rows = VectorJoin(pool, source, starts_of(pool), config.threshold, config.device)
     if config.method == "exact":
-        rows = VectorJoin(pool, source, starts_of(pool), config.threshold, config.device)
         return join_within(keeping, rows, block), details, source.layer
-    every = gathered(pool, source)
-    result: Clustered = clustered(
-        every.vectors, config.threshold, config.clusters, config.seed, config.device
-    )
-    chosen = spanning(result.left, result.right)
-    pairs = Pairs(every.rows[result.left[chosen]], every.rows[result.right[chosen]], result.closeness[chosen])
-    return Joined(pairs, len(every.rows)), details | result.details, source.layer
+    found, told = join_in_clusters(keeping, rows, config.clusters, config.probe, config.seed, block)
+    return found, details | told | {"probe": config.probe}, source.layer
 
 
 def _setting(config: DedupConfig) -> dict[str, Any]:

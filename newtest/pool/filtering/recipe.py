@@ -142,11 +142,16 @@ def plan_of(
 
         rules.append(text_based(recipe.text_synsets))
     if recipe.image_near is not None:
+        from newtest.pool.dedup.joins import keeping_for
         from newtest.pool.filtering.near_target import image_near
+        from newtest.pool.storage.row_ranges import starts_of
 
         if recipe.dry_run:
             raise UsageError("`image_near` keeps its clusters in the pool, and a dry run writes nothing")
-        rule, columns = image_near(pool, recipe.image_near, recipe.arch, vectors=recipe.vectors)
+        keeping = keeping_for(pool, starts_of(pool)[-1], "auto", progress, engine, workers)
+        rule, columns = image_near(
+            pool, recipe.image_near, recipe.arch, vectors=recipe.vectors, keeping=keeping
+        )
         layers |= columns
         rules.append(rule)
     for text in recipe.where:

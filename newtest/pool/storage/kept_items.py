@@ -22,7 +22,7 @@ from newtest.progress import Progress, watched
 from newtest.reading.failures import Unreadable
 from newtest.reading.parquet import open_parquet
 
-__all__ = ["Item", "Keeping", "Work"]
+__all__ = ["Item", "Keeping", "Work", "kept"]
 
 
 class Item(Protocol):
@@ -61,13 +61,11 @@ class Keeping:
         self.progress.advance(what, done, len(items))
         self._compute(folder, work, todo, what, len(items))
         for item in items:
-            table = self._read(folder, item)
+            table = _read(self.pool, folder, item)
             if table is None:  # damaged: as good as none
                 self.pool.layers.remove(f"{folder}/{item.name}.parquet")
                 self._compute(folder, work, [item], what, None)
-                table = self._read(folder, item)
-            if table is None:
-                raise PoolError(f"{self.pool.layers.url}: {folder}/{item.name}.parquet cannot be read again")
+                table = kept(self.pool, folder, item)
             yield item, table
 
     def _compute(self, folder: str, work: Work, todo: Sequence[Any], what: str, total: int | None) -> None:
@@ -90,18 +88,27 @@ class Keeping:
             return set()
         return {entry.name for entry in self.pool.layers.entries() if entry.name.startswith(f"{folder}/")}
 
-    def _read(self, folder: str, item: Item) -> pa.Table | None:
-        name = f"{folder}/{item.name}.parquet"
-        try:
-            with self.pool.layers.open(name) as handle, open_parquet(handle) as file:
-                return file.read()
-        except FileNotFoundError as error:
-            raise PoolError(
-                f"{self.pool.layers.url}: {name} was written by a worker and is not here; workers and this process "
-                "must see the same folder"
-            ) from error
-        except (Unreadable, OSError):
-            return None
+
+def kept(pool: Pool, folder: str, item: Item) -> pa.Table:
+    """The result of an item that was computed before. Raises PoolError."""
+    table = _read(pool, folder, item)
+    if table is None:
+        raise PoolError(f"{pool.layers.url}: {folder}/{item.name}.parquet cannot be read; run again")
+    return table
+
+
+def _read(pool: Pool, folder: str, item: Item) -> pa.Table | None:
+    name = f"{folder}/{item.name}.parquet"
+    try:
+        with pool.layers.open(name) as handle, open_parquet(handle) as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise PoolError(
+            f"{pool.layers.url}: {name} was written by a worker and is not here; workers and this process "
+            "must see the same folder"
+        ) from error
+    except (Unreadable, OSError):
+        return None
 
 
 class _Writer:

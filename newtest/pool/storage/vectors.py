@@ -1,4 +1,4 @@
-"""A pool's image vectors as one memory-mapped array: what joins and clusterings are made on.
+"""A pool's image vectors: what joins and clusterings are made on.
 
 They come from an embeddings layer (its descriptors where it has them) or from the ``.npz`` files that DataComp puts
 beside its tables. Rows without a vector are left out and counted; nothing is known of them.
@@ -6,26 +6,22 @@ beside its tables. Rows without a vector are left out and counted; nothing is kn
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from newtest.clip.torch_runtime import PRECISIONS
 from newtest.errors import NewtestError, PoolError
-from newtest.files import is_full_disk
-from newtest.pool.storage import uids as ids
 from newtest.pool.storage.layers import Layer, found
 from newtest.pool.storage.location import Entry
 from newtest.pool.storage.outside_vectors import outside_vectors
 from newtest.pool.storage.pool import Pool, Shard
-from newtest.pool.storage.uids import Uids
 from newtest.reading.arrays import open_arrays
 
-__all__ = ["Gathered", "VectorSource", "gathered", "layers_by", "newest", "parted", "vector_source"]
+__all__ = ["VectorSource", "layers_by", "newest", "parted", "vector_source"]
 
 NPZ_KEYS = ("l14_img", "b32_img")
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError)
@@ -239,65 +235,3 @@ def _unreadable(pool: Pool, entry: Entry, what: str, error: Exception) -> PoolEr
     return PoolError(
         f"{pool.place.url}: {entry.name} gives no {what} ({error}); fetch it again or move it away"
     )
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """Unit rows of all samples that have a vector, in pool order: ``vectors`` float16 (n, d), mapped; ``rows`` (n,)
-    their places among all ``uids`` of the pool."""
-
-    vectors: npt.NDArray[Any]
-    rows: npt.NDArray[np.int64]
-    uids: Uids
-
-
-def gathered(pool: Pool, source: VectorSource) -> Gathered:
-    """The unit rows of a whole pool, mapped from a file without a name in the folder for temporary files: it goes
-    with its last user, kill -9 included.
-
-    Raises PoolError for widths that differ and where that folder has no room.
-    """
-    rows: list[npt.NDArray[np.int64]] = []
-    uids: list[Uids] = []
-    width = start = 0
-    with tempfile.TemporaryFile(prefix="newtest-vectors-") as handle:
-        for shard_uids, vectors in _shards(pool, source):
-            if width not in (0, vectors.shape[1]):
-                raise PoolError(
-                    f"{pool.place.url}: vectors of {width} and of {vectors.shape[1]} numbers in one pool"
-                )
-            width = vectors.shape[1]
-            lengths = np.linalg.norm(vectors, axis=1)
-            there = np.flatnonzero(np.isfinite(lengths) & (lengths > 0))
-            _append(handle, (vectors[there] / lengths[there, None]).astype(np.float16), pool)
-            rows.append(there + start)
-            uids.append(shard_uids)
-            start += len(shard_uids)
-        places = np.concatenate(rows) if rows else np.empty(0, np.int64)
-        mapped: npt.NDArray[Any] = np.empty((0, max(1, width)), np.float16)
-        if len(places):
-            mapped = np.memmap(handle, np.float16, "r", shape=(len(places), width))
-    return Gathered(mapped, places, ids.concatenated(uids))
-
-
-def _append(handle: IO[bytes], vectors: npt.NDArray[np.float16], pool: Pool) -> None:
-    try:
-        handle.write(vectors.tobytes())
-        handle.flush()
-    except OSError as error:
-        if not is_full_disk(error):
-            raise
-        width = vectors.shape[1] * vectors.itemsize
-        raise PoolError(
-            f"{tempfile.gettempdir()}: no room for the vectors of {pool.place.url}, {width:,} bytes a row; free some "
-            "space there, or set TMPDIR to a folder on another disk"
-        ) from error
-
-
-def _shards(pool: Pool, source: VectorSource) -> Iterator[tuple[Uids, npt.NDArray[np.float32]]]:
-    for shard in pool.shards:
-        parts = [
-            ids.from_arrow(batch["uid"].combine_chunks(), shard.name)
-            for batch in pool.batches(shard, ["uid"])
-        ]
-        yield ids.concatenated(parts), source.rows(pool, shard)
