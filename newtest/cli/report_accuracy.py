@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, own_folder, print_json, print_table
-from newtest.cli.report_options import Among, Groups, Metric, Sets, Tables, Unit, load, save, write
+from newtest.cli.report_options import Among, Cluster, Groups, Metric, Sets, Tables, Unit, load, save, write
 
 if TYPE_CHECKING:
     from newtest.evaluation.analysis.line import Line
@@ -112,6 +112,7 @@ def line(
     ] = None,
     resamples: Annotated[int, typer.Option(min=20, help="Redraw the images so often (400 at most).")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the redrawn images.")] = 0,
+    cluster: Cluster = None,
     metric: Metric = "top1",
     groups: Groups = None,
     unit: Unit = "auto",
@@ -124,9 +125,12 @@ def line(
     Example: newtest report line robustness_top1s.csv --x val --y imagenetv2-matched-frequency-format-val
     --group STANDARD
     """
+    from newtest.errors import UsageError
+    from newtest.evaluation.analysis.clusters import codes_of
     from newtest.evaluation.analysis.line import LineConfig, fit_line
     from newtest.evaluation.analysis.outliers import far_below
     from newtest.evaluation.analysis.scales import check_scale
+    from newtest.evaluation.analysis.tables import image_column
 
     loaded = load(tables, groups, unit, metric, sets=sets, among=among)
     options = LineConfig(
@@ -137,7 +141,13 @@ def line(
         if metric == "top1" and {*x, y} <= set(loaded.stored)
         else None
     )
-    fitted = fit_line(loaded.results, options, correct)
+    groups_of = None
+    if cluster is not None:
+        if metric != "top1":
+            raise UsageError("--cluster needs to know which images are right: give it with --metric top1")
+        correct = [loaded.set(s).correct for s in (*x, y)]
+        groups_of = [codes_of(image_column(loaded.set(s), cluster)) for s in (*x, y)]
+    fitted = fit_line(loaded.results, options, correct, groups_of)
     for caution in far_below(loaded.results.table, x[0], y):
         note(f"warning: {caution}")
     if figure is not None:

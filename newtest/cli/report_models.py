@@ -42,6 +42,7 @@ def compare(
 
     from newtest.errors import EvaluationError
     from newtest.evaluation.analysis.compare import pairs, power, rank_correlations
+    from newtest.evaluation.analysis.ranks import rank_intervals
     from newtest.evaluation.analysis.tables import plain_rows
     from newtest.evaluation.scoring.results import pick
 
@@ -58,6 +59,7 @@ def compare(
         from newtest.evaluation.analysis.tables import image_column
 
         rows = differences(correct, image_column(loaded.set(set_), cluster), rows)
+    places = rank_intervals(correct, rows)
     found: dict[str, Any] = {"set": set_, "power": asdict(power(rows, correct.shape[1])), "ranks": None}
     if against is not None:
         one, two = (
@@ -70,9 +72,17 @@ def compare(
             **rank_correlations(one[common], two[common]),
         }
     if json:
-        print_json({**found, "pairs": plain_rows(rows)})
+        print_json({**found, "rank_intervals": plain_rows(places), "pairs": plain_rows(rows)})
         return
     _print_pairs(rows, found, top)
+    print_table(
+        ["model", "accuracy", "rank", "95 %"],
+        [
+            (r.model, f"{r.accuracy:.2f}", r.rank, f"{r.rank_lo} to {r.rank_hi}")
+            for r in places.head(top).itertuples()
+        ],
+        title=f"Ranks of the {min(top, len(places))} best of {len(places)} models on {set_}",
+    )
 
 
 def _print_pairs(rows: pd.DataFrame, found: dict[str, Any], top: int) -> None:

@@ -8,12 +8,14 @@ from newtest.lazy import face
 
 if TYPE_CHECKING:
     from newtest.evaluation.analysis.atlas import Atlas, AtlasConfig, build_atlas
+    from newtest.evaluation.analysis.clusters import clustered, worst_of
     from newtest.evaluation.analysis.compare import pairs, power
     from newtest.evaluation.analysis.forecast import Forecast, forecast
     from newtest.evaluation.analysis.gap import decompose
     from newtest.evaluation.analysis.gap_parts import GapParts, MeasuredSet, gap_parts
     from newtest.evaluation.analysis.line import Line, LineConfig, fit_line
     from newtest.evaluation.analysis.measured import by_metric, split_gap
+    from newtest.evaluation.analysis.ranks import rank_intervals
     from newtest.evaluation.analysis.similarity import Similarity, agreement, rankable
     from newtest.evaluation.report.build import build_report
     from newtest.evaluation.report.inputs import ReportChoice, gather
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "newtest.evaluation.analysis.atlas": ("Atlas", "AtlasConfig", "build_atlas"),
+    "newtest.evaluation.analysis.clusters": ("clustered", "worst_of"),
+    "newtest.evaluation.analysis.ranks": ("rank_intervals",),
     "newtest.evaluation.analysis.compare": (
         "pairs",
         "power",
@@ -102,6 +106,7 @@ __all__ = [
     "build_atlas",
     "build_report",
     "by_metric",
+    "clustered",
     "decompose",
     "evaluate",
     "find_images",
@@ -114,11 +119,13 @@ __all__ = [
     "load",
     "pairs",
     "power",
+    "rank_intervals",
     "rankable",
     "read_boards",
     "read_results",
     "read_set",
     "split_gap",
+    "worst_of",
     "zero_shot",
 ]
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from newtest.errors import EvaluationError
-from newtest.evaluation.analysis.clusters import clustered, differences, worst_of
+from newtest.evaluation.analysis.clusters import clustered, differences, gaps, worst_of
+from newtest.evaluation.analysis.compare import pairs
+from newtest.evaluation.analysis.line import LineConfig, fit_line
+from newtest.evaluation.analysis.ranks import rank_intervals
+from newtest.evaluation.scoring.results import as_results
 
 
 def drawn(rng: np.random.Generator, groups: int, size: int, shared: float) -> tuple[pd.DataFrame, pd.Series]:
@@ -59,3 +64,117 @@ def test_the_worst_of_a_group_is_pm_k() -> None:
     found = worst_of(correct, column).set_index("model")
     assert found[["k", "n"]].to_numpy().tolist() == [[1, 3], [3, 3]]
     assert found.loc["m", "accuracy"] == pytest.approx(100 / 3)
+
+
+def unequal(seed: int) -> tuple[pd.DataFrame, pd.Series]:
+    """Three models on 40 groups of 1 to 12 images that share a difficulty, in an order without meaning."""
+    rng = np.random.default_rng(seed)
+    column = np.repeat(np.arange(40), rng.integers(1, 13, 40))
+    rng.shuffle(column)
+    shared = rng.standard_normal(40)[column]
+    right = rng.random((3, len(column))) < 1 / (1 + np.exp(-np.array([[0.2], [0.5], [0.9]]) - shared))
+    return pd.DataFrame(right, index=["a", "b", "c"]), pd.Series([f"g{c}" for c in column], name="g")
+
+
+def test_errors_of_accuracy_and_difference_are_those_of_statsmodels() -> None:
+    """OLS on a constant, covariance clustered by group; its small-sample factor G / (G - 1) (n - 1) / (n - k), k = 1."""
+    sm = pytest.importorskip("statsmodels.api")
+    correct, column = unequal(1)
+    groups = pd.factorize(column)[0]
+    found = clustered(correct, column).set_index("model")
+
+    def theirs(values: np.ndarray) -> tuple[float, float, float, float]:
+        fit = sm.OLS(values, np.ones(len(values))).fit(
+            cov_type="cluster", cov_kwds={"groups": groups, "use_correction": True}, use_t=True
+        )
+        low, high = fit.conf_int()[0]
+        return float(fit.bse[0]), float(low), float(high), float(fit.pvalues[0])
+
+    for model in correct.index:
+        error, low, high, _ = theirs(correct.loc[model].to_numpy(dtype=float))
+        row = found.loc[model, ["se", "lo", "hi"]].to_numpy(dtype=float)
+        assert row == pytest.approx(100 * np.array([error, low, high]), rel=1e-9)
+    pair = differences(correct, column, pd.DataFrame({"better": ["c"], "worse": ["a"]})).iloc[0]
+    both = correct.loc["c"].to_numpy(dtype=float) - correct.loc["a"].to_numpy(dtype=float)
+    _, low, high, p = theirs(both)
+    assert [pair["lo"], pair["hi"], pair["p"]] == pytest.approx([100 * low, 100 * high, p], rel=1e-9)
+    assert pair["p_holm"] == pair["p"]
+
+
+def test_the_gap_of_two_sets_has_both_variances() -> None:
+    one, two = unequal(2), unequal(3)
+    rows = pd.DataFrame({"model": ["a", "b"], "gap": [1.0, 2.0]})
+    found = gaps(rows, one, two)
+    errors = [clustered(*part).set_index("model").loc["a", "se"] for part in (one, two)]
+    half = (found["hi"] - found["lo"]).iloc[0] / 2
+    assert 1.96 < half / np.hypot(*errors) < t.ppf(0.975, 39)
+    assert ((found["lo"] + found["hi"]) / 2).tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_ranks_by_hand() -> None:
+    """Four models: best is surely better than all, second and third cannot be told apart, last is surely worst."""
+    rows = pd.DataFrame(
+        [
+            ("a", "b", 0.001),
+            ("a", "c", 0.01),
+            ("a", "d", 0.0),
+            ("b", "c", 0.6),
+            ("b", "d", 0.02),
+            ("c", "d", 0.04),
+        ],
+        columns=["better", "worse", "p"],
+    )
+    correct = pd.DataFrame(
+        [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]], index=list("abcd"), dtype=bool
+    )
+    found = rank_intervals(correct, rows)
+    assert found[["model", "rank"]].to_numpy().tolist() == [["a", 1], ["b", 2], ["c", 3], ["d", 4]]
+    # a: .001 x 2, .01, 0 x 3; b: .001 x 3, .02 x 2, .6; c: .01 x 3, .04 x 2 = .08, .6; d: 0, .02 x 2, .04.
+    assert found[["rank_lo", "rank_hi"]].to_numpy().tolist() == [[1, 1], [2, 3], [2, 4], [4, 4]]
+
+
+def test_intervals_of_ranks_hold_true_ranks_of_models_that_are_nearly_equal() -> None:
+    """150 sets of 300 images, ten models within 3 points, two of them equal: all true ranks of a set are held in 95 %
+    of the sets at least, model by model.
+    """
+    rng = np.random.default_rng(0)
+    true = np.array([0.70, 0.703, 0.706, 0.71, 0.71, 0.715, 0.72, 0.725, 0.727, 0.73])
+    best = np.array([1 + (true > value).sum() for value in true])
+    last = np.array([(true >= value).sum() for value in true])
+    held = np.zeros(len(true))
+    for _ in range(150):
+        correct = pd.DataFrame(rng.random((10, 300)) < true[:, None], index=[f"m{at}" for at in range(10)])
+        found = rank_intervals(correct, pairs(correct, resamples=20)).set_index("model").loc[correct.index]
+        held += (found["rank_lo"].to_numpy() <= best) & (found["rank_hi"].to_numpy() >= last)
+    assert (held / 150 >= 0.95).all()
+
+
+def test_a_line_of_images_in_groups_is_as_sure_as_its_groups() -> None:
+    """Each image ten times: without clusters the line seems sqrt(10) times as sure, with them as sure as before."""
+    rng = np.random.default_rng(4)
+    ability = np.linspace(-0.5, 1.5, 12)
+    sets = {}
+    for name, shift in (("x", 0.0), ("y", 0.4)):
+        hard = rng.standard_normal(300)
+        right = rng.random((12, 300)) < 1 / (1 + np.exp(-(ability[:, None] - shift + hard)))
+        sets[name] = pd.DataFrame(right, index=[f"m{at:02d}" for at in range(12)])
+    codes = np.repeat(np.arange(300), 10)
+
+    def widths(copies: int, clusters: list[np.ndarray] | None) -> np.ndarray:
+        tables = {name: one.iloc[:, np.repeat(np.arange(300), copies)] for name, one in sets.items()}
+        frame = pd.DataFrame(
+            [
+                {"model": model, "set": name, "k": int(k), "n": one.shape[1]}
+                for name, one in tables.items()
+                for model, k in one.sum(axis=1).items()
+            ]
+        )
+        options = LineConfig(("x",), "y", "logit", resamples=200)
+        line = fit_line(as_results(frame), options, list(tables.values()), clusters)
+        assert line.over_images is not None
+        low, high = line.over_images["slope"]
+        return np.array([high - low, *(line.models["rho_hi"] - line.models["rho_lo"])])
+
+    plain, doubled, grouped = widths(1, None), widths(10, None), widths(10, [codes, codes])
+    assert grouped == pytest.approx(plain, rel=0.2)
+    assert (doubled < 0.75 * plain).all()

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.stats import t
 
 from newtest.errors import EvaluationError
+from newtest.evaluation.analysis.compare import holm
 from newtest.evaluation.analysis.tables import image_column
 from newtest.evaluation.scoring.store import StoredSet
 from newtest.intervals import clopper_pearson
@@ -56,15 +57,20 @@ def clustered(correct: pd.DataFrame, column: pd.Series, *, level: float = 0.95) 
 def differences(
     correct: pd.DataFrame, column: pd.Series, pairs: pd.DataFrame, *, level: float = 0.95
 ) -> pd.DataFrame:
-    """``pairs`` (``better``, ``worse``) with ``lo`` and ``hi`` (points) of each paired difference, clustered."""
+    """``pairs`` (``better``, ``worse``) with ``lo`` and ``hi`` (points) of each paired difference, ``p`` of a t test of
+    it, and ``p_holm`` over all pairs, clustered: a McNemar test takes images as separate.
+    """
     codes = codes_of(column)
     right = correct.astype(np.float64)
     found = right.loc[pairs["better"]].to_numpy() - right.loc[pairs["worse"]].to_numpy()
     sums, sizes = _sums(found, codes)
     n = int(sizes.sum())
     mean = sums.sum(axis=1) / n
-    half = t.ppf((1 + level) / 2, len(sizes) - 1) * _errors(sums - mean[:, None] * sizes, n)
-    return pairs.assign(lo=100 * (mean - half), hi=100 * (mean + half))
+    error = _errors(sums - mean[:, None] * sizes, n)
+    half = t.ppf((1 + level) / 2, len(sizes) - 1) * error
+    score = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0.0, np.inf), where=error > 0)
+    p = 2 * t.sf(score, len(sizes) - 1)
+    return pairs.assign(lo=100 * (mean - half), hi=100 * (mean + half), p=p, p_holm=holm(p))
 
 
 def gaps(
@@ -90,7 +96,9 @@ def worst_of(correct: pd.DataFrame, column: pd.Series) -> pd.DataFrame:
     """The share of groups in which a model is right on every image, in percent, with exact 95 % intervals: ``model``,
     ``k``, ``n`` (groups), ``accuracy``, ``lo``, ``hi``.
 
-    With a group per anchor frame, and its neighbours in it, this is pm-k of the video sets (Shankar et al. 2021).
+    With a group per anchor frame i that holds the frames N_k(i) up to k before and behind it, this is pm-k of the video
+    sets: acc_pmk = 1 - mean_i max_{j in N_k(i)} [f(x_j) wrong] (Shankar et al. 2021, "Do image classifiers generalize
+    across time?", section 3). An image without a group is a group by itself. The interval takes groups as separate.
     """
     codes = codes_of(column)
     sums, sizes = _sums(correct.to_numpy(dtype=np.float64), codes)

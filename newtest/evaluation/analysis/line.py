@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import EvaluationError, UsageError
@@ -107,11 +108,17 @@ def _lists(found: dict[str, Interval]) -> dict[str, list[float | None]]:
     return {key: [_known(low), _known(high)] for key, (low, high) in found.items()}
 
 
-def fit_line(results: Results, options: LineConfig, correct: Sequence[pd.DataFrame] | None = None) -> Line:
+def fit_line(
+    results: Results,
+    options: LineConfig,
+    correct: Sequence[pd.DataFrame] | None = None,
+    clusters: Sequence[npt.NDArray[np.int64]] | None = None,
+) -> Line:
     """Fit and place every model.
 
     ``correct`` holds, for x.. then y, correctness tables (index models, one column an image, True where right), for a
-    paired bootstrap over images. Raises EvaluationError for fewer than ``MIN_MODELS`` fitted models, less than
+    paired bootstrap over images; ``clusters`` the group of each image of the same sets.
+    Raises EvaluationError for fewer than ``MIN_MODELS`` fitted models, less than
     ``MIN_RANGE`` of range on an x, too few on a side of two fits, or models all equal; UsageError for
     contradicting options.
     """
@@ -135,10 +142,10 @@ def fit_line(results: Results, options: LineConfig, correct: Sequence[pd.DataFra
     coefficients, r2 = ols(x, y)
     fit = _coefficients(coefficients[0], float(r2[0]), options)
     sure = fitted(x, y, coefficients[0], len(options.x))
-    noise = _noises(results.table, wide.index, options, correct)
+    noise = _noises(results.table, wide.index, options, correct, clusters)
     ours = [one.where(wide["fitted"].to_numpy(dtype=bool)) for one in noise]
     models = over_models(sure, fit.r2, ours[:-1], options.level)
-    redrawn, paired = redraw(results.table, inside.index, options, correct)
+    redrawn, paired = redraw(results.table, inside.index, options, correct, clusters)
     images = None
     if redrawn is not None:
         images = over_images(redrawn, y, sure, ours, options)
@@ -160,13 +167,19 @@ def fit_line(results: Results, options: LineConfig, correct: Sequence[pd.DataFra
 
 
 def _noises(
-    table: pd.DataFrame, models: pd.Index, options: LineConfig, correct: Sequence[pd.DataFrame] | None
+    table: pd.DataFrame,
+    models: pd.Index,
+    options: LineConfig,
+    correct: Sequence[pd.DataFrame] | None,
+    clusters: Sequence[npt.NDArray[np.int64]] | None,
 ) -> list[Noise]:
     """Of every x and y, of ``models``. They move together only where all of them have correctness on the set."""
     names = [*options.x, options.y]
     tables: Sequence[pd.DataFrame | None] = correct or [None] * len(names)
+    groups: Sequence[npt.NDArray[np.int64] | None] = clusters or [None] * len(names)
     return [
-        noise_of(table, name, models, options.scale, one) for name, one in zip(names, tables, strict=True)
+        noise_of(table, name, models, options.scale, one, group)
+        for name, one, group in zip(names, tables, groups, strict=True)
     ]
 
 

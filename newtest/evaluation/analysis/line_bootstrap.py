@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import ncx2, norm
 
-from newtest.draws import generator
+from newtest.draws import bootstrap_rows, generator
 from newtest.evaluation.analysis.line_interval import Fitted, Interval, Places, less_noise, residual_noise
 from newtest.evaluation.analysis.line_model import Floats, LineConfig, design, ols_each
 from newtest.evaluation.analysis.line_noise import Noise
@@ -102,10 +103,15 @@ def _noncentrality(seen: float, free: int, level: float) -> Interval:
 
 
 def redraw(
-    table: pd.DataFrame, models: pd.Index, options: LineConfig, correct: Sequence[pd.DataFrame] | None
+    table: pd.DataFrame,
+    models: pd.Index,
+    options: LineConfig,
+    correct: Sequence[pd.DataFrame] | None,
+    clusters: Sequence[npt.NDArray[np.int64]] | None = None,
 ) -> tuple[list[Floats] | None, bool]:
     """Accuracies (models, B) of other images, for each x and y; B is at most ``MOST_IMAGE_DRAWS``.
 
+    ``clusters`` of each set draw groups of images.
     None where a set has neither counts nor correctness; the bool says whether images were drawn for all models alike.
     """
     rng = generator(options.seed, "line", "images", *options.x, options.y)
@@ -119,10 +125,10 @@ def redraw(
         if matrix is not None and matrix.notna().all(axis=None):
             right = matrix.to_numpy(dtype=np.float32)
             size = right.shape[1]
-            weights = np.stack(
-                [np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(count)]
-            )
-            redrawn.append((right @ weights.T.astype(np.float32) / size * 100).astype(np.float64))
+            rows_of = bootstrap_rows(size, clusters[position] if clusters else None)
+            weights = np.stack([np.bincount(rows_of(rng), minlength=size) for _ in range(count)])
+            sums = right @ weights.T.astype(np.float32)
+            redrawn.append((sums / weights.sum(axis=1).astype(np.float32) * 100).astype(np.float64))
         elif np.isnan(n).any() or (n == 0).any():
             return None, False
         else:

@@ -61,8 +61,11 @@ def noise_of(
     models: pd.Index,
     scale: Scale,
     correct: pd.DataFrame | None,
+    clusters: npt.NDArray[np.int64] | None = None,
 ) -> Noise:
-    """The noise of ``models`` on the set ``name`` of a results table."""
+    """The noise of ``models`` on the set ``name`` of a results table. ``clusters``: the group of each image, whose
+    deviations add up first (with G / (G - 1), as ``clusters.clustered``).
+    """
     rows = pick(table, name).set_index("model").reindex(models)
     accuracy = rows["accuracy"].to_numpy(dtype=np.float64)
     unit = points_per_unit(accuracy, scale)
@@ -72,6 +75,11 @@ def noise_of(
             right = matrix.to_numpy(dtype=np.float32)
             moved = 100 * (right - right.mean(axis=1, keepdims=True)) / right.shape[1]
             moved = moved / unit[:, None].astype(np.float32)
+            if clusters is not None:
+                order = np.argsort(clusters, kind="stable")
+                starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+                moved = np.add.reduceat(moved[:, order], starts, axis=1)
+                moved = moved * np.float32(np.sqrt(len(starts) / max(len(starts) - 1, 1)))
             variance = (moved.astype(np.float64) ** 2).sum(axis=1)
             return Noise(variance, np.ones(len(models), dtype=bool), moved)
     n = rows["n"].to_numpy(dtype=np.float64, na_value=np.nan)
