@@ -58,6 +58,7 @@ def gap(
         clustered_gap,
         has_parts,
         kept_per_image,
+        numbers_of_labels,
         split_gap,
     )
     from newtest.evaluation.analysis.outliers import far_below
@@ -83,6 +84,8 @@ def gap(
     counts = read_pool(pool) if pool else study_pool(study)
     if len(stored) == 2 and has_parts(*stored):
         found["parts"] = split_gap(*stored, cluster=cluster, pool=counts, seed=seed).to_json()
+    elif len(stored) == 2 and any(numbers_of_labels(one) is not None or has_votes(one) for one in stored):
+        note("no parts of the gap: both sets need votes, or several labels per image (evaluate --labels)")
     if len(stored) == 2 and all(has_votes(one) for one in stored):
         curves = [by_frequency(one) for one in stored]
         found["by_frequency"] = [curve.to_json() for curve in curves]

@@ -77,7 +77,7 @@ def unequal(seed: int) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def test_errors_of_accuracy_and_difference_are_those_of_statsmodels() -> None:
-    """OLS on a constant, covariance clustered by group; its small-sample factor G / (G - 1) (n - 1) / (n - k), k = 1."""
+    """OLS on a constant, covariance clustered by group; its small-sample factor is G / (G - 1), for n - 1 = n - k."""
     sm = pytest.importorskip("statsmodels.api")
     correct, column = unequal(1)
     groups = pd.factorize(column)[0]

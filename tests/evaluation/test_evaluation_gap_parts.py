@@ -154,3 +154,12 @@ def test_report_gap_prints_the_parts(results: Path) -> None:
     shown = subprocess.run([*command, "--metric", "given"], capture_output=True, text=True, check=True)
     assert "share of multi-label images" in shown.stdout
     assert "10.0 % of the original, 40.0 % of the new set" in shown.stdout
+
+
+def test_a_set_without_labels_beside_one_with_them_is_said(results: Path, tmp_path: Path) -> None:
+    pd.DataFrame({"image_id": ["p", "q"], "label": [0, 1]}).to_csv(tmp_path / "plain.csv", index=False)
+    np.save(tmp_path / "m.npy", np.array([0, 1]))
+    evaluate(str(tmp_path / "plain.csv"), EvaluateConfig((tmp_path / "m.npy",), out=results))
+    command = [*MAIN, "report", "gap", str(results), "--original", "val", "--new", "plain"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "no parts of the gap: both sets need votes, or several labels per image" in done.stderr
