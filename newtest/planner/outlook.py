@@ -30,6 +30,8 @@ Floats = npt.NDArray[np.float64]
 
 MOST_CLASSES = 25
 Z = 1.959964
+EDGE = 0.5
+"""The share of bias in the error from which on a forecast hangs on few of the pilot's images."""
 CERTAIN = 2.0
 """Standard errors by which an uneven design must beat the even one of equal cost."""
 
@@ -111,7 +113,8 @@ def foretell(
                 offered.append(outlook)
     every = tuple(sorted([*even, *offered], key=lambda o: o.design.candidates))
     best = None if within is None else cheapest(every, within, config.min_filled)
-    return Forecast(every, tuple(refused), best, within, classes, originals, pilot.warnings)
+    warnings = (*pilot.warnings, *_edge(every))
+    return Forecast(every, tuple(refused), best, within, classes, originals, warnings)
 
 
 def cheapest(outlooks: Sequence[Outlook], within: float, min_filled: float) -> Outlook | None:
@@ -210,6 +213,19 @@ def _scaled(values: Sequence[float], classes: int) -> tuple[float, Floats]:
         )
     mean = float(known.mean())
     return mean, mean + (known - mean) * math.sqrt(min(classes, MOST_CLASSES) / classes)
+
+
+def _edge(outlooks: Sequence[Outlook]) -> list[str]:
+    """A sentence where designs are at the edge of what the pool can give: there single pilots foretell differently."""
+    biased = [o for o in outlooks if abs(o.bias) > max(EDGE * o.error, CERTAIN * o.error_noise)]
+    if not biased:
+        return []
+    named = ", ".join(f"{o.design.candidates} candidates with {o.design.text} votes" for o in biased[:3])
+    more = f" and {len(biased) - 3} more" if len(biased) > 3 else ""
+    return [
+        f"bias is half of the error or more for {named}{more}: the pool hardly has what the original has, or votes are "
+        "few, and another pilot may foretell an error half or twice as large"
+    ]
 
 
 def _check(designs: Sequence[Design], config: PlannerConfig, originals: int, within: float | None) -> None:

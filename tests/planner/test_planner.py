@@ -163,6 +163,11 @@ def test_a_weak_pilot_is_warned_of() -> None:
     assert sum("few images" in warning for warning in weak) == 2
     assert sum("few votes" in warning for warning in weak) == 2
     assert not pilot().warnings
+    scarce = foretell(pilot(), [Design(12, 5)], dataclasses.replace(SMALL, per_class=10)).warnings
+    assert len(scarce) == 1
+    assert scarce[0].startswith(
+        "bias is half of the error or more for 12 candidates with 5 votes: the pool hardly"
+    )
 
 
 def test_candidates_that_cannot_be_drawn_leave_classes_short() -> None:
