@@ -1,4 +1,4 @@
-"""Two hundred people at once on the crowd server, against the same traffic on a bare one.
+"""A thousand people at once on the crowd server, against the same traffic on a bare one.
 
 A load generator (this process) plays workers over loopback: list, take a HIT, its frame and page, its 48 pictures, a
 pause as for looking at them, submit; then the next. The server is `newtest annotate serve` in a process of its own.
@@ -7,7 +7,7 @@ largest, lost and doubled assignments (from the catalog), and the ratio of the 9
 Starlette application which answers the same paths with constant bytes. Processor milliseconds a request (of the
 server's process, its start included) hardly depend on what else the machine is doing.
 
-    python benchmarks/crowd_server.py [--workers 200] [--seconds 45] [--repeats 3]
+    python benchmarks/crowd_server.py [--workers 1000] [--seconds 45] [--repeats 3] [--pace 72]
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def check(root: Path, done: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--workers", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=45)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--pace", type=float, action="append", help="mean seconds per HIT; may be repeated")

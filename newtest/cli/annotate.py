@@ -259,8 +259,9 @@ def preview(
     """
     from dataclasses import replace
 
+    from newtest.catalog.asked import asked_of
     from newtest.crowd.languages import language as spoken_language
-    from newtest.crowd.local import checked_template
+    from newtest.crowd.local import checked_template, planned_template
     from newtest.crowd.preview import drawn_page, preview_app, requester_preview, study_page, template_preview
     from newtest.crowd.requester.hosts import AllowedHosts, exact_hosts
     from newtest.crowd.server.app import crowd_keys
@@ -285,6 +286,7 @@ def preview(
         page = drawn_page()
         if hit is not None:
             with Study(study) as opened:
+                text = planned_template(template, asked_of(opened.catalog, hit))
                 page = study_page(opened, Pictures(opened.root, crowd_keys(opened)), hit)
         shown = template_preview(text, replace(page, language=spoken_language(language).tag))
     if out is not None:

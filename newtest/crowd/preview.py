@@ -23,6 +23,11 @@ from newtest.web.serving import guarded
 
 __all__ = ["drawn_page", "preview_app", "requester_preview", "study_page", "template_preview"]
 
+_CLASSES = (
+    ("goldfish", "small golden or orange-red freshwater fishes used as pond or aquarium pets"),
+    ("tench", "freshwater dace-like game fish of Europe and western Asia"),
+    ("great white shark", "large aggressive shark widespread in warm seas"),
+)
 _HUES = range(0, 360, 23)
 
 
@@ -36,6 +41,10 @@ def drawn_page(images: int = 48) -> Page:
         encyclopedia_url="https://en.wikipedia.org/wiki/Goldfish",
         blocks={
             "image": [{"number": str(n), "url": url} for n, url in enumerate(tiles, 1)],
+            "option": [
+                {"number": str(n), "name": name, "definition": definition}
+                for n, (name, definition) in enumerate(_CLASSES, 1)
+            ],
             "pair": [
                 {"number": str(n), "left_url": left, "right_url": right}
                 for n, (left, right) in enumerate(zip(tiles[::2], tiles[1::2], strict=False), 1)
