@@ -13,6 +13,8 @@ from newtest.sampling.config import BiasCorrection
 
 __all__ = ["Design", "PlannerConfig", "designs_of"]
 
+MOST_CANDIDATES, MOST_VOTES = 10_000, 1_000
+
 
 @dataclass(frozen=True, order=True)
 class Design:
@@ -30,6 +32,10 @@ class Design:
         if self.candidates < 1 or self.votes < 1:
             raise UsageError(
                 f"a design needs at least 1 of `candidates` and `votes`, got {self.candidates} and {self.votes}"
+            )
+        if self.candidates > MOST_CANDIDATES or max(self.votes, self.most or 0) > MOST_VOTES:
+            raise UsageError(
+                f"a design has at most {MOST_CANDIDATES:,} `candidates` per class and {MOST_VOTES:,} `votes` per image"
             )
         if self.most is not None and not 2 <= self.votes < self.most:
             raise UsageError(

@@ -91,7 +91,7 @@ def test_an_uneven_design_must_beat_the_even_one_of_equal_cost() -> None:
     assert [o.design.text for o in found.outlooks] == ["5"]
     ((refused, reason),) = found.refused
     assert refused.design == Design(40, 3, 20)
-    assert "do not beat" in reason
+    assert "not shown to beat" in reason
     assert "for all" in reason
 
 
@@ -138,7 +138,12 @@ def test_the_cost_is_that_of_the_hits_that_would_be_planned() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    for bad in (lambda: Design(0, 5), lambda: Design(5, 5, 5), lambda: designs_of([5], ["3-20"])):
+    for bad in (
+        lambda: Design(0, 5),
+        lambda: Design(5, 5, 5),
+        lambda: Design(99_999, 5),
+        lambda: designs_of([5], ["3-20"]),
+    ):
         with pytest.raises(UsageError):
             bad()
     for change in ({"simulations": 3}, {"slope": 0.9}, {"classes": 0}, {"min_filled": 1.5}):
@@ -166,7 +171,7 @@ def test_a_weak_pilot_is_warned_of() -> None:
     scarce = foretell(pilot(), [Design(12, 5)], dataclasses.replace(SMALL, per_class=10)).warnings
     assert len(scarce) == 1
     assert scarce[0].startswith(
-        "bias is half of the error or more for 12 candidates with 5 votes: the pool hardly"
+        "bias is half of the error or more for 12 candidates with 5 votes per image: the pool hardly"
     )
 
 
