@@ -191,7 +191,8 @@ class _Simulated:
         other = self.outlook(rival)
         return outlook, (
             f"{design.text} votes with {design.candidates} candidates (error {outlook.error:.2f} for "
-            f"${outlook.dollars:,}) are not shown to beat {rival.text} for all (error {other.error:.2f} for ${other.dollars:,})"
+            f"${outlook.dollars:,}) are not shown to beat {rival.text} for all (error {other.error:.2f} for "
+            f"${other.dollars:,})"
         )
 
     def rival(self, design: Design, dollars: Decimal) -> Design:
@@ -223,8 +224,8 @@ def _edge(outlooks: Sequence[Outlook]) -> list[str]:
     named = ", ".join(f"{o.design.candidates} candidates with {o.design.text} votes" for o in biased[:3])
     more = f" and {len(biased) - 3} more" if len(biased) > 3 else ""
     return [
-        f"bias is half of the error or more for {named}{more} per image: the pool hardly has what the original has, or votes are "
-        "few, and another pilot may foretell an error half or twice as large"
+        f"bias is half of the error or more for {named}{more} per image: the pool hardly has what the original has, "
+        "or votes are few, and another pilot may foretell an error half or twice as large"
     ]
 
 
