@@ -10,7 +10,7 @@ import pandas as pd
 from newtest.catalog.crowd import CrowdImage
 from newtest.catalog.frames import read_frame
 
-__all__ = ["asked_about", "has_proposals", "proposals", "store_proposals", "without_bytes"]
+__all__ = ["asked_about", "has_proposals", "proposals", "second_alone", "store_proposals", "without_bytes"]
 
 
 def store_proposals(catalog: sqlite3.Connection, rows: Iterable[tuple[str, str, str]], *, at: str) -> int:
@@ -33,6 +33,16 @@ def proposals(catalog: sqlite3.Connection) -> pd.DataFrame:
         " GROUP BY image_id, wnid ORDER BY image_id, wnid",
         {"image_id": "text", "wnid": "text", "sources": "text"},
     )
+
+
+def second_alone(catalog: sqlite3.Connection) -> set[tuple[str, str]]:
+    """The proposed pairs (image_id, wnid) that are neither candidates nor members of a reference: votes on them are
+    about second labels and nothing else."""
+    rows = catalog.execute(
+        "SELECT image_id, wnid FROM second_labels EXCEPT SELECT image_id, wnid FROM candidates"
+        " EXCEPT SELECT image_id, wnid FROM reference_members"
+    )
+    return {(row[0], row[1]) for row in rows}
 
 
 def has_proposals(catalog: sqlite3.Connection) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from newtest.catalog.second_labels import second_alone
 from newtest.catalog.votes import totals
 from newtest.intervals import clopper_pearson
 from newtest.study import Study
@@ -16,10 +17,14 @@ def frequencies(study: Study, *, filtered: bool = False) -> pd.DataFrame:
     """The pairs somebody voted on: image_id, wnid, num_selected, num_shown, frequency, lo, hi.
 
     Counts pool all HITs of a pair. lo and hi are the Clopper-Pearson 95 % interval. Where a part of the votes
-    is simulated a boolean column ``simulated`` says which. ``filtered`` leaves out the workers that were
+    is simulated a boolean column ``simulated`` says which, and where people were asked about second labels a boolean
+    column ``second_label`` says which pairs are such and no candidates. ``filtered`` leaves out the workers that were
     excluded. Sorted by (image_id, wnid).
     """
     counts = totals(study.catalog, filtered=filtered)
+    if second := second_alone(study.catalog):
+        pairs = zip(counts["image_id"], counts["wnid"], strict=True)
+        counts["second_label"] = [pair in second for pair in pairs]
     return with_intervals(counts if counts["simulated"].any() else counts.drop(columns="simulated"))
 
 

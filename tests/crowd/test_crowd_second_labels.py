@@ -23,7 +23,7 @@ from newtest.evaluation.scoring.proposals import ProposalConfig, from_prediction
 from newtest.evaluation.scoring.sets import find_set, read_set
 from newtest.releasing import build_release
 from newtest.study import Study
-from newtest.votes import import_votes
+from newtest.votes import frequencies, import_votes
 
 Images = list[str]
 
@@ -109,6 +109,8 @@ def test_votes_on_them_make_labels_and_no_frequencies_of_candidates(
         i for hit in make_plan(study.catalog, SMALL, similar, votes=6).hits for i in hit.of("candidate")
     }
     assert drawn[2] in lacking
+    told = frequencies(study).set_index(["image_id", "wnid"])["second_label"]
+    assert told[told].index.tolist() == sorted((image, TENCH) for image in drawn[:3])
     assert study.catalog.execute("SELECT count(*) FROM candidates").fetchone()[0] == 32
 
 
