@@ -12,6 +12,7 @@ import pytest
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
 from newtest.evaluation.scoring.loading import LoadConfig, load
+from newtest.evaluation.scoring.metrics import average_precision_11
 from newtest.evaluation.scoring.sets import read_set
 
 CLASSES = ("cat", "dog", "owl", "yak")
@@ -144,3 +145,12 @@ def test_a_manifest_with_second_labels(tmp_path: Path) -> None:
         assert made.counts.tolist() == [2, 1, 3]
         assert made.agree(np.array([1, 1, 2])).tolist() == [True, True, True]
         assert made.own.tolist() == [0, 1, 2]
+
+
+def test_average_precision_counts_an_image_for_each_of_its_classes() -> None:
+    """Of three images two show a dog, ranked first and third, with precisions 1 and 2/3: 6 points of 1, 5 of 2/3."""
+    scores = np.array([[0.9, 0.8], [0.7, 0.5], [0.1, 0.3]])
+    one, both = np.array([0, 0, 1]), np.array([[0, 1], [0, 0], [1, 1]])
+    cat = 1.0
+    assert average_precision_11(scores, both) == pytest.approx((cat + (6 + 5 * 2 / 3) / 11) / 2)
+    assert average_precision_11(scores, one) == pytest.approx((cat + 1 / 3) / 2)

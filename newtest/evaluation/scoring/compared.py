@@ -102,7 +102,7 @@ def _compared(evaluated: EvaluationSet, table: Floats, among: Among, how: str) -
     five = table.shape[1] > 5
     ranks = np.stack([rank_of_truth(table, truth) for truth in evaluated.truths()], axis=1).min(axis=1)
     top5 = int((ranks < 5).sum()) if five else None
-    ap = 100 * average_precision_11(table, evaluated.labels)
+    ap = 100 * average_precision_11(table, np.stack(evaluated.truths(), axis=1))
     return Answers(table.argmax(axis=1), how, among, top5, ap)
 
 

@@ -49,14 +49,15 @@ def several(evaluated: EvaluationSet, top1: Ints, correct: npt.NDArray[np.bool_]
 def average_precision_11(scores: Floats, labels: Ints) -> float:
     """Mean over classes of PASCAL VOC 2007's average precision, in [0, 1]: the mean over the recalls 0, .1,
     ..., 1 of the best precision at that recall or above. Classes without an image do not count. Equal scores are
-    one threshold, so the order of the set plays no part.
+    one threshold, so the order of the set plays no part. ``labels`` (N,), or (N, T) where images show several classes.
     """
     found = []
+    truths = labels[:, None] if labels.ndim == 1 else labels
     for cls in np.unique(labels):
         order = np.argsort(-scores[:, cls], kind="stable")
         ranked = scores[order, cls]
         ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
-        hits = np.cumsum(labels[order] == cls)[ends]
+        hits = np.cumsum((truths[order] == cls).any(axis=1))[ends]
         recall = hits / hits[-1]
         precision = hits / (ends + 1)
         best = np.maximum.accumulate(precision[::-1])[::-1]
