@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from crowd_study import GOLDFISH, TENCH, TOKEN, Clock, Crowd, fill, plan
@@ -231,6 +232,19 @@ def test_pause_and_revoke_hold_in_all_studies(tmp_path: Path) -> None:
         assert ask(link).status == 404
         assert ask(f"{server.url}/owner/pause", {"csrf": "forged", "paused": "yes"}, **OWNER).status == 403
         assert ask(f"{server.url}/owner/study/dogs/hits").status == 401
+
+
+def test_one_study_beyond_the_limit_is_named_when_all_are_extended(tmp_path: Path) -> None:
+    """The limit is each study's own: the first is extended, the second has one place too many."""
+    with two(tmp_path, max_cost=Decimal("0.80")) as server:
+        ends = "SELECT max(expires_at) FROM market_hits"
+        before = [study.catalog.execute(ends).fetchone()[0] for study in (server.study, server.other)]
+        server.other.catalog.execute("UPDATE market_hits SET max_assignments = 3")
+        refused = change(server, "extend", days="2")
+        assert refused.status == 400
+        assert "The study dogs was not extended, those listed before it were" in refused.text
+        after = [study.catalog.execute(ends).fetchone()[0] for study in (server.study, server.other)]
+        assert [new - old for new, old in zip(after, before, strict=True)] == [2 * 86_400.0, 0.0]
 
 
 def test_the_command_serves_several_and_no_study_twice(tmp_path: Path) -> None:

@@ -196,12 +196,12 @@ class OwnerPages:
         return await owner_form(self._shared, request)
 
 
-async def within_limit(change: Awaitable[object]) -> None:
+async def within_limit(change: Awaitable[object], unchanged: str = "Nothing was changed") -> None:
     """Carry out what commits money. Raises HTTPException where the server's limit refuses it."""
     try:
         await change
     except UsageError as error:
-        raise HTTPException(400, f"Nothing was changed: {error}".replace("`", "")) from error
+        raise HTTPException(400, f"{unchanged}: {error}".replace("`", "")) from error
 
 
 async def owner_form(shared: Shared, request: Request) -> Form:

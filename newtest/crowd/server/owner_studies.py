@@ -151,9 +151,10 @@ class StudiesPages:
     async def extend(self, request: Request) -> Response:
         """Let all HITs of all studies end some days later."""
         seconds = seconds_of((await owner_form(self._first, request)).one("days"))
-        for shared in self._studies.values():
+        for name, shared in self._studies.items():
             clock, limit = self._first.config.clock(), shared.config.max_cost
-            await within_limit(shared.database.write(extend_hits, seconds, now=clock, max_cost=limit))
+            change = shared.database.write(extend_hits, seconds, now=clock, max_cost=limit)
+            await within_limit(change, f"The study {name} was not extended, those listed before it were")
         return _back()
 
     async def close(self, request: Request) -> Response:
