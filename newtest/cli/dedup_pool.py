@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,10 @@ from newtest.cli.pool_options import (
     Workers,
     default_out,
 )
+
+if TYPE_CHECKING:
+    from newtest.pool.dedup.near_duplicates import DedupConfig
+    from newtest.pool.storage.pool import Pool
 
 __all__ = ["dedup_pool"]
 
@@ -53,6 +57,9 @@ def dedup_pool(
     layers: LayersDir = None,
     engine: EngineName = "local",
     workers: Workers = 0,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print operations, bytes and hours, and stop (exact, semantic).")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Find duplicates and keep one of each group: the highest score, then the most pixels, then the lowest uid.
@@ -76,6 +83,9 @@ def dedup_pool(
 
     encoder = encoder_of(model or arch, like)
     config = DedupConfig(method, threshold, radius, encoder, clusters, seed, device, vectors, probe)  # type: ignore[arg-type]
+    if plan:
+        _print_plan(open_pool(pool, layers=layers, image_col=image_col), config, workers, as_json=json)
+        return
     with progress() as bars:
         opened = open_pool(pool, layers=layers, image_col=image_col)
         found = dedup(opened, config, bars, engine_of(engine), workers)
@@ -96,3 +106,29 @@ def dedup_pool(
     if why := manifest["not_compared"]:
         print(f"{manifest['rows_not_compared']:,} rows are kept uncompared: {told(why)}")
     print(f"kept {len(found.subset):,} rows; wrote {out} and {pairs}")
+
+
+def _print_plan(pool: Pool, config: DedupConfig, workers: int, *, as_json: bool) -> None:
+    from newtest.pool.dedup.planning import planned
+
+    told = planned(pool, config, workers)
+    if as_json:
+        print_json(told)
+        return
+    gib = 2.0**30
+    print_table(
+        ["", told["method"]],
+        [
+            ("rows", f"{told['rows']:,}"),
+            ("numbers per row", told["width"]),
+            ("clusters", told["clusters"] or "none"),
+            ("items", f"{told['items']:,}"),
+            ("operations", f"{told['operations']:.3g}"),
+            ("GiB to read", f"{told['bytes_read'] / gib:,.1f}"),
+            ("GiB held by a worker", f"{told['held'] / gib:.2f}"),
+            ("GiB held by this process", f"{told['driver'] / gib:.2f}"),
+            ("hours on this machine", f"{told['hours_here']:,.3g}"),
+            (f"hours on {told['workers']} such", f"{told['hours_on_workers']:,.3g}"),
+            ("hours on an H100 (assumed rate)", f"{told['hours_on_h100']:,.3g}"),
+        ],
+    )

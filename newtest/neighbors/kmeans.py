@@ -34,6 +34,8 @@ SPREAD_FROM = 16
 ROUNDS = 12
 LONGEST = 1.01
 """No unit row in float16 is longer."""
+WIDENED = 1 << 27
+"""Numbers of a sample that are kept as float32: 512 MiB."""
 LARGE = 2e10
 """Multiplications of a round from which importing torch pays."""
 
@@ -210,7 +212,8 @@ def trained(
     backend: str = "auto",
 ) -> Centroids:
     """Unit centroids (k, d) of unit rows (n, d) in float16, by Lloyd's rounds, or fewer where nothing changes."""
-    rows = np.asarray(sample, np.float32)  # float16 is slow to convert, and each round would
+    # float16 is slow to convert, and each round would; a large sample is left as it is.
+    rows = np.asarray(sample, np.float32) if sample.size <= WIDENED else sample
     centroids = started(sample, clusters, draw)
     labels, sure = np.full(len(rows), -1), np.full(len(rows), -np.inf)
     sums, counts = np.zeros(centroids.shape), np.zeros(clusters, np.int64)

@@ -44,8 +44,8 @@ RULE = 1
 BLOCK = 1 << 16
 """Rows of a range, at least; 64 MiB of 512 numbers."""
 LARGEST = 1 << 20
-RANGES = 64
-"""Ranges that larger pools are cut into, until a range is ``LARGEST``."""
+RANGES = 200
+"""Ranges that larger pools are cut into, until a range is ``LARGEST``: 20,100 items, enough for a thousand workers."""
 Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[Any]]
 
 

@@ -1,0 +1,98 @@
+"""Ray's engine on a thousand simulated workers, of which one in twenty is lost: its own code, a clock of our own."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from newtest.engines import Outcome, Resources
+from newtest.engines.ray import _Crew
+from newtest.pool.dedup.joins import block_rows
+from newtest.pool.storage.row_ranges import ranges
+
+WORKERS, SECONDS, STARTS = 1000, 60.0, 20.0
+ROWS = 12_800_000
+RANGES = len(ranges((0, ROWS), block_rows(ROWS)))
+ITEMS = RANGES * (RANGES + 1) // 2
+"""Those of an exact join of 12.8 M rows: all take as long, but on machines that differ."""
+
+
+class Lost(Exception):
+    """A worker is gone."""
+
+
+@dataclass
+class Cluster:
+    """What the engine asks of Ray, with events on a heap instead of machines. A worker that dies is started anew
+    elsewhere, which takes a while; the time it had spent on its item is lost.
+    """
+
+    draw: np.random.Generator
+    doomed: int
+    now: float = 0.0
+    busy: float = 0.0
+    started: int = 0
+    events: list[tuple[float, int]] = field(default_factory=list)
+    results: dict[int, Any] = field(default_factory=dict)
+    exceptions: Any = field(
+        default_factory=lambda: SimpleNamespace(RayActorError=Lost, ObjectLostError=Lost, NodeDiedError=Lost)
+    )
+
+    def remote(self, _: Any) -> Any:
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self.actor))
+
+    def actor(self, *_: Any) -> Any:
+        dies = self.draw.uniform(0, ITEMS / WORKERS * SECONDS) if self.started < self.doomed else np.inf
+        self.started += 1
+        speed = self.draw.uniform(0.8, 1.25)
+        worker = SimpleNamespace(
+            speed=speed, ready=self.now + STARTS * self.draw.random(), dies=self.now + dies
+        )
+        worker.run = SimpleNamespace(remote=lambda item: self.begin(worker, item))
+        return worker
+
+    def begin(self, worker: Any, item: int) -> int:
+        start = max(self.now, worker.ready)
+        takes = SECONDS * worker.speed * float(self.draw.lognormal(0, 0.1))
+        reference = len(self.results)
+        if start + takes < worker.dies:
+            self.busy += takes
+            self.results[reference] = Outcome(item, item * 2)
+            heapq.heappush(self.events, (start + takes, reference))
+        else:
+            self.results[reference] = Lost()
+            heapq.heappush(self.events, (max(start, worker.dies), reference))
+        worker.ready = start + takes
+        return reference
+
+    def wait(self, held: list[int], num_returns: int) -> tuple[list[int], list[int]]:
+        assert num_returns == 1 and len(held) <= WORKERS
+        self.now, reference = heapq.heappop(self.events)
+        return [reference], []
+
+    def get(self, reference: int) -> Any:
+        result = self.results[reference]
+        if isinstance(result, Lost):
+            raise result
+        return result
+
+    def kill(self, worker: Any) -> None: ...
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_thousand_workers_of_which_one_in_twenty_is_lost(seed: int) -> None:
+    cluster = Cluster(np.random.default_rng(seed), doomed=WORKERS // 20)
+    crew = _Crew(cluster, None, Resources(WORKERS), deque(enumerate(range(ITEMS))))
+    outcomes = list(crew.run(WORKERS, ITEMS))
+    assert sorted(outcome.item for outcome in outcomes) == list(range(ITEMS))
+    assert all(outcome.value == 2 * outcome.item for outcome in outcomes)
+    assert (
+        cluster.started > WORKERS + WORKERS // 25
+    )  # most of the doomed died at work, and others took their place
+    assert cluster.busy / (WORKERS * cluster.now) >= 0.9
