@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from crowd_study import TOKEN, crowd, picture
 from test_crowd_server import ask, begin, hidden, send
 
+from newtest.crowd.languages import language
+from newtest.crowd.questions import Wording
 from newtest.crowd.training import Training, read_training
 from newtest.errors import UsageError
 from newtest.study import Study
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 TEXT = """
 [[image]]
@@ -100,3 +106,26 @@ def test_a_file_that_is_no_practice_is_refused_with_the_reason(
     (tmp_path / "practice.toml").write_text(text)
     with pytest.raises(UsageError, match=re.escape(why)):
         read_training(tmp_path / "practice.toml")
+
+
+@pytest.mark.browser
+def test_the_practice_on_a_phone_from_right_to_left(
+    browser: Browser, study: Study, training: Training
+) -> None:
+    with crowd(study, training=training, wording=Wording("ar")) as server:
+        context = browser.new_context(viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True)
+        page = context.new_page()
+        page.goto(server.invite("ann"))
+        assert page.url.endswith("/training")
+        assert page.evaluate("getComputedStyle(document.body).direction") == "rtl"
+        page.locator("form button").click()  # nothing answered: the browser asks for it
+        assert page.locator(".notice").count() == 0
+        for number in (1, 2):
+            page.locator(f"input[name=image{number}][value=yes]").check()
+        page.keyboard.press("Enter")
+        page.locator(".notice").wait_for()
+        assert page.locator(".notice").text_content() == "1 من 2 صحيحة"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.get_by_role("link", name=language("ar").say("training_begin")).click()
+        page.locator(".tasks").wait_for()
+        context.close()
