@@ -27,8 +27,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
-import aiohttp
 import numpy as np
 from PIL import Image
 
@@ -136,6 +136,43 @@ def serving(command: list[str]) -> Iterator[str]:
             process.wait(30)
 
 
+class Session:
+    """One person's connections, as many as a browser opens, from an address of their own. Bare sockets: a client that
+    costs more than the server would measure itself."""
+
+    def __init__(self, url: str, seed: int) -> None:
+        self._host, self._port = url.removeprefix("http://").split(":")
+        self._from = (f"127.0.{1 + seed // 250}.{1 + seed % 250}", 0)
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def request(self, path: str, form: object = None) -> tuple[int, dict[str, str], bytes]:
+        body = b"" if form is None else urlencode(form).encode()  # type: ignore[arg-type]
+        head = f"{'GET' if form is None else 'POST'} {path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+        if form is not None:
+            head += f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n"
+        reader, writer = await self._connection()
+        writer.write(head.encode() + b"\r\n" + body)
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in lines[1:] if line)}
+        data = await reader.readexactly(int(headers["content-length"]))
+        self._idle.append((time.monotonic(), reader, writer))
+        return int(lines[0].split()[1]), headers, data
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            since, reader, writer = self._idle.pop()
+            if time.monotonic() - since < 2 and not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(
+            self._host, int(self._port), local_addr=self._from, limit=1 << 20
+        )
+
+    def close(self) -> None:
+        for _, _, writer in self._idle:
+            writer.close()
+
+
 class Load:
     """Workers on one server; ``latencies`` in seconds by kind of request."""
 
@@ -145,34 +182,22 @@ class Load:
         self.latencies: dict[str, list[float]] = {}
         self.done = self.late = 0
 
-    async def ask(
-        self, session: aiohttp.ClientSession, kind: str, path: str, data: object = None
-    ) -> tuple[str, str]:
+    async def ask(self, session: Session, kind: str, path: str, data: object = None) -> tuple[str, str]:
         started = time.perf_counter()
-        method = "GET" if data is None else "POST"
-        async with session.request(method, self.url + path, allow_redirects=False, data=data) as response:
-            body = await response.read()
-            assert response.status in (200, 303), (kind, response.status)
-            self.latencies.setdefault(kind, []).append(time.perf_counter() - started)
-            return ("" if kind == "picture" else body.decode()), response.headers.get("Location", "")
+        status, headers, body = await session.request(path, data)
+        assert status in (200, 303), (kind, status)
+        self.latencies.setdefault(kind, []).append(time.perf_counter() - started)
+        return ("" if kind == "picture" else body.decode()), headers.get("location", "")
 
-    async def picture(self, session: aiohttp.ClientSession, path: str, turn: asyncio.Semaphore) -> None:
+    async def picture(self, session: Session, path: str, turn: asyncio.Semaphore) -> None:
         async with turn:
             await self.ask(session, "picture", path)
 
     async def worker(self, link: str, seed: int) -> None:
         draws = random.Random(seed)
         await asyncio.sleep(draws.random() * self.pace)
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=6,
-                keepalive_timeout=2,
-                local_addr=(
-                    f"127.0.{1 + seed // 250}.{1 + seed % 250}",
-                    0,
-                ),  # each has an address, as people have
-            )
-        ) as session:
+        session = Session(self.url, seed)
+        try:
             six = asyncio.Semaphore(6)  # as many at once as a browser asks for
             while time.monotonic() < self.ends:
                 text, _ = await self.ask(session, "list", link)
@@ -197,6 +222,8 @@ class Load:
                 _, where = await self.ask(session, "submit", task + "/submit", fields)
                 self.done += where.endswith("done")
                 self.late += not where.endswith("done")
+        finally:
+            session.close()
 
 
 def run(url: str, links: list[str], pace: float, seconds: float) -> Load:
@@ -255,7 +282,7 @@ def main() -> None:
         for repeat in range(options.repeats):
             before = server_seconds()
             with serving([sys.executable, "-c", BARE]) as url:
-                bare = figures(run(url, ["/work/t/"] * options.workers, pace, options.seconds / 2))
+                bare = figures(run(url, ["/work/t/"] * options.workers, pace, options.seconds))
             bare["cpu"] = 1000 * (server_seconds() - before) / bare["requests"]
             with tempfile.TemporaryDirectory() as folder:
                 root = Path(folder) / "study"
