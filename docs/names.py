@@ -10,6 +10,7 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import textwrap
 from pathlib import Path
 
 import newtest
@@ -18,8 +19,8 @@ PAGE = Path(__file__).resolve().parent / "python-names.md"
 NOT_FOR_IMPORT = ("newtest.cli", "newtest.demo", "newtest.pipelines", "newtest.mturk_templates")
 HEAD = """# Public names
 
-Names in this list are public: a change that breaks them is announced ([versions](versions.md)). Everything else is
-private, and may change in any version. `python docs/names.py` writes this page.
+Names in this list are public: a change that breaks them is announced ([versions](versions.md)).
+Everything else is private, and may change in any version. `python docs/names.py` writes this page.
 """
 
 
@@ -40,7 +41,10 @@ def line(room: str, name: str) -> str:
     documented = inspect.isclass(value) or inspect.isroutine(value)
     doc = (inspect.getdoc(value) or "") if documented else ""
     first = " ".join(doc.split("\n\n")[0].split()).replace("``", "`")
-    return f"- `{name}`" + (f": {first}" if first else "")
+    text = f"- `{name}`" + (f": {first}" if first else "")
+    return "\n".join(
+        textwrap.wrap(text, 100, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    )
 
 
 def page() -> str:

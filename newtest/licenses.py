@@ -63,7 +63,7 @@ class License:
 
 
 def parse_license(text: str | None) -> License | None:
-    """The licence that a text names; None for no text and for one that is none of those known here."""
+    """The licence that a text names; None for no text and for an unknown one."""
     if twice := _TWICE.fullmatch((text or "").strip()):  # "Attribution 4.0 International (CC BY 4.0)"
         full, code = parse_license(twice[1]), parse_license(twice[2])
         if full and code and full.name == code.name and len({full.version, code.version} - {None}) < 2:
@@ -87,7 +87,7 @@ def parse_license(text: str | None) -> License | None:
 
 
 def normal_license(text: str | None) -> str | None:
-    """A licence in its one spelling; a text that is none of those known stays as it is, None for an empty one."""
+    """A licence in its one spelling; an unknown text stays as it is, None for an empty one."""
     if text is None or not text.strip():
         return None
     found = parse_license(text)
@@ -95,7 +95,7 @@ def normal_license(text: str | None) -> str | None:
 
 
 def _in_order(parts: str) -> str | None:
-    """``by-sa-nc`` -> ``by-nc-sa``; None for a licence that there is none of (share alike without derivatives)."""
+    """``by-sa-nc`` -> ``by-nc-sa``; None for a licence that does not exist (share alike without derivatives)."""
     given = parts.split("-")
     name = "-".join(part for part in ("by", "nc", "nd", "sa") if part in given)
     return name if name in NAMES and len(given) == len(set(given)) else None

@@ -144,7 +144,7 @@ class Study:
 
     @contextmanager
     def exclusive(self, stage: str) -> Iterator[None]:
-        """Hold a stage of this study; a second process that wants the same stage gets a StudyError at once.
+        """Hold a stage of this study; a second process that needs the same stage gets a StudyError at once.
 
         Stages that only read need no lock. The lock goes with the process, however it ends.
         """

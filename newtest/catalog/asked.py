@@ -149,7 +149,7 @@ PAIR_VOTES = """
     JOIN hit_pairs p ON p.hit_id = a.hit_id AND p.position = w.position
     WHERE w.value <> 'unseen' AND a.explicit = 1 AND a.status <> 'rejected' AND a.market <> 'sandbox'
 """
-"""A row a vote on a pair. Answers of rejected assignments and of sandboxes are none."""
+"""A row per vote on a pair, without answers of rejected assignments and of sandboxes."""
 
 
 def pairs_in_need(catalog: sqlite3.Connection, votes: int) -> list[PairNeed]:

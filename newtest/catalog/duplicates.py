@@ -166,7 +166,7 @@ def add_neighbours(catalog: sqlite3.Connection, pairs: Iterable[Neighbour]) -> i
 def close_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
     """image_a, image_b, metric, distance of every close pair, in that order.
 
-    Without the metrics that the study looked by once and does not any more.
+    Without the metrics that the study compared by once and does not any more.
     """
     dropped = left_out(catalog)
     rows = catalog.execute(
@@ -218,7 +218,7 @@ def unjudged(catalog: sqlite3.Connection, metric: str, limit: float) -> list[tup
 
 
 def without_metric(catalog: sqlite3.Connection, metric: str) -> list[tuple[str, str]]:
-    """Pairs that are close by some metric that the study looks by, and not measured by this one."""
+    """Pairs that are close by some metric that the study compares by, and not measured by this one."""
     dropped = left_out(catalog)
     rows = catalog.execute(
         f"SELECT DISTINCT image_a, image_b FROM neighbours n WHERE metric NOT IN ({_marks(dropped)})"

@@ -31,7 +31,7 @@ def progress(catalog: sqlite3.Connection, *, now: float) -> Mapping[str, float]:
 
 
 def workers(catalog: sqlite3.Connection) -> list[sqlite3.Row]:
-    """A row a worker for the owner's page: key, label, link, HITs done, seconds a HIT (median is the
+    """A row per worker for the owner's page: key, label, link, HITs done, seconds per HIT (median is the
     caller's)."""
     return catalog.execute(
         """

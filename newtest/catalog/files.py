@@ -112,7 +112,7 @@ def file_of(catalog: sqlite3.Connection, image_id: str) -> FileRow | None:
 
 
 def with_bytes(catalog: sqlite3.Connection) -> list[str]:
-    """The images whose bytes are here, by id. Bytes of no length are none."""
+    """The images whose bytes are here, by id. An empty file does not count."""
     rows = catalog.execute(
         "SELECT image_id FROM files WHERE state = 'ok' AND num_bytes IS NOT 0 ORDER BY image_id"
     )

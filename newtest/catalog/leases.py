@@ -1,4 +1,4 @@
-"""Leases and answers on the crowd server's market. Every function that changes something wants a transaction
+"""Leases and answers on the crowd server's market. Every function that changes something needs a transaction
 around it.
 
 What must never happen is forbidden by the schema, not by these functions: more assignments than a HIT has (a

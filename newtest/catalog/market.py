@@ -124,7 +124,7 @@ def planned_hit(catalog: sqlite3.Connection, hit_id: str) -> str | None:
 
 
 def planned_assignments(catalog: sqlite3.Connection, hit_id: str) -> int:
-    """How many people the plan wants for a HIT."""
+    """How many people the plan needs for a HIT."""
     return int(catalog.execute("SELECT assignments FROM hits WHERE hit_id = ?", (hit_id,)).fetchone()[0])
 
 

@@ -29,13 +29,13 @@ def choose(catalog: sqlite3.Connection, search: PairSearch, *, at: str) -> None:
 
 
 def drop(catalog: sqlite3.Connection, name: str, *, at: str) -> None:
-    """No longer look by this. A name that is not in use adds no row."""
+    """No longer compare by this. A name that is not in use adds no row."""
     if found := chosen(catalog).get(name):
         _append(catalog, found, at, dropped=1)
 
 
 def chosen(catalog: sqlite3.Connection) -> dict[str, PairSearch]:
-    """What the study looks by, by name, in the order of the names."""
+    """What the study compares by, by name, in the order of the names."""
     rows = catalog.execute(
         "SELECT name, metric, settings FROM pair_searches WHERE search_id IN"
         " (SELECT max(search_id) FROM pair_searches GROUP BY name) AND dropped = 0 ORDER BY name"
@@ -44,7 +44,7 @@ def chosen(catalog: sqlite3.Connection) -> dict[str, PairSearch]:
 
 
 def left_out(catalog: sqlite3.Connection) -> list[str]:
-    """Metrics that the study once looked by and does not any more, sorted."""
+    """Metrics that the study once compared by and does not any more, sorted."""
     used = {search.metric for search in chosen(catalog).values()}
     once = catalog.execute("SELECT DISTINCT metric FROM pair_searches ORDER BY metric")
     return [row[0] for row in once if row[0] not in used]

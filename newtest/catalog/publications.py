@@ -122,7 +122,7 @@ def publications(catalog: sqlite3.Connection, market: str) -> list[Publication]:
 
 
 def open_publications(catalog: sqlite3.Connection, market: str) -> list[Publication]:
-    """The published HITs from which answers may still come."""
+    """The published HITs from which answers may work later."""
     rows = catalog.execute(
         "SELECT hit_id, market, request_token, settings, market_hit_id FROM publications WHERE market = ?"
         " AND market_hit_id IS NOT NULL AND closed_at IS NULL ORDER BY intended_at, hit_id",

@@ -57,7 +57,7 @@ class SearchCounts:
 
 
 def open_search(catalog: sqlite3.Connection, search_id: str, source: str, query: Query) -> None:
-    """Register a search; one that failed or had enough goes on where it stopped."""
+    """Register a search; one that failed or had enough continues where it stopped."""
     catalog.execute(
         "INSERT INTO searches (search_id, wnid, source, text, query, state) VALUES (?, ?, ?, ?, ?, 'open')"
         " ON CONFLICT (search_id) DO UPDATE SET state = 'open', error = NULL WHERE state IN ('failed', 'enough')",

@@ -1,4 +1,4 @@
-"""One line a stage: how much is done, missing, failed."""
+"""One line per stage: how much is done, missing, failed."""
 
 from __future__ import annotations
 

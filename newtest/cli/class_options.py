@@ -43,7 +43,7 @@ def chosen_classes(wnid: Sequence[str], wnids_file: Path | None, classes_file: P
 
 
 def lines_of(file: Path) -> list[str]:
-    """The words of a file, one a line; empty lines and what follows a # are left out."""
+    """The words of a file, one per line; empty lines and what follows a # are left out."""
     from newtest.errors import NotFoundError, UsageError
     from newtest.reading.texts import read_lines
 

@@ -72,7 +72,7 @@ def own_subset(path: Path | None) -> Path | None:
 
 
 def on_this_machine(path: Path | None) -> Path | None:
-    """Check an option that names a new folder on this machine; a URL is none."""
+    """Check an option that names a new folder on this machine; a URL is refused."""
     from newtest.outputs import require_this_machine
 
     return path if path is None else require_this_machine(path)

@@ -183,7 +183,7 @@ def _feasible(draft: Draft, out: Path | None, json: bool) -> None:
 
 
 def _print_cells(draft: Draft) -> None:
-    """One line a class and cell that wants images: for keywords, and for more bins than fit side by side."""
+    """One line per class and cell that needs images: for keywords, and for more bins than fit side by side."""
     rows = [
         (wnid not in draft.problems, wnid, label, f"{target} of {there}")
         for wnid, label, there, target in _columns(draft.plan.histogram)

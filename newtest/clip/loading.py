@@ -44,7 +44,7 @@ def encoder(
 def with_tag(name: str, like: str | None) -> str:
     """The name of the same encoder with ``like`` in it, for what keeps one name: ``MODEL/TAG@CHECKPOINT``.
 
-    Raises UsageError where the name is none of a checkpoint.
+    Raises UsageError where the name is not that of a checkpoint.
     """
     name = name.removeprefix(PREFIX)
     if like is None:

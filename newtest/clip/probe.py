@@ -25,7 +25,7 @@ ENOUGH = 4
 
 @dataclass(frozen=True)
 class ProbeConfig:
-    """``shots`` are labelled images a class; None among them is all of them. ``strengths`` are values of C, the
+    """``shots`` are labelled images per class; None among them is all of them. ``strengths`` are values of C, the
     inverse of the L2 penalty, of which one is chosen on a split of the training data alone."""
 
     shots: tuple[int | None, ...] = (1, 2, 4, 8, 16, None)

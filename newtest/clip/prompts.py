@@ -35,7 +35,7 @@ def default_templates() -> tuple[str, ...]:
 
 
 def read_lines(path: Path, *, templates: bool) -> tuple[str, ...]:
-    """Templates or class names from a text file, one a line; empty lines and ``#`` lines are left out.
+    """Templates or class names from a text file, one per line; empty lines and ``#`` lines are left out.
 
     Raises UsageError: no such file, nothing in it, a template without exactly one ``{}``.
     """

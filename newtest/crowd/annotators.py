@@ -2,7 +2,7 @@
 them.
 
 An annotator gets intents that are already written down and gives back the market's ids one by one; each is
-stored before the next is asked for. Killed at any point and started again, a stage goes on where it was: what
+stored before the next is asked for. Killed at any point and started again, a stage continues where it was: what
 an intent has made is found again by the annotator, never made twice.
 """
 

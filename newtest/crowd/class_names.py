@@ -25,7 +25,7 @@ _ROW = re.compile(r"(\d{8})-n\t(?:[a-z]{2,8}(?:-[A-Za-z]+)?:)?(lemma|def)\t(?:\d
 def read_class_names(path: Path) -> ClassNames:
     """The names in a file: ``wnid -> [names]``, ``wnid -> {"names": [...], "definition": "..."}``, or OMW's table.
 
-    Raises UsageError for a file that is none of these.
+    Raises UsageError for any other file.
     """
     try:
         if path.stat().st_size > MAX_BYTES:

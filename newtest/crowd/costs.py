@@ -29,7 +29,7 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True)
 class CostConfig:
-    """A reward a HIT and the pace that hours are reckoned with."""
+    """A reward per HIT and the pace that hours are estimated with."""
 
     reward: Decimal = Decimal("0.10")
     """Dollars for one assignment; the 2018 study paid ten cents for 48 images."""
@@ -57,7 +57,7 @@ class Cost:
 
 
 def fee_rate(market: str, assignments: int) -> Decimal:
-    """MTurk's share of the reward: 20 %, and another 20 % from ten assignments a HIT up; our own server takes
+    """MTurk's share of the reward: 20 %, and another 20 % from ten assignments per HIT up; our own server takes
     none."""
     if market == "local":
         return Decimal(0)
@@ -79,7 +79,7 @@ def cents(amount: Decimal) -> Decimal:
 def total_of(hits: Iterable[tuple[int, str]], market: str) -> Decimal:
     """Dollars, fees included, of HITs given by (assignments, reward in dollars) on a market, in cents.
 
-    A market whose fees are not known to us is reckoned with MTurk's.
+    A market whose fees are not known to us is estimated with MTurk's.
     """
     kind: Literal["local", "mturk"] = "local" if market == "local" else "mturk"
     each = [hit_cost(assignments, CostConfig(Decimal(reward), kind)) for assignments, reward in hits]
@@ -96,9 +96,9 @@ def check_limit(total: Decimal, max_cost: Decimal | None, *, what: str = "this c
 
 
 def hourly_median(rows: Iterable[tuple[str, float | None]]) -> Decimal | None:
-    """The median pay in dollars an hour of assignments given by (reward in dollars, seconds); None without any.
+    """The median pay in dollars per hour of assignments given by (reward in dollars, seconds); None without any.
 
-    Assignments whose time is not known, or is none, say nothing.
+    Assignments whose time is not known, or is zero, say nothing.
     """
     paces = [float(reward) * 3600 / seconds for reward, seconds in rows if seconds and seconds > 0]
     return cents(Decimal(statistics.median(paces))) if paces else None

@@ -124,7 +124,7 @@ class Hit:
 
 
 def plan_class(images: ClassImages, config: PlanConfig) -> list[Hit]:
-    """HITs that show every wanted image of a class once; none for a class that wants nothing.
+    """HITs that show every wanted image of a class once; none for a class that needs nothing.
 
     Only the last HIT may be short, and it is filled (positive controls get the odd place). A HIT stays short
     only when the class has not enough controls and earlier candidates to fill it. No image is twice in a HIT;

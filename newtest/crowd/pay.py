@@ -27,7 +27,7 @@ DECIDED = {"approve": "approved", "reject": "rejected"}
 class Payer(Protocol):
     """Where decisions go: our own server's market, or MTurk's protocol.
 
-    Both methods give the status that holds then. What was decided before (by a run that was killed, or by itself in
+    Both methods give the status that holds then. What was decided before (by a stopped run, or by itself in
     time) is not decided again.
     """
 

@@ -1,7 +1,7 @@
 """What Prolific's pages take for paying: lists of submissions to approve, to reject with a reason, and bonuses.
 
 A submission is approved when its worker's work is proposed to be approved, and rejected when most of it is not. A bonus
-is a person's id and an amount, one a line, as Prolific's bulk bonus payments take it. The formats follow Prolific's
+is a person's id and an amount, one per line, as Prolific's bulk bonus payments take it. The formats follow Prolific's
 help pages and API reference as they were known in November 2026; they were NOT verified against Prolific itself.
 """
 
@@ -24,7 +24,7 @@ from newtest.study import Study
 __all__ = ["Decisions", "decisions", "write_decisions"]
 
 LEAST_REASON = 100
-"""Prolific wants a message of at least so many characters to the person whose work is rejected."""
+"""Prolific needs a message of at least this many characters to the person whose work is rejected."""
 
 
 @dataclass(frozen=True)

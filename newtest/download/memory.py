@@ -1,6 +1,6 @@
 """What was learned of hosts that throttle, kept from one run to the next and shared by all studies and pools.
 
-A small JSON file in the folder of newtest's state: host -> requests per second, and until when it wants to be left
+A small JSON file in the folder of newtest's state: host -> requests per second, and until when it is to be left
 alone (seconds since 1970). A host that was not heard of for a month is forgotten. A file that cannot be read or
 written costs no download: its paces are learned again.
 """

@@ -198,7 +198,7 @@ class _Run:
         self._end(pending, result)
 
     def _refused(self, pending: Pending, host: Host, begun: float, result: Throttled) -> None:
-        """The host wants fewer requests: this one waits for its turn again, unless the host wants too long a rest."""
+        """The host needs fewer requests: this one waits for its turn again, unless the host needs too long a rest."""
         pending.tries -= 1
         pending.refusals += 1
         now = self._clock()

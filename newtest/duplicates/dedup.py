@@ -1,6 +1,6 @@
 """One run over a study: what it looks for close pairs by already, and what is asked for now.
 
-A study goes on with every metric that it ever looked by: an image may be sampled only where its nearest unreviewed
+A study goes on with every metric that it ever compared by: an image may be sampled only where its nearest unreviewed
 neighbour is far in each of them (Recht et al. 2019), so a download that one of them has not seen would wait. A metric
 that turned out to be of no use is left out by name; its pairs ask nobody any more, verdicts that were given stay.
 """
@@ -27,7 +27,7 @@ _BUILT_IN = (*_ALWAYS, "l2", "dssim")
 
 @dataclass(frozen=True)
 class DedupRequest:
-    """What a run adds to what the study looks by, and what it leaves out; None: as before, else the default.
+    """What a run adds to what the study compares by, and what it leaves out; None: as before, else the default.
 
     ``features`` names a describer (``newtest.clip.describer``). Classes of ``dssim_classes`` are gone through now, and
     not by later runs.
@@ -54,9 +54,9 @@ class DedupReport:
 
 
 def dedup(study: Study, request: DedupRequest, *, progress: Progress = UNWATCHED) -> DedupReport:
-    """Find close pairs by all that the study looks by, and by what the request adds.
+    """Find close pairs by all that the study compares by, and by what the request adds.
 
-    Raises UsageError for a name in ``without`` that the study does not look by, and what the stages raise.
+    Raises UsageError for a name in ``without`` that the study does not compare by, and what the stages raise.
     """
     asked = describer(request.features) if request.features else None
     _leave_out(study, request, asked)
@@ -106,7 +106,7 @@ def _leave_out(study: Study, request: DedupRequest, asked: Describer | None) -> 
 
 
 def _again(study: Study, name: str, limit: float, progress: Progress) -> tuple[str, int]:
-    """A model that the study looked by before: its metric, and how many pairs are new."""
+    """A model that the study compared by before: its metric, and how many pairs are new."""
     try:
         model = describer(name)
         return feature_metric(model), sum(

@@ -48,7 +48,7 @@ def measure_features(
     """Keep every pair whose 1 - cosine is at most ``limit``; returns scope -> new pairs.
 
     Raises UsageError for a limit outside 0..1. Pictures that cannot be decoded are not called compared. The study
-    looks by this model from now on; with other weights under the same name it begins anew.
+    compares by this model from now on; with other weights under the same name it begins anew.
     """
     if not 0 <= limit <= 1:
         raise UsageError(f"a distance of features to keep lies in 0..1, got {limit}")

@@ -1,4 +1,4 @@
-"""What sampling wants to know of each candidate: near-duplicate? looked over?"""
+"""What sampling needs to know of each candidate: near-duplicate? looked over?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def flags(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.
     reference set, or another of its images stays; the rule is in ``newtest.duplicates.components``.
 
     *unreviewed*: the image has a close pair that nobody has judged, or ``newtest dedup`` has run and has not compared
-    the image with everything yet by every metric that the study looks by (``newtest.catalog.pair_searches``).
+    the image with everything yet by every metric that the study compares by (``newtest.catalog.pair_searches``).
     ``thresholds`` (metric -> distance) says how close is close; a metric that is not named counts at every distance
     that was kept. A study on which dedup never ran has no unreviewed images.
 
@@ -75,7 +75,7 @@ def _waiting(study: Study, verdicts: pd.DataFrame, thresholds: Mapping[str, floa
 
 
 def _not_compared(study: Study, images: pd.DataFrame) -> dict[str, str]:
-    """Candidates that a metric which the study looks by has not yet compared with a set."""
+    """Candidates that a metric which the study compares by has not yet compared with a set."""
     searches = pair_searches.chosen(study.catalog).values()
     # DSSIM covers nothing: it is measured where others propose.
     metrics = sorted({search.metric for search in searches} - {DSSIM})

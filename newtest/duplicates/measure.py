@@ -39,7 +39,7 @@ def measure_l2(study: Study, *, limit: float = L2_CLOSE, progress: Progress = UN
     """Keep every pair whose squared L2 is at most ``limit``; returns scope -> new pairs. Exact.
 
     Decodes every image that has bytes once, so it takes minutes where the hash takes seconds. Images that cannot be
-    decoded are not called compared. The study looks by this from now on.
+    decoded are not called compared. The study compares by this from now on.
     """
     with study.exclusive("dedup"):
         with transaction(study.catalog):
@@ -56,7 +56,7 @@ def measure_dssim(
 ) -> dict[str, int]:
     """Measure DSSIM where another metric says close, and on all pairs inside ``classes``.
 
-    Proposed pairs keep their DSSIM whatever it is (a reviewer wants to see it); pairs of the named classes are kept
+    Proposed pairs keep their DSSIM whatever it is (a reviewer needs to see it); pairs of the named classes are kept
     when it is below 0.2205. Returns how many pairs were measured and how many of them are below that. The study
     measures proposed pairs from now on; classes are gone through when they are named, and only then.
     """

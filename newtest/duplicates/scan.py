@@ -73,7 +73,7 @@ def scan(study: Study, config: ScanConfig | None = None, *, progress: Progress =
 
     Without ``config`` as the study was scanned before, or by the defaults. Exact: every pair whose hash distance is at
     most ``config.radius`` is found. Pairs inside one reference set are not looked for: the original is what it is.
-    ``progress`` is told how many pictures were hashed. The study looks by both from now on.
+    ``progress`` is told how many pictures were hashed. The study compares by both from now on.
     """
     config, report = config or scan_config(study), ScanReport()
     with study.exclusive("dedup"):

@@ -23,7 +23,7 @@ It must be picklable where workers are processes: a module's function, a ``funct
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run may use. ``workers`` 0 is one a core, or one a GPU where ``gpus`` (a worker's share) is not 0.
+    """What a run may use. ``workers`` 0 is one per core, or one per GPU where ``gpus`` (a worker's share) is not 0.
 
     ``kind`` "thread" suits work that holds no interpreter lock (Arrow, numpy); a cluster takes processes for both.
     """

@@ -1,8 +1,8 @@
 """The stage that gets the bytes: images without a file are downloaded, checked, and stored by their sha256.
 
 Each image ends as one row: bytes, or a kind and a reason. Failures are tried again by the next run, up to
-``max_attempts`` runs (a run that a throttling host had no time for is none); what is gone (404, 410) or asked to be
-left alone is not. Whatever has no bytes at the end is in the summary. Rows follow the bytes they speak of, so
+``max_attempts`` runs (a run that a throttling host had no time for does not count). What is gone (404, 410) or asked
+to be left alone is not. Whatever has no bytes at the end is in the summary. Rows follow the bytes they speak of, so
 kill -9 loses at most the last moment's rows, whose bytes the next run finds again without storing them twice.
 """
 

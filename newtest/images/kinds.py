@@ -87,7 +87,7 @@ def kind_named(name: str) -> Kind | None:
 
 
 def suffix_of(name: str) -> str:
-    """The suffix that a file of this kind gets; ``.bin`` for a kind that is none of ours."""
+    """The suffix that a file of this kind gets; ``.bin`` for any other kind."""
     kind = _BY_NAME.get(name)
     return kind.suffixes[0] if kind else ".bin"
 

@@ -1,6 +1,6 @@
 """How much memory pictures may take: a budget for one, and room for several at once.
 
-A file of 34 bytes may announce a picture of a gigabyte. What decoding will take is reckoned from the header before
+A file of 34 bytes may announce a picture of a gigabyte. What decoding will take is estimated from the header before
 anything is decoded; the figures a pixel are those of Pillow 13's decoders, measured (``tests/images``).
 """
 

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 
 from newtest.neighbors.rows import Rows, similarities
 
-__all__ = ["Centroids", "added", "nearest", "renewed", "started", "trained"]
+__all__ = ["ROUNDS", "Centroids", "added", "nearest", "renewed", "started", "trained"]
 
 Ints = npt.NDArray[np.int64]
 Centroids = npt.NDArray[np.float32]

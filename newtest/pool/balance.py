@@ -58,7 +58,7 @@ def read_queries(path: Path) -> list[str]:
 def queries_from_captions(
     pool: Pool, nouns: Path, at_least: int, engine: Engine, workers: int = 0, progress: Progress = UNWATCHED
 ) -> list[str]:
-    """Every noun of WordNet (``nouns`` is its ``index.noun``) that at least so many captions contain, sorted."""
+    """Every noun of WordNet (``nouns`` is its ``index.noun``) that at least this many captions contain, sorted."""
     try:
         text = nouns.read_text(encoding="latin-1")
     except OSError as error:

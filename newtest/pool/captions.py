@@ -120,7 +120,7 @@ def read_rows(path: Path) -> pd.DataFrame:
 
 
 def _json_rows(path: Path) -> pd.DataFrame:
-    """Objects, one a row: a list of them, one a line, or columns of rows as pandas writes them. Raises ValueError."""
+    """Objects, one per row: a list, one per line, or columns of rows as pandas writes them. Raises ValueError."""
     text = read_text(path)
     if path.suffix == ".jsonl":
         return pd.DataFrame([parse_json(line) for line in lines_of(text) if line.strip()])

@@ -52,7 +52,7 @@ def failed(kind: str, *, final: bool, status: str = "failed_to_download") -> dic
 def _blurred(data: bytes, boxes: Any) -> bytes:
     """The image with its faces blurred, as JPEG; ``boxes`` are [left, top, right, bottom] as shares of the sides.
 
-    Raises ImageError, and TypeError or ValueError for boxes that are none.
+    Raises ImageError, and TypeError or ValueError for what are no boxes.
     """
     from PIL import ImageFilter
 

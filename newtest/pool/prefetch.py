@@ -20,7 +20,7 @@ class _End:
 
 
 def read_ahead(things: Iterable[T], most: int) -> Generator[T, None, None]:
-    """The same things in the same order, read by a thread, at most so many ahead; its errors are raised here.
+    """The same things in the same order, read by a thread, at most this many ahead; its errors are raised here.
 
     Close it (``contextlib.closing``) to end the thread early.
     """

@@ -79,7 +79,7 @@ def is_archive(path: Path) -> bool:
 
 @contextmanager
 def open_arrays(source: Path | IO[bytes]) -> Iterator[Arrays]:
-    """An ``.npz``, open. Raises OSError, and Unreadable for what is none."""
+    """An ``.npz``, open. Raises OSError, and Unreadable for anything else."""
     with translated("an .npz archive"):
         archive = zipfile.ZipFile(source)
     with archive:
@@ -89,7 +89,7 @@ def open_arrays(source: Path | IO[bytes]) -> Iterator[Arrays]:
 
 
 def load_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
-    """The array of an ``.npy``; ``mapped`` leaves it on the disk. Raises OSError, and Unreadable for what is none."""
+    """The array of an ``.npy``; ``mapped`` leaves it on the disk. Raises OSError, and Unreadable for anything else."""
     with translated("an .npy array"), open(path, "rb") as handle:
         size = os.fstat(handle.fileno()).st_size
         if not mapped:

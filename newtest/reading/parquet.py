@@ -51,7 +51,7 @@ def open_parquet(source: Path | str | IO[bytes], *, buffered: int = 0) -> Iterat
 def rows_between(
     file: pq.ParquetFile, start: int, stop: int, columns: Sequence[str], rows: int = 1 << 13
 ) -> Iterator[pa.RecordBatch]:
-    """Rows ``start`` to ``stop`` of a file, at most so many at a time; row groups without any of them are not read."""
+    """Rows ``start`` to ``stop`` of a file, at most this many at a time; row groups without them are not read."""
     groups: list[int] = []
     first = before = 0
     for number in range(file.num_row_groups):
@@ -74,7 +74,7 @@ def rows_between(
 def batches(
     file: pq.ParquetFile, rows: int, columns: Sequence[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """A file's rows, at most so many at a time, by one thread; inside ``open_parquet`` what is wrong is Unreadable."""
+    """A file's rows, at most this many at a time, by one thread; inside ``open_parquet`` faults are Unreadable."""
     chosen: Any = None if columns is None else list(columns)
     for batch in file.iter_batches(rows, columns=chosen, use_threads=False):
         batch.validate(full=True)  # texts that are no UTF-8, lists that reach beyond their values

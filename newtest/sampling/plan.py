@@ -43,7 +43,7 @@ class Cells:
 class DrawPlan:
     """Cells, and where each of the N eligible candidates lies.
 
-    ``cell_of`` has shape (N,), NO_CELL for candidates that no cell wants. ``rank`` has shape (N,): the
+    ``cell_of`` has shape (N,), NO_CELL for candidates that no cell needs. ``rank`` has shape (N,): the
     smallest are taken first; None means a uniform draw. ``lacking`` names classes that have no target and
     says why.
     """

@@ -51,7 +51,7 @@ def checked(chunk: Chunk, form: Literal["votes", "counts"]) -> pd.DataFrame:
     """The rows in their canonical form: text ids, integers 0 and 1 or counts, None where an optional is empty.
 
     Raises VotesError naming the first row that cannot be: empty ids, selected other than 0 and 1, counts that are no
-    whole numbers or more selected than shown, a control or a date that is none.
+    whole numbers or more selected than shown, a word that is no control or date.
     """
     _refuse_simulated(chunk)
     return _votes(chunk) if form == "votes" else _counts(chunk)

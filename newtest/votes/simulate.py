@@ -147,7 +147,7 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
 
 
 def read_difficulty(path: Path) -> pd.DataFrame:
-    """A difficulty table from CSV or Parquet. Raises VotesError for a file that is none."""
+    """A difficulty table from CSV or Parquet. Raises VotesError for a file of another form."""
     try:
         return read_parquet(path) if path.suffix == ".parquet" else read_sheet(path)
     except (OSError, ValueError) as error:  # pandas' and pyarrow's own errors are ValueErrors

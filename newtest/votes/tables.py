@@ -175,7 +175,7 @@ SUFFIXES: Mapping[str, str] = {
 
 
 def read_votes(path: Path, *, format_name: str | None = None) -> VotesTable:
-    """Read a file of votes. Raises UsageError for an unknown format, VotesError for a file that is none."""
+    """Read a file of votes. Raises UsageError for an unknown format, VotesError for a broken file."""
     if not path.is_file():
         raise VotesError(f"{path}: there is no such file")
     name = format_name or SUFFIXES.get(path.suffix.lower(), "")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Guarded", "guarded", "listen", "run", "serving"]
 
 FILES = 8_192
-"""Files and connections that a server wants to have open at once; where the machine allows fewer, it is fewer."""
+"""Files and connections that a server needs to have open at once; where the machine allows fewer, it is fewer."""
 
 
 class Guarded:

@@ -18,7 +18,7 @@ _ATTRIBUTE = re.compile(r"[\s/]*([^\s/>=][^\s/>=]*)(\s*=\s*)?")
 _UNQUOTED = re.compile(r"[^\s>]*")
 _END_OF_TAG = re.compile(r"[\s/]*>")
 _RAW = frozenset({"script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes", "noscript"})
-"""Elements whose content is text: tags in it are none. A browser that runs scripts reads no <noscript>."""
+"""Elements whose content is text: tags in it do not count. A browser that runs scripts reads no <noscript>."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""People whom a recruiting site sends: their ids, the owner's introduction and consent, the code they leave with."""
+"""People whom a recruiting site sends: their ids, the owner's introduction and consent, their completion code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from newtest.web.forms import read_form
 __all__ = ["Arrivals", "leaving"]
 
 CHECKS = 4
-"""A person who failed is told apart on at least so many controls."""
+"""A person who failed is told apart on at least this many controls."""
 
 
 MISSED = 2

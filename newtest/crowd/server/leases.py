@@ -31,7 +31,7 @@ __all__ = [
 
 MAX_GROUPS = 60
 MAX_LEASES = 3
-"""So many HITs a worker may hold at once; a hoarder would keep others from working."""
+"""How many HITs a worker may hold at once; a hoarder would keep others from working."""
 
 
 @dataclass(frozen=True)

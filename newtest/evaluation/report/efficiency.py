@@ -1,4 +1,4 @@
-"""The label-efficiency figure: accuracy of probes against labels a class (after Radford et al. 2021, figure 6)."""
+"""The label-efficiency figure: accuracy of probes against labels per class (after Radford et al. 2021, figure 6)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["draw_label_efficiency", "write_label_efficiency"]
 
 
 def draw_label_efficiency(found: Efficiency) -> Picture:
-    """Mean accuracy with one standard deviation over seeds, labels a class on a log scale.
+    """Mean accuracy with one standard deviation over seeds, labels per class on a log scale.
 
     All labels are a square at their average a class. Zero-shot is a dashed line; a dotted one marks the labels that
     match it.

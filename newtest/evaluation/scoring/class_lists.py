@@ -46,7 +46,7 @@ def read_classes(path: Path, known: Collection[str] = ()) -> tuple[str, ...]:
 
 
 def read_names(path: Path) -> tuple[str, ...]:
-    """Classes in words, in the order of ``read_classes``: a line a class, a JSON list, or ``class_info.json``
+    """Classes in words, in the order of ``read_classes``: a line per class, a JSON list, or ``class_info.json``
     (the first lemma of each synset). Raises EvaluationError.
     """
     if path.suffix.lower() != ".json":

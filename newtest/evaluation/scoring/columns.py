@@ -232,7 +232,7 @@ class _Reader:
         return "the array" if only else column
 
     def _are_classes(self, values: npt.NDArray[Any]) -> bool:
-        """Whether cells may be classes: a column of words or fractions beside the answers is none."""
+        """Whether cells may be classes: a column of words or fractions beside the answers is not."""
         if values.dtype.kind == "b":
             return False
         if values.dtype.kind == "f":

@@ -1,5 +1,5 @@
 """Running a classifier over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they
-are needed. Predictions are kept in pieces as they are made, so that a run that was killed goes on where it was.
+are needed. Predictions are kept in pieces as they are made, so that a killed run continues where it was.
 """
 
 from __future__ import annotations

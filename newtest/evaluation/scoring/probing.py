@@ -53,9 +53,9 @@ class ProbePoint:
     """All probes with as many labels: mean and standard deviation (over seeds) of their accuracies, in percent."""
 
     shots: int | None
-    """Labelled images a class; None for all."""
+    """Labelled images per class; None for all."""
     labels: float
-    """Labelled images a class, on average: ``shots``, or what "all" comes to."""
+    """Labelled images per class, on average: ``shots``, or what "all" comes to."""
     mean: float
     deviation: float | None
     """None for a single probe."""
@@ -64,7 +64,7 @@ class ProbePoint:
 
 @dataclass(frozen=True)
 class Efficiency:
-    """The label-efficiency curve, and what a zero-shot classifier is worth in labels a class."""
+    """The label-efficiency curve, and what a zero-shot classifier is worth in labels per class."""
 
     train: str
     test: str

@@ -133,7 +133,7 @@ def from_near(evaluated: EvaluationSet, similar: Callable[[str], Sequence[str]],
 
 def from_table(evaluated: EvaluationSet, path: Path) -> tuple[pd.DataFrame, set[str]]:
     """Proposals of a file: image -> classes (JSON), or a table of ids and classes; source "table". Also gives the
-    images of the file that are none of the set's. Raises EvaluationError where the file has no ids.
+    images of the file that the set does not have. Raises EvaluationError where the file has no ids.
     """
     lists, keys = read_labels(path)
     if keys is None:

@@ -27,7 +27,7 @@ def read_predictions(
 ) -> tuple[list[Predictions], list[Caution]]:
     """Every model's predictions in a file, and what was left out of it. ``columns`` names the columns of answers.
 
-    Raises EvaluationError for a file that is none of the forms of docs/evaluation.md.
+    Raises EvaluationError for a file of no form of docs/evaluation.md.
     """
     found: list[Predictions] = []
     cautions: list[Caution] = []

@@ -22,7 +22,7 @@ from newtest.reading.texts import lines_of
 __all__ = ["json_sheets"]
 
 _SHORT = 10
-"""An object of lists of at most so many values may be image id -> ranking; longer lists are a model's answers."""
+"""An object of lists of at most this many values may be image id -> ranking; longer lists are a model's answers."""
 _SAMPLES = re.compile(r"samples_.+_\d{4}-\d\d-\d\dT[\d.:-]+")
 """How lm-eval names its files, in a folder with the model's name."""
 

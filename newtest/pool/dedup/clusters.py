@@ -199,7 +199,7 @@ def _with_copies(forest: Forest, same: Copies, equal: float) -> Pairs:
 
 
 def _groups(sizes: Ints, most: int, made_of: str) -> Iterator[_Group]:
-    """Neighbouring clusters with at most so many rows together, or one larger cluster."""
+    """Neighbouring clusters with at most this many rows together, or one larger cluster."""
     first = total = 0
     for cluster, size in enumerate(sizes.tolist()):
         if total and total + size > most:

@@ -1,4 +1,4 @@
-"""Make a pool of what is none yet: a folder of images with captions, or tars without tables."""
+"""Make a pool of what is not one yet: a folder of images with captions, or tars without tables."""
 
 from newtest.pool.importing.folder import Folder, import_folder, read_folder
 from newtest.pool.importing.report import Imported, ImportReport

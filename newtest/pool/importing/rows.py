@@ -28,7 +28,7 @@ OURS = pa.schema(
 
 
 def about_image(data: bytes | None) -> tuple[dict[str, Any], str | None]:
-    """Hash and size of an image, and why it is none: a short word."""
+    """Hash and size of an image, or why it is not one: a short word."""
     if data is None:
         return {}, "no image"
     told: dict[str, Any] = {"sha256": hashlib.sha256(data).hexdigest()}
@@ -42,7 +42,7 @@ def about_image(data: bytes | None) -> tuple[dict[str, Any], str | None]:
 def row_of(
     key: str, source: str, image: Mapping[str, Any], texts: Sequence[str], said: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """A row; ``said`` is what its ``.json`` and tables say. A uid that is none in any form is kept as ``given_uid``."""
+    """A row; ``said`` is what its ``.json`` and tables say. A uid of no known form is kept as ``given_uid``."""
     text = texts[0] if texts else None
     row = {
         "uid": ids.canonical(said.get("uid")), "key": key, "text": text, "texts": list(texts) or None,

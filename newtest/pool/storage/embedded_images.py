@@ -161,7 +161,7 @@ def read_rows(
     columns: Sequence[str] | None = None,
     most: int = IMAGE_ROWS,
 ) -> Iterator[tuple[Rows, pa.Table]]:
-    """(row numbers, their table) of a file, at most so many at a time; row groups without any of ``rows`` are not read.
+    """(row numbers, their table) of a file, at most this many at a time; row groups without ``rows`` are not read.
 
     ``rows`` ascend, and a number that stands there k times comes k times; None is all rows. ``columns`` None is all.
     """

@@ -3,7 +3,7 @@
 A layer is a folder ``__newtest/layers/<kind>-<fingerprint>/``, named by what made it (model, configuration, version of
 the rule). It holds one Parquet file a shard, in the shard's row order, named by the shard and by a
 fingerprint of the shard's bytes; each appears by rename. ``manifest.json`` is written last: a layer is
-complete when it is there and names every shard that the pool holds now. So a killed run goes on where it was,
+complete when it is there and names every shard that the pool holds now. So a killed run continues where it was,
 and a shard that changed is computed again alone.
 """
 
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _BUFFER = 1 << 20
-"""Bytes of a column that are read at a time where not all of its rows are wanted."""
+"""Bytes of a column that are read at a time where not all of its rows are needed."""
 _GROUP = 1 << 25
 """Bytes, about, of a row group: rows are read from the one that holds them."""
 

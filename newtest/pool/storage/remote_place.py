@@ -121,7 +121,7 @@ class RemotePlace:
 
 
 class _Whole(io.RawIOBase):
-    """A file of a store as Python's own buffered reader wants it, whose ``read(n)`` gives n bytes wherever there are n.
+    """A file of a store as Python's own buffered reader needs it, whose ``read(n)`` gives n bytes wherever there are n.
 
     A store's file may give fewer: obstore's stops at the end of each mebibyte that it fetched.
     """

@@ -93,7 +93,7 @@ class Sample:
         return value if isinstance(value, dict) else {"json": value}
 
     def said(self, where: str) -> dict[str, object]:
-        """The same; raises PoolError for a ``.json`` that is none."""
+        """The same; raises PoolError for a broken ``.json``."""
         if "json" in self.members:
             try:
                 parse_json(self.members["json"])

@@ -71,7 +71,7 @@ def from_arrow(column: pa.Array, where: str = "uid", rows: Rows | None = None) -
 
 def canonical(value: object) -> str | None:
     """A uid in any form as 32 lower-case hex digits: hex digits of either case, a UUID with dashes, a whole number
-    below 2**128, 16 bytes; None for what is none.
+    below 2**128, 16 bytes; None for anything else.
     """
     if isinstance(value, bytes):
         if len(value) == 16:
