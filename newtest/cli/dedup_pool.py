@@ -75,9 +75,9 @@ def dedup_pool(
     from newtest.engines import engine as engine_of
     from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
     from newtest.pool.dedup.pairs import write_pairs
-    from newtest.pool.dedup.uncompared import told
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
+    from newtest.pool.storage.reasons import told
 
     out = out or default_out(pool, "dedup.npy")
 

@@ -32,6 +32,8 @@ def embed_pool(
 
     Example: newtest embed-pool mypool --model ViT-B-32/openai --precision bfloat16
     """
+    from collections import Counter
+
     from newtest.clip.torch_runtime import gpus
     from newtest.engines import Resources
     from newtest.engines import engine as engine_of
@@ -46,6 +48,7 @@ def embed_pool(
     )
     from newtest.pool.storage.passes import complete
     from newtest.pool.storage.pool import open_pool
+    from newtest.pool.storage.reasons import reasons_in, told
 
     config = EmbedConfig(encoder_of(model, like) or model, precision, batch, decoders)
     opened = open_pool(pool, layers=layers, image_col=image_col)
@@ -61,11 +64,13 @@ def embed_pool(
     sums = complete(counted("embedding", outcomes, len(opened.shards)), len(opened.shards))
     require_images_embedded(opened, encoder, sums)
     complete(score(opened, config, engine_of("local"), workers), len(opened.shards))
+    why = Counter(reasons_in(opened, embeddings_layer(encoder)) if sums["failed"] else [])
     if json:
         folders = {"embeddings": embeddings_layer(encoder).folder, "scores": scores_layer(encoder).folder}
-        print_json({"encoder": name, **sums, "layers": folders})
+        print_json({"encoder": name, **sums, "reasons": dict(why.most_common()), "layers": folders})
     else:
+        because = f" ({told(dict(why.most_common()))})" if why else ""
         print(
             f"{sums['rows']:,} rows in {len(opened.shards)} shards, {sums['computed']} of them computed now; "
-            f"{sums['failed']:,} rows have no score; encoder {name}"
+            f"{sums['failed']:,} rows have no score{because}; encoder {name}"
         )

@@ -88,6 +88,7 @@ class Joined:
                 for one in self.merged.sources
             ],
             "copied": {name: str(file.path) for name, file in sorted(self.merged.copied.items())},
+            "whole_numbers": self.merged.whole_numbers,
             "batch_norms": self.merged.batch_norms,
             "recalibrated": self.recalibration is not None,
         }
@@ -104,6 +105,8 @@ class Joined:
         if merged.copied:
             name, file = min(merged.copied.items())
             note(f"{len(merged.copied)} tensors are copied, not mixed: first {name!r}, from {file.path}")
+        if whole := merged.whole_numbers:
+            note(f"{len(whole)} tensors of whole numbers are taken from one checkpoint: first {whole[0]!r}")
         if merged.batch_norms and self.recalibration is None:
             note(
                 f"warning: {merged.batch_norms} BatchNorm layers: the mean of their running statistics is not that of "

@@ -87,6 +87,10 @@ def balance(
     """Two passes over the captions: count, then draw. Raises UsageError, PoolError, MissingExtra."""
     if cap < 1:
         raise UsageError(f"the cap is at least 1 sample a query, not {cap}")
+    if not queries:
+        raise UsageError(
+            "there is no query to balance by; a smaller `at_least` finds more, or name `queries`"
+        )
     counts = _counts(pool, queries, engine, workers, progress)
     probabilities = np.minimum(1.0, cap / np.maximum(counts, 1))
     make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)

@@ -99,9 +99,21 @@ def _way_out(
         if {name for name, _ in plain[0]} == {name for name, _ in plain[1]}:
             found = sorted(set().union(*(prefixes for file in plain for _, prefixes in file)))
             return f"`strip_prefix` takes {' and '.join(map(repr, found))} off the names"
+    for prefix in _common_prefixes(first) | _common_prefixes(other):
+        names = [{name.removeprefix(prefix) for name in file} for file in (first, other)]
+        if renamed and names[0] == names[1]:
+            return f"`strip_prefix` takes {prefix!r} off the names"
     if different and not renamed and all(_is_precision(first[name], other[name]) for name in different):
         return "`mixed_precision` mixes them and writes the widest type"
     return "`copy` takes tensors from one of them as they are (a new head), `skip` leaves them out"
+
+
+def _common_prefixes(names: Mapping[str, TensorInfo]) -> set[str]:
+    """The first part of the names, where all have the same: ``model.`` of a training framework."""
+    parts = (
+        {name.partition(".")[0] for name in names if "." in name} if all("." in n for n in names) else set()
+    )
+    return {f"{part}." for part in parts} if len(parts) == 1 else set()
 
 
 def _plain(name: str) -> tuple[str, frozenset[str]]:

@@ -64,6 +64,11 @@ class Merged:
         """Layers whose running statistics are mixed. The mean of two networks' is not that of the mixed network."""
         return sum(name.endswith("running_var") for name in self.tensors if name not in self.copied)
 
+    @property
+    def whole_numbers(self) -> list[str]:
+        """Tensors of whole numbers, which have no mean: counters, positions. They are one checkpoint's own."""
+        return [name for name, info in self.tensors.items() if not info.is_float and name not in self.copied]
+
     def mixed(self, name: str, weights: Sequence[float], nearer: int) -> Iterator[npt.NDArray[Any]]:
         """Pieces of the mean with these ``weights``; of what cannot be mixed, those of the file ``nearer``.
 

@@ -7,40 +7,26 @@ from collections import Counter
 from newtest.pool.dedup.hashing import HASHES
 from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.pool import Pool
+from newtest.pool.storage.reasons import reasons_in
 
-__all__ = ["by_bytes", "by_hash", "by_vectors", "told"]
+__all__ = ["by_bytes", "by_hash", "by_vectors"]
 
 
 def by_hash(pool: Pool, rows: int) -> dict[str, int]:
     """Of ``rows`` without a perceptual hash."""
-    return _counted(_reasons(pool, HASHES, "perceptual") if rows else [], rows, "no hash")
+    return _counted(reasons_in(pool, HASHES, "perceptual") if rows else [], rows, "no hash")
 
 
 def by_bytes(pool: Pool, rows: int) -> dict[str, int]:
     """Of ``rows`` without a sha256: from the tables, where they have the column."""
     in_tables = all(pool.tells(shard, "sha256") for shard in pool.shards)
-    return _counted([] if in_tables or not rows else _reasons(pool, HASHES, "sha256"), rows, "no sha256")
+    return _counted([] if in_tables or not rows else reasons_in(pool, HASHES, "sha256"), rows, "no sha256")
 
 
 def by_vectors(pool: Pool, layer: Layer | None, rows: int) -> dict[str, int]:
     """Of ``rows`` without a vector; vectors made elsewhere say no reasons. A row without a caption has a picture's."""
-    said = [] if layer is None or not rows else _reasons(pool, layer, None)
+    said = [] if layer is None or not rows else reasons_in(pool, layer)
     return _counted([reason for reason in said if reason != "no caption"], rows, "no vector")
-
-
-def told(reasons: dict[str, int]) -> str:
-    """``2 no image, 1 truncated``"""
-    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
-
-
-def _reasons(pool: Pool, layer: Layer, lacking: str | None) -> list[str]:
-    found: list[str] = []
-    for shard in pool.shards:
-        table = layer.table(pool, shard, ["reason", *([lacking] if lacking else [])])
-        if lacking:
-            table = table.filter(table[lacking].is_null())
-        found += [reason for reason in table["reason"].to_pylist() if reason]
-    return found
 
 
 def _counted(reasons: list[str], rows: int, otherwise: str) -> dict[str, int]:

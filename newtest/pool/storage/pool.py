@@ -115,6 +115,7 @@ class Pool:
         """
         with self.parquet(shard) as file, _explained(self, shard):
             where = f"{self.place.url}: shard {shard.name}"
+            _require_one_of_each(file.schema_arrow.names, columns, where)
             seen = _seen(self, shard, file, columns)
             start = 0
             named = [name for name in columns if name not in seen]
@@ -183,7 +184,15 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None, image_co
     return Pool(str(address), shards, kept, image_col)
 
 
+def _require_one_of_each(names: Sequence[str], columns: Sequence[str], where: str) -> None:
+    read = {alias for name in columns for alias in ALIASES.get(name, (name,))}
+    if twice := next((name for name in names if name in read and names.count(name) > 1), None):
+        raise PoolError(f"{where} has two columns called {twice!r}; write that table again with one of them")
+
+
 def _advice(entries: Sequence[Entry]) -> str:
+    if wrong := next((e.name for e in entries if e.name.lower().endswith(".parquet")), None):
+        return f"but {wrong}: call it {wrong[: -len('.parquet')]}.parquet, in lower case"
     if any(entry.name.endswith(TARS) for entry in entries):
         return "the tars have no .parquet beside them; 'newtest import-pool' writes them"
     if any(entry.name.lower().endswith((".jpg", ".jpeg", ".png", ".webp")) for entry in entries):

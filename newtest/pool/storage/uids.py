@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,8 @@ def canonical(value: object) -> str | None:
         value = value.decode("latin-1")
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:032x}" if 0 <= value < 1 << 128 else None
+    if isinstance(value, UUID):
+        return value.hex
     if isinstance(value, Decimal):
         return canonical(int(value)) if value == value.to_integral_value() else None
     if isinstance(value, str):
@@ -96,7 +99,9 @@ def canonical_column(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray | p
     """
     first = next((value for value in column[:1].to_pylist()), None)
     if column.type in (pa.string(), pa.large_string()) and (first is None or canonical(first) == first):
-        return column
+        lengths = pc.min_max(pc.binary_length(column))
+        if lengths["min"].as_py() in (32, None) and lengths["max"].as_py() in (32, None):
+            return column  # else others are written in another form: a UUID with dashes
     values = column.to_pylist()
     made = [canonical(value) for value in values]
     for row, (value, uid) in enumerate(zip(values, made, strict=True)):
