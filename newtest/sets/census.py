@@ -49,10 +49,14 @@ class Census:
             parts.append(f"{self.animated} animated, the first picture is taken")
         return "; ".join(parts)
 
+    def reasons(self) -> dict[str, int]:
+        """Reason -> files and folders left out for it, the most frequent first."""
+        return dict(_counted([*self.left_out, *self.folders]))
+
     def as_json(self) -> dict[str, Any]:
         """The same as plain values; of the names no more than a thousand."""
         told: dict[str, Any] = {"files": self.files, "images": self.images, "left_out": len(self.left_out)}
-        told["reasons"] = dict(_counted([*self.left_out, *self.folders]))
+        told["reasons"] = self.reasons()
         told["names"] = {_shown(entry.name): entry.reason for entry in (*self.folders, *self.left_out)[:1000]}
         told |= {"folders_left_out": len(self.folders), "nested": self.nested}
         return told if self.animated is None else {**told, "animated": self.animated}

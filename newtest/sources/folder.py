@@ -45,7 +45,9 @@ class Folder:
         names = [os.fsencode(file.relative_to(below)).decode(errors="backslashreplace") for file in files]
         sizes = [file.stat().st_size for file in files]
         listing = fingerprint(list(zip(names, sizes, strict=True)))[:12]
-        return SearchPlan(tuple(only(query, f"{cls.wnid}/@{listing}") for query in queries[:1]), notes)
+        asked = tuple(only(query, f"{cls.wnid}/@{listing}") for query in queries[:1])
+        left_out = found.census.reasons() if found is not None else {}
+        return SearchPlan(asked, notes, {query.text: left_out for query in asked})
 
     def search(self, query: Query, after: str | None = None) -> Iterator[Page]:
         """The images of the class by file name."""

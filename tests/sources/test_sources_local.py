@@ -449,3 +449,18 @@ def test_openverses_credentials_come_in_pairs(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "newtest").mkdir()
     (tmp_path / "newtest/config.toml").write_text('[openverse]\nclient_id = "i"\nclient_secret = "s"\n')
     assert open_source("openverse", print).limits.page_size == 50  # type: ignore[union-attr]
+
+
+def test_what_a_class_folder_holds_beside_images_is_counted_in_the_plan(tmp_path: Path) -> None:
+    folder = tmp_path / "pool" / "n00000001"
+    folder.mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(b"\xff\xd8\xff")
+    (folder / "notes.txt").write_text("a note")
+    (folder / "Thumbs.db").write_text("x")
+    (folder / "loop").symlink_to(".")
+    cls = Class("n00000001", ("thing",), "a thing")
+    plan = Folder(tmp_path / "pool").plan(cls, [Query(cls.wnid, "thing")])
+    (query,) = plan.queries
+    assert plan.left_out[query.text] == {
+        ".txt": 1, "a link to a folder that is read already": 1, "hidden or made by the system": 1,
+    }  # fmt: skip
