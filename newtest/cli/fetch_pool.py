@@ -108,7 +108,7 @@ def fetch_pool(
         print_json(
             {
                 "out": out, "shards": len(done), **sums, "left_out": sums["rows"] - sums["success"],
-                "errors": dict(errors.most_common()), "files_left_out": list(tables.others),
+                "errors": dict(errors.most_common()), "files_left_out": list(tables.others[:1000]),
             }
         )  # fmt: skip
     else:

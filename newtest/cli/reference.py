@@ -65,7 +65,11 @@ def add(
             )
     result = {"name": name, "images": added.images, "classes": added.classes, "fetched": summary.fetched}
     if json:
-        told = {"failed": summary.failed + summary.gone, "animated": summary.animated}
+        told = {
+            "failed": summary.failed + summary.gone,
+            "not_fetched": summary.kinds,
+            "animated": summary.animated,
+        }
         print_json({**result, **told, "unknown_classes": added.unknown, "files": census.as_json()})
     else:
         if images is not None:

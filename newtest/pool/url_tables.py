@@ -52,7 +52,7 @@ class UrlTables:
     uid: str | None = None
     encoding: str | None = None
     others: tuple[str, ...] = ()
-    """Files in the folder that are of another format."""
+    """Files in the folder that are of another format, or no tables."""
 
     @property
     def fingerprint(self) -> str:
@@ -173,7 +173,7 @@ def url_tables(
             ".json or .jsonl files, gzipped or not"
         )
     files = tuple(entry for entry in entries if _format(entry.name) == kind)
-    others = tuple(entry.name for entry in entries if _format(entry.name) not in (kind, None))
+    others = tuple(entry.name for entry in entries if _format(entry.name) != kind)
     return UrlTables(place, files, *named, others)
 
 
