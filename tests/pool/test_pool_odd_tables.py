@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_commands import newtest
+from pool_tiny_model import tiny_model
 from servers.images import made_photo
 
 from newtest.engines import LocalEngine
@@ -66,7 +67,7 @@ def test_embedding_says_why_rows_have_no_score(tmp_path: Path) -> None:
         }
     )
     pq.write_table(table, tmp_path / "pool" / "0.parquet")
-    done = newtest("embed-pool", "pool", "--json", cwd=tmp_path)
+    done = newtest("embed-pool", "pool", "--model", tiny_model(tmp_path), "--json", cwd=tmp_path)
     told = json.loads(done.stdout)
     assert told["failed"] == 3
     assert told["reasons"] == {"truncated": 1, "no image": 1, "no caption": 1}
