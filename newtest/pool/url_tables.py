@@ -27,6 +27,7 @@ from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
+from newtest.reading.separated import named_rows
 from newtest.reading.texts import lines_of
 
 __all__ = ["CAPTION", "UID", "URL", "UrlTables", "url_tables"]
@@ -227,11 +228,23 @@ def _separated(text: str, delimiter: str) -> pa.Table:
         column_types={name: pa.string() for name in names}, strings_can_be_null=False
     )
     table = pyarrow.csv.read_csv(pa.BufferReader(data), parse_options=parse, convert_options=convert)
+    _refuse_open_quotes(text, delimiter, table.num_rows)
     kept = {alias for kind in ("url", "text", "uid", "key", "sha256") for alias in ALIASES[kind]}
     for place, name in enumerate(table.column_names):
         if name not in kept and (numbers := _numbers(table.column(place))) is not None:
             table = table.set_column(place, name, numbers)
     return table
+
+
+def _refuse_open_quotes(text: str, delimiter: str, rows: int) -> None:
+    """Arrow takes a quote that does not close as the beginning of a cell that holds all further rows.
+
+    Cells of several lines are rare, so only a table with fewer rows than lines is read again, strictly.
+    Raises Unreadable, which names the line.
+    """
+    if sum(1 for line in text.splitlines() if line.strip()) - 1 > rows:
+        for _ in named_rows(text, delimiter, strict=True)[1]:
+            pass
 
 
 def _numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

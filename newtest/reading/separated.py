@@ -30,12 +30,12 @@ def named_rows(
     lines: str | Iterable[str], delimiter: str = ",", *, strict: bool = False
 ) -> tuple[list[str], Iterator[dict[str, str]]]:
     """The header, and each row by the names in it: "" where a row is short; cells beyond the header are left away, or
-    with ``strict`` refused, as are quotes that do not close.
+    with ``strict`` refused. Quotes that do not close are always refused: they would swallow the rows behind them.
 
     Raises Unreadable, also while the rows are read.
     """
     source = io.StringIO(lines, newline="") if isinstance(lines, str) else lines
-    reader = csv.DictReader(source, delimiter=delimiter, restkey=_MORE, restval="", strict=strict)
+    reader = csv.DictReader(source, delimiter=delimiter, restkey=_MORE, restval="", strict=True)
     with translated("a table of separated values"):
         header = list(reader.fieldnames or ())
     if len(header) > MOST_COLUMNS:

@@ -171,3 +171,17 @@ def test_the_command_says_what_has_no_image_and_why(server: ImageServer, tmp_pat
     again = newtest("fetch-pool", "urls.txt", "--out", "out", "--shard-rows", "1", cwd=tmp_path)
     assert (again.returncode, "shards of another size" in again.stderr) == (1, True)
     assert np.array_equal([row.name for row in sorted((tmp_path / "out").glob("*.tar"))], ["00000000.tar"])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_quote_that_does_not_close_swallows_no_rows(name: str, tmp_path: Path) -> None:
+    comma = "," if name.endswith("csv") else "\t"
+    rows = [("url", "text"), ("http://h/1", '"an open cell'), ("http://h/2", "two"), ("http://h/3", "three")]
+    (tmp_path / name).write_text("".join(f"{comma.join(row)}\n" for row in rows))
+    with pytest.raises(PoolError, match=rf"{name}.*line 2.*unexpected end"):
+        list(url_tables(str(tmp_path / name)).batches(10))
+    (tmp_path / name).write_text(
+        f'url{comma}text\nhttp://h/1{comma}"two\nlines"\nhttp://h/2{comma}a 6" pipe\n'
+    )
+    (table,) = url_tables(str(tmp_path / name)).batches(10)
+    assert table["text"].to_pylist() == ["two\nlines", 'a 6" pipe']
