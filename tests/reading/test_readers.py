@@ -158,8 +158,10 @@ def test_rows_by_name_whatever_their_length() -> None:
 
 
 def test_a_cell_without_an_end_is_refused() -> None:
-    with pytest.raises(Unreadable, match=r"line 2.*field larger"):
+    with pytest.raises(Unreadable, match=r"line 2.*unexpected end"):
         list(named_rows('a,b\n"' + "x" * (2 << 20))[1])
+    with pytest.raises(Unreadable, match=r"line 2.*unexpected end"):
+        list(named_rows('a,b\n1,"2\n3,4\n5,6\n')[1])
 
 
 def test_a_table_that_pandas_refuses(tmp_path: Path) -> None:
