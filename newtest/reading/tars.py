@@ -16,6 +16,7 @@ from typing import IO
 __all__ = ["BLOCK", "TarDamage", "members", "places"]
 
 BLOCK = 512
+_RECORD = BLOCK << 11
 _NOTHING = bytes(BLOCK)
 _NO_FILES = {
     b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a device",
@@ -75,6 +76,7 @@ def _headers(
     name: str | None = None
     while header := handle.read(BLOCK):
         if header == _NOTHING:
+            _require_nothing_behind(handle)
             return
         if len(header) < BLOCK:
             raise TarDamage("it ends within a header")
@@ -95,6 +97,31 @@ def _headers(
         name = None
         yield full, size
     raise TarDamage("it has no end mark, so it was cut short")
+
+
+def _require_nothing_behind(handle: IO[bytes]) -> None:
+    """TarDamage where another header stands behind the end mark: tars that were joined (``cat``), or a block lost.
+
+    Other bytes there mean nothing: the standard leaves the rest of the last record open.
+    """
+    while rest := handle.read(_RECORD):
+        if rest.count(0) == len(rest):
+            continue
+        for start in range(0, len(rest) - BLOCK + 1, BLOCK):
+            block = rest[start : start + BLOCK]
+            if block != _NOTHING and _is_header(block):
+                raise TarDamage(
+                    "more files stand behind its end mark, as when tars are joined by 'cat'; 'tar --ignore-zeros' "
+                    "unpacks them"
+                )
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        _checked_size(block)
+    except TarDamage:
+        return False
+    return True
 
 
 def _checked_size(header: bytes) -> int:

@@ -75,6 +75,18 @@ def test_a_tar_that_is_cut_short_is_damage(cut: int) -> None:
         list(members(io.BytesIO(whole[:cut]), 1000))
 
 
+def test_tars_that_were_joined_are_damage_and_other_bytes_behind_the_end_are_not() -> None:
+    one = io.BytesIO()
+    with tarfile.open(fileobj=one, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.txt"))
+    whole = one.getvalue()
+    for behind in (b"", bytes(3 << 20), b"left over " * 100, b"\x01" * 700):
+        assert [name for name, _ in members(io.BytesIO(whole + behind), 10)] == ["a.txt"]
+    for joined in (whole + whole, whole[:512] + bytes(512) + whole, whole + bytes(3 << 20) + whole):
+        with pytest.raises(TarDamage, match="more files stand behind its end mark"):
+            list(members(io.BytesIO(joined), 10))
+
+
 def test_bytes_that_are_no_header_are_damage() -> None:
     with pytest.raises(TarDamage, match="header"):
         list(members(io.BytesIO(b"<html>" * 200), 1000))
