@@ -12,7 +12,7 @@ from typing import Any
 
 from newtest.errors import ConfigError
 from newtest.reading.failures import Unreadable
-from newtest.reading.separated import named_rows
+from newtest.reading.separated import it_has, named_rows
 from newtest.reading.texts import read_text
 from newtest.reading.tomls import parse_toml
 from newtest.records import Class
@@ -65,7 +65,7 @@ def _from_csv(text: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
         raise ConfigError(f"{path}: {error}") from error
     missing = [name for name in ("wnid", "lemmas") if name not in header]
     if missing:
-        raise ConfigError(f"{path}: the column {missing[0]!r} is missing")
+        raise ConfigError(f"{path}: the column {missing[0]!r} is missing; {it_has(header)}")
     return [
         (
             (row["wnid"] or "").strip(),

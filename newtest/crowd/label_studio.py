@@ -156,7 +156,7 @@ def _annotation(one: Mapping[str, Any], data: Mapping[str, Any], place: str) -> 
         if given is not None:
             choices.setdefault(str(result.get("from_name") or OURS), []).extend(_listed(given))
     return _Annotation(
-        data, _person(one["completed_by"]), choices, one.get("created_at"),
+        data, _person(one.get("completed_by")), choices, one.get("created_at"),
         str(one.get("updated_at") or one.get("created_at") or ""), bool(one.get("was_cancelled") or one.get("skipped")),
         one.get("parent_annotation") is not None, place,
     )  # fmt: skip

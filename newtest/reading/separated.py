@@ -13,7 +13,7 @@ from newtest.reading.failures import Unreadable, translated
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_COLUMNS", "MOST_TABLE", "named_rows", "read_separated"]
+__all__ = ["MOST_COLUMNS", "MOST_TABLE", "it_has", "named_rows", "read_separated"]
 
 MOST_TABLE = 8 << 30
 """Bytes of a table that is read as a whole: predictions of 50,000 images have 500 MB."""
@@ -56,6 +56,11 @@ def _rows(reader: csv.DictReader[str], strict: bool) -> Iterator[dict[str, str]]
                 f"row {number} has more cells than there are columns; put quotes around texts with commas"
             )
         yield row
+
+
+def it_has(columns: Iterable[object]) -> str:
+    """``it has image_id, label``: the end of a sentence on a column that is missing. At most 500 characters."""
+    return f"it has {', '.join(map(str, columns))[:500] or 'no columns'}"
 
 
 def read_separated(path: Path, **options: Any) -> pd.DataFrame:

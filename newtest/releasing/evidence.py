@@ -13,7 +13,7 @@ from newtest.catalog.revisions import blocked_pairs
 from newtest.errors import UsageError
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
-from newtest.reading.separated import named_rows
+from newtest.reading.separated import it_has, named_rows
 from newtest.reading.texts import lines_of, read_text
 from newtest.sets import read_image_set
 from newtest.study import Study
@@ -109,7 +109,7 @@ def _csv(path: Path, *columns: str) -> list[dict[str, str]]:
         header, rows = named_rows(_text(path))
         for column in columns:
             if column not in header:
-                raise UsageError(f"{path}: the column {column!r} is missing")
+                raise UsageError(f"{path}: the column {column!r} is missing; {it_has(header)}")
         return list(rows)
     except Unreadable as error:
         raise UsageError(f"{path}: {error}") from error

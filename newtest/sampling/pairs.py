@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from newtest.errors import SamplingError
+from newtest.reading.separated import it_has
 
 __all__ = ["REQUIRED", "Pairs", "pairs_of", "share_classes"]
 
@@ -63,7 +64,9 @@ def pairs_of(frame: pd.DataFrame, what: str) -> Pairs:
     a missing column, counts that cannot be, a pair given twice.
     """
     if missing := [column for column in REQUIRED if column not in frame.columns]:
-        raise SamplingError(f"{what}: column {missing[0]!r} is missing; needed are {', '.join(REQUIRED)}")
+        raise SamplingError(
+            f"{what}: column {missing[0]!r} is missing; needed are {', '.join(REQUIRED)}; {it_has(frame.columns)}"
+        )
     ids, wnids = _text(frame, "image_id", what), _text(frame, "wnid", what)
     order = pc.sort_indices(
         pa.table({"wnid": wnids, "image_id": ids}), [("wnid", "ascending"), ("image_id", "ascending")]

@@ -22,6 +22,7 @@ from newtest.digests import frame_digest
 from newtest.draws import generator
 from newtest.errors import UsageError, VotesError
 from newtest.reading.parquet import read_parquet
+from newtest.reading.separated import it_has
 from newtest.spreadsheets import read_sheet
 from newtest.study import Study, now
 
@@ -130,7 +131,10 @@ def _probabilities(difficulty: pd.DataFrame | None) -> dict[tuple[str, str | Non
         return {}
     for column in ("image_id", "probability"):
         if column not in difficulty.columns:
-            raise VotesError(f"difficulty: column {column!r} is missing; needed are image_id and probability")
+            raise VotesError(
+                f"difficulty: column {column!r} is missing; needed are image_id and probability; "
+                f"{it_has(difficulty.columns)}"
+            )
     p = pd.to_numeric(difficulty["probability"], errors="coerce")
     if (wrong := np.flatnonzero(~p.between(0, 1))).size:
         value = difficulty["probability"].iloc[int(wrong[0])]

@@ -23,6 +23,7 @@ from newtest.evaluation.scoring.store import StoredSet
 from newtest.frequency.counts import VoteCounts
 from newtest.frequency.gap import ScoredSet, adjusted_gap
 from newtest.intervals import clopper_pearson
+from newtest.reading.separated import it_has
 from newtest.study import Study
 
 __all__ = [
@@ -107,7 +108,9 @@ def study_pool(root: Path) -> VoteCounts | None:
 def pool_counts(frame: pd.DataFrame, source: str) -> VoteCounts:
     """The counts of the rows that have votes. Raises EvaluationError without the two columns, or without votes."""
     if not {"num_selected", "num_shown"} <= set(frame.columns):
-        raise EvaluationError(f"{source}: a table of votes has the columns num_selected and num_shown")
+        raise EvaluationError(
+            f"{source}: a table of votes has the columns num_selected and num_shown; {it_has(frame.columns)}"
+        )
     counts = frame[["num_selected", "num_shown"]].apply(pd.to_numeric).fillna(0).to_numpy(dtype=np.int64)
     counts = counts[counts[:, 1] > 0]
     if not len(counts):

@@ -19,6 +19,7 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.board import Board, board_rows, training_data
 from newtest.evaluation.scoring.cautions import Caution
 from newtest.evaluation.scoring.cells import read_cells
+from newtest.reading.separated import it_has
 
 __all__ = ["is_benchmark", "is_benchmark_table", "is_open_clip", "read_benchmark", "read_open_clip"]
 
@@ -52,7 +53,7 @@ def read_open_clip(frame: pd.DataFrame, path: Path) -> Board:
         rows = pd.DataFrame({"model": named, "data": data, "set": name, "accuracy": 100 * cells.values})
         parts.append(rows[rows["accuracy"].notna()].assign(config="zero-shot"))
     if not parts:
-        raise EvaluationError(f"{path}: no column that could be a set")
+        raise EvaluationError(f"{path}: no column that could be a set; {it_has(frame.columns)}")
     said = f"columns that are no sets: {', '.join(left_out)}"
     cautions = (Caution("left-out", path.name, said),) if left_out else ()
     return Board(board_rows(pd.concat(parts, ignore_index=True), path.name), cautions)

@@ -14,6 +14,7 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.board import Board, board_rows, training_data
 from newtest.evaluation.scoring.cells import read_cells
+from newtest.reading.separated import it_has
 
 __all__ = ["is_timm", "is_timm_metadata", "is_timm_speed", "read_timm", "with_metadata"]
 
@@ -40,7 +41,9 @@ def read_timm(frame: pd.DataFrame, path: Path, metric: str = "top1") -> Board:
     model's name says.
     """
     if metric not in frame.columns:
-        raise EvaluationError(f"{path}: no column {metric!r}; timm's tables have top1 and top5")
+        raise EvaluationError(
+            f"{path}: no column {metric!r}; timm's tables have top1 and top5; {it_has(frame.columns)}"
+        )
     models = frame["model"].astype(str)
     cells = read_cells(frame[metric], f"{path.name}: column {metric}", models.tolist())
     table = pd.DataFrame(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.sets import EvaluationSet
+from newtest.reading.separated import it_has
 
 __all__ = ["ClassMap", "class_map", "read_class_map", "restrict", "unreached"]
 
@@ -104,7 +105,7 @@ def read_class_map(path: Path) -> dict[str, str]:
     """A table with the columns ``from`` (the model's class) and ``to`` (the set's). Raises EvaluationError."""
     frame = read_frame(path)
     if not {"from", "to"} <= set(frame.columns):
-        raise EvaluationError(f"{path}: a class map has the columns 'from' and 'to'")
+        raise EvaluationError(f"{path}: a class map has the columns 'from' and 'to'; {it_has(frame.columns)}")
     if frame.empty:
         raise EvaluationError(f"{path}: the class map has no rows")
     for column in ("from", "to"):

@@ -30,6 +30,7 @@ from newtest.evaluation.scoring.store import set_folder, write_scores
 from newtest.evaluation.scoring.unreadable_images import unreadable
 from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify
 from newtest.progress import UNWATCHED, Progress
+from newtest.reading.separated import it_has
 from newtest.sets import Census
 
 __all__ = ["EvaluateConfig", "Evaluation", "evaluate"]
@@ -224,7 +225,9 @@ def _groups(path: Path | None) -> dict[str, str]:
     frame = read_frame(path)
     column = "type" if "type" in frame.columns else "group"
     if "model" not in frame.columns or column not in frame.columns:
-        raise EvaluationError(f"{path}: a table of groups has the columns 'model' and 'type' (or 'group')")
+        raise EvaluationError(
+            f"{path}: a table of groups has the columns 'model' and 'type' (or 'group'); {it_has(frame.columns)}"
+        )
     return dict(
         zip(frame["model"].astype(str), frame[column].astype(object).fillna("").astype(str), strict=True)
     )

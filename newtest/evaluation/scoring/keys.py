@@ -58,12 +58,15 @@ def rows_by_id(evaluated: EvaluationSet, ids: npt.NDArray[np.str_]) -> Rows:
     if twice.has_duplicates:
         again = twice[twice.duplicated()]
         raise Unscorable("repeated-ids", f"{len(again)} ids come twice, first {again[0]!r}")
+    nearest = exact
     for names in _names_of(evaluated, known):
         for name, ours, theirs in _forms(names, given):
             found = _matched([ours(one) for one in names], [theirs(one) for one in given], name)
             if found is not None and not len(found.missing):
                 return found.rows
-    raise _absent(evaluated, known, given, exact)
+            if found is not None and (nearest is None or len(found.missing) < len(nearest.missing)):
+                nearest = found
+    raise _absent(known, given, nearest)
 
 
 def _names_of(evaluated: EvaluationSet, known: list[str]) -> list[list[str]]:
@@ -149,13 +152,13 @@ def _stem(name: str) -> str:
     return head if dot and head and suffix.isalnum() and len(suffix) <= 5 else last
 
 
-def _absent(
-    evaluated: EvaluationSet, known: Sequence[str], given: Sequence[str], exact: _Match | None
-) -> Unscorable:
-    if exact is None:
+def _absent(known: Sequence[str], given: Sequence[str], nearest: _Match | None) -> Unscorable:
+    """What the comparison that finds most images leaves without a row."""
+    if nearest is None:
         raise AssertionError("repeated names were refused before")
-    gone, unknown = exact.missing, exact.rows.unknown
-    message = f"{len(gone)} of the {len(known)} images have no prediction, first {known[gone[0]]!r}"
+    gone, unknown = nearest.missing, nearest.rows.unknown
+    how = f", compared {nearest.rows.how}" if nearest.rows.how else ""
+    message = f"{len(gone)} of the {len(known)} images have no prediction, first {known[gone[0]]!r}{how}"
     if unknown:
         message += f"; {len(unknown)} ids of the file are not in the set, first {unknown[0]!r}"
     names = pd.Series([_last(1)(one) for one in given])

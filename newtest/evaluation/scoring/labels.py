@@ -22,6 +22,7 @@ from newtest.evaluation.scoring.cautions import Unscorable
 from newtest.evaluation.scoring.keys import rows_by_id
 from newtest.evaluation.scoring.set_forms import CLASS_COLUMNS, file_frame
 from newtest.evaluation.scoring.sets import EvaluationSet, id_column, make_set
+from newtest.reading.separated import it_has
 
 __all__ = ["read_labels", "with_labels"]
 
@@ -63,7 +64,9 @@ def read_labels(path: Path) -> tuple[list[list[Any]], npt.NDArray[np.str_] | Non
     named = id_column(frame)
     column = next((name for name in CLASS_COLUMNS if name in frame.columns), None)
     if column is None:
-        raise EvaluationError(f"{path}: no class column; one of {', '.join(CLASS_COLUMNS)} is needed")
+        raise EvaluationError(
+            f"{path}: no class column; one of {', '.join(CLASS_COLUMNS)} is needed; {it_has(frame.columns)}"
+        )
     lists = [_as_list(cell) for cell in frame[column]]
     if named is None:
         return lists, None

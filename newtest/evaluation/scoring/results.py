@@ -19,6 +19,7 @@ from newtest.evaluation.scoring.cautions import Caution
 from newtest.evaluation.scoring.cells import Cells, no_set, read_cells
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.units import Unit, percent, refuse_two_units, stray_fractions, unit_of
+from newtest.reading.separated import it_has
 
 __all__ = [
     "RESULT_COLUMNS",
@@ -283,7 +284,9 @@ def with_groups(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The rows with ``group`` taken from a table of ``model`` and ``type`` (or ``group``). Raises EvaluationError."""
     types = read_frame(path)
     if "model" not in types.columns or not {"type", "group"} & set(types.columns):
-        raise EvaluationError(f"{path}: a table of groups has the columns 'model' and 'type' (or 'group')")
+        raise EvaluationError(
+            f"{path}: a table of groups has the columns 'model' and 'type' (or 'group'); {it_has(types.columns)}"
+        )
     column = "type" if "type" in types.columns else "group"
     named = types.drop_duplicates("model").set_index("model")[column]
     return frame.copy().assign(group=frame["model"].map(named))

@@ -24,6 +24,7 @@ from newtest.evaluation.scoring.set_forms import (
     with_second_labels,
 )
 from newtest.evaluation.scoring.set_paths import image_folder, with_paths
+from newtest.reading.separated import it_has
 from newtest.sets import Census
 
 __all__ = ["EvaluationSet", "find_set", "id_column", "make_set", "read_set"]
@@ -208,7 +209,9 @@ def make_set(
     """
     column = column or next((c for c in CLASS_COLUMNS if c in frame.columns), None)
     if column is None:
-        raise EvaluationError(f"{source}: no class column; one of {', '.join(CLASS_COLUMNS)} is needed")
+        raise EvaluationError(
+            f"{source}: no class column; one of {', '.join(CLASS_COLUMNS)} is needed; {it_has(frame.columns)}"
+        )
     ids = id_column(frame)
     some = _has_label(frame[column])
     frame = frame if some.all() else frame[some]
