@@ -111,8 +111,8 @@ def _require_nothing_behind(handle: IO[bytes]) -> None:
             block = rest[start : start + BLOCK]
             if block != _NOTHING and _is_header(block):
                 raise TarDamage(
-                    "more files stand behind its end mark, as when tars are joined by 'cat'; 'tar --ignore-zeros' "
-                    "unpacks them"
+                    "more files stand behind its end mark, as when tars are joined by 'cat'; "
+                    "split it at its end marks, or pack it again"
                 )
 
 
