@@ -84,6 +84,12 @@ def filter_pool(
     min_chars: Annotated[int | None, typer.Option(help="Smallest number of characters.")] = None,
     min_size: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
     max_aspect: Annotated[float | None, typer.Option(help="Longer side over shorter.")] = None,
+    pii: Annotated[
+        bool,
+        typer.Option(
+            "--pii", help="Keep no caption with an e-mail address, telephone, street or identity number."
+        ),
+    ] = False,
     combine: Annotated[str, typer.Option(help="How the rules combine: and, or.")] = "and",
     out: Annotated[
         Path | None,
@@ -124,7 +130,7 @@ def filter_pool(
         basic=basic,
         english=english, laion2b=laion2b, text_synsets=text_synsets, image_near=image_near,
         min_words=min_words, min_chars=min_chars,
-        min_size=min_size, max_aspect=max_aspect, combine=combine, dry_run=dry_run,
+        min_size=min_size, max_aspect=max_aspect, pii=pii, combine=combine, dry_run=dry_run,
     )  # fmt: skip
     target = None if dry_run else out or default_out(pool, f"{recipe.name}.npy")
     opened = open_pool(pool, layers=layers, image_col=image_col)

@@ -144,8 +144,16 @@ def _judge(batch: _Rows, plan: FilterPlan, counts: ShardCounts) -> tuple[Pattern
         counts.dropped[rule.name] += int(np.count_nonzero(dropped))
         fate_open = fate_open & kept
     counts.patterns.update(_occurring(pattern, len(plan.rules), alone=in_turn))
-    stays: Mask = fate_open if plan.combine == "and" else pattern != (1 << len(plan.rules)) - 1
+    stays: Mask = fate_open if plan.combine == "and" else _some_keep(pattern, plan.rules)
     return pattern, stays
+
+
+def _some_keep(pattern: Pattern, rules: Sequence[Rule]) -> Mask:
+    """The rows that one of the rules keeps, and each rule that always counts."""
+    always = sum(1 << bit for bit, rule in enumerate(rules) if rule.always)
+    others = ((1 << len(rules)) - 1) ^ always
+    kept: Mask = pattern & always == 0
+    return kept & (pattern & others != others) if others else kept
 
 
 def _occurring(pattern: Pattern, rules: int, *, alone: bool) -> dict[int, int]:

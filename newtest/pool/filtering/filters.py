@@ -77,6 +77,8 @@ class Rule:
 
     name: str
     filters: tuple[Filter, ...]
+    always: bool = False
+    """Whether no other rule can keep what this one drops: under "or" too, it must keep every row that stays."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "filters", tuple(sorted(self.filters, key=lambda each: each.cost)))

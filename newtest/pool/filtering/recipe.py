@@ -25,6 +25,7 @@ from newtest.pool.filtering.filters import (
     basic,
     laion2b,
 )
+from newtest.pool.filtering.pii import NoPii
 from newtest.pool.filtering.pool_quantile import cut_of
 from newtest.pool.filtering.select import select
 from newtest.pool.storage.columns import Columns
@@ -64,6 +65,8 @@ class Recipe:
     min_chars: int | None = None
     min_size: int | None = None
     max_aspect: float | None = None
+    pii: bool = False
+    """Leave out captions with personal data, under "or" too."""
     combine: str = "and"
     dry_run: bool = False
     """Write nothing into the pool: no languages are kept, and what needs a new layer is refused."""
@@ -84,6 +87,7 @@ class Recipe:
     def name(self) -> str:
         """A short name for files and messages, made of the rules' names."""
         parts = [name for name in ("basic", "english", "laion2b") if getattr(self, name)]
+        parts += ["no-pii"] if self.pii else []
         if self.clip_score:
             parts.append("-".join(["clip-score", *([self.arch] if self.arch else []), self._cut_name]))
         parts += [re.sub(r"[^A-Za-z0-9.]+", "-", score) for score in self.scores]
@@ -166,6 +170,8 @@ def plan_of(
         rules.append(Rule(own.name, (own,)))
     for name, filter_ in _simple(recipe):
         rules.append(Rule(name, (filter_,)))
+    if recipe.pii:
+        rules.append(Rule("pii", (NoPii(),), always=True))
     if recipe.clip_score:
         source = score_source(pool, recipe.arch)
         source = source or _computed(pool, recipe, engine, workers, progress)

@@ -93,7 +93,14 @@ def manifest(pool: Pool, plan: FilterPlan, counts: ShardCounts) -> dict[str, Any
             },
         },
         "combine": plan.combine,
-        "rules": [{"name": rule.name, "filters": described(rule.filters)} for rule in plan.rules],
+        "rules": [
+            {
+                "name": rule.name,
+                "filters": described(rule.filters),
+                **({"always": True} if rule.always else {}),
+            }
+            for rule in plan.rules
+        ],
         "rows_read": counts.rows,
         "rows_kept": counts.kept,
         "rules_saw": {name: counts.seen[name] for name in names},
