@@ -35,7 +35,7 @@ def stages(catalog: sqlite3.Connection) -> list[StageStatus]:
     return [
         StageStatus("classes", count("classes"), 0, 0),
         *_collected(count),
-        StageStatus("reference", count("reference_members"), 0, 0, remark="images of the originals"),
+        StageStatus("reference", count("reference_members"), 0, 0, remark=_originals(count)),
         _annotated(catalog, count),
         _voted(count),
         *_judged(count),
@@ -45,6 +45,15 @@ def stages(catalog: sqlite3.Connection) -> list[StageStatus]:
 
 
 Count = Callable[[str], int]
+
+
+def _originals(count: Count) -> str:
+    """They may be known by their ids alone; people can be shown only those whose bytes are here."""
+    lacking = count(
+        "reference_members m WHERE NOT EXISTS"
+        " (SELECT 1 FROM files f WHERE f.image_id = m.image_id AND f.state = 'ok')"
+    )
+    return "images of the originals" + (f"; {lacking} have no bytes" if lacking else "")
 
 
 def _collected(count: Count) -> list[StageStatus]:

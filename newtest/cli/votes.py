@@ -94,6 +94,8 @@ def import_(
     for file, report in reports:
         for text in report.warnings:
             note(f"warning: {file}: {text}")
+        if report.skipped:
+            note(f"{file}: {report.skipped} rows left out: the study does not know their images")
         if report.left_out:
             why = "; ".join(f"{count} x {reason}" for reason, count in report.left_out.items())
             note(f"{file}: {sum(report.left_out.values())} answers gave no vote: {why}")

@@ -20,6 +20,8 @@ INSERT INTO candidates VALUES ('a', 'n1'), ('b', 'n1'), ('c', 'n1');
 INSERT INTO files VALUES ('a', 'ok', 'aa', 1, 'PNG', 1, 1, NULL, NULL, 1, 't'),
     ('b', 'failed', NULL, NULL, NULL, NULL, NULL, 'http', 'x', 1, 't'),
     ('r', 'failed', NULL, NULL, NULL, NULL, NULL, 'http', 'x', 1, 't');
+INSERT INTO references_ VALUES ('val', 'o', 'f', 't');
+INSERT INTO reference_members VALUES ('val', 'r', 'n1');
 INSERT INTO vote_batches VALUES ('s', 'simulated', 'd', 't');
 INSERT INTO votes VALUES ('a', 'n1', 'w', 1, NULL, NULL, NULL, 's');
 INSERT INTO hits VALUES ('h', 'n1', 10, '{}', 't'), ('later', 'n1', 10, '{}', 't');
@@ -49,6 +51,7 @@ def test_each_stage_says_what_is_done_missing_failed_and_spent(tmp_path: Path) -
     # Two assignments of ten cents that were not rejected; ten a HIT were asked for: MTurk takes 40 %.
     assert (told["annotate"]["reward"], told["annotate"]["fees"]) == (0.2, 0.08)
     assert "fees" not in told["fetch"]
+    assert told["reference"]["remark"] == "images of the originals; 1 have no bytes"
     table = subprocess.run(
         [*NEWTEST, "status"], capture_output=True, text=True, cwd=tmp_path, check=True
     ).stdout

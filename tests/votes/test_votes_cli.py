@@ -63,3 +63,13 @@ def test_counts_of_other_people_are_added_when_said_so(tmp_path: Path) -> None:
     assert _newtest(*command, "--add-counts").returncode == 0
     (row,) = json.loads(_newtest("frequencies", "--json", "--study", str(tmp_path / "s")).stdout)
     assert (row["num_selected"], row["num_shown"]) == (3, 8)
+
+
+def test_rows_of_unknown_images_are_told(tmp_path: Path) -> None:
+    make_study(tmp_path / "s", [("a", "n1")]).close()
+    (tmp_path / "v.csv").write_text("image_id,wnid,worker_id,selected\na,n1,w1,1\nghost,n1,w2,1\n")
+    done = _newtest(
+        "votes", "import", str(tmp_path / "v.csv"), "--skip-unknown", "--json", "--study", str(tmp_path / "s")
+    )
+    assert f"{tmp_path / 'v.csv'}: 1 rows left out: the study does not know their images" in done.stderr
+    assert json.loads(done.stdout)[0]["skipped"] == 1
