@@ -19,7 +19,7 @@ from newtest.errors import UsageError
 from newtest.files import atomic_path, sha256_of
 
 __all__ = [
-    "MADE", "claim_folder", "is_own_folder", "made_path", "require_own_file", "require_own_folder",
+    "MADE", "claim_folder", "is_own_folder", "made_path", "mark_folder", "require_own_file", "require_own_folder",
     "require_this_machine", "write_made",
 ]  # fmt: skip
 
@@ -95,9 +95,16 @@ def require_own_folder(path: Path) -> Path:
 
 def claim_folder(path: Path) -> None:
     """Make the folder where there is none and note that it is newtest's; raises UsageError where it is not."""
-    require_own_folder(path)
+    mark_folder(require_own_folder(path))
+
+
+def mark_folder(path: Path) -> Path:
+    """Make a folder whose name is newtest's own, and note that it is newtest's before anything is in it: a run that is
+    killed then finds it again. Returns ``path``.
+    """
     path.mkdir(parents=True, exist_ok=True)
     (path / MADE).touch()
+    return path
 
 
 def is_own_folder(path: Path) -> bool:

@@ -7,14 +7,12 @@ back exactly what was written, a text that begins with apostrophes and then like
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newtest.reading.failures import translated
-from newtest.reading.separated import read_separated
+from newtest.reading.separated import first_row, read_separated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,8 +81,7 @@ def sheet_of(path: Path) -> Sheet:
             handle.readline()
         bare = re.sub(r'"[^"]*"', "", first)
         delimiter = delimiter or max(DELIMITERS, key=lambda mark: (bare.count(mark), -DELIMITERS.index(mark)))
-        with translated("a table of separated values"):
-            header = next(csv.reader(handle, delimiter=delimiter), [])
+        header = first_row(handle, delimiter)
     return Sheet(encoding, delimiter, tuple(header), skip)
 
 

@@ -113,6 +113,7 @@ def corrupt_set(
     if not jobs:
         raise EvaluationError(f"{which}: no picture of this set is at hand ({NO_BYTES})")
     written = kept = 0
+    lines: dict[str, str] = {}
     progress.advance("pictures", 0, len(jobs))
     with open(out / SOURCES, "a", encoding="utf-8") as sources:
         for made in _run(jobs, config, engine or LocalEngine(), workers, left_out):
@@ -120,8 +121,11 @@ def corrupt_set(
             if made is None:
                 continue
             written, kept = written + made.written, kept + made.kept
-            sources.write(json.dumps([made.key, made.sha256]) + "\n")
+            lines[made.key] = json.dumps([made.key, made.sha256]) + "\n"
+            sources.write(lines[made.key])
             sources.flush()
+    # One line per picture, whatever earlier runs noted or tore: the same bytes however often it stopped.
+    write_atomic(out / SOURCES, "".join(lines[job.key] for job in jobs if job.key in lines))
     result = CorruptResult(
         tuple(
             out / _set_name(found, kind, severity) for kind in config.kinds for severity in config.severities

@@ -5,7 +5,6 @@ Each reader gives a table that ``newtest.votes.import_votes`` takes, with what i
 
 from __future__ import annotations
 
-import csv
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from newtest.crowd.external import Tally, table_of_votes
 from newtest.crowd.label_studio import Question, read_label_studio
 from newtest.crowd.mturk_files import HitShown, read_api_json, read_batch_csv, read_hits
 from newtest.errors import VotesError
+from newtest.reading.failures import Unreadable
 from newtest.study import Study
 from newtest.votes.tables import VotesTable
 
@@ -51,7 +51,7 @@ def read_external(
             hits.update(read_hits(external.hits))
         reader = read_batch_csv if format_name == "mturk-csv" else read_api_json
         return table_of_votes(path, reader(path, hits, tally), tally)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, Unreadable) as error:
         raise VotesError(f"{path}: cannot be read ({error})") from error
 
 

@@ -27,6 +27,7 @@ from newtest.fetching.store import Store, has_size
 from newtest.fetching.thumbnails import make_thumbnails
 from newtest.images import ImageLimits, check
 from newtest.progress import UNWATCHED, Progress
+from newtest.reading.texts import read_at_most
 from newtest.study import Study, now
 
 __all__ = ["LOCAL_SOURCES", "FetchConfig", "FetchSummary", "fetch_missing"]
@@ -257,7 +258,7 @@ def _read_local(image: Wanted, config: FetchConfig) -> Download:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
             if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
                 return Download(image.image_id, None, "not-a-file", f"{path} is not a regular file")
-            return Download(image.image_id, handle.read(config.limits.max_bytes + 1))
+            return Download(image.image_id, read_at_most(handle, config.limits.max_bytes))
     except (OSError, ValueError) as error:
         return Download(
             image.image_id, None, "unreadable", f"{path}: {getattr(error, 'strerror', None) or error}"

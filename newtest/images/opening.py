@@ -17,6 +17,7 @@ import PIL.Image
 from newtest.errors import ImageError
 from newtest.images.kinds import HEAD, KINDS, Kind, kind_of, missing_extra
 from newtest.images.memory import BUDGET, DECODING, cost, webp_size
+from newtest.reading.texts import read_at_most
 
 __all__ = ["ImageLimits", "Opened", "load", "open_image", "read_image"]
 
@@ -84,7 +85,7 @@ def read_image(path: Path | str, limits: ImageLimits | None = None) -> bytes:
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
         if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
             raise OSError(f"{path} is not a regular file")
-        return handle.read((limits or ImageLimits()).max_bytes + 1)
+        return read_at_most(handle, (limits or ImageLimits()).max_bytes)
 
 
 def open_image(data: bytes, limits: ImageLimits) -> Opened:

@@ -92,7 +92,10 @@ class Below:
         found = False
         for folder in self.folders:
             for name in dict.fromkeys((url, url.replace("\\", "/"))):
-                path = (folder / name).resolve()
+                try:
+                    path = (folder / name).resolve()
+                except ValueError:  # NUL: no file has this name
+                    continue
                 if not path.is_relative_to(folder):
                     continue
                 found = True

@@ -13,7 +13,6 @@ from pathlib import PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from newtest.config import fingerprint
 from newtest.download.urls import without_credentials
@@ -28,6 +27,7 @@ from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
 from newtest.reading.separated import named_rows
+from newtest.reading.text_tables import text_table
 from newtest.reading.texts import lines_of
 
 __all__ = ["CAPTION", "UID", "URL", "UrlTables", "url_tables"]
@@ -221,13 +221,7 @@ def _delimiter(text: str) -> str:
 
 def _separated(text: str, delimiter: str) -> pa.Table:
     """Numbers are numbers where every cell is one that is written back as it stood; all else is text."""
-    data = text.encode()
-    parse = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    names = pyarrow.csv.open_csv(pa.BufferReader(data), parse_options=parse).schema.names
-    convert = pyarrow.csv.ConvertOptions(
-        column_types={name: pa.string() for name in names}, strings_can_be_null=False
-    )
-    table = pyarrow.csv.read_csv(pa.BufferReader(data), parse_options=parse, convert_options=convert)
+    table = text_table(text.encode(), delimiter)
     _refuse_open_quotes(text, delimiter, table.num_rows)
     kept = {alias for kind in ("url", "text", "uid", "key", "sha256") for alias in ALIASES[kind]}
     for place, name in enumerate(table.column_names):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from newtest.reading.failures import Unreadable, translated
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MOST_COLUMNS", "MOST_TABLE", "it_has", "named_rows", "read_separated"]
+__all__ = [
+    "MOST_COLUMNS", "MOST_TABLE", "first_row", "it_has", "line_of", "named_rows", "read_separated",
+]  # fmt: skip
 
 MOST_TABLE = 8 << 30
 """Bytes of a table that is read as a whole: predictions of 50,000 images have 500 MB."""
@@ -61,6 +64,31 @@ def _rows(reader: csv.DictReader[str], strict: bool) -> Iterator[dict[str, str]]
 def it_has(columns: Iterable[object]) -> str:
     """``it has image_id, label``: the end of a sentence on a column that is missing. At most 500 characters."""
     return f"it has {', '.join(map(str, columns))[:500] or 'no columns'}"
+
+
+def first_row(lines: IO[str], delimiter: str) -> list[str]:
+    """The cells of the first row, none where there is no row. Raises Unreadable, also for more cells than a table has
+    columns.
+    """
+    with translated("a table of separated values"):
+        row = next(csv.reader(lines, delimiter=delimiter), [])
+    if len(row) > MOST_COLUMNS:
+        raise Unreadable(f"more than {MOST_COLUMNS:,} columns")
+    return row
+
+
+def line_of(lines: IO[str], delimiter: str, row: int, *, before: int) -> int:
+    """The line on which a data row ends, ``before`` rows stand before the data; empty rows are not counted.
+
+    Raises Unreadable where there is no such row.
+    """
+    reader = csv.reader(lines, delimiter=delimiter)
+    with translated("a table of separated values"):
+        for _ in range(before):
+            next(reader)
+        if next(islice((cells for cells in reader if cells), row, None), None) is not None:
+            return reader.line_num
+    raise Unreadable(f"there is no row {row + 1}")
 
 
 def read_separated(path: Path, **options: Any) -> pd.DataFrame:

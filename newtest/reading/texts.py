@@ -5,13 +5,33 @@ from __future__ import annotations
 import codecs
 import re
 from pathlib import Path
+from typing import Protocol
 
 from newtest.reading.failures import Unreadable
 
-__all__ = ["MOST_TEXT", "lines_of", "read_bytes", "read_lines", "read_text", "text_of"]
+__all__ = ["MOST_TEXT", "lines_of", "read_at_most", "read_bytes", "read_lines", "read_text", "text_of"]
 
 MOST_TEXT = 1 << 30
 """Bytes of a text that is read as a whole. ImageNetV2's largest JSON has 200 MB."""
+_PIECE = 1 << 20
+
+
+class Readable(Protocol):
+    """What gives up to ``size`` bytes, and no bytes at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def read_at_most(handle: Readable, most: int) -> bytes:
+    """What is there, up to one byte beyond ``most``. Memory is taken as bytes come: ``handle.read(most + 1)`` would
+    take all of it before the first.
+    """
+    pieces: list[bytes] = []
+    left = most + 1
+    while left > 0 and (piece := handle.read(min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
@@ -20,7 +40,7 @@ def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
     """
     try:
         with open(path, "rb") as handle:
-            data = handle.read(most + 1)
+            data = read_at_most(handle, most)
     except ValueError as error:  # NUL, or half of a surrogate pair, in the path
         raise Unreadable(f"no file can have this name: {error}") from error
     if len(data) > most:

@@ -25,10 +25,9 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise Unreadable(f"more than {MOST_TOML >> 20} MiB of TOML")
     if _DOTTED.search(text):
         raise Unreadable(f"a key of more than {_MOST_PARTS} parts")
-    try:
-        with translated("TOML"):
+    with translated("TOML"):
+        try:
             return tomllib.loads(text)
-    except Unreadable as error:
-        if isinstance(error.__cause__, tomllib.TOMLDecodeError):
-            raise error.__cause__ from None
-        raise
+        except tomllib.TOMLDecodeError as error:
+            wrong = error
+    raise wrong

@@ -13,6 +13,7 @@ from newtest.images import ImageLimits
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
 from newtest.reading.tars import places
+from newtest.reading.texts import read_at_most
 
 __all__ = ["Contents", "contents_of", "pictures_of"]
 
@@ -94,7 +95,7 @@ def pictures_of(archives: Sequence[Path], wanted: Container[str]) -> Iterator[tu
     given: set[str] = set()
     for archive in archives:
         try:
-            for image in _inside(archive, lambda content: content.read(_MOST_BYTES + 1)):
+            for image in _inside(archive, lambda content: read_at_most(content, _MOST_BYTES)):
                 if image.image_id in wanted and image.image_id not in given:
                     given.add(image.image_id)
                     yield image.image_id, image.made

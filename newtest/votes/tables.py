@@ -7,20 +7,19 @@ each of its rows stands, so that an error can name the line.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
 
 from newtest.errors import UsageError, VotesError
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
+from newtest.reading.separated import line_of
+from newtest.reading.text_tables import text_batches
 from newtest.spreadsheets import Sheet, sheet_of
 
 __all__ = [
@@ -37,8 +36,6 @@ __all__ = [
 
 ROWS = 50_000
 """Rows of a chunk, about."""
-BLOCK = 4 << 20
-"""Bytes of a CSV file that are read at once."""
 
 
 @dataclass(frozen=True)
@@ -101,24 +98,13 @@ def read_csv(path: Path) -> VotesTable:
 
 
 def _csv_frames(path: Path, sheet: Sheet) -> Iterator[pd.DataFrame]:
-    options = pa.csv.ConvertOptions(
-        column_types={name: pa.string() for name in sheet.header},
-        strings_can_be_null=False,
-        quoted_strings_can_be_null=False,
+    found = text_batches(
+        path, sheet.header, delimiter=sheet.delimiter, encoding=sheet.encoding, skip=sheet.skip
     )
     try:
-        with pa.csv.open_csv(
-            path,
-            read_options=pa.csv.ReadOptions(
-                block_size=BLOCK, encoding=sheet.encoding, skip_rows=sheet.skip, use_threads=False
-            ),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True, delimiter=sheet.delimiter),
-            convert_options=options,
-        ) as reader:
-            for batch in reader:
-                if len(batch):
-                    yield batch.to_pandas()
-    except (pa.ArrowException, ValueError) as error:
+        for batch in found:
+            yield batch.to_pandas()
+    except ValueError as error:
         raise VotesError(f"{path}: not a CSV file that can be read: {error}") from error
 
 
@@ -221,12 +207,4 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, object]:
 def _csv_line(path: Path, sheet: Sheet, row: int) -> int:
     """The line on which a data row ends: counted only when an error needs it."""
     with open(path, encoding=sheet.text_encoding, newline="") as handle:
-        reader = csv.reader(handle, delimiter=sheet.delimiter)
-        for _ in range(sheet.skip + 1):
-            next(reader)
-        position = -1
-        for cells in reader:
-            position += bool(cells)
-            if position == row:
-                return reader.line_num
-    raise AssertionError(f"{path} has no row {row}")
+        return line_of(handle, sheet.delimiter, row, before=sheet.skip + 1)

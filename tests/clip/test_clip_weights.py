@@ -27,7 +27,8 @@ from newtest.clip.weights import (
 )
 from newtest.clip.weights.soups import by_score, read_scores
 from newtest.clip.weights.sweep import command_score, sweep
-from newtest.errors import UsageError, WeightsError
+from newtest.errors import EvaluationError, UsageError, WeightsError
+from newtest.evaluation.scoring.reading import read_sheets
 
 
 def checkpoint(path: Path, seed: int, **extra: Any) -> Path:
@@ -331,3 +332,28 @@ def test_scores_of_another_command_are_not_taken_over(tmp_path: Path, ends: tupl
     greedy_soup(some, lambda _: 1.0, out, log=log, scored_by="first")
     with pytest.raises(WeightsError, match="other ingredients or scores"):
         greedy_soup(some, lambda _: 1.0, out, log=log, scored_by="mended")
+
+
+def test_small_torch_files_that_ask_for_much_are_refused(tmp_path: Path) -> None:
+    """A pickle of 40 bytes that asks for 2 GiB, one that would run a program, and a packed record."""
+    torch.save({"w": torch.zeros(4)}, tmp_path / "good.pt")
+    cases = {
+        "bytearray": (zipfile.ZIP_STORED, b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R."),
+        "never run": (zipfile.ZIP_STORED, b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R."),
+        "characters": (zipfile.ZIP_STORED, b"\x80\x02ctorch._utils\n_rebuild" + b"[" * 20_000 + b"\nR."),
+        "newline": (
+            zipfile.ZIP_STORED,
+            b"\x80\x02ctorch._utils\n_rebuild" + b"[" * 20_000,
+        ),  # torch took 10 s and more
+        "instructions": (zipfile.ZIP_STORED, b"\x80\x02" + b"(" * 2_100_000 + b"."),
+        "is packed": (zipfile.ZIP_DEFLATED, b"\x80\x02}." + bytes(1 << 20)),
+    }
+    for said, (packing, pickled) in cases.items():
+        path = tmp_path / "x.pt"
+        with zipfile.ZipFile(tmp_path / "good.pt") as good, zipfile.ZipFile(path, "w", packing) as archive:
+            for name in good.namelist():
+                archive.writestr(name, pickled if name.endswith("/data.pkl") else good.read(name))
+        with pytest.raises(WeightsError, match=said):
+            open_tensors(path)
+        with pytest.raises(EvaluationError, match=r"x\.pt"):
+            read_sheets(path)

@@ -409,3 +409,33 @@ def test_the_owner_sees_progress_and_poor_workers_and_makes_and_revokes_links(se
     revoke = {"csrf": csrf, "link": hidden(page.text, "link")}
     assert ask(server.url + "/owner/revoke", revoke, **owner).status == 303
     assert ask(links[0]).status == 404
+
+
+def test_a_form_without_its_token_changes_nothing(server: Crowd) -> None:
+    """Nor with the token of another form, or of another person's."""
+    link, other = server.invite("ann"), server.invite("bea")
+    task = begin(server, link)
+    assert task is not None
+    page, strange = ask(task + "/page").text, ask(other).text
+    before = states(server.study)
+    for csrf in ("", "x" * 22, hidden(strange, "csrf"), hidden(ask(link).text, "csrf")):
+        assert ask(task + "/submit", {"csrf": csrf, "selected": "1"}).status == 403
+        assert ask(task + "/return", {"csrf": csrf}).status == 403
+    assert ask(other + "take", {"csrf": hidden(page, "csrf"), "group": TENCH}).status == 403
+    assert states(server.study) == before
+
+
+def test_wrong_methods_are_refused(server: Crowd) -> None:
+    """And the Origin header of another page opens nothing and lets nobody read."""
+    link = server.invite("ann")
+    host = urllib.parse.urlsplit(server.url).netloc
+    for path in (urllib.parse.urlsplit(link).path, urllib.parse.urlsplit(link).path + "take", "/owner/"):
+        for method in ("PUT", "DELETE", "PATCH", "TRACE", "OPTIONS", "CONNECT"):
+            connection = http.client.HTTPConnection(host, timeout=30)
+            connection.request(method, path, headers={"Origin": "https://elsewhere.org"})
+            response = connection.getresponse()
+            assert response.status in (400, 401, 403, 404, 405), (method, path)
+            assert response.getheader("Access-Control-Allow-Origin") is None
+            connection.close()
+    assert ask(link, Origin="https://elsewhere.org").headers.get("access-control-allow-origin") is None
+    assert ask(server.url + "/owner/", Origin=server.url).status == 401

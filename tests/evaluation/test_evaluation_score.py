@@ -312,6 +312,7 @@ def test_results_are_kept_and_joined(tmp_path: Path) -> None:
     assert kept.correct.loc["b"].tolist() == scored(evaluated, "b", 0.8).correct.tolist()
     assert sorted(p.name for p in folder.iterdir()) == [
         ".lock",
+        ".newtest-made",
         "correct.npz",
         "images.parquet",
         "results.csv",

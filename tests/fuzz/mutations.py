@@ -16,15 +16,17 @@ TROUBLE = (
     b"true", b"{}", b"[]",
     b"''", b"../../../../etc/x", b"/etc/passwd", b"a." * 500, b"=1+1", b"%s%n", b"\x7f" * 8, b"\x80" * 8, b"\xff" * 8,
     b"18446744073709551616", b"9223372036854775808", b"a\0b.jpg", b"file:///etc/passwd", b"\x93NUMPY",
-    b"PAR1", b"PK\3\4",
+    b"PAR1", b"PK\3\4", b"c__builtin__\nbytearray\n", b"cos\nsystem\n",
+    b"\x8a\x08" + b"\xff" * 7 + b"\x7f", b"J\xff\xff\xff\x7f",
 )  # fmt: skip
 NUMBERS = (b"0", b"-1", b"1", b"255", b"65536", b"2147483648", b"9223372036854775807", b"1" + b"0" * 30)
 
 
 def mutated(seed: bytes, other: bytes, kind: str, draw: random.Random) -> bytes:
     """One to four changes of a good file; of packed formats half the time inside, with sums that are right again."""
-    if kind == "npz" and draw.random() < 0.6:
-        return _inside_zip(seed, draw)
+    if kind in ("npz", "torch") and draw.random() < 0.6:
+        # torch.save packs nothing, and torch maps what is stored as it is
+        return _inside_zip(seed, draw, zipfile.ZIP_DEFLATED if kind == "npz" else zipfile.ZIP_STORED)
     data = bytearray(seed)
     for _ in range(draw.choice((1, 1, 2, 4))):
         _change(data, other, draw)
@@ -67,9 +69,9 @@ def _right_sums(data: bytearray) -> None:
             data[start + 148 : start + 156] = b"%06o\0 " % total
 
 
-def _inside_zip(seed: bytes, draw: random.Random) -> bytes:
+def _inside_zip(seed: bytes, draw: random.Random, packing: int) -> bytes:
     packed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(seed)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+    with zipfile.ZipFile(io.BytesIO(seed)) as old, zipfile.ZipFile(packed, "w", packing) as new:
         for name in old.namelist():
             data = bytearray(old.read(name))
             if draw.random() < 0.7:

@@ -3,42 +3,28 @@
     python tests/fuzz/run.py --inputs 10000            # of each reader; make fuzz N=10000
     python tests/fuzz/run.py --seconds 12              # as many as there is time for, the readers in turn
 
-Each input is made of a seed, the reader's name and its number, so that a failure is found again by them. Failing files
-are kept in ``--keep``.
+The inputs are read in a process of its own (``worker.py``), which is started again when an input kills it. Each input
+is made of a seed, the reader's name and its number, so that a failure is found again by them. Failing files are kept
+in ``--keep``.
 """
 
 from __future__ import annotations
 
 import argparse
-import faulthandler
+import json
 import os
-import random
-import resource
-import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-import traceback
-import warnings
 from collections import Counter
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # the others take address space in advance
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from fuzz.mutations import mutated
-from fuzz.targets import TARGETS, Target, seeds
-
-from newtest.errors import NewtestError
-
-MOST_SECONDS = 10
-MOST_MEMORY = 512 << 20
-
-
-class TooLong(BaseException):
-    """An input took more than ten seconds."""
+WORKER = Path(__file__).with_name("worker.py")
+STEP = 20
+"""Inputs of one reader before the next one has its turn."""
 
 
 def main() -> int:
@@ -51,146 +37,124 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--only", default="", help="readers with this in their names")
     options.add_argument("--keep", type=Path, help="a folder for inputs that fail")
-    options.add_argument("--probe", action="store_true", help="add a reader that does all that is forbidden")
+    options.add_argument("--probe", action="store_true", help="add readers that do all that is forbidden")
     given = options.parse_args()
-    warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="newtest-fuzz-") as place:
         return Fuzzing(given, Path(place).resolve()).run()
 
 
 class Fuzzing:
-    """The inputs, the limits and what was found."""
+    """The turns of the readers, and what was found."""
 
     def __init__(self, given: argparse.Namespace, place: Path) -> None:
         self.given, self.place = given, place
-        self.outside: list[str] = []
         self.found: Counter[str] = Counter()
         self.made: Counter[str] = Counter()
-        self.slowest = 0.0
-        self.reading = False
-        self.most = 0
-        self.kinds = seeds(place)
-        os.environ |= {name: str(place / "state") for name in ("NEWTEST_STATE", "NEWTEST_CACHE")}
+        self.slowest: dict[str, float] = {}
+        self.most: dict[str, int] = {}
+        self.worker: Worker | None = None
 
     def run(self) -> int:
         """The readers in turn, some inputs at a time, until the inputs or the time are used up."""
-        sys.addaudithook(self._watch)
-        signal.signal(signal.SIGALRM, _stop)
-        targets = [target for target in TARGETS if self.given.only in target.name]
-        targets += [Target("probe", _forbidden, ".json", ("json",))] if self.given.probe else []
-        for target in targets:  # what a reader imports and keeps is no input's memory
-            self._one(target, self.kinds[target.kinds[0]][0])
-        start, base = time.monotonic(), _resident()
-        limit = _address_space() + (3 << 30)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        step, number = 20, 0
-        while number < self.given.inputs and time.monotonic() - start < self.given.seconds:
-            for target in targets:
-                for each in range(number, min(number + step, self.given.inputs)):
-                    if time.monotonic() - start >= self.given.seconds:
-                        break
-                    draw = random.Random(f"{self.given.seed} {target.name} {each}")
-                    good = self.kinds[target.kinds[0]]
-                    data = mutated(draw.choice(good), draw.choice(good), target.kinds[0], draw)
-                    self._one(target, data, f"{target.name} {each}")
-                    self.made[target.name] += 1
-            number += step
-        self.most = max(0, _peak() - base)
-        if self.most > MOST_MEMORY:
-            self.found[f"memory: {self.most >> 20} MiB"] += 1
-        self.found.update(f"written outside: {path}" for path in self.outside)
+        names = [name for name in self._started().readers if self.given.only in name]
+        start, number = time.monotonic(), 0
+        while number < self.given.inputs and self._left(start) > 0:
+            for name in names:
+                if self._left(start) > 0:
+                    self._turn(name, number, min(number + STEP, self.given.inputs))
+            number += STEP
+        self._started().close()
         print(
-            f"{sum(self.made.values()):,} inputs, {len(targets)} readers, {min(self.made.values(), default=0):,} or "
-            f"more each, {time.monotonic() - start:.0f} s; slowest {self.slowest:.2f} s, {self.most >> 20} MiB at most"
+            f"{sum(self.made.values()):,} inputs, {len(names)} readers, {min(self.made.values(), default=0):,} or "
+            f"more each, {time.monotonic() - start:.0f} s; slowest {_largest(self.slowest, '{:.2f} s')}, most memory "
+            f"{_largest({name: size >> 20 for name, size in self.most.items()}, '{} MiB')}"
         )
         for what, count in self.found.most_common():
             print(f"{count} x {what}")
         return 1 if self.found else 0
 
-    def _one(self, target: Target, data: bytes, label: str = "") -> None:
-        folder = self.place / "one"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{target.file}{target.suffix}"
-        path.write_bytes(data)
-        if target.file == "manifest":
-            (folder / "classes.csv").write_text("wnid,name\nn1,fish\n")
-            (folder / "SHA256SUMS").write_text("")
-        began = time.monotonic()
-        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
-        faulthandler.dump_traceback_later(3 * MOST_SECONDS, exit=True)
-        self.reading = True
-        try:
-            target.read(path)
-        except NewtestError:
-            pass
-        except (Exception, TooLong) as error:
-            at = traceback.extract_tb(error.__traceback__)
-            ours = next((one for one in reversed(at) if "/newtest/" in one.filename), at[-1])
-            self.reading = False
-            place = f"{Path(ours.filename).name}:{ours.lineno}"
-            self.found[f"{target.name}: {type(error).__name__} ({str(error)[:80]!r}) at {place}"] += 1
-            if self.given.keep is not None and label:
-                self.given.keep.mkdir(parents=True, exist_ok=True)
-                (self.given.keep / f"{label.replace(' ', '-')}{target.suffix}").write_bytes(data)
-        finally:
-            self.reading = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            faulthandler.cancel_dump_traceback_later()
-        self.slowest = max(self.slowest, time.monotonic() - began)
-        shutil.rmtree(folder)
+    def _left(self, start: float) -> float:
+        return float(self.given.seconds - (time.monotonic() - start))
 
-    def _watch(self, event: str, values: tuple[object, ...]) -> None:
-        """Paths that are opened to be written, made, renamed or removed outside the folder."""
-        if not self.reading:
-            return
-        if event == "open":
-            path, _, flags = values
-            if (
-                isinstance(path, int)
-                or not isinstance(flags, int)
-                or not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            ):
-                return
-            paths = [path]
-        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate"):
-            paths = [values[0]]
-        elif event in ("os.rename", "os.link", "os.symlink"):
-            paths = list(values[:2])
-        else:
-            return
-        for each in paths:
-            if isinstance(each, (str, bytes, os.PathLike)) and not self._inside(os.fsdecode(each)):
-                self.outside.append(f"{event} {os.fsdecode(each)}")
+    def _turn(self, name: str, number: int, end: int) -> None:
+        while number < end:
+            worker = self._started()
+            answer = worker.ask({"reader": name, "from": number, "to": end, "seed": self.given.seed})
+            if answer is None:
+                last = worker.last()
+                self.found[f"{name}: the process ended with {worker.ended()}"] += 1
+                self.made[name] += last - number + 1
+                self.worker, number = None, last + 1
+                continue
+            self.found.update(answer["found"])
+            self.made[name] += end - number
+            self.slowest[name] = max(self.slowest.get(name, 0), answer["slowest"])
+            self.most[name] = max(self.most.get(name, 0), answer["most"])
+            number = end
 
-    def _inside(self, path: str) -> bool:
-        return os.path.normpath(Path.cwd() / path).startswith((f"{self.place}/", "/dev/"))
+    def _started(self) -> Worker:
+        if self.worker is None:
+            self.worker = Worker(self.place, self.given)
+        return self.worker
 
 
-def _forbidden(path: Path) -> None:
-    (path.parents[1].with_name(f"{path.parents[1].name}-outside")).mkdir(exist_ok=True)
-    path.parents[1].with_name(f"{path.parents[1].name}-outside").rmdir()
-    raise KeyError("found")
+class Worker:
+    """The process that reads."""
+
+    def __init__(self, place: Path, given: argparse.Namespace) -> None:
+        folder = Path(tempfile.mkdtemp(dir=place))
+        self._progress = folder / "progress"
+        self._progress.write_text("0")
+        keep = [str(given.keep.resolve())] if given.keep else []
+        probe = ["--probe"] if given.probe else []
+        self._process = subprocess.Popen(
+            [sys.executable, WORKER, folder, *probe, *keep],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=os.environ | {
+                "ARROW_DEFAULT_MEMORY_POOL": "system",  # the others take address space in advance
+                "MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1", "PYTHONPATH": _path(),
+            },
+        )  # fmt: skip
+        self.readers: list[str] = (self._line() or {"readers": []})["readers"]
+        if not self.readers:
+            raise SystemExit(f"the worker did not start: it ended with {self.ended()}")
+
+    def ask(self, job: dict[str, Any]) -> dict[str, Any] | None:
+        """What became of some inputs; None where one of them ended the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        return self._line()
+
+    def last(self) -> int:
+        """The number of the input that was read last."""
+        return int(self._progress.read_text())
+
+    def ended(self) -> str:
+        """How the process ended: an exit code, or the signal's name."""
+        code = self._process.wait(60)
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+    def close(self) -> None:
+        """Let the process end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(60)
+
+    def _line(self) -> dict[str, Any] | None:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        return json.loads(line) if line.endswith("\n") else None
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise TooLong(f"more than {MOST_SECONDS} s")
+def _path() -> str:
+    root = Path(__file__).resolve().parents[2]
+    return os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(field))
-
-
-def _resident() -> int:
-    return _status("VmRSS:")
-
-
-def _peak() -> int:
-    return _status("VmHWM:")
-
-
-def _address_space() -> int:
-    return _status("VmSize:")
+def _largest(by_name: dict[str, Any], form: str) -> str:
+    name = max(by_name, key=lambda one: by_name[one], default="")
+    return f"{form.format(by_name[name])} ({name})" if name else "-"
 
 
 if __name__ == "__main__":

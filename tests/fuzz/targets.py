@@ -6,9 +6,12 @@ import io
 import json
 import sqlite3
 import tarfile
+import tempfile
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +54,7 @@ from newtest.sources.table import Table
 from newtest.study import Study
 from newtest.votes.tables import read_votes
 
-__all__ = ["TARGETS", "Target", "seeds"]
+__all__ = ["TARGETS", "Target", "prepared", "seeds"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,13 @@ class Target:
     suffix: str
     kinds: tuple[str, ...]
     file: str = "input"
+
+
+def prepared(target: Target, path: Path) -> None:
+    """Put beside an input what its reader needs there."""
+    if target.file == "manifest":
+        (path.parent / "classes.csv").write_text("wnid,name\nn1,fish\n")
+        (path.parent / "SHA256SUMS").write_text("")
 
 
 def _pool(path: Path) -> None:
@@ -105,12 +115,12 @@ def _votes(path: Path) -> None:
 
 
 def _external(form: ExternalFormat) -> Callable[[Path], object]:
-    return lambda path: read_external(_seed_study(path.parent.parent / "seed"), path, form)
+    return lambda path: read_external(_seed_study(), path, form)
 
 
 @cache
-def _seed_study(folder: Path) -> Study:
-    return Study(folder)
+def _seed_study() -> Study:
+    return Study(Path(tempfile.gettempdir()) / "seed")
 
 
 def _recorded(path: Path) -> None:
@@ -144,7 +154,7 @@ def _published(path: Path) -> None:
             continue
 
 
-TABLES = ("csv", "tsv")
+TORCH = find_spec("torch") is not None
 TARGETS = (
     Target("classes.toml", read_classes, ".toml", ("toml",)),
     Target("classes.csv", read_classes, ".csv", ("csv",)),
@@ -190,6 +200,8 @@ TARGETS = (
     Target("scores.json", read_scores, ".json", ("json",)),
     Target("checkpoint.npz", _tensors, ".npz", ("npz",)),
     Target("checkpoint.safetensors", _tensors, ".safetensors", ("safetensors",)),
+    *(Target(f"checkpoint{suffix}", _tensors, suffix, ("torch",)) for suffix in (".pt", ".ckpt") if TORCH),
+    *(Target("predictions.pt", read_sheets, ".pt", ("torch",)) for _ in range(TORCH)),
     Target("pool.parquet", _pool, ".parquet", ("parquet",)),
     Target("pool.tar", _samples, ".tar", ("tar",)),
     Target("url tables.parquet", _url_tables, ".parquet", ("parquet",)),
@@ -209,7 +221,7 @@ TARGETS = (
 
 
 def seeds(folder: Path) -> Mapping[str, list[bytes]]:
-    """Good files of every kind, made here."""
+    """Good files of every kind, made here; ``folder``, the place for temporary files, gets a study."""
     rows = [
         {"image_id": f"flickr_{n}", "wnid": "n01443537", "worker_id": "w", "selected": 1, "label": n,
          "url": "https://x.org/a.jpg",
@@ -246,8 +258,9 @@ def seeds(folder: Path) -> Mapping[str, list[bytes]]:
         "npz": [_npz(embeddings=np.eye(4), labels=np.arange(4)), _npz(a=np.eye(4), **{"a.labels": np.arange(4)})],
         "safetensors": [_safetensors()],
         "tar": [_tar(tarfile.GNU_FORMAT), _tar(tarfile.PAX_FORMAT)],
-        "image": [_image(kind) for kind in ("JPEG", "PNG", "WEBP", "GIF")],
+        "image": [_image(kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")],
         "sqlite": [_study_file(folder)],
+        "torch": _torch_files() if TORCH else [],
     }  # fmt: skip
 
 
@@ -272,6 +285,41 @@ def _npz(**arrays: np.ndarray) -> bytes:
 def _safetensors() -> bytes:
     header = json.dumps({"w": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}).encode()
     return len(header).to_bytes(8, "little") + header + bytes(16)
+
+
+def _torch_files() -> list[bytes]:
+    """A state dict, what a training script keeps, predictions, and what asks for more than is there."""
+    import torch
+
+    weight = torch.arange(12, dtype=torch.float32).reshape(3, 4)
+    things = (
+        {"w": weight, "b": torch.zeros(3, dtype=torch.bfloat16)},
+        {
+            "state_dict": {"w": weight, "half": weight[:, :2]},
+            "epoch": 3,
+            "optimizer": {"state": {0: [weight]}},
+        },
+        {"labels": torch.arange(4), "files": ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]},
+        torch.nn.Parameter(weight),
+    )
+    files = []
+    for thing in things:
+        held = io.BytesIO()
+        torch.save(thing, held)
+        files.append(held.getvalue())
+    return [*files, *map(_with_pickle, (
+        b"\x80\x02c__builtin__\nbytearray\nq\x00J\xff\xff\xff\x7f\x85q\x01Rq\x02.",
+        b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00true\x85R.",
+        b"\x80\x02]q\x00" + b"".join(b"(h%ch%ce]q%c" % (n, n, n + 1) for n in range(9)) + b".",
+    ))]  # fmt: skip
+
+
+def _with_pickle(pickled: bytes) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in (("data.pkl", pickled), ("byteorder", b"little"), ("version", b"3\n")):
+            archive.writestr(f"archive/{name}", data)
+    return held.getvalue()
 
 
 def _tar(form: int) -> bytes:

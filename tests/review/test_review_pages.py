@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from io import BytesIO
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from PIL import Image
@@ -261,3 +262,25 @@ def test_command_prints_links_that_work(study: Study) -> None:
         server.wait(timeout=20)
     refused = subprocess.run([*command, "--host", "0.0.0.0"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2 and "access token" in refused.stderr
+
+
+def test_what_a_reviewer_said_outlives_kill_9(study: Study) -> None:
+    """A decision that was answered is in the study, whatever becomes of the server."""
+    command = [
+        sys.executable,
+        "-c",
+        "from newtest.cli import main; main()",
+        "review",
+        "--study",
+        str(study.root),
+    ]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--json", "--reviewer", "ana"], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        text = "".join(iter(lambda: server.stdout.readline(), "}\n"))  # type: ignore[union-attr]
+        link = json.loads(text + "}")["links"]["ana"]
+        fields = urlencode([("wnid", WNID), ("reason", "wrong class"), ("image", "p1")]).encode()
+        assert fetch(link + "do/block", fields)[0] == 200
+        server.kill()
+    assert blocked(study) == ["p1"]

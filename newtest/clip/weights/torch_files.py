@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newtest.clip.tensor_files import NotTensors, load_tensors
 from newtest.clip.torch_runtime import torch
 from newtest.clip.weights.states import State, chosen_state
 from newtest.clip.weights.tensors import PIECE, TensorInfo
 from newtest.errors import WeightsError
+from newtest.reading.failures import Unreadable
 
 __all__ = ["TorchFile"]
 
@@ -43,11 +44,6 @@ class TorchFile:
             if tensor.layout != torch().strided or tensor.device.type != "cpu":
                 raise WeightsError(
                     f"{path}: tensor {name!r} is {tensor.layout} on {tensor.device}; only dense tensors can be merged"
-                )
-            # One stored number can claim to be 10^13 by a stride of 0; pieces() would then ask for 40 TB.
-            if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-                raise WeightsError(
-                    f"{path}: tensor {name!r} of shape {list(tensor.shape)} is larger than what is stored of it"
                 )
         self.tensors: Mapping[str, TensorInfo] = {
             name: TensorInfo(names[tensor.dtype], tuple(tensor.shape))
@@ -79,13 +75,13 @@ class TorchFile:
                 "PyTorch that you trust it with, or convert it to safetensors"
             )
         try:
-            loaded = torch().load(path, map_location="cpu", weights_only=True, mmap=True)
-        except pickle.UnpicklingError as error:
+            loaded = load_tensors(path)
+        except NotTensors as error:
             raise WeightsError(
                 f"{path}: refused: it holds more than tensors, and code in a checkpoint is never run "
-                f"({str(error).strip().splitlines()[0]}); convert it to safetensors where you trust it"
+                f"({error}); convert it to safetensors where you trust it"
             ) from error
-        except (RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+        except (Unreadable, OSError) as error:
             raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint ({error})") from error
         return chosen_state(loaded, torch().Tensor, self._wanted, str(path))
 

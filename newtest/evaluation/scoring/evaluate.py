@@ -29,6 +29,7 @@ from newtest.evaluation.scoring.sets import EvaluationSet, find_set
 from newtest.evaluation.scoring.store import set_folder, write_scores
 from newtest.evaluation.scoring.unreadable_images import unreadable
 from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify
+from newtest.outputs import mark_folder
 from newtest.progress import UNWATCHED, Progress
 from newtest.reading.separated import it_has
 from newtest.sets import Census
@@ -173,7 +174,7 @@ def _classifier(
     *,
     inside: bool,
 ) -> tuple[Predictions, list[Caution]]:
-    folder = set_folder(options.root, evaluated)
+    folder = mark_folder(set_folder(options.root, evaluated))
     looked_at = mapping.looked_at if mapping is not None and inside else None
     found, broken = run_model(name, evaluated, options.model, folder, progress, looked_at)
     return found, [unreadable(evaluated, broken, found.model)] if broken else []

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from newtest.errors import EvaluationError
-from newtest.reading.texts import text_of
+from newtest.reading.texts import read_at_most, text_of
 
 __all__ = ["check", "read_text"]
 
@@ -35,10 +35,10 @@ def read_text(path: Path) -> str:
     try:
         if path.suffix.lower() == ".gz":
             with gzip.open(path) as handle:
-                data = handle.read(MOST_TEXT + 1)
+                data = read_at_most(handle, MOST_TEXT)
         else:
             with open(path, "rb") as plain:
-                data = plain.read(MOST_TEXT + 1)
+                data = read_at_most(plain, MOST_TEXT)
         if len(data) > MOST_TEXT:
             raise EvaluationError(f"{path}: more than {MOST_TEXT >> 30} GiB of text")
         return text_of(data)

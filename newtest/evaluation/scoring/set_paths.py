@@ -37,9 +37,14 @@ def with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
     if {"wnid", "image_id"} <= set(frame.columns):
         names = frame["wnid"].astype(str) + "/" + frame["image_id"].astype(str)
         files = files.where(~files.str.endswith(".parquet"), files + "#" + names)
-    archives = [(base / archive_of(file)).resolve() for file in files]
-    found = [
-        f"{archive}{file[len(archive_of(file)) :]}" if archive.is_relative_to(base) else ""
-        for archive, file in zip(archives, files, strict=True)
-    ]
-    return frame.assign(path=found)
+    return frame.assign(path=[_below(base, file) for file in files])
+
+
+def _below(base: Path, file: str) -> str:
+    """Where a manifest's file is, "" for a name that leaves the folder and for one that no file can have (NUL)."""
+    archive = archive_of(file)
+    try:
+        place = (base / archive).resolve()
+    except ValueError:
+        return ""
+    return f"{place}{file[len(archive) :]}" if place.is_relative_to(base) else ""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from newtest.errors import EvaluationError, MissingExtra
+from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.sheets import Sheet, as_column, as_ids, by_length
 from newtest.reading.arrays import is_archive, load_array, open_arrays
 from newtest.reading.failures import Unreadable
@@ -41,17 +41,15 @@ def torch_sheets(path: Path, stem: str) -> list[Sheet]:
 
     Only weights are unpickled (torch's restricted reader): a file with anything else is an EvaluationError.
     """
-    from newtest.clip import torch_runtime
+    from newtest.clip import tensor_files, torch_runtime
 
     torch = torch_runtime.torch()
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except MissingExtra:
-        raise
-    except Exception as error:  # damaged zips and refused pickles raise whatever they like
+        loaded = tensor_files.load_tensors(path)
+    except (Unreadable, OSError) as error:
         raise EvaluationError(
             f"{path}: cannot be read as tensors alone: it is damaged, or holds other objects, which are never loaded; "
-            f"save tensors, and lists of names, with torch.save ({type(error).__name__})"
+            f"save tensors, and lists of names, with torch.save ({error})"
         ) from error
     if torch.is_tensor(loaded):
         return [Sheet(path.name, stem, {stem: as_column(_tensor(loaded), f"{path}: {stem}")})]

@@ -31,6 +31,7 @@ from newtest.evaluation.scoring.results import RESULT_COLUMNS
 from newtest.evaluation.scoring.score import Score
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import atomic_path, write_atomic
+from newtest.outputs import mark_folder
 from newtest.reading.arrays import open_arrays
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import read_parquet
@@ -79,8 +80,7 @@ def write_scores(
     """Add scores to ``root``; a model that is there already, compared among the same classes, is replaced. Returns the
     set's folder.
     """
-    folder = set_folder(root, evaluated)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = mark_folder(set_folder(root, evaluated))
     with _locked(folder):
         before = _read(folder) if (folder / "results.csv").exists() else None
         fresh = _rows(scores, groups or {})

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 from newtest.errors import PoolError
 from newtest.pool.storage.places import Place
+from newtest.reading.texts import read_at_most
 
 __all__ = ["MAX_IMAGE", "NOWHERE", "OUTSIDE", "ImageFiles"]
 
@@ -47,7 +48,7 @@ class ImageFiles:
             try:
                 if self.place.exists(name):
                     with self.place.open(name) as handle:
-                        return handle.read(MAX_IMAGE + 1), None
+                        return read_at_most(handle, MAX_IMAGE), None
             except (OSError, ValueError, PoolError):  # too long a name, a folder, no right to read it
                 continue
         return None, NOWHERE

@@ -27,7 +27,7 @@ from newtest.pool.storage.pool import Pool, Shard
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import open_parquet, read_schema, rows_between
-from newtest.reading.texts import MOST_TEXT
+from newtest.reading.texts import MOST_TEXT, read_at_most
 from newtest.version import __version__
 
 __all__ = [
@@ -307,7 +307,7 @@ def _manifest(pool: Pool, folder: str) -> dict[str, Any] | None:
 def _json(pool: Pool, name: str) -> dict[str, Any] | None:
     try:
         with pool.layers.open(name) as handle:
-            value = parse_json(handle.read(MOST_TEXT))
+            value = parse_json(read_at_most(handle, MOST_TEXT))
     except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None
