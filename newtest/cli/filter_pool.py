@@ -90,6 +90,14 @@ def filter_pool(
             "--pii", help="Keep no caption with an e-mail address, telephone, street or identity number."
         ),
     ] = False,
+    remove_urls: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="URLs that opted out, one per line; the pool remembers them."),
+    ] = None,
+    remove_uids: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Uids that opted out, one per line; the pool remembers them."),
+    ] = None,
     combine: Annotated[str, typer.Option(help="How the rules combine: and, or.")] = "and",
     out: Annotated[
         Path | None,
@@ -130,7 +138,8 @@ def filter_pool(
         basic=basic,
         english=english, laion2b=laion2b, text_synsets=text_synsets, image_near=image_near,
         min_words=min_words, min_chars=min_chars,
-        min_size=min_size, max_aspect=max_aspect, pii=pii, combine=combine, dry_run=dry_run,
+        min_size=min_size, max_aspect=max_aspect, pii=pii,
+        remove_urls=remove_urls, remove_uids=remove_uids, combine=combine, dry_run=dry_run,
     )  # fmt: skip
     target = None if dry_run else out or default_out(pool, f"{recipe.name}.npy")
     opened = open_pool(pool, layers=layers, image_col=image_col)

@@ -66,6 +66,8 @@ def reshard_pool(
         note(f"{len(chosen):,} rows are in all {len(subset or ())} subsets")
     if plan.absent:
         note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
+    if plan.opted_out:
+        note(f"{plan.opted_out:,} samples opted out, by the pool's own lists, and are not written")
     if plan.shared:
         note(
             f"{plan.shared:,} rows have the uid of an earlier row, and are not written; the subset does not say which"
@@ -84,6 +86,7 @@ def reshard_pool(
             "samples": plan.samples,
             "shards": len(plan.outputs),
             "absent": list(plan.absent),
+            "opted_out": plan.opted_out,
             "rows_that_share_a_uid": plan.shared,
             "failed": failures,
             **sums,

@@ -29,6 +29,7 @@ from newtest.pool.storage.claims import claim
 from newtest.pool.storage.embedded_images import without_views
 from newtest.pool.storage.image_tables import copied_with_images
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.opt_outs import OptOuts, known
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.subset import Subset, chosen_rows
@@ -74,6 +75,8 @@ class ReshardPlan:
     recipe: str
     form: str = ""
     """"parquet": tables with the images inside; "": as the pool is."""
+    opted_out: int = 0
+    """Copies in the subset that are not written because their uid or URL is on the pool's lists of opt-outs."""
     shared: int = 0
     """Rows that are not written because an earlier row of the pool has their uid, where the subset names no rows."""
 
@@ -94,9 +97,13 @@ def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, fo
     wanted = subset.distinct()
     taken = np.zeros(len(wanted), np.bool_)
     chosen = _chosen(pool, subset)
-    pieces, shared = [], 0
+    opt_outs, pieces, shared, opted_out = known(pool), [], 0, 0
     for shard in pool.shards:
+        out = _opted_out(pool, shard, opt_outs)
         rows, passed = _rows_of(pool, shard, subset, taken, chosen.get(shard.name))
+        if out is not None:
+            opted_out += int(np.count_nonzero(out[rows]))
+            rows = rows[~out[rows]]
         pieces.append((shard, rows))
         shared += passed
     absent = tuple(ids.to_hex(wanted[~taken]).to_pylist())
@@ -105,10 +112,11 @@ def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, fo
         fingerprint(ids.to_hex(subset.uids).to_pylist()),
         shard_rows,
         *([form] if form else []),
+        *([opt_outs.fingerprint] if len(opt_outs) else []),
         *([fingerprint(subset.rows.tobytes().hex())] if chosen and subset.rows is not None else []),
     )
     outputs = tuple(_outputs(pool, pieces, shard_rows))
-    return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe, form, shared)
+    return ReshardPlan(outputs, sum(len(rows) for _, rows in pieces), absent, recipe, form, opted_out, shared)
 
 
 def reshard(
@@ -120,7 +128,8 @@ def reshard(
     """
     place = place_of(out)
     claim(
-        place, "reshard-pool", {"recipe": plan.recipe}, "it holds the shards of another pool, subset or shard size"
+        place, "reshard-pool", {"recipe": plan.recipe},
+        "it holds the shards of another pool, subset, list of opt-outs or shard size"
     )  # fmt: skip
     done = {entry.name for entry in place.entries()}
     todo = []
@@ -171,6 +180,15 @@ def _chosen(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.bool_]]:
         result[shard.name] = np.unpackbits(subset.rows[start:stop], count=rows).astype(np.bool_)
         start = stop
     return result if sum(map(np.count_nonzero, result.values())) == len(subset) else {}
+
+
+def _opted_out(pool: Pool, shard: Shard, opt_outs: OptOuts) -> npt.NDArray[np.bool_] | None:
+    """The shard's rows that are on the lists; None where the lists are empty."""
+    if not len(opt_outs):
+        return None
+    parts = [np.empty(0, np.bool_)]
+    parts += [np.logical_or(*opt_outs.found(batch)) for batch in pool.batches(shard, opt_outs.columns)]
+    return np.concatenate(parts)
 
 
 def _rows_of(

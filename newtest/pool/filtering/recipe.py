@@ -25,10 +25,12 @@ from newtest.pool.filtering.filters import (
     basic,
     laion2b,
 )
+from newtest.pool.filtering.opted_out import OptedOut
 from newtest.pool.filtering.pii import NoPii
 from newtest.pool.filtering.pool_quantile import cut_of
 from newtest.pool.filtering.select import select
 from newtest.pool.storage.columns import Columns
+from newtest.pool.storage.opt_outs import remembered
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_images import holds_images
 from newtest.pool.storage.score_columns import ARCHES, ScoreSource, score_source
@@ -65,6 +67,9 @@ class Recipe:
     min_chars: int | None = None
     min_size: int | None = None
     max_aspect: float | None = None
+    remove_urls: Path | None = None
+    """URLs that opted out, one a line; the pool remembers them."""
+    remove_uids: Path | None = None
     pii: bool = False
     """Leave out captions with personal data, under "or" too."""
     combine: str = "and"
@@ -88,6 +93,7 @@ class Recipe:
         """A short name for files and messages, made of the rules' names."""
         parts = [name for name in ("basic", "english", "laion2b") if getattr(self, name)]
         parts += ["no-pii"] if self.pii else []
+        parts += ["opt-outs"] if self.remove_urls or self.remove_uids else []
         if self.clip_score:
             parts.append("-".join(["clip-score", *([self.arch] if self.arch else []), self._cut_name]))
         parts += [re.sub(r"[^A-Za-z0-9.]+", "-", score) for score in self.scores]
@@ -131,6 +137,9 @@ def plan_of(
     """The rules of a recipe, with the cuts of fractions found; ``progress`` is shown each pass over the pool."""
     rules: list[Rule] = []
     layers: Columns = {}
+    opt_outs = remembered(pool, recipe.remove_urls, recipe.remove_uids, write=not recipe.dry_run)
+    if len(opt_outs):
+        rules.append(Rule("opt-outs", (OptedOut(opt_outs),), always=True))
     if recipe.basic:
         rules.append(basic())
     if recipe.english:

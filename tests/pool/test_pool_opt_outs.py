@@ -1,0 +1,89 @@
+"""Opt-outs: left out now and by every later run, counted, and never lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from newtest.engines import LocalEngine, Resources
+from newtest.errors import PoolError, UsageError
+from newtest.pool.filtering.recipe import Recipe, run
+from newtest.pool.reshard import plan_reshard, reshard
+from newtest.pool.storage.opt_outs import known
+from newtest.pool.storage.pool import Pool, open_pool
+
+ENGINE = LocalEngine()
+ROWS = 6
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Pool:
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    table = {
+        "uid": [f"{row:032x}" for row in range(ROWS)],
+        "url": [f"https://a.org/{row}.jpg" for row in range(ROWS - 1)] + [None],
+        "text": ["a cat"] * ROWS,
+    }
+    pq.write_table(pa.table(table).slice(0, 4), folder / "00000.parquet")
+    pq.write_table(pa.table(table).slice(4), folder / "00001.parquet")
+    return open_pool(folder)
+
+
+def listed(tmp_path: Path, name: str, *lines: str) -> Path:
+    path = tmp_path / name
+    path.write_text("\r\n".join(lines) + "\n\n", encoding="utf-8-sig", newline="")
+    return path
+
+
+def kept(pool: Pool, recipe: Recipe) -> list[int]:
+    return run(pool, recipe, ENGINE, 1).uids["f1"].tolist()  # type: ignore[no-any-return]
+
+
+def test_they_are_remembered_by_filters_and_reshards(pool: Pool, tmp_path: Path) -> None:
+    whole = plan_reshard(pool, None)
+    list(reshard(pool, whole, tmp_path / "out", ENGINE, Resources(1)))
+    urls = listed(tmp_path, "urls.txt", "https://a.org/1.jpg ", "https://elsewhere.org/1.jpg")
+    uids = listed(tmp_path, "uids.txt", f"{4:032X}", "00000000-0000-0000-0000-000000000001")
+    subset = run(pool, Recipe(remove_urls=urls, remove_uids=uids), ENGINE, 1)
+    assert subset.uids["f1"].tolist() == [0, 2, 3, 5]
+    assert [(row["reason"], row["rows"]) for row in subset.manifest["dropped_by_reason"]] == [
+        ("uid opted out", 2)
+    ]
+    more = listed(tmp_path, "more.txt", "https://a.org/0.jpg")
+    assert kept(pool, Recipe(remove_urls=more, min_chars=9, min_words=2, combine="or")) == [2, 3, 5]
+    assert kept(pool, Recipe(min_words=1)) == [2, 3, 5]
+    plan = plan_reshard(pool, None)
+    assert (plan.samples, plan.opted_out, plan.absent) == (3, 3, ())
+    assert plan_reshard(pool, subset).opted_out == 1
+    with pytest.raises(PoolError, match="list of opt-outs"):
+        list(reshard(pool, plan, tmp_path / "out", ENGINE, Resources(1)))
+    list(reshard(pool, plan, tmp_path / "new", ENGINE, Resources(1)))
+    written = pq.read_table(tmp_path / "new" / "00000000.parquet")["uid"].to_pylist()
+    assert written == [f"{row:032x}" for row in (2, 3, 5)]
+
+
+def test_a_dry_run_remembers_nothing_and_a_second_run_changes_no_byte(pool: Pool, tmp_path: Path) -> None:
+    uids = listed(tmp_path, "uids.txt", f"{2:032x}")
+    assert kept(pool, Recipe(remove_uids=uids, dry_run=True)) == [0, 1, 3, 4, 5]
+    assert len(known(pool)) == 0
+    for _ in range(2):
+        assert kept(pool, Recipe(remove_uids=uids)) == [0, 1, 3, 4, 5]
+        file = Path(pool.address) / "__newtest" / "opt-outs" / "uids.txt"
+        assert file.read_text() == f"{2:032x}\n"
+    assert len(known(pool)) == 1
+
+
+def test_what_cannot_be_read_stops_the_run(pool: Pool, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a uid is 32 hex digits"):
+        kept(pool, Recipe(remove_uids=listed(tmp_path, "bad.txt", "abc")))
+    with pytest.raises(UsageError, match="that can be read"):
+        kept(pool, Recipe(remove_urls=tmp_path / "absent.txt"))
+    kept(pool, Recipe(remove_uids=listed(tmp_path, "good.txt", f"{2:032x}")))
+    (Path(pool.address) / "__newtest" / "opt-outs" / "uids.txt").write_text("half a li")
+    for attempt in (lambda: kept(pool, Recipe(min_words=1)), lambda: plan_reshard(pool, None)):
+        with pytest.raises(PoolError, match="is damaged"):
+            attempt()
