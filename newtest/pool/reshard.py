@@ -129,7 +129,7 @@ def reshard(
     place = place_of(out)
     claim(
         place, "reshard-pool", {"recipe": plan.recipe},
-        "it holds the shards of another pool, subset, list of opt-outs or shard size"
+        "it holds the shards of another pool, subset or shard size, or was made before people opted out"
     )  # fmt: skip
     done = {entry.name for entry in place.entries()}
     todo = []
