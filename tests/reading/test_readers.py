@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -22,7 +23,7 @@ from newtest.reading.arrays import load_array, open_arrays
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import MOST_DEPTH, parse_json, read_json
 from newtest.reading.parquet import batches, open_parquet, read_parquet
-from newtest.reading.separated import first_row, line_of, named_rows, read_separated
+from newtest.reading.separated import MOST_CELL, first_row, line_of, named_rows, read_separated
 from newtest.reading.tars import TarDamage, members, places
 from newtest.reading.text_tables import text_batches, text_table
 from newtest.reading.texts import read_bytes, read_text
@@ -170,6 +171,16 @@ def test_a_cell_without_an_end_is_refused() -> None:
         list(named_rows('a,b\n"' + "x" * (2 << 20))[1])
     with pytest.raises(Unreadable, match=r"line 2.*unexpected end"):
         list(named_rows('a,b\n1,"2\n3,4\n5,6\n')[1])
+
+
+def test_a_cell_beyond_its_limit_is_refused() -> None:
+    assert csv.field_size_limit() == MOST_CELL  # of the process: no room sets another
+    csv.field_size_limit(1 << 20)
+    try:
+        with pytest.raises(Unreadable, match=r"line 2.*field larger"):
+            list(named_rows('a,b\n"' + "x" * (2 << 20) + '",1\n')[1])
+    finally:
+        csv.field_size_limit(MOST_CELL)
 
 
 def test_texts_a_piece_at_a_time(tmp_path: Path) -> None:
