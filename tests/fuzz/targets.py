@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from newtest.classes import read_classes
+from newtest.clip.prompts import read_lines
 from newtest.clip.weights.ensemble import read_outputs
 from newtest.clip.weights.opening import open_tensors
 from newtest.clip.weights.soups import read_scores
@@ -28,15 +29,22 @@ from newtest.crowd.annotators import PublishConfig
 from newtest.crowd.class_names import read_class_names
 from newtest.crowd.importers import ExternalFormat, read_external
 from newtest.crowd.mturk_files import read_hits
+from newtest.crowd.pay import read_proposals
+from newtest.crowd.planning import read_pages
+from newtest.crowd.training import read_training
 from newtest.duplicates.published import near_duplicate_pairs, neighbour_distances, reviewed_pairs
 from newtest.errors import NewtestError
+from newtest.evaluation.analysis.frequency_gap import read_pool
+from newtest.evaluation.scoring.board_files import read_boards
 from newtest.evaluation.scoring.class_lists import read_classes as read_class_list
 from newtest.evaluation.scoring.classmap import read_class_map
 from newtest.evaluation.scoring.embeddings import read_embeddings
+from newtest.evaluation.scoring.labels import read_labels
 from newtest.evaluation.scoring.reading import read_sheets
 from newtest.evaluation.scoring.results import read_results
 from newtest.evaluation.scoring.sets import read_set
 from newtest.images import shown
+from newtest.pool.balance import read_queries
 from newtest.pool.captions import read_rows as caption_rows
 from newtest.pool.importing.tables import rows_of
 from newtest.pool.storage.outside_vectors import outside_vectors
@@ -44,14 +52,17 @@ from newtest.pool.storage.pool import Pool, Shard, open_pool
 from newtest.pool.storage.subset import read as read_subset
 from newtest.pool.storage.tars import samples
 from newtest.pool.url_tables import url_tables
+from newtest.releasing.about import read_about
 from newtest.releasing.archives import contents_of
 from newtest.releasing.arrays import read_arrays
 from newtest.releasing.evidence import read_blocked, read_near_duplicates
 from newtest.releasing.sets import read_release
+from newtest.review.agreement import read_agreement
 from newtest.sets import image_at, read_image_set
 from newtest.sources.recorded import Recorded
 from newtest.sources.table import Table
 from newtest.study import Study
+from newtest.votes.simulate import read_difficulty
 from newtest.votes.tables import read_votes
 
 __all__ = ["TARGETS", "Target", "prepared", "seeds"]
@@ -73,6 +84,8 @@ def prepared(target: Target, path: Path) -> None:
     if target.file == "manifest":
         (path.parent / "classes.csv").write_text("wnid,name\nn1,fish\n")
         (path.parent / "SHA256SUMS").write_text("")
+    if target.name == "training.toml":
+        (path.parent / "a.png").write_bytes(_image("PNG"))
 
 
 def _pool(path: Path) -> None:
@@ -193,6 +206,21 @@ TARGETS = (
     Target("evaluated set.json", read_set, ".json", ("json",)),
     Target("evaluated set.npy", read_set, ".npy", ("npy",)),
     Target("results.csv", lambda path: read_results([path]), ".csv", ("csv",)),
+    *(
+        Target(f"board{suffix}", lambda path: read_boards([path]), suffix, (kind,))
+        for suffix, kind in ((".csv", "boards"), (".json", "board"), (".parquet", "parquet"))
+    ),
+    Target("pool of votes", read_pool, ".csv", ("counts",)),
+    Target("labels.csv", read_labels, ".csv", ("csv",)),
+    Target("labels.json", read_labels, ".json", ("json",)),
+    Target("training.toml", read_training, ".toml", ("training",)),
+    Target("about.toml", read_about, ".toml", ("about",)),
+    Target("pages.json", read_pages, ".json", ("json",)),
+    Target("proposals.csv", read_proposals, ".csv", ("proposals",)),
+    Target("agreement.csv", read_agreement, ".csv", ("agreement",)),
+    Target("difficulty.csv", read_difficulty, ".csv", ("csv",)),
+    Target("templates.txt", lambda path: read_lines(path, templates=True), ".txt", ("lines",)),
+    Target("queries.txt", read_queries, ".txt", ("lines",)),
     Target("class list", read_class_list, ".json", ("json",)),
     Target("class map", read_class_map, ".csv", ("csv",)),
     Target("embeddings.npz", read_embeddings, ".npz", ("npz",)),
@@ -253,6 +281,20 @@ def seeds(folder: Path) -> Mapping[str, list[bytes]]:
                 {"from_name": "shows", "type": "choices", "value": {"choices": ["yes"]}}]}]}]).encode()],
         "toml": [b'[n01443537]\nlemmas = ["goldfish", "carp"]\ngloss = "a fish"\nhypernyms = ["n1"]\n'],
         "config": [b'seed = 1\nper_class = 10\nstrategy = "matched"\n[a]\nb = [1, 2.5]\n'],
+        "boards": [b"model,set,k,n\na,val,5,9\nb,val,6,9\n", b"model,val,new\na,76.1,60.2\nb,80.5,70%\n",
+                   b"name,pretrained,fer2013,imagenet1k\nViT-B-32,openai,0.41,0.63\n",
+                   b"model,top1,top1_err,top5,param_count\nresnet50,80.1,19.9,95.0,25.6\n"],
+        "board": [json.dumps(one).encode() for one in (
+            {"dataset": "wds/cars", "model": "ViT-B-32", "pretrained": "openai", "task": "zeroshot_classification",
+             "metrics": {"acc1": 0.6, "acc5": 0.9, "mean_per_class_recall": 0.6}, "language": "en"},
+            {"results": {"arc": {"acc,none": 0.5, "acc_stderr,none": 0.01}}, "configs": {}, "n-shot": {"arc": 0},
+             "n-samples": {"arc": {"original": 10, "effective": 10}}, "model_name": "gpt2"})],
+        "counts": [b"image_id,num_selected,num_shown\na,3,5\nb,0,5\nc,,\n"],
+        "training": [b'[[image]]\nfile = "a.png"\nasks = "fish"\nshows = true\nwhy = "a fish"\n'],
+        "about": [b'title = "A set"\nurl = "https://example.org/set"\n'],
+        "proposals": [b"assignment_id,market,proposal,reason\na1,local,approve,\na2,mturk,reject,too fast\n"],
+        "agreement": [b"image_id,agreement\na,0.5\nb,1\n"],
+        "lines": [b"a photo of a {}.\n# none\n\nart of {}\n"],
         "parquet": [_parquet(arrow), _parquet(arrow, compression="none", use_dictionary=False)],
         "npy": [_npy(np.arange(4)), _npy(np.eye(4, dtype=np.float32)), _npy(np.zeros(3, "u8,u8"))],
         "npz": [_npz(embeddings=np.eye(4), labels=np.arange(4)), _npz(a=np.eye(4), **{"a.labels": np.arange(4)})],

@@ -6,7 +6,6 @@ Needs the correctness of each image and the votes. The adjustment is ``newtest.f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from newtest.evaluation.analysis.clusters import codes_of
 from newtest.evaluation.analysis.tables import frequency_bins, image_column
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.store import StoredSet
+from newtest.evaluation.scoring.vote_columns import VOTE_COLUMNS, votes_of
 from newtest.frequency.counts import VoteCounts
 from newtest.frequency.gap import ScoredSet, adjusted_gap
 from newtest.intervals import clopper_pearson
@@ -70,10 +70,8 @@ class ByFrequency:
 
 def has_votes(stored: StoredSet) -> bool:
     """Whether any image of the set has votes."""
-    columns = {"num_selected", "num_shown"}
-    return columns <= set(stored.images.columns) and bool(
-        pd.to_numeric(stored.images["num_shown"]).fillna(0).gt(0).any()
-    )
+    columns = set(VOTE_COLUMNS)
+    return columns <= set(stored.images.columns) and bool(votes_of(stored.images, stored.name)[1].any())
 
 
 def by_frequency(stored: StoredSet) -> ByFrequency:
@@ -111,11 +109,11 @@ def pool_counts(frame: pd.DataFrame, source: str) -> VoteCounts:
         raise EvaluationError(
             f"{source}: a table of votes has the columns num_selected and num_shown; {it_has(frame.columns)}"
         )
-    counts = frame[["num_selected", "num_shown"]].apply(pd.to_numeric).fillna(0).to_numpy(dtype=np.int64)
-    counts = counts[counts[:, 1] > 0]
-    if not len(counts):
+    selected, shown = votes_of(frame, source)
+    asked = shown > 0
+    if not asked.any():
         raise EvaluationError(f"{source}: no image has votes")
-    return VoteCounts(counts[:, 0], counts[:, 1])
+    return VoteCounts(selected[asked], shown[asked])
 
 
 def adjusted(
@@ -153,11 +151,8 @@ def _scored(stored: StoredSet, models: list[str], cluster: str | None) -> Scored
     """The mean model: what share of the models gets each image right."""
     if not has_votes(stored):
         raise EvaluationError(f"{stored.name}: its images have no votes (num_selected, num_shown)")
-    counts: Mapping[str, npt.NDArray[np.int64]] = {
-        name: pd.to_numeric(stored.images[name]).fillna(0).to_numpy(dtype=np.int64)
-        for name in ("num_selected", "num_shown")
-    }
-    asked = counts["num_shown"] > 0
+    selected, shown = votes_of(stored.images, stored.name)
+    asked = shown > 0
     share = stored.correct.loc[models].to_numpy(dtype=np.float64)[:, asked].mean(axis=0)
     groups = None if cluster is None else codes_of(image_column(stored, cluster))[asked]
-    return ScoredSet(VoteCounts(counts["num_selected"][asked], counts["num_shown"][asked]), share, groups)
+    return ScoredSet(VoteCounts(selected[asked], shown[asked]), share, groups)

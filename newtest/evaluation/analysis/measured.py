@@ -16,6 +16,7 @@ from newtest.evaluation.analysis.gap import decompose, model_gaps
 from newtest.evaluation.analysis.gap_parts import GapParts, MeasuredSet, gap_parts
 from newtest.evaluation.analysis.tables import image_column
 from newtest.evaluation.scoring.store import StoredSet
+from newtest.evaluation.scoring.vote_columns import votes_of
 from newtest.frequency.counts import VoteCounts
 from newtest.frequency.gap import NO_POOL
 
@@ -79,10 +80,7 @@ def measured(
     groups = None if cluster is None else codes_of(image_column(stored, cluster))
     if not (voted and has_votes(stored)):
         return _with(whole, clusters=groups), 0
-    selected, shown = (
-        pd.to_numeric(stored.images[name]).fillna(0).to_numpy(dtype=np.int64)
-        for name in ("num_selected", "num_shown")
-    )
+    selected, shown = votes_of(stored.images, stored.name)
     asked = shown > 0
     found = whole.where(asked)
     votes = VoteCounts(selected[asked], shown[asked])

@@ -11,6 +11,7 @@ import pandas as pd
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.results import pick
 from newtest.evaluation.scoring.store import StoredSet
+from newtest.evaluation.scoring.vote_columns import votes_of
 from newtest.intervals import clopper_pearson
 
 __all__ = [
@@ -143,8 +144,7 @@ def frequency_bins(images: pd.DataFrame, name: str) -> pd.Series:
         raise EvaluationError(
             f"{name}: its images have no num_selected and num_shown, so there is no frequency"
         )
-    selected = pd.to_numeric(images["num_selected"]).to_numpy(dtype=np.float64, na_value=np.nan)
-    shown = pd.to_numeric(images["num_shown"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    selected, shown = votes_of(images, name)
     asked = shown > 0
     # 5 k // n in whole numbers: 3 of 5 is in [0.6, 0.8), whatever 0.6 is in binary.
     fifth = np.minimum(5 * np.where(asked, selected, 0) // np.where(asked, shown, 1), 4).astype(int)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from newtest.evaluation.analysis.frequency_gap import adjusted, by_frequency, has_votes, study_pool
@@ -15,6 +14,7 @@ from newtest.evaluation.report.build import BuiltSet, Frequencies, Gallery, HowR
 from newtest.evaluation.report.study import built_set, galleries, study_facts, study_warnings
 from newtest.evaluation.scoring.loading import Loaded
 from newtest.evaluation.scoring.store import StoredSet
+from newtest.evaluation.scoring.vote_columns import votes_of
 from newtest.study import Study
 
 __all__ = ["ReportChoice", "gather"]
@@ -105,9 +105,7 @@ def _frequencies(images: Mapping[str, pd.DataFrame]) -> list[Frequencies]:
     found = []
     for name, frame in images.items():
         if {"num_selected", "num_shown"} <= set(frame.columns):
-            counts = (
-                frame[["num_selected", "num_shown"]].apply(pd.to_numeric).fillna(0).to_numpy(dtype=np.int64)
-            )
-            if counts[:, 1].any():
-                found.append(Frequencies(name, counts[:, 0], counts[:, 1]))
+            selected, shown = votes_of(frame, name)
+            if shown.any():
+                found.append(Frequencies(name, selected, shown))
     return found

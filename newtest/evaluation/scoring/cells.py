@@ -17,8 +17,10 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.names import plain
 
-__all__ = ["Cells", "no_set", "read_cells"]
+__all__ = ["MOST_EXACT", "Cells", "no_set", "read_cells"]
 
+MOST_EXACT = 1 << 53
+"""Whole numbers up to here are exact as float64, which columns are read as."""
 _MISSING = {
     "", "-", "--", "---", "\u2013", "\u2014", "\u2212", "n/a", "n.a.", "n.a", "na", "#n/a", "nan", "none", "null",
     "nil", "<na>", "missing", "unknown", ".", "..", "...", "?", "tbd",

@@ -16,7 +16,7 @@ import pandas as pd
 
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.cautions import Caution
-from newtest.evaluation.scoring.cells import Cells, no_set, read_cells
+from newtest.evaluation.scoring.cells import MOST_EXACT, Cells, no_set, read_cells
 from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.units import Unit, percent, refuse_two_units, stray_fractions, unit_of
 from newtest.reading.separated import it_has
@@ -295,6 +295,7 @@ def with_groups(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
 def _counts(column: pd.Series, name: str, source: str, table: pd.DataFrame) -> pd.Series:
     cells = read_cells(column, f"{source}: column {name}", table["model"].tolist())
     known = cells.values[~np.isnan(cells.values)]
-    if cells.odd.any() or cells.percent or (known != np.round(known)).any():
+    whole = (known == np.round(known)) & (np.abs(known) <= MOST_EXACT)
+    if cells.odd.any() or cells.percent or not whole.all():
         raise EvaluationError(f"{source}: column {name!r} must hold whole numbers")
     return pd.Series(cells.values, index=column.index).round().astype("Int64")
