@@ -102,7 +102,12 @@ def mark_folder(path: Path) -> Path:
     """Make a folder whose name is newtest's own, and note that it is newtest's before anything is in it: a run that is
     killed then finds it again. Returns ``path``.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(
+            f"{path}: a file or a link that leads nowhere is in the place of a folder"
+        ) from error
     (path / MADE).touch()
     return path
 

@@ -209,7 +209,7 @@ def _same_settings(found: EvaluationSet, config: CorruptConfig, out: Path) -> No
         write_atomic(path, json.dumps({"settings": wanted}, indent=1) + "\n")
         return
     try:
-        there = read_json(path)["settings"]
+        there = dict(read_json(path)["settings"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: not readable; name another folder for `out`") from error
     if fingerprint(there) != fingerprint(wanted):

@@ -20,6 +20,7 @@ from newtest.sets.foreign import is_foreign
 __all__ = ["Walked", "walk"]
 
 FOREIGN = "hidden or made by the system"
+NO_TEXT = "a name that is no UTF-8"
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
 _BY_SUFFIX = {suffix: kind for kind in KINDS for suffix in kind.suffixes}
 
@@ -94,7 +95,9 @@ def _enter(folder: Path, prefix: str, tally: _Tally, top: list[str]) -> None:
             continue
         for entry in entries:
             name = f"{before}{entry.name}"
-            if not entry.is_dir():
+            if not _is_text(name):
+                (tally.folders if entry.is_dir() else tally.left_out).append(LeftOut(name, NO_TEXT))
+            elif not entry.is_dir():
                 _file(entry, name, tally)
             elif is_foreign(entry.name):
                 tally.folders.append(LeftOut(name, FOREIGN))
@@ -104,6 +107,15 @@ def _enter(folder: Path, prefix: str, tally: _Tally, top: list[str]) -> None:
                 if not before:
                     top.append(name)
                 waiting.append((Path(entry.path), f"{name}/"))
+
+
+def _is_text(name: str) -> bool:
+    """Not so where the disk holds bytes that are no UTF-8: no table, JSON or page could hold the name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _file(entry: os.DirEntry[str], name: str, tally: _Tally) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from newtest.cli import commands
 from newtest.cli.app import app
 from newtest.errors import NewtestError
-from newtest.outputs import made_path, write_made
+from newtest.outputs import claim_folder, made_path, write_made
 from newtest.pool.storage.claims import claim
 from newtest.pool.storage.location import place_of
 from newtest.study import Study
@@ -145,6 +145,13 @@ def test_a_pool_of_somebody_else_stays(made_by: str, tmp_path: Path) -> None:
     with pytest.raises(NewtestError, match="did not make"):
         claim(place_of(tmp_path), made_by, {"recipe": 1}, "other")
     assert [path.name for path in tmp_path.iterdir()] == ["00000000.parquet"]
+
+
+def test_below_a_link_that_leads_nowhere_no_folder_is_made(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NewtestError, match="in the place of a folder"):
+        claim_folder(tmp_path / "link" / "out")
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_file_of_ours_is_written_again_until_somebody_changes_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 import sys
 import zipfile
 from pathlib import Path
@@ -132,9 +133,12 @@ def test_a_checkpoint_that_runs_code_is_refused_and_does_not_run(tmp_path: Path)
     torch.save({"w": torch.zeros(2), "x": Hostile()}, tmp_path / "evil.pt")
     (tmp_path / "old.pt").write_bytes(pickle.dumps(Hostile()))
     np.savez(tmp_path / "evil.npz", w=np.array([Hostile()], dtype=object))
+    several = struct.pack("<4sIQI", b"PK\x06\x07", 0, 0, 2) + b"PK\x05\x06" + bytes(18)  # one part of two
+    (tmp_path / "part.pt").write_bytes(bytes(30) + several)
     for name, complaint in (
         ("evil.pt", "refused"),
         ("old.pt", "not a PyTorch checkpoint"),
+        ("part.pt", "not a PyTorch checkpoint"),
         ("evil.npz", "Python objects"),
     ):
         with pytest.raises(WeightsError, match=complaint):

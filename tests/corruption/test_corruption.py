@@ -100,6 +100,9 @@ def test_a_set_resumes_and_gives_the_same_bytes(tmp_path: Path) -> None:
     assert corrupt_set(str(source), out, more, workers=1).written == 4
     with pytest.raises(UsageError, match="made with another seed"):
         corrupt_set(str(source), out, CorruptConfig(size=32, seed=1))
+    (out / "corrupt.json").write_text('{"settings": 5}')
+    with pytest.raises(UsageError, match="not readable"):
+        corrupt_set(str(source), out, FEW)
 
 
 def test_the_sets_are_sets_and_the_ids_stay(tmp_path: Path) -> None:

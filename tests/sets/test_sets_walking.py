@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from servers.images import made_photo
 
+from newtest.evaluation.scoring.sets import read_set
 from newtest.images import kinds
 from newtest.sets import ids_of, is_foreign_path, read_class_folders, walk
 
@@ -117,3 +118,13 @@ def test_names_that_are_no_text_do_not_break_what_is_said(tmp_path: Path) -> Non
     put(tmp_path / os.fsdecode(b"n01/\xff\x1b[31m.txt"), b"x")
     census = read_class_folders(tmp_path).census
     assert census.says().encode() and list(census.as_json()["names"]) == ["n01/\\udcff\\x1b[31m.txt"]
+
+
+def test_a_name_that_is_no_text_is_left_out_and_counted(tmp_path: Path) -> None:
+    put(tmp_path / "n01/a.jpg")
+    put(tmp_path / os.fsdecode(b"n01/bad\xff.jpg"))
+    put(tmp_path / os.fsdecode(b"n\xff/a.jpg"))
+    found = read_class_folders(tmp_path)
+    assert [image.file for image in found.images] == ["n01/a.jpg"] and found.classes == ("n01",)
+    assert found.census.reasons() == {"a name that is no UTF-8": 2}
+    assert [str(path) for path in read_set(tmp_path).images["path"]] == [str(tmp_path / "n01/a.jpg")]

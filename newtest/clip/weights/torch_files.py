@@ -69,7 +69,7 @@ class TorchFile:
     def _mapped(self) -> State:
         """The state dict over a new mapping of the file; nothing is read but names and shapes."""
         path = self.path
-        if not zipfile.is_zipfile(path):
+        if not _is_zip(path):
             raise WeightsError(
                 f"{path}: not a PyTorch checkpoint of version 1.6 or later; load and torch.save it once more with a "
                 "PyTorch that you trust it with, or convert it to safetensors"
@@ -93,3 +93,10 @@ def _dtype_names() -> dict[Any, str]:
         lib.int64: "I64", lib.int32: "I32", lib.int16: "I16", lib.int8: "I8",
         lib.uint8: "U8", lib.bool: "BOOL",
     }  # fmt: skip
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # it says that it is one part of several
+        return False

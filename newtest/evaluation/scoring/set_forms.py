@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from newtest.errors import EvaluationError
+from newtest.evaluation.scoring.cells import MOST_EXACT
 from newtest.evaluation.scoring.frames import is_count, read_frame
 from newtest.evaluation.scoring.names import is_id
 from newtest.evaluation.scoring.opening import check, read_text
@@ -116,15 +117,18 @@ def _index_column(path: Path, frame: pd.DataFrame) -> str | None:
 
 
 def _whole(cells: pd.Series) -> npt.NDArray[np.int64] | None:
-    """Cells as numbers if all are whole and written as a program writes them: "001" is a name."""
+    """Cells as numbers if all are whole and written as a program writes them: "001" is a name, and so is what
+    64 bits do not hold.
+    """
     if pd.api.types.is_float_dtype(cells):
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
-        return values.astype(np.int64) if len(values) and (values == np.round(values)).all() else None
+        whole = (values == np.round(values)) & (np.abs(values) <= MOST_EXACT)
+        return values.astype(np.int64) if len(values) and whole.all() else None
     if pd.api.types.is_numeric_dtype(cells) or cells.isna().any() or not len(cells):
         return None
     texts = [cell for cell in cells if isinstance(cell, str)]
     if len(texts) < len(cells) or not all(
-        t.isascii() and t.isdigit() and str(int(t)) == t for t in texts if t
+        t.isascii() and t.isdigit() and len(t) < 19 and str(int(t)) == t for t in texts if t
     ):
         return None
     return None if "" in texts else np.array([int(text) for text in texts], dtype=np.int64)

@@ -12,6 +12,8 @@ from newtest.evaluation.scoring.cells import MOST_EXACT
 __all__ = ["VOTE_COLUMNS", "votes_of"]
 
 VOTE_COLUMNS = ("num_selected", "num_shown")
+_LONGEST = 40
+"""Characters of a number; with more, pandas raises what it should coerce."""
 
 
 def votes_of(images: pd.DataFrame, source: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -24,8 +26,10 @@ def votes_of(images: pd.DataFrame, source: str) -> tuple[npt.NDArray[np.int64], 
 
 
 def _whole(column: pd.Series, where: str) -> npt.NDArray[np.int64]:
-    empty = column.isna() | column.astype(str).str.strip().eq("")
-    values = pd.to_numeric(column.where(~empty), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    texts = column.astype(str).str.strip()
+    empty = column.isna() | texts.eq("")
+    readable = texts.where(~empty & (texts.str.len() <= _LONGEST))
+    values = pd.to_numeric(readable, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
     whole = (values >= 0) & (values <= MOST_EXACT) & (values == np.floor(values))
     if len(wrong := np.flatnonzero(~whole & ~empty.to_numpy(dtype=bool))):
         at = int(wrong[0])
