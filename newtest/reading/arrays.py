@@ -26,6 +26,7 @@ _FREE = 256 << 20
 _MOST_RATIO = 200
 """Larger ones only to so many times their packed size; zlib reaches 1,032 with nothing but zeros."""
 _MOST_MEMBERS = 100_000
+_MOST_HEADER = 1 << 20
 _MOST_SIDES = 32
 
 
@@ -127,6 +128,11 @@ def npy_header(stream: IO[bytes], size: int) -> tuple[tuple[int, ...], bool, np.
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise Unreadable(f"an .npy of version {version[0]}.{version[1]}")
+    if version != (1, 0):  # numpy asks for a buffer of what the header says of its own length, up to 4 GiB
+        length = int.from_bytes(stream.read(4), "little")
+        if length > _MOST_HEADER:
+            raise Unreadable(f"a header of {length:,} bytes")
+        stream.seek(-4, os.SEEK_CUR)
     # Versions 2 and 3 differ in the header's text encoding alone; numpy's public reader of 2 takes Latin-1.
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import struct
+import tracemalloc
 import tarfile
 import zipfile
 from pathlib import Path
@@ -171,6 +172,16 @@ def test_a_cell_without_an_end_is_refused() -> None:
         list(named_rows('a,b\n"' + "x" * (2 << 20))[1])
     with pytest.raises(Unreadable, match=r"line 2.*unexpected end"):
         list(named_rows('a,b\n1,"2\n3,4\n5,6\n')[1])
+
+
+def test_a_long_header_of_an_array_takes_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + bytes(100))
+    tracemalloc.start()
+    with pytest.raises(Unreadable, match="a header of 2,147,483,647 bytes"):
+        load_array(path)
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
 
 
 def test_a_cell_beyond_its_limit_is_refused() -> None:
