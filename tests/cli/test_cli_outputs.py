@@ -25,6 +25,7 @@ FILES = {
     "balance-pool": {"--out": ()},
     "decontaminate-pool": {"--out": ()},
     "dedup-pool": {"--out": ()},
+    "annotate design": {"--plot": ()},
     "diagnose": {"--plot": ("a-0",)},
     "filter-pool": {"--out": ()},
     "frequencies": {"--out": ()},

@@ -7,8 +7,8 @@ import io
 import json
 import re
 import struct
-import tracemalloc
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
