@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from newtest.cli import annotate_design, annotate_market, annotate_people, annotate_prolific, annotate_serve
+from newtest.cli.annotate_planned import nothing_new, plan_rows
 from newtest.cli.options import JsonFlag, StudyDir, choice, note, own_file, print_json, print_table
 from newtest.cli.second_labels import Classes, Near, Predictions, Proposals, SecondLabels, Top, propose
-
-if TYPE_CHECKING:
-    from decimal import Decimal
-
-    from newtest.crowd.costs import Cost
-    from newtest.crowd.planning import HitPlan
 
 __all__ = ["app"]
 
@@ -172,7 +167,7 @@ def plan(
             }
         )
         return
-    print_table(["", ""], _plan_rows(made, cost, costs.seconds_per_image))
+    print_table(["", ""], plan_rows(made, cost, costs.seconds_per_image))
     lacking = "pairs" if config.ask == "pairs" else "images"
     note(f"{lacking} that lack votes and are in no HIT: {made.left + made.without_bytes:,}")
     if made.without_bytes:
@@ -191,25 +186,9 @@ def plan(
         "dry run: nothing was kept"
         if dry_run
         else f"{stored} HITs kept; next: newtest annotate publish --to local"
+        if stored
+        else nothing_new(config.ask)
     )
-
-
-def _plan_rows(plan: HitPlan, cost: Cost, pace: float) -> list[tuple[str, str]]:
-    if plan.config.ask == "pairs":
-        asked = "pairs to be judged", sum(pair.control is None for hit in plan.hits for pair in hit.pairs)
-    else:
-        asked = "images to be voted on", sum(len(hit.of("candidate")) for hit in plan.hits)
-    return [
-        ("HITs", f"{cost.hits:,}"),
-        (asked[0], f"{asked[1]:,}"),
-        ("assignments", f"{cost.assignments:,}"),
-        ("votes, controls included", f"{cost.votes:,}"),
-        (f"hours of work at {pace:g} s an image", f"{cost.hours:,.1f}"),
-        ("a worker earns an hour", f"${cost.hourly}"),
-        ("reward", f"${cost.reward:,}"),
-        ("fees", f"${cost.fees:,}"),
-        ("TOTAL", f"${cost.total:,}"),
-    ]
 
 
 @app.command()

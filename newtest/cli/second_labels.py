@@ -91,6 +91,8 @@ def propose(
     for sentence in said:
         note(f"warning: {sentence}")
     note(f"second labels: {stored.proposed:,} pairs of image and class proposed, {stored.new:,} of them new")
+    if near and not stored.proposed:
+        note("warning: no near class was found, in WordNet or in the file of --similar; name them there")
     if stored.unknown_classes:
         note(
             f"warning: {stored.unknown_classes:,} are of classes that this study does not have, first "

@@ -54,6 +54,11 @@ LEAST_SIDE = 32
 """Pixels: below it the kernels are larger than the picture."""
 
 
+def unknown(kind: str) -> str:
+    """What a message says about a name that is no kind."""
+    return f"`kind` {kind}: unknown; known are {', '.join(KINDS)}; or a family: {', '.join(FAMILIES)}"
+
+
 def corrupted(
     image: PIL.Image.Image, kind: str, severity: int, *, seed: int = 0, name: str = ""
 ) -> PIL.Image.Image:
@@ -62,7 +67,7 @@ def corrupted(
     Raises UsageError for an unknown kind or severity, or a picture of less than 32 pixels on a side.
     """
     if kind not in KINDS:
-        raise UsageError(f"`kind` {kind}: unknown; known are {', '.join(KINDS)}")
+        raise UsageError(unknown(kind))
     if severity not in SEVERITIES:
         raise UsageError(f"`severity` {severity}: known are 1 to 5")
     if min(image.size) < LEAST_SIDE:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from newtest.config import fingerprint
-from newtest.corruption.kinds import KINDS, LEAST_SIDE, SEVERITIES
+from newtest.corruption.kinds import KINDS, LEAST_SIDE, SEVERITIES, unknown
 from newtest.corruption.making import Job, Made, maker
 from newtest.corruption.naming import file_names, folder_name
 from newtest.engines import Engine, LocalEngine, Resources
@@ -52,7 +52,7 @@ class CorruptConfig:
     def __post_init__(self) -> None:
         for kind in self.kinds:
             if kind not in KINDS:
-                raise UsageError(f"`kind` {kind}: unknown; known are {', '.join(KINDS)}")
+                raise UsageError(unknown(kind))
         if wrong := [one for one in self.severities if one not in SEVERITIES]:
             raise UsageError(f"`severity` {wrong[0]}: known are 1 to 5")
         if self.size and not LEAST_SIDE <= self.size <= 4096:

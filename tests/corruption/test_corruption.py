@@ -44,7 +44,9 @@ def test_every_kind_keeps_the_size_and_repeats_itself() -> None:
         assert one.size == image.size and one.tobytes() == again.tobytes(), kind
         assert one.tobytes() != image.tobytes(), kind
     assert corrupted(image, "fog", 2, name="a").tobytes() != corrupted(image, "fog", 2, name="b").tobytes()
-    with pytest.raises(UsageError, match="unknown; known are gaussian_noise"):
+    with pytest.raises(
+        UsageError, match=r"unknown; known are gaussian_noise.*or a family: noise, blur, weather, digital"
+    ):
         corrupted(image, "rain", 1)
     with pytest.raises(UsageError, match="known are 1 to 5"):
         corrupted(image, "fog", 6)

@@ -52,6 +52,12 @@ def test_no_text_is_missing_and_each_keeps_its_places(tag: str) -> None:
         assert len(same) < 4, same
 
 
+@pytest.mark.parametrize("tag", languages())
+def test_a_pause_names_the_button_as_it_is_written(tag: str) -> None:
+    work = language(tag).work
+    assert work["start_now"] in work["paused"]
+
+
 @pytest.mark.parametrize("template", ["select_images", "near_duplicates", "which_classes"])
 @pytest.mark.parametrize("tag", languages())
 def test_every_text_of_a_page_is_in_its_language(tag: str, template: str) -> None:

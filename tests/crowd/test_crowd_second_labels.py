@@ -201,6 +201,16 @@ def test_on_the_command_line(study: Study, drawn: Images) -> None:
         " WHERE role = 'candidate'"
     ).fetchone()[0]
     assert asked == 16
+    none = study.root / "none.json"
+    none.write_text("{}")
+    found = run(
+        app, ["plan", "--study", root, "--second-labels", "new", "--near", "1", "--similar", str(none)]
+    )
+    assert "no near class was found" in found.stderr
+    again = run(app, ["plan", "--study", root, "--assignments", "2"])
+    assert "no HIT is new" in again.stderr and "--votes asks for more" in again.stderr
+    pairs = run(app, ["plan", "--study", root, "--ask", "pairs"])
+    assert "newtest dedup finds pairs" in pairs.stderr
     for more in (
         ["--near", "1"],
         ["--second-labels", "new", "--near", "1", "--dry-run"],

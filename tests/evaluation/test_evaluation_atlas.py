@@ -375,6 +375,10 @@ def test_the_page_in_a_browser_with_hostile_names(tmp_path: Path) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         names = page.locator("#models button.model").all_inner_texts()
         assert len(names) == 40 and HOSTILE[1] in names
+        titles = page.locator("#models thead th").all_inner_texts()
+        assert titles[:2] == ["model", "group"] and titles[-1] == "reach", (
+            "columns without a word are left out"
+        )
         page.select_option("#shift", "shift-1")
         assert "1 above and 0 below" in page.inner_text("#verdict")
         page.check("#only")

@@ -29,7 +29,7 @@ def test_it_is_printed_and_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_methods_without_a_plan_are_named() -> None:
-    with pytest.raises(UsageError, match="not for hash"):
+    with pytest.raises(UsageError, match="not for hash; give the pool vectors"):
         join_plan(100, 8, "hash")
 
 

@@ -47,6 +47,7 @@ def test_examples_have_their_pictures_and_captions(embedded_pool: Path, tmp_path
         assert example["text"] in page
     assert len(list((pool / "page").glob("scores-*.png"))) == 1
     assert "pixels 300" in page
+    assert ", fraction 0.5" in page, "settings stand apart"
     assert "(conse)" in page
     assert "(no picture)" not in page
     kept = {row["uid"] for path in pool.glob("*.parquet") for row in pq.read_table(path).to_pylist()}

@@ -64,10 +64,18 @@ class Rates:
         return (plan.operations / self.operations + plan.bytes_read / self.bytes_read) / workers / 3600
 
 
+def no_plan(method: str) -> str:
+    """What a message says of a method without vectors."""
+    return (
+        f"a plan is made for the methods exact and semantic, not for {method}; "
+        "give the pool vectors (newtest embed-pool, or `vectors`), or leave `plan` away"
+    )
+
+
 def join_plan(rows: int, width: int, method: str, clusters: int = 0, probe: int = 1) -> JoinPlan:
     """What ``dedup-pool`` takes by ``exact`` or ``semantic``, for rows of so many numbers. Raises UsageError."""
     if method not in ("exact", "semantic"):
-        raise UsageError(f"a plan is made for the methods exact and semantic, not for {method}")
+        raise UsageError(no_plan(method))
     block = block_rows(rows)
     ranges, row = -(-rows // block), 2.0 * width
     once = rows * row
@@ -110,7 +118,7 @@ def planned(pool: Pool, config: DedupConfig, workers: int) -> dict[str, Any]:
     if method == "auto":
         method, _ = best_method(pool, config.encoder, config.vectors)
     if method not in ("exact", "semantic"):
-        raise UsageError(f"a plan is made for the methods exact and semantic, not for {method}")
+        raise UsageError(no_plan(method))
     rows = VectorRows.of(pool, vector_source(pool, config.encoder, config.vectors))
     total = rows.starts[-1]
     if not total:

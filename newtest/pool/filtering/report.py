@@ -258,7 +258,7 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; } .uid { color: #5a636c
 <table><tr><th>rule<th>filter<th>with</tr>
 {% for rule in told.rules %}{% for f in rule.filters %}<tr><td>{{ rule.name }}<td>{{ f.filter }}
 <td>{% for key, value in f.items() if key != "filter" and value is not mapping %}
-{{ key }} {{ value }}{% if not loop.last %},{% endif %}{% endfor %}</tr>
+{{ key }} {{ value }}{% if not loop.last %}, {% endif %}{% endfor %}</tr>
 {% endfor %}{% endfor %}</table>
 {% for name, layer in told.inputs.layers.items() %}<p>{{ name }} comes from the layer {{ layer.folder }}
 {% if layer.encoder %}({{ layer.encoder }}){% endif %}</p>

@@ -239,10 +239,11 @@ function ring() {
 function table(line, rows) {
   const head = byId("models").tHead, body = byId("models").tBodies[0];
   head.textContent = ""; body.textContent = "";
-  const titles = ["model", "configuration", "group", "training data"];
+  const texts = [["configuration", "config"], ["group", "group"], ["training data", "data"]]
+    .filter(([, field]) => rows.some((at) => D.models[field][at]));
   const row = head.insertRow();
-  for (const title of titles) row.appendChild(make("th", title, "text"));
-  for (const title of [...line.axes, line.y, "the line", "rho", "95 %", "p, Holm", "off", ""]) row.appendChild(make("th", title));
+  for (const title of ["model", ...texts.map(([title]) => title)]) row.appendChild(make("th", title, "text"));
+  for (const title of [...line.axes, line.y, "the line", "rho", "95 %", "p, Holm", "off", "reach"]) row.appendChild(make("th", title));
   const order = rows.slice().sort((a, b) => Math.abs(line.t[b]) - Math.abs(line.t[a]) || a - b);
   const most = state.all ? order.length : MOST;
   for (const at of order.slice(0, most)) {
@@ -254,7 +255,7 @@ function table(line, rows) {
     const first = tr.insertCell();
     first.className = "text";
     first.appendChild(button);
-    for (const field of ["config", "group", "data"]) tr.appendChild(make("td", D.models[field][at], "text"));
+    for (const [, field] of texts) tr.appendChild(make("td", D.models[field][at], "text"));
     for (const axis of line.axes) tr.appendChild(make("td", two(D.accuracy[axis][at])));
     const rho = line.rho[at], half = line.half[at];
     tr.appendChild(make("td", two(D.accuracy[line.y][at])));
