@@ -21,6 +21,14 @@ __all__ = ["SCHEMA_VERSION", "make_durable", "open_catalog", "transaction"]
 BUSY_SECONDS = 30.0
 
 
+_NO_ROOM = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC,
+    sqlite3.SQLITE_IOERR_TRUNCATE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+}  # fmt: skip
+"""What SQLite answers where it cannot write; a file that is damaged gives other codes."""
+
+
 def open_catalog(path: Path, *, create: bool) -> sqlite3.Connection:
     """Open (or create) a catalog, migrated to the newest version. Raises StudyError."""
     if not create and not path.exists():
@@ -45,6 +53,11 @@ def open_catalog(path: Path, *, create: bool) -> sqlite3.Connection:
         UnicodeDecodeError,
     ) as error:  # SQLite's message may quote bytes of the file
         connection.close()
+        if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
+            raise StudyError(
+                f"{path}: the disk is full or failing ({error}); nothing half-written is kept, free some space and "
+                "run again"
+            ) from error
         raise StudyError(f"{path}: not a newtest catalog, or damaged ({error})") from error
     except BaseException:
         connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from newtest.study import Study
 
 NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 NOT_THERE = [
@@ -67,3 +70,20 @@ def test_ctrl_c_has_one_ending_also_while_python_loads(after: float, tmp_path: P
     assert running.returncode in (130, 1, -signal.SIGINT)  # 1: it had ended already, for there is no study
     if running.returncode == 130:
         assert said.count("interrupted") == 1 and "Traceback" not in said
+
+
+def test_a_study_on_a_full_disk_is_not_called_damaged(tmp_path: Path) -> None:
+    """The system's limit on the size of a file stands for a disk without room: SQLite's own files do not fit."""
+    Study(tmp_path / "study", create=True).close()
+
+    def no_room() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    for study in ("study", "fresh"):
+        ended = subprocess.run(
+            [*NEWTEST, "collect", "--study", study, "--wnid", "n01443537", "--source", f"folder:{tmp_path}"],
+            cwd=tmp_path, capture_output=True, text=True, timeout=60, preexec_fn=no_room,
+        )  # fmt: skip
+        assert ended.returncode == 1
+        assert len(ended.stderr.splitlines()) == 1 and "disk is full or failing" in ended.stderr, ended.stderr

@@ -224,7 +224,10 @@ def home(host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         _done(host(words, at), words)
     shutil.copytree(at / "study", at / "unvoted")
-    (at / "unvoted" / "study.key").write_bytes(bytes(range(32)))  # else each run makes another one
+    (at / "demonstration" / "study").mkdir(parents=True)
+    (at / "demonstration" / ".newtest-made").touch()
+    for made in (at / "unvoted", at / "demonstration" / "study"):  # else each run makes another key
+        (made / "study.key").write_bytes(bytes(range(32)))
     for words in (
         "votes simulate --study study",
         "dedup --study study --auto-radius 2",
