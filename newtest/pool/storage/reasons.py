@@ -9,9 +9,14 @@ __all__ = ["reasons_in", "told"]
 
 
 def reasons_in(pool: Pool, layer: Layer, lacking: str | None = None) -> list[str]:
-    """The reasons of all rows that have one; with ``lacking`` those of rows where that column is null."""
+    """The reasons of all rows that have one; with ``lacking`` those of rows where that column is null.
+
+    A layer that another program wrote may give no reasons. Raises PoolError.
+    """
     found: list[str] = []
     for shard in pool.shards:
+        if not layer.has(pool, shard, "reason"):
+            continue
         table = layer.table(pool, shard, ["reason", *([lacking] if lacking else [])])
         if lacking:
             table = table.filter(table[lacking].is_null())
