@@ -18,7 +18,7 @@ from newtest.crowd.hits import ClassImages, Hit, PlanConfig, plan_class
 from newtest.crowd.pairs import make_pair_plan
 from newtest.crowd.plans import HitPlan
 from newtest.draws import generator
-from newtest.errors import ConfigError, NotFoundError
+from newtest.errors import ConfigError, NotFoundError, UsageError
 from newtest.reading.jsons import read_json
 from newtest.study import Study, now
 
@@ -49,7 +49,9 @@ def make_plan(
     max_hits: int | None = None,
 ) -> HitPlan:
     """HITs for every image (or pair) with fewer than ``votes`` votes of people (given or underway), by default the
-    number of assignments. Nothing is written. Raises UsageError for a class that the study does not have.
+    number of assignments. Nothing is written.
+
+    Raises UsageError for a class that the study does not have, or that has no other to choose from.
 
     With ``max_hits`` the plan stops there; ``left`` counts the images that were left out.
     """
@@ -156,15 +158,20 @@ def _class_images(
         negatives=_negatives(catalog, wnid, options) if wanted else (),
         earlier=[i.image_id for i in state if not i.original and i.image_id not in wanted],
         used=used,
-        options=_choice(catalog, wnid, options) if options.config.ask == "which" else (),
+        options=_choice(catalog, wnid, options) if wanted and options.config.ask == "which" else (),
     )
     return images, examples
 
 
 def _choice(catalog: sqlite3.Connection, wnid: str, options: _Options) -> list[str]:
-    """The class and its nearest others that the study knows."""
+    """The class and its nearest others that the study knows. Raises UsageError where there is no other: people would
+    be paid for a choice of one."""
     known = set(classes.wnids(catalog))
     near = [other for other in options.similar(wnid) if other in known and other != wnid]
+    if not near:
+        raise UsageError(
+            f"{wnid}: no near class to choose from; add classes, name them with `similar`, or ask about other classes"
+        )
     return [wnid, *list(dict.fromkeys(near))[: options.config.options - 1]]
 
 
@@ -233,8 +240,6 @@ def _warnings(wnid: str, hits: Sequence[Hit], config: PlanConfig) -> list[str]:
         found.append(
             f"{wnid}: too few images of near classes for {config.checks} attention checks in every HIT"
         )
-    if config.ask == "which" and any(len(hit.options) < 2 for hit in hits):
-        found.append(f"{wnid}: no near class to choose from: add classes, or name them with `similar`")
     if short := [hit for hit in hits if hit.size < config.images]:
         found.append(
             f"{wnid}: {len(short)} HIT(s) with fewer than {config.images} images: nothing is left to fill them"

@@ -21,7 +21,7 @@ from newtest.crowd.hits import PlanConfig
 from newtest.crowd.local import LocalAnnotator
 from newtest.crowd.people import forget
 from newtest.crowd.planning import make_plan, store_plan
-from newtest.errors import ConfigError
+from newtest.errors import ConfigError, UsageError
 from newtest.study import Study, now
 
 if TYPE_CHECKING:
@@ -242,6 +242,8 @@ def test_plans_of_other_kinds_leave_the_usual_ids_alone(tmp_path: Path) -> None:
             for config in (usual, WHICH)
         }
         assert not ids["select"] & ids["which"]
+        with pytest.raises(UsageError, match=r"no near class to choose from; .*`similar`"):
+            make_plan(study.catalog, WHICH, lambda wnid: [])
     with pytest.raises(ConfigError, match="at least 2"):
         PlanConfig(ask="which", options=1)
     with pytest.raises(ConfigError, match="checks"):
