@@ -40,8 +40,12 @@ def with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
     return frame.assign(path=[_below(base, file) for file in files])
 
 
-def _below(base: Path, file: str) -> str:
-    """Where a manifest's file is, "" for a name that leaves the folder and for one that no file can have (NUL)."""
+def _below(base: Path, file: object) -> str:
+    """Where a manifest's file is, "" for a name that leaves the folder, for one that no file can have (NUL), and for a
+    missing one.
+    """
+    if not isinstance(file, str):
+        return ""
     archive = archive_of(file)
     try:
         place = (base / archive).resolve()
