@@ -54,7 +54,12 @@ def _needs(report: Any) -> str | None:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or exitstatus != 0 or hasattr(session.config, "workerinput"):
+    if (
+        reporter is None
+        or session.config.option.collectonly
+        or exitstatus != 0
+        or hasattr(session.config, "workerinput")
+    ):
         return
     skipped, passed = (len(reporter.stats.get(name, ())) for name in ("skipped", "passed"))
     if skipped > MOST_SKIPPED * (skipped + passed):
