@@ -41,6 +41,8 @@ def spanning(i: Ints, j: Ints, rows: int | None = None) -> Ints:
     left, right = places[: len(i)], places[len(i) :]
     ranks = np.arange(1, len(i) + 1, dtype=np.float64)
     graph = csr_array((ranks, (left, right)), shape=(len(known), len(known)))
+    # SciPy 1.13 takes 32-bit places alone. A tile has fewer pairs than that.
+    graph.indices, graph.indptr = graph.indices.astype(np.int32), graph.indptr.astype(np.int32)
     return np.sort(minimum_spanning_tree(graph).data.astype(np.int64)) - 1
 
 
