@@ -135,4 +135,6 @@ def _write(pool: Pool, name: str, lines: Iterable[str]) -> None:
 
 
 def _set(lines: Sequence[str]) -> Subset:
+    if not lines:  # pa.array would import pandas, which takes longer than a filter
+        return Subset.of(np.empty(0, ids.UID))
     return Subset.of(ids.from_arrow(pa.array(sorted(set(lines)), pa.string())))
