@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +14,8 @@ from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.reshard import plan_reshard, reshard
-from newtest.pool.storage.opt_outs import known
+from newtest.pool.storage.location import place_of
+from newtest.pool.storage.opt_outs import known, remembered
 from newtest.pool.storage.pool import Pool, open_pool
 
 ENGINE = LocalEngine()
@@ -72,7 +75,7 @@ def test_a_dry_run_remembers_nothing_and_a_second_run_changes_no_byte(pool: Pool
     assert len(known(pool)) == 0
     for _ in range(2):
         assert kept(pool, Recipe(remove_uids=uids)) == [0, 1, 3, 4, 5]
-        file = Path(pool.address) / "__newtest" / "opt-outs" / "uids.txt"
+        (file,) = (Path(pool.address) / "__newtest" / "opt-outs").iterdir()
         assert file.read_text() == f"{2:032x}\n"
     assert len(known(pool)) == 1
 
@@ -83,7 +86,32 @@ def test_what_cannot_be_read_stops_the_run(pool: Pool, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="that can be read"):
         kept(pool, Recipe(remove_urls=tmp_path / "absent.txt"))
     kept(pool, Recipe(remove_uids=listed(tmp_path, "good.txt", f"{2:032x}")))
-    (Path(pool.address) / "__newtest" / "opt-outs" / "uids.txt").write_text("half a li")
+    (file,) = (Path(pool.address) / "__newtest" / "opt-outs").iterdir()
+    file.write_text("half a li")
     for attempt in (lambda: kept(pool, Recipe(min_words=1)), lambda: plan_reshard(pool, None)):
         with pytest.raises(PoolError, match="is damaged"):
             attempt()
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.write_text("no folder")
+    with pytest.raises(PoolError, match="nobody's wish is known"):
+        kept(pool, Recipe(min_words=1))
+
+
+def test_two_runs_at_once_lose_nothing(pool: Pool, tmp_path: Path) -> None:
+    """Both have read the lists before either writes: what each adds is a file of its own."""
+    with ThreadPoolExecutor(8) as threads:
+        files = [listed(tmp_path, f"{row}.txt", f"{row:032x}") for row in range(100, 108)]
+        list(threads.map(lambda file: remembered(pool, None, file), files))
+    assert len(known(pool)) == 8
+
+
+def test_they_are_remembered_on_a_store(bucket: str, pool: Pool, tmp_path: Path) -> None:
+    place = place_of(f"{bucket}/opt-outs")
+    for path in Path(pool.address).glob("*.parquet"):
+        with place.writing(path.name) as target:
+            shutil.copy(path, target)
+    stored = open_pool(place.url)
+    assert kept(stored, Recipe(remove_uids=listed(tmp_path, "uids.txt", f"{2:032x}"))) == [0, 1, 3, 4, 5]
+    assert kept(stored, Recipe(min_words=1)) == [0, 1, 3, 4, 5]
+    assert plan_reshard(stored, None).opted_out == 1

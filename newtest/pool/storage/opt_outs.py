@@ -1,13 +1,15 @@
 """Rows that people asked to have left out: remembered in the pool, by uid or by URL.
 
-``__newtest/opt-outs/uids.txt`` and ``urls.txt`` hold 32 hex digits a line, sorted: uids, and the first 128 bits of
-blake2b over each URL as it is written, so that the list shows nobody whose pictures they are. A list only grows.
+``__newtest/opt-outs/`` holds files of 32 hex digits per line, sorted: ``uids-NAME.txt``, and ``urls-NAME.txt`` with the
+first 128 bits of blake2b over each URL as it is written, so that a list shows nobody whose pictures they are. NAME is
+made of what the file holds. A run adds one file with what is new and changes none, so two runs at once lose nothing,
+on a store without locks too.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import pyarrow as pa
 from newtest.config import fingerprint
 from newtest.errors import PoolError, UsageError
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.location import HOME
+from newtest.pool.storage.location import HOME, LocalPlace, place_of
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.subset import Subset
 from newtest.reading.failures import Unreadable
@@ -26,7 +28,8 @@ from newtest.reading.texts import read_lines
 
 __all__ = ["OptOuts", "known", "remembered"]
 
-_FILES = {"uids": f"{HOME}/opt-outs/uids.txt", "urls": f"{HOME}/opt-outs/urls.txt"}
+_KINDS = ("uids", "urls")
+_FOLDER = f"{HOME}/opt-outs"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -65,7 +68,7 @@ class OptOuts:
 
 def known(pool: Pool) -> OptOuts:
     """What the pool remembers. Raises PoolError for a list that cannot be read."""
-    return OptOuts(*(_set(_read(pool, name)) for name in _FILES.values()))
+    return OptOuts(*(_set(_read(pool, kind)) for kind in _KINDS))
 
 
 def remembered(pool: Pool, urls: Path | None, uids: Path | None, *, write: bool = True) -> OptOuts:
@@ -79,12 +82,12 @@ def remembered(pool: Pool, urls: Path | None, uids: Path | None, *, write: bool 
         "urls": [] if urls is None else [_hashed(line) for line in _lines(urls)],
     }
     sets = []
-    for what, name in _FILES.items():
-        old = _read(pool, name)
-        both = sorted({*old, *asked[what]})
-        if write and len(both) > len(set(old)):
-            _write(pool, name, both)
-        sets.append(_set(both))
+    for kind in _KINDS:
+        old = _read(pool, kind)
+        new = sorted({*asked[kind]} - old)
+        if write and new:
+            _write(pool, kind, new)
+        sets.append(_set({*old, *new}))
     return OptOuts(*sets)
 
 
@@ -109,32 +112,42 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _read(pool: Pool, name: str) -> Sequence[str]:
-    if not pool.place.exists(name):
-        return []
+def _read(pool: Pool, kind: str) -> set[str]:
+    place = place_of(f"{pool.place.url}/{_FOLDER}")
+    known: set[str] = set()
     try:
-        with pool.place.open(name) as handle:
-            lines = handle.read().decode("ascii").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PoolError(
-            f"{pool.place.url}: {name} cannot be read, so nobody's wish is known ({error})"
-        ) from error
-    if any(ids.canonical(line) != line for line in lines):
-        raise PoolError(f"{pool.place.url}: {name} is damaged: a line is not 32 hex digits; restore it")
-    return lines
+        if isinstance(place, LocalPlace) and place.root.exists():
+            list(place.root.iterdir())  # a folder that cannot be listed is no empty list
+        for entry in place.entries():
+            with place.open(entry.name) as handle:
+                data = handle.read()
+            if entry.name not in {_name(each, data) for each in _KINDS}:
+                raise PoolError(f"{place.url}: {entry.name} is damaged: it holds something else; restore it")
+            if entry.name == _name(kind, data):
+                known.update(data.decode("ascii").split())
+    except OSError as error:
+        raise PoolError(f"{place.url} cannot be read, so nobody's wish is known ({error})") from error
+    return known
 
 
-def _write(pool: Pool, name: str, lines: Iterable[str]) -> None:
+def _write(pool: Pool, kind: str, lines: Sequence[str]) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode("ascii")
+    name = f"{_FOLDER}/{_name(kind, data)}"
     try:
         with pool.place.writing(name) as path:
-            path.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+            path.write_bytes(data)
     except OSError as error:
         raise PoolError(
             f"{pool.place.url}: {name} cannot be written, so nothing was remembered ({error})"
         ) from error
 
 
-def _set(lines: Sequence[str]) -> Subset:
+def _name(kind: str, data: bytes) -> str:
+    """A file's name, by its bytes."""
+    return f"{kind}-{hashlib.sha256(data).hexdigest()[:16]}.txt"
+
+
+def _set(lines: set[str]) -> Subset:
     if not lines:  # pa.array would import pandas, which takes longer than a filter
         return Subset.of(np.empty(0, ids.UID))
-    return Subset.of(ids.from_arrow(pa.array(sorted(set(lines)), pa.string())))
+    return Subset.of(ids.from_arrow(pa.array(sorted(lines), pa.string())))
