@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_crowd_mturk import client_of, create
 from test_crowd_owner import change, owner
 
-from newtest.catalog import leases, transaction
+from newtest.catalog import leases, open_hits, transaction
 from newtest.catalog.owner import close_hits
 from newtest.catalog.publications import unpublished
 from newtest.crowd.annotators import PublishConfig, collect, publish
@@ -91,7 +91,7 @@ def take_step(study: Study, clock: Clock, step: str, number: int, limit: Decimal
         publish(study, LocalAnnotator(clock), PublishConfig(lifetime=86_400), free[: number + 1])
     elif step == "begin":
         with transaction(catalog):
-            for group in leases.open_groups(catalog, f"w{number}", now=clock(), limit=1):
+            for group in open_hits.open_groups(catalog, f"w{number}", now=clock(), limit=1):
                 take(catalog, f"w{number}", group.group, clock())
     elif step == "submit":
         for row in catalog.execute(

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from newtest.catalog import leases, market, owner
+from newtest.catalog import leases, market, open_hits, owner
 from newtest.catalog.asked import Kind, asked_of, kind_of
 from newtest.catalog.crowd import hit_class
-from newtest.catalog.leases import Lease, OpenGroup, Seen
+from newtest.catalog.leases import Lease
 from newtest.catalog.market import HitType, MarketHit
+from newtest.catalog.open_hits import OpenGroup, Seen
 from newtest.crowd.answers import read_answer, to_xml
 
 __all__ = [
@@ -79,10 +80,12 @@ def overview(catalog: sqlite3.Connection, worker: str, now: float, seen: Sequenc
     leases.sweep(catalog, now)
     held = [work for lease in leases.lease_of(catalog, worker) if (work := _work(catalog, lease))]
     paused = owner.is_paused(catalog)
-    barred = leases.barred_by(catalog, seen) if seen else ()
-    groups = [] if paused else leases.open_groups(catalog, worker, now=now, limit=MAX_GROUPS, barred=barred)
+    barred = open_hits.barred_by(catalog, seen) if seen else ()
+    groups = (
+        [] if paused else open_hits.open_groups(catalog, worker, now=now, limit=MAX_GROUPS, barred=barred)
+    )
     return WorkList(
-        held, groups, leases.num_submitted(catalog, worker), leases.last_group(catalog, worker), paused
+        held, groups, leases.num_submitted(catalog, worker), open_hits.last_group(catalog, worker), paused
     )
 
 
@@ -101,8 +104,8 @@ def take(
         return Taken(None, "halted")
     if len(leases.lease_of(catalog, worker)) + held_elsewhere >= MAX_LEASES:
         return Taken(None, "held")
-    barred = leases.barred_by(catalog, seen) if seen else ()
-    market_hit_id = leases.next_open_hit(catalog, worker, group, now=now, barred=barred)
+    barred = open_hits.barred_by(catalog, seen) if seen else ()
+    market_hit_id = open_hits.next_open_hit(catalog, worker, group, now=now, barred=barred)
     if market_hit_id is None:
         return Taken(None, "taken")
     hit = market.find_hit(catalog, market_hit_id)

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from newtest.catalog import leases as lease_rows
-from newtest.catalog.leases import OpenGroup, Seen
+from newtest.catalog import open_hits
+from newtest.catalog.open_hits import OpenGroup, Seen
 from newtest.crowd.server import leases
 from newtest.crowd.server.leases import Taken, Work, WorkList
 from newtest.crowd.server.persons import Member, Person
@@ -111,7 +112,7 @@ async def _seen_elsewhere(person: Person, member: Member) -> list[Seen]:
     found: list[Seen] = []
     for other in person.members:
         if other is not member:
-            found += await other.shared.database.read(lease_rows.seen_by, other.worker)
+            found += await other.shared.database.read(open_hits.seen_by, other.worker)
     return found
 
 

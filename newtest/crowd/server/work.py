@@ -18,7 +18,7 @@ from starlette.routing import Route
 from newtest.catalog import leases as lease_rows
 from newtest.catalog import workers
 from newtest.catalog.crowd import HitImage, hit_files
-from newtest.catalog.leases import OpenGroup
+from newtest.catalog.open_hits import OpenGroup
 from newtest.crowd.languages import language
 from newtest.crowd.links import PURPOSE
 from newtest.crowd.server import leases
