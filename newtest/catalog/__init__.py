@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from newtest.catalog.connections import connect
 from newtest.catalog.foreign import harden, require_our_schema, require_sound
 from newtest.catalog.migrations import SCHEMA_VERSION, migrate, version_of
 from newtest.errors import StudyError
 
 __all__ = ["SCHEMA_VERSION", "make_durable", "open_catalog", "transaction"]
-
-BUSY_SECONDS = 30.0
 
 
 _NO_ROOM = {
@@ -30,13 +29,11 @@ _NO_ROOM = {
 
 
 def open_catalog(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Open (or create) a catalog, migrated to the newest version. Raises StudyError."""
+    """Open (or create) a catalog, migrated to the newest version. Raises StudyError, for damage that a later statement
+    meets too."""
     if not create and not path.exists():
         raise StudyError(f"{path}: no such catalog")
-    try:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    except sqlite3.OperationalError as error:
-        raise StudyError(f"{path}: cannot be opened ({error})") from error
+    connection = connect(path)
     try:
         connection.row_factory = sqlite3.Row
         harden(connection)

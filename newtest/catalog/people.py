@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from newtest.catalog.connections import connect
 from newtest.errors import StudyError
 
 __all__ = [
@@ -72,10 +73,7 @@ class Bonus:
 def open_people(root: Path) -> Iterator[sqlite3.Connection]:
     """The file of a study's people, made where there is none. Raises StudyError."""
     path = root / "people.sqlite"
-    try:
-        connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
-    except sqlite3.OperationalError as error:
-        raise StudyError(f"{path}: cannot be opened ({error})") from error
+    connection = connect(path)
     try:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA synchronous = FULL")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,25 @@ def test_damaged_pages_are_found_when_a_file_is_new_here(made: Path) -> None:
     (stranger / "study.sqlite").write_bytes(bytes(data))
     with pytest.raises(StudyError, match="damaged"):
         Study(stranger)
+
+
+@pytest.mark.parametrize(
+    "read", [lambda rows: rows.fetchall(), list, lambda rows: [rows.fetchone() for _ in range(3000)]]
+)
+def test_damage_that_is_met_after_opening_names_the_file(made: Path, read: Callable[[Any], object]) -> None:
+    """Found by fuzzing: from Python it was SQLite's own error, without a path."""
+    with Study(made.parent) as study:
+        study.catalog.executemany(
+            "INSERT INTO classes VALUES (?, '[]', 'x', '[]', 'test')", [(f"c{n}",) for n in range(3000)]
+        )
+        study.catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with Study(made.parent) as study:
+        data = bytearray(made.read_bytes())
+        for at in range(4096 * 40, len(data), 4096):
+            data[at : at + 64] = b"\xff" * 64
+        made.write_bytes(bytes(data))
+        with pytest.raises(StudyError, match=r"study.sqlite: the catalog is damaged \(.*take it from a copy"):
+            read(study.catalog.execute("SELECT * FROM classes"))
 
 
 def test_a_sound_file_is_looked_over_once(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
