@@ -16,6 +16,8 @@ from pathlib import Path
 
 from newtest.errors import ClassError
 from newtest.files import cache_folder, write_atomic
+from newtest.reading.failures import Unreadable
+from newtest.reading.zips import opened_zip
 
 __all__ = ["SYSTEM_FOLDERS", "find_wordnet", "wordnet_folder"]
 
@@ -100,9 +102,9 @@ def _in_nltk(folders: Sequence[Path]) -> Iterator[tuple[Read, str]]:
 def _in_archive(archive: Path) -> tuple[Read, str]:
     def read(name: str) -> bytes | None:
         try:
-            with zipfile.ZipFile(archive) as opened:
+            with opened_zip(archive) as opened:
                 return opened.read(f"wordnet/{name}")
-        except (zipfile.BadZipFile, KeyError) as error:
+        except (zipfile.BadZipFile, KeyError, Unreadable) as error:
             raise ClassError(
                 f"{archive}: not NLTK's WordNet ({error}); delete it and download it again"
             ) from error

@@ -15,6 +15,7 @@ from typing import Any
 
 from newtest.clip.torch_runtime import torch
 from newtest.reading.failures import Unreadable, reason_of, translated
+from newtest.reading.zips import opened_zip
 
 __all__ = ["NotTensors", "load_tensors"]
 
@@ -51,7 +52,7 @@ def load_tensors(path: Path) -> Any:
 
 
 def _check_records(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
+    with opened_zip(path) as archive:
         records = archive.infolist()
         if len(records) > _MOST_RECORDS:
             raise Unreadable(f"more than {_MOST_RECORDS:,} records")

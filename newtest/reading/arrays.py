@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.reading.failures import Unreadable, translated
+from newtest.reading.zips import opened_zip
 
 __all__ = ["Arrays", "array_rows", "is_archive", "load_array", "npy_header", "open_arrays"]
 
@@ -82,7 +83,7 @@ def is_archive(path: Path) -> bool:
 def open_arrays(source: Path | IO[bytes]) -> Iterator[Arrays]:
     """An ``.npz``, open. Raises OSError, and Unreadable for anything else."""
     with translated("an .npz archive"):
-        archive = zipfile.ZipFile(source)
+        archive = opened_zip(source)
     with archive:
         with translated("an .npz archive"):
             arrays = Arrays(archive)

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from newtest.errors import NewtestError
+from newtest.clip.weights.opening import open_tensors
+from newtest.errors import NewtestError, WeightsError
 from newtest.reading import texts
 from newtest.reading.arrays import load_array, open_arrays
 from newtest.reading.failures import Unreadable
@@ -371,3 +372,19 @@ def test_places_are_those_of_tarfile(tmp_path: Path) -> None:
             tar.addfile(info, io.BytesIO(bytes(info.size)))
     with tarfile.open(path) as tar, open(path, "rb") as handle:
         assert list(places(handle)) == [(one.name, one.offset_data, one.size) for one in tar]
+
+
+def test_a_member_of_a_zip_that_claims_more_than_the_file_has_is_refused(tmp_path: Path) -> None:
+    """Found by fuzzing: zipfile takes the memory that the directory claims before it reads a byte."""
+    np.savez(tmp_path / "a.npz", a=np.arange(4))
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    entry = data.index(b"PK\1\2")
+    data[entry + 20 : entry + 24] = (1 << 30).to_bytes(4, "little")  # the packed size, in the directory
+    (tmp_path / "a.npz").write_bytes(data)
+    with (
+        pytest.raises(Unreadable, match=r"'a.npy' claims 1,073,741,824 bytes of a file of"),
+        open_arrays(tmp_path / "a.npz"),
+    ):
+        pass
+    with pytest.raises(WeightsError, match="claims 1,073,741,824 bytes"):
+        open_tensors(tmp_path / "a.npz")

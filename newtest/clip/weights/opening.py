@@ -16,6 +16,7 @@ from newtest.errors import WeightsError
 from newtest.reading.arrays import npy_header
 from newtest.reading.failures import translated
 from newtest.reading.jsons import parse_json
+from newtest.reading.zips import opened_zip
 
 __all__ = ["open_tensors"]
 
@@ -108,7 +109,7 @@ class _Npz:
         names = {dtype.newbyteorder("="): name for name, dtype in DTYPES.items() if name != "BF16"}
         tensors = {}
         try:
-            with zipfile.ZipFile(path) as archive:
+            with opened_zip(path) as archive:
                 for member in archive.namelist():
                     if not member.endswith(".npy"):
                         raise ValueError(f"{member} is no array")
@@ -129,7 +130,7 @@ class _Npz:
 
     def pieces(self, name: str) -> Iterator[npt.NDArray[Any]]:
         info, dtype = self.tensors[name], DTYPES[self.tensors[name].dtype]
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as stream:
+        with opened_zip(self.path) as archive, archive.open(f"{name}.npy") as stream:
             npy_header(stream, archive.getinfo(f"{name}.npy").file_size)
             for start in range(0, info.size, PIECE):
                 wanted = min(PIECE, info.size - start) * dtype.itemsize
