@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -35,6 +38,10 @@ class Prolific(BaseHTTPRequestHandler):
     submissions: dict[str, dict[str, Any]]
     bonuses: dict[str, dict[str, Any]]
     dies_paying = False
+    victim: subprocess.Popen[bytes] | None = None
+    kill_behind = (
+        ""  # a regular expression: the client is killed after such a request was carried out, unanswered
+    )
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
@@ -87,6 +94,9 @@ class Prolific(BaseHTTPRequestHandler):
         return False
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
+        if self.kill_behind and self.victim and re.search(self.kill_behind, self.path):
+            self.victim.kill()
+            self.victim.wait()
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -208,6 +218,47 @@ def test_the_command_pays_what_the_proposals_say(
     again = document(run(*command, "--max-cost", "1.75"))
     assert (again["approved"], again["bonuses"], again["decided_before"]) == (0, 0.0, ["s0", "s1"])
     assert [one["paid"] for one in server[1].bonuses.values()] == [1]
+
+
+def test_killed_behind_each_request_it_decides_and_pays_once(
+    server: tuple[str, type[Prolific]], tmp_path: Path
+) -> None:
+    """kill -9 after Prolific did what was asked and before it answered: a decision, a batch made, a batch paid."""
+    site = server[1]
+    with Study(tmp_path / "s", create=True) as study:
+        rows = []
+        for person, submission in (("p0", "s0"), ("p1", "s1")):
+            remember(study, {"PROLIFIC_PID": person, "STUDY_ID": "st1", "SESSION_ID": submission})
+            rows.append((f"a-{person}", recruited_key(study, person), "local", "approve", "", "0.25"))
+    columns = ["assignment_id", "worker", "market", "proposal", "reason", "bonus"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "p.csv", index=False)
+    words = ["annotate", "prolific", "pay", "st1", "p.csv", "--reward", "1.50", "--study", "s"]
+    words += ["--max-cost", "3.50", "--json", "--api-url", server[0]]
+
+    def ended(kill_behind: str, typed: str) -> tuple[int, str]:
+        site.kill_behind = kill_behind
+        with subprocess.Popen(
+            [sys.executable, "-m", "newtest", *words],
+            cwd=tmp_path, env={**os.environ, "PROLIFIC_TOKEN": "secret"}, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        ) as process:  # fmt: skip
+            site.victim = process
+            out, error = process.communicate(typed.encode(), timeout=60)
+        return process.returncode, (out + error).decode()
+
+    for kill_behind, due in (
+        ("/transition/", "3.50"),
+        ("submissions/bonus-payments/", "2.00"),
+        ("/pay/", "0.50"),
+    ):
+        code, said = ended(kill_behind, f"{due}\n")
+        assert code == -9, said
+    code, said = ended("", "")
+    assert code == 0, said
+    assert [site.submissions[name]["status"] for name in ("s0", "s1")] == ["APPROVED", "APPROVED"]
+    assert sum(batch["paid"] for batch in site.bonuses.values()) == 1
+    paid = next(batch for batch in site.bonuses.values() if batch["paid"])
+    assert paid["amounts"] == {"s0": Decimal("0.25"), "s1": Decimal("0.25")}
 
 
 def test_a_token_goes_nowhere_in_the_clear() -> None:

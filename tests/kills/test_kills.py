@@ -90,9 +90,7 @@ CASES: dict[str, Typed | Elsewhere | WritesNothing] = {
     "annotate pay": Typed("annotate pay --study study --out pay.csv", PUBLISHED),
     "annotate prolific create": WritesNothing("asks a recruiting site, keeps nothing here"),
     "annotate prolific places": WritesNothing("asks a recruiting site"),
-    "annotate prolific pay": Elsewhere(
-        "test_paying_that_was_killed_between_the_call_and_the_note_goes_on"
-    ),
+    "annotate prolific pay": Elsewhere("test_killed_behind_each_request_it_decides_and_pays_once"),
     "votes import": Typed("votes import counts.csv --study study --add-counts"),
     "votes export": Typed("votes export out.csv --study study"),
     "votes quality": Typed("votes quality --study study --out quality.csv"),
