@@ -103,7 +103,7 @@ def hashes(pictures: Grey) -> Words:
         if detail(inside) < FLAT:
             inside = picture
         found = _framed(inside, picture)
-        found[np.median(np.abs(found), axis=1) < FAINT * _sizes()] = found[0]
+        found[_middle(np.abs(found)) < FAINT * _sizes()] = found[0]
         signs[place] = found > 0
     return _pack(signs)
 
@@ -139,12 +139,17 @@ def _unpack(words: Words) -> npt.NDArray[np.bool_]:
     return np.unpackbits(octets, axis=-1, count=BITS, bitorder="little").astype(bool)
 
 
+def _middle(amplitudes: Grey) -> Grey:
+    """The median of each row (n, BITS), in half of np.median's time."""
+    below, above = BITS // 2 - 1, BITS // 2
+    return np.asarray(np.partition(amplitudes, (below, above), axis=1)[:, below : above + 1].mean(axis=1))
+
+
 def _framed(inside: Grey, picture: Grey) -> Grey:
     """(len(FRAMINGS), BITS) coefficients; ``inside`` is the picture without its bars."""
     waves, cuts, cuts_with_bars = _plan()
     found = np.empty((len(FRAMINGS), ORDER, ORDER), dtype=np.float32)
-    for shown, some in ((inside, cuts), (picture, cuts_with_bars)):
-        place, rows, columns = some
+    for shown, (place, rows, columns) in ((inside, cuts), (picture, cuts_with_bars)):
         down = np.matmul(
             waves, shown
         )  # many small products: one large one would start BLAS's threads in every thread

@@ -58,13 +58,17 @@ def stretched(picture: Grey, box: Box) -> Grey:
 
 def _bars(lines: Grey, least: int) -> tuple[int, int]:
     """How many lines at the beginning and at the end are bars; none where too little would stay."""
-    middle = lines.shape[1] // 2
-    level = np.partition(lines, middle, axis=1)[:, middle, None]
-    plain = (np.abs(lines - level) <= SAME).mean(axis=1) >= PLAIN
-    if not plain[:TEXT].any() and not plain[-TEXT:].any():
-        return 0, 0
+    if not _plain(lines[:TEXT]).any() and not _plain(lines[-TEXT:]).any():
+        return 0, 0  # most photos: the lines between need not be looked at
+    plain = _plain(lines)
     first, last = _bar(lines, plain), _bar(lines[::-1], plain[::-1])
     return (first, last) if len(lines) - first - last >= least else (0, 0)
+
+
+def _plain(lines: Grey) -> npt.NDArray[np.bool_]:
+    middle = lines.shape[1] // 2
+    level = np.partition(lines, middle, axis=1)[:, middle, None]
+    return np.asarray(np.count_nonzero(np.abs(lines - level) <= SAME, axis=1) >= PLAIN * lines.shape[1])
 
 
 def _bar(lines: Grey, plain: npt.NDArray[np.bool_]) -> int:
