@@ -10,9 +10,7 @@ dead run.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +24,8 @@ from newtest.clip.torch_runtime import gpus
 from newtest.engines import Engine, Outcome, Resources
 from newtest.engines.base import cores
 from newtest.errors import ImageError, PoolError
-from newtest.images import ImageLimits, parallel, shown
+from newtest.images import ImageLimits, shown
+from newtest.images.ahead import decoded_ahead
 from newtest.pool.prefetch import read_ahead
 from newtest.pool.storage.layers import Layer, build
 from newtest.pool.storage.pool import Pool, Shard
@@ -162,8 +161,15 @@ class _EmbedShard:
         reasons = np.full(rows, "no image", object)
         ahead = self.config.ahead if gpus() else 0
         read = read_ahead(paired(pool, shard), self.config.batch * (self.config.ahead + 1))
-        with closing(read), ThreadPoolExecutor(parallel(self.config.decoders or cores())) as decoders:
-            for batch in _ahead(read, self._decode, decoders, self.config.batch, ahead):
+        decoded = decoded_ahead(
+            read,
+            lambda pair: (pair[0], self._decode(pair[1])),
+            batch=self.config.batch,
+            ahead=ahead,
+            threads=self.config.decoders or cores(),
+        )
+        with closing(read), closing(decoded):
+            for batch in decoded:
                 whole = [(row, pixels) for row, pixels in batch if not isinstance(pixels, str)]
                 for row, pixels in batch:
                     reasons[row] = pixels if isinstance(pixels, str) else None
@@ -222,23 +228,6 @@ class _ScoreShard:
         return pa.table(
             {"score": pa.array(scores), "reason": self.layer.table(pool, shard, ["reason"])["reason"]}
         )
-
-
-def _ahead(
-    pairs: Iterator[tuple[int, Sample]], decode: Any, decoders: ThreadPoolExecutor, batch: int, ahead: int
-) -> Iterator[list[tuple[int, Any]]]:
-    """Batches of (row, decoded or reason) in order, with ``ahead`` more of them under way."""
-    waiting: deque[tuple[int, Future[Any]]] = deque()
-    for row, sample in pairs:
-        waiting.append((row, decoders.submit(decode, sample)))
-        if len(waiting) >= batch * (ahead + 1):
-            yield [_done(waiting.popleft()) for _ in range(batch)]
-    while waiting:
-        yield [_done(waiting.popleft()) for _ in range(min(batch, len(waiting)))]
-
-
-def _done(entry: tuple[int, Future[Any]]) -> tuple[int, Any]:
-    return entry[0], entry[1].result()
 
 
 def _lists(vectors: Halves) -> pa.Array:

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from newtest.clip import torch_runtime
 from newtest.config import fingerprint
+from newtest.engines.base import cores
 from newtest.errors import EvaluationError, ImageError, UsageError
 from newtest.evaluation.scoring.classifiers import Classifier, build, full_name
 from newtest.evaluation.scoring.predictions import Predictions
@@ -22,6 +25,7 @@ from newtest.evaluation.scoring.set_vectors import file_facts
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import write_atomic
 from newtest.images import shown
+from newtest.images.ahead import AHEAD, decoded_ahead
 from newtest.progress import UNWATCHED, Progress
 from newtest.reading.arrays import open_arrays
 from newtest.sets import image_at
@@ -125,7 +129,8 @@ def _predict(
     module = built.module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
     top5 = np.full((len(paths), TOP), -1, dtype=np.int64)
     readable = np.zeros(len(paths), dtype=bool)
-    for rows, images in _batches(built, paths, options.batch_size):
+    ahead = 0 if str(device).startswith("cpu") else AHEAD  # on a CPU the model keeps all cores busy
+    for rows, images in _batches(built, paths, options.batch_size, ahead):
         batch = torch.stack(images).to(device=device, dtype=dtype, memory_format=torch.channels_last)
         with torch.inference_mode():
             logits = module(batch).float()
@@ -144,18 +149,27 @@ def _predict(
     return top5, readable
 
 
-def _batches(built: Classifier, paths: list[str], size: int) -> Iterator[tuple[list[int], list[Any]]]:
-    rows: list[int] = []
-    images: list[Any] = []
-    for row, path in enumerate(paths):
+def _batches(
+    built: Classifier, paths: list[str], size: int, ahead: int
+) -> Iterator[tuple[list[int], list[Any]]]:
+    """Rows and prepared images, ``size`` readable ones at a time."""
+
+    def prepared(path: str) -> Any:
         try:
             image = shown(image_at(path))
         except (OSError, ValueError, ImageError):
-            continue
-        rows.append(row)
-        images.append(built.transform(image))
-        if len(rows) == size:
-            yield rows, images
-            rows, images = [], []
+            return None
+        return built.transform(image)
+
+    rows: list[int] = []
+    images: list[Any] = []
+    with closing(decoded_ahead(paths, prepared, batch=size, ahead=ahead, threads=cores())) as decoded:
+        for row, image in enumerate(chain.from_iterable(decoded)):
+            if image is not None:
+                rows.append(row)
+                images.append(image)
+            if len(rows) == size:
+                yield rows, images
+                rows, images = [], []
     if rows:
         yield rows, images

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,14 @@ import numpy.typing as npt
 
 from newtest.clip.cache import cached
 from newtest.clip.encoder import Encoder, Pixels, Vectors
+from newtest.clip.torch_runtime import gpus
 from newtest.config import fingerprint
+from newtest.engines.base import cores
 from newtest.errors import EvaluationError, ImageError
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import cache_folder
-from newtest.images import parallel, shown
+from newtest.images import shown
+from newtest.images.ahead import AHEAD, decoded_ahead
 from newtest.progress import UNWATCHED, Progress
 from newtest.sets import archive_of, image_at
 
@@ -60,21 +63,14 @@ def set_vectors(
     paths = evaluated.images["path"].astype(str).tolist()
     root = (cache or cache_folder()) / "images"
     parts = []
-    with ThreadPoolExecutor(parallel(min(8, os.cpu_count() or 1))) as threads:
-        for start in range(0, len(paths), PIECE):
-            piece = paths[start : start + PIECE]
-            key = fingerprint(
-                "images", 3, encoder.name, encoder.preprocessing, [file_facts(path) for path in piece]
-            )
-            file = root / key[:2] / f"{key}.npy"
-            parts.append(
-                cached(
-                    file,
-                    (len(piece), encoder.dimension),
-                    lambda piece=piece: _embed(piece, encoder, threads, batch),  # type: ignore[misc]
-                )
-            )
-            progress.advance("images", len(piece), len(evaluated))
+    for start in range(0, len(paths), PIECE):
+        piece = paths[start : start + PIECE]
+        key = fingerprint(
+            "images", 3, encoder.name, encoder.preprocessing, [file_facts(path) for path in piece]
+        )
+        shape = len(piece), encoder.dimension
+        parts.append(cached(root / key[:2] / f"{key}.npy", shape, partial(_embed, piece, encoder, batch)))
+        progress.advance("images", len(piece), len(evaluated))
     return SetVectors(np.concatenate(parts), encoder.name)
 
 
@@ -87,13 +83,20 @@ def file_facts(path: str) -> tuple[str, int, int]:
     return str(Path(path).absolute()), about.st_size, about.st_mtime_ns
 
 
-def _embed(paths: Sequence[str], encoder: Encoder, threads: ThreadPoolExecutor, batch: int) -> Vectors:
+def _embed(paths: Sequence[str], encoder: Encoder, batch: int) -> Vectors:
     vectors = np.zeros((len(paths), encoder.dimension), np.float32)
-    for start in range(0, len(paths), batch):
-        prepared = list(threads.map(lambda path: _pixels(path, encoder), paths[start : start + batch]))
-        rows = [start + at for at, pixels in enumerate(prepared) if pixels is not None]
-        if rows:
-            vectors[rows] = encoder.images(np.stack([pixels for pixels in prepared if pixels is not None]))
+    ahead = AHEAD if gpus() else 0
+    decoded = decoded_ahead(
+        enumerate(paths),
+        lambda pair: (pair[0], _pixels(pair[1], encoder)),
+        batch=batch, ahead=ahead, threads=cores(),
+    )  # fmt: skip
+    with closing(decoded):
+        for pictures in decoded:
+            whole = [(row, pixels) for row, pixels in pictures if pixels is not None]
+            if whole:
+                rows = [row for row, _ in whole]
+                vectors[rows] = encoder.images(np.stack([pixels for _, pixels in whole]))
     return vectors
 
 
