@@ -12,7 +12,7 @@ from newtest.download.addresses import PrivateAddress
 from newtest.download.opt_out import opted_out
 from newtest.download.retry_after import retry_after
 from newtest.download.robots import MOST_BYTES, Robots
-from newtest.download.urls import is_web, without_credentials
+from newtest.download.urls import host_is_a_number, is_web, without_credentials
 from newtest.version import __version__
 
 __all__ = ["DownloadConfig", "Throttled", "Transferred", "TryAgain", "robots_text", "transfer"]
@@ -146,6 +146,8 @@ async def _hops(
         url = without_credentials(url)
         if not is_web(url):
             return _bad_url("neither http nor https")
+        if host_is_a_number(url):
+            return _bad_url("its host is a number")
         if robots is not None and (refused := await _kept_out(robots, url)) is not None:
             return refused
         async with session.get(url, allow_redirects=False) as response:

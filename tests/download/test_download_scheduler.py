@@ -251,6 +251,9 @@ def test_redirects_are_followed_and_checked_hop_by_hop(
         "http://",
         "http://[::1",
         "http://2130706433/x",
+        "http://0x7f000001/x",
+        "http://127.1/x",
+        "http://127.0.0.1.5./x",
         "file:///etc/passwd",
     ],
 )
