@@ -39,6 +39,7 @@ MAX_QUESTION_BYTES = 65_535
 
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "": frozenset({"class_name", "class_names", "definition", "encyclopedia_url", "lang", "dir", "must_see"}),
+    "more": frozenset({"more.names"}),
     "image": frozenset({"image.number", "image.url"}),
     "option": frozenset({"option.number", "option.name"}),
     "example": frozenset({"example.url"}),
@@ -113,6 +114,9 @@ def render(template: str, page: Page) -> str:
         "encyclopedia_url": _web_url(page.encyclopedia_url),
     }
 
+    more = [name for name in page.class_names if name != page.class_name]
+    blocks = {"more": [{"names": ", ".join(more)}] if more else [], **page.blocks}
+
     def options(body: str, inside: Mapping[str, str]) -> str:
         def each(match: re.Match[str]) -> str:
             of = (
@@ -127,7 +131,7 @@ def render(template: str, page: Page) -> str:
         pieces = _BLOCK.split(text)  # text, block's name, block's body, text, ...
         filled = [_fill(pieces[0], values)]
         for name, body, after in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
-            for item in page.blocks.get(name, ()):
+            for item in blocks.get(name, ()):
                 inside = values | {f"{name}.{key}": value for key, value in item.items()}
                 filled.append(_fill(options(body, inside), inside))
             filled.append(_fill(after, values))
@@ -185,7 +189,7 @@ def _large_size(template: str) -> int:
     for name, body in _BLOCK.findall(template):
         each = len(body.encode()) + 100  # the URL of an image is longer than its placeholder
         each += sum(4 * len(option.encode()) for option in _OPTION.findall(body))  # of five classes
-        text += (4 if name == "option" else 47) * each
+        text += {"option": 4, "more": 1}.get(name, 47) * each
     return text + 600
 
 

@@ -42,6 +42,14 @@ def test_every_image_and_name_is_put_in() -> None:
     assert "${" not in text
 
 
+def test_a_class_of_one_name_is_not_also_called_so() -> None:
+    template = load_template("select_images")
+    several = render(template, Page("goldfish", ("goldfish", "Carassius auratus")))
+    assert "Also called: Carassius auratus<" in several
+    for names in ((), ("goldfish",)):
+        assert "Also called" not in render(template, Page("goldfish", names))
+
+
 def test_strangers_text_is_escaped_and_scripts_stay_as_they_are() -> None:
     template = load_template("select_images")
     text = render(template, page(1, class_name=EVIL, definition=EVIL + "${class_name} ${nonsense}"))

@@ -1,7 +1,8 @@
 """Second labels to ask about: other classes that images may show, from predictions, near classes, or a table.
 
 ReaL's further labels (15,389 beyond the given ones) were found like this, by ImageNet's 50,000 images: the best five
-answers of 11 models, at most five classes per image, hold .79 of them; the five nearest classes in WordNet .20.
+answers of 11 models, at most five classes per image, hold .79 of them; the five classes that ImageNetV2 lists as
+most similar .20.
 """
 
 from __future__ import annotations
