@@ -67,7 +67,7 @@ def test_every_text_of_a_page_is_in_its_language(tag: str, template: str) -> Non
         "pair": [{"number": "1", "left_url": "/x", "right_url": "/y"}],
         "option": [{"number": "1", "name": "otter"}],
     }
-    text = render(load_template(template), Page("otter", ("otter", "Lutra"), blocks=blocks, language=tag))
+    text = render(load_template(template), Page("otter", ("otter", "otter 2"), blocks=blocks, language=tag))
     assert f'<html lang="{tag}" dir="{language(tag).dir}">' in text
     body = html.unescape(re.sub(r"<script>.*?</script>|<style>.*?</style>", "", text, flags=re.DOTALL))
     for key in re.findall(r"\$\{text\.(\w+)\}", load_template(template)):
