@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from newtest.errors import UsageError
-from newtest.files import atomic_path, sha256_of
+from newtest.files import atomic_path, own_descriptor, sha256_of, text_at
 
 __all__ = [
     "MADE", "claim_folder", "is_own_folder", "made_path", "mark_folder", "require_own_file", "require_own_folder",
@@ -151,7 +151,7 @@ def _is_made(path: Path) -> bool:
 def _known(path: Path) -> set[str]:
     """What the list says of a file: the sha256 of each version that newtest wrote."""
     try:
-        lines = (path.parent / MADE).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+        lines = text_at(path.parent / MADE, "utf-8", errors="surrogateescape").split("\n")
     except (OSError, ValueError):
         return set()
     return {digest for digest, _, name in (line.partition("  ") for line in lines) if name == _listed(path)}
@@ -161,7 +161,7 @@ def _note(path: Path, digest: str) -> None:
     if digest in _known(path):
         return
     line = f"{digest}  {_listed(path)}\n".encode("utf-8", "surrogateescape")
-    handle = os.open(path.parent / MADE, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    handle = own_descriptor(path.parent / MADE, os.O_WRONLY | os.O_APPEND)
     try:
         os.write(handle, line)  # one write: lines of two runs never mix
     finally:

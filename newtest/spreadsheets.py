@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newtest.files import open_bytes, open_text
 from newtest.reading.separated import first_row, read_separated
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def sheet_of(path: Path) -> Sheet:
     The separator is the one that the header has most of, outside quotes; a line ``sep=;`` before the header decides.
     Raises UnicodeDecodeError for a header in another encoding, Unreadable for one without an end.
     """
-    with open(path, "rb") as raw:
+    with open_bytes(path) as raw:
         start = raw.read(4)
     encoding = "utf8"
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
@@ -71,7 +72,7 @@ def sheet_of(path: Path) -> Sheet:
     elif len(start) >= 4 and start[::2] == b"\0\0" and b"\0" not in start[1::2]:
         encoding = "utf-16-be"
     skip, delimiter = 0, ""
-    with open(path, encoding="utf-8-sig" if encoding == "utf8" else encoding, newline="") as handle:
+    with open_text(path, "utf-8-sig" if encoding == "utf8" else encoding, newline="") as handle:
         first = handle.readline(MOST_HEADER)
         if found := _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n")):
             skip, delimiter = 1, found[1]

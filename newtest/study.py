@@ -29,6 +29,7 @@ from types import TracebackType
 
 from newtest.catalog import open_catalog
 from newtest.errors import StudyError
+from newtest.files import bytes_of, own_descriptor
 from newtest.outputs import require_this_machine
 
 __all__ = ["Study", "now"]
@@ -105,7 +106,10 @@ class Study:
                 self._proven.add(folder)
         if parts[-1] in ("", ".", "..") or "/" in parts[-1] or "\0" in parts[-1]:
             raise StudyError(f"{self.root}: {'/'.join(parts)!r} leads out of the study")
-        return folder / parts[-1]
+        place = folder / parts[-1]
+        if place.is_symlink() and not place.resolve().is_relative_to(self.root.resolve()):
+            raise StudyError(f"{place}: a link leads out of the study; take it away")
+        return place
 
     def worker_key(self, worker_id: str) -> str:
         """A worker's id as it is stored: 32 hex digits of HMAC-SHA256 under the study's own key.
@@ -134,7 +138,7 @@ class Study:
                 pass
             finally:
                 fresh.unlink(missing_ok=True)
-        key = path.read_bytes()
+        key = bytes_of(path)
         if len(key) != _KEY_BYTES:
             raise StudyError(
                 f"{path}: {len(key)} bytes are not this study's key ({_KEY_BYTES} bytes): "
@@ -150,7 +154,7 @@ class Study:
         """
         path = self.inside("locks", stage)
         path.parent.mkdir(exist_ok=True)
-        with open(path, "a+", encoding="ascii") as handle:
+        with open(own_descriptor(path, os.O_RDWR), "r+", encoding="ascii") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from newtest.errors import ClassError
-from newtest.files import cache_folder, write_atomic
+from newtest.files import bytes_of, cache_folder, write_atomic
 from newtest.reading.failures import Unreadable
 from newtest.reading.zips import opened_zip
 
@@ -87,7 +87,7 @@ def _candidates(system: Sequence[Path]) -> Iterator[tuple[Read, str]]:
 
 def _in_folder(folder: Path) -> tuple[Read, str]:
     def read(name: str) -> bytes | None:
-        return (folder / name).read_bytes() if (folder / name).is_file() else None
+        return bytes_of(folder / name) if (folder / name).is_file() else None
 
     return read, str(folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from newtest.files import atomic_path, is_full_disk, write_atomic
+from newtest.files import (
+    NotAFile,
+    atomic_path,
+    bytes_of,
+    is_full_disk,
+    open_bytes,
+    own_descriptor,
+    require_regular,
+    sha256_of,
+    text_at,
+    write_atomic,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -71,3 +83,33 @@ def test_no_room_is_an_error_that_names_the_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert is_full_disk(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_regular_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        for path, kind in (
+            (tmp_path / "pipe", "a pipe"),
+            (tmp_path / "socket", "a socket"),
+            (Path("/dev/zero"), "a device"),
+        ):
+            for read in (open_bytes, bytes_of, text_at, sha256_of, require_regular):
+                with pytest.raises(NotAFile, match=f"{path}: {kind}, not a regular file"):
+                    read(path)
+    with pytest.raises(IsADirectoryError, match=str(tmp_path)):
+        open_bytes(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        open_bytes(tmp_path / "nothing")
+    require_regular(tmp_path / "nothing")
+
+
+def test_a_file_of_ours_is_never_another_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text("a year of work")
+    (tmp_path / "list").symlink_to("theirs")
+    with pytest.raises(OSError, match="list"):
+        own_descriptor(tmp_path / "list", os.O_WRONLY)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotAFile, match="a pipe"):
+        own_descriptor(tmp_path / "pipe", os.O_WRONLY)
+    assert (tmp_path / "theirs").read_text() == "a year of work"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from newtest.errors import StudyError
+from newtest.files import NotAFile, require_regular
 
 __all__ = ["BUSY_SECONDS", "Connection", "connect"]
 
@@ -75,12 +76,23 @@ def _named(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", None)  # set where SQLite itself failed
         if (code is not None and code & 0xFF in _DAMAGE) or str(error).startswith(_NO_TEXT):
-            raise StudyError(f"{path}: the catalog is damaged ({error}); take it from a copy") from error
+            what = (
+                "not a newtest catalog, or damaged"
+                if code == sqlite3.SQLITE_NOTADB
+                else "the catalog is damaged"
+            )
+            raise StudyError(f"{path}: {what} ({error}); take it from a copy") from error
         raise
 
 
 def connect(path: Path) -> Connection:
-    """A connection in autocommit mode. Raises StudyError where the file cannot be opened."""
+    """A connection in autocommit mode. Raises StudyError where the file cannot be opened, or is a link to elsewhere."""
+    try:
+        require_regular(path)
+    except NotAFile as error:
+        raise StudyError(str(error)) from error
+    if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+        raise StudyError(f"{path}: a link leads out of the study; take it away")
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, factory=Connection)
     except sqlite3.OperationalError as error:

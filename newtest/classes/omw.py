@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from newtest.errors import ClassError
+from newtest.files import text_at
 
 __all__ = ["lemmas_of"]
 
@@ -24,7 +25,7 @@ def lemmas_of(folder: Path, languages: Sequence[str], wnids: Iterable[str]) -> d
     for language in languages:
         for file in _files(folder, language):
             try:
-                lines = file.read_text(encoding="utf-8").splitlines()
+                lines = text_at(file).splitlines()
             except (OSError, UnicodeDecodeError) as error:
                 raise ClassError(f"{file}: cannot be read as a tab file ({error})") from error
             for line in lines:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, print_json
+from newtest.files import text_at
 
 if TYPE_CHECKING:
     from newtest.study import Study
@@ -257,7 +258,7 @@ def _markdown(path: Path) -> str:
     from newtest.errors import UsageError
 
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = text_at(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a readable text ({error})") from error
     if not text.strip():

@@ -81,7 +81,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 something failed (stderr says which), 2 wrong usage, 130 interrupted.
     """
-    from newtest.files import is_full_disk
+    from newtest.files import NotAFile, is_full_disk
 
     try:
         command()()
@@ -105,6 +105,8 @@ def main() -> None:
         raise
     except sqlite3.DatabaseError as error:
         _stop(f"the catalog is damaged ({error}); take study.sqlite from a copy", 1)
+    except NotAFile as error:
+        _stop(str(error), 1)
     except OSError as error:
         if is_full_disk(error):
             _stop(f"{_told(error)}; what was complete is kept, run the same command again to go on", 1)

@@ -21,6 +21,7 @@ from newtest.clip.efficientnet import EfficientNetLite0
 from newtest.clip.encoder import Look, Pixels, Vectors, unit_rows
 from newtest.clip.torch_runtime import best_device, library
 from newtest.errors import MissingExtra
+from newtest.files import text_at
 
 __all__ = ["Conse"]
 
@@ -101,7 +102,6 @@ def _class_names() -> list[str]:
         raise MissingExtra("timm", "conse")
     tables = Path(found.origin).parent / "data" / "_info"
     lemmas = dict(
-        line.split("\t", 1)
-        for line in (tables / "imagenet_synset_to_lemma.txt").read_text("utf-8").splitlines()
+        line.split("\t", 1) for line in text_at(tables / "imagenet_synset_to_lemma.txt").splitlines()
     )
-    return [lemmas[wnid] for wnid in (tables / "imagenet_synsets.txt").read_text("utf-8").split()]
+    return [lemmas[wnid] for wnid in text_at(tables / "imagenet_synsets.txt").split()]

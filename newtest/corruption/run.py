@@ -8,6 +8,7 @@ that changed since is made again.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +24,7 @@ from newtest.corruption.naming import file_names, folder_name
 from newtest.engines import Engine, LocalEngine, Resources
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.sets import EvaluationSet, find_set
-from newtest.files import write_atomic
+from newtest.files import own_descriptor, text_at, write_atomic
 from newtest.outputs import claim_folder, require_own_folder
 from newtest.progress import UNWATCHED, Progress
 from newtest.reading.jsons import parse_json, read_json
@@ -115,7 +116,7 @@ def corrupt_set(
     written = kept = 0
     lines: dict[str, str] = {}
     progress.advance("pictures", 0, len(jobs))
-    with open(out / SOURCES, "a", encoding="utf-8") as sources:
+    with open(own_descriptor(out / SOURCES, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8") as sources:
         for made in _run(jobs, config, engine or LocalEngine(), workers, left_out):
             progress.advance("pictures", 1, len(jobs))
             if made is None:
@@ -168,7 +169,7 @@ def _jobs(found: EvaluationSet, config: CorruptConfig, out: Path) -> tuple[list[
 def _done(path: Path) -> Iterator[tuple[str, str]]:
     """(picture, sha256) of the pictures that are done; the last line may be torn."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = text_at(path, "utf-8", errors="replace").split("\n")
     except FileNotFoundError:
         return
     for line in lines:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from newtest.errors import UsageError
+from newtest.files import text_at
 from newtest.reading.jsons import parse_json
 
 __all__ = ["ClassNames", "read_class_names"]
@@ -30,7 +31,7 @@ def read_class_names(path: Path) -> ClassNames:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path}: {path.stat().st_size:,} bytes are more than a file of names has")
-        text = path.read_text(encoding="utf-8-sig")
+        text = text_at(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not readable as UTF-8 text ({error})") from error
     found = _json_names(path, text) if text.lstrip().startswith("{") else _omw_names(text)

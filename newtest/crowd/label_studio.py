@@ -13,6 +13,7 @@ from typing import Any
 
 from newtest.crowd.external import Tally, Vote, read_json
 from newtest.errors import VotesError
+from newtest.files import open_text
 from newtest.reading.jsons import parse_json
 from newtest.reading.separated import named_rows
 from newtest.spreadsheets import sheet_of
@@ -184,7 +185,7 @@ def _minimal(record: Mapping[str, Any], place: str, path: Path, tally: Tally) ->
 
 def _csv_records(path: Path, tally: Tally) -> Iterator[_Annotation]:
     sheet = sheet_of(path)
-    with open(path, encoding=sheet.text_encoding, newline="") as handle:
+    with open_text(path, sheet.text_encoding, newline="") as handle:
         for _ in range(sheet.skip):
             handle.readline()
         for number, row in enumerate(named_rows(handle, sheet.delimiter)[1], 2):

@@ -15,6 +15,7 @@ from newtest.crowd.answers import from_xml, read_answer
 from newtest.crowd.external import Tally, Vote, read_json
 from newtest.crowd.mturk_answers import page_fields
 from newtest.errors import SourceError, VotesError
+from newtest.files import open_text
 from newtest.reading.separated import named_rows
 from newtest.spreadsheets import sheet_of
 
@@ -68,7 +69,7 @@ def read_hits(path: Path) -> dict[str, HitShown]:
 def read_batch_csv(path: Path, hits: Hits, tally: Tally) -> Iterator[Vote]:
     """MTurk's batch results: WorkerId, AssignmentStatus, SubmitTime, Input.*, Answer.*, one row an assignment."""
     sheet = sheet_of(path)
-    with open(path, encoding=sheet.text_encoding, newline="") as handle:
+    with open_text(path, sheet.text_encoding, newline="") as handle:
         for _ in range(sheet.skip):
             handle.readline()
         header, rows = named_rows(handle, sheet.delimiter)

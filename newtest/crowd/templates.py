@@ -20,6 +20,7 @@ from newtest.crowd.languages import language
 from newtest.crowd.requester.hosts import host_of
 from newtest.crowd.requester.inspection import needs_of
 from newtest.errors import UsageError
+from newtest.files import text_at
 
 __all__ = [
     "MAX_QUESTION_BYTES",
@@ -90,7 +91,7 @@ def load_template(name_or_path: str) -> str:
     ours = template_folder() / f"{name_or_path}.html"
     path = ours if re.fullmatch(r"\w+", name_or_path) and ours.exists() else Path(name_or_path)
     try:
-        return path.read_text(encoding="utf-8")
+        return text_at(path)
     except (OSError, UnicodeDecodeError) as error:
         known = ", ".join(sorted(p.stem for p in template_folder().glob("*.html")))
         raise UsageError(

@@ -10,6 +10,7 @@ from typing import Any
 
 from newtest.config import fingerprint
 from newtest.errors import ImageError, UsageError
+from newtest.files import bytes_of, text_at
 from newtest.images import encode_jpeg, shown
 from newtest.reading.tomls import parse_toml
 
@@ -47,7 +48,7 @@ def read_training(path: Path) -> Training:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise UsageError(f"{path}: more than {MOST_BYTES:,} bytes are no practice")
-        table = parse_toml(path.read_text(encoding="utf-8-sig"))
+        table = parse_toml(text_at(path, "utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a readable TOML file ({error})") from error
     rows = table.get("image")
@@ -75,7 +76,7 @@ def _image(path: Path, number: int, row: Mapping[str, Any]) -> TrainingImage:
     if not isinstance(row.get("shows"), bool):
         raise UsageError(f"{where}: 'shows' must be true or false")
     try:
-        picture = encode_jpeg(shown((path.parent / row["file"]).read_bytes(), within=SIDE))
+        picture = encode_jpeg(shown(bytes_of(path.parent / row["file"]), within=SIDE))
     except (OSError, ValueError, ImageError) as error:
         raise UsageError(f"{where}: {row['file']} cannot be shown ({error})") from error
     return TrainingImage(picture, row["asks"].strip(), row["shows"], row["why"].strip())

@@ -17,6 +17,7 @@ from newtest.evaluation.report.build import (
     build_report,
 )
 from newtest.evaluation.report.study import built_set, study_facts
+from newtest.files import bytes_of
 from newtest.study import Study
 from newtest.votes import frequencies
 
@@ -87,7 +88,7 @@ def _gallery(name: str, rows: pd.DataFrame, folder: Path) -> Gallery:
         some["file"], some["wnid"], some["num_selected"], some["num_shown"], some["image_id"], strict=True
     )
     images = tuple(
-        GalleryImage((folder / file).read_bytes(), wnid, int(selected), int(shown), image_id)
+        GalleryImage(bytes_of(folder / file), wnid, int(selected), int(shown), image_id)
         for file, wnid, selected, shown, image_id in columns
     )
     return Gallery(name, images, note=f"{len(some)} of {len(rows)} images, drawn at random")

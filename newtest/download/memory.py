@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from newtest.files import state_folder, write_atomic
+from newtest.files import open_bytes, state_folder, write_atomic
 from newtest.reading.jsons import parse_json
 
 __all__ = ["HostMemory", "Remembered"]
@@ -44,7 +44,7 @@ class HostMemory:
     def load(self) -> dict[str, Remembered]:
         """What is remembered, by host."""
         try:
-            with open(self._path, "rb") as handle:
+            with open_bytes(self._path) as handle:
                 entries = parse_json(handle.read(_MOST_BYTES))
         except (OSError, ValueError, RecursionError):
             return {}

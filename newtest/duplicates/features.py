@@ -21,6 +21,7 @@ from newtest.catalog.pair_searches import PairSearch
 from newtest.clip.describer import Describer
 from newtest.duplicates.vector_pairs import Members, compare_scopes
 from newtest.errors import ImageError, UsageError
+from newtest.files import bytes_of
 from newtest.images import shown
 from newtest.neighbors import pairs_above
 from newtest.progress import UNWATCHED, Progress
@@ -81,7 +82,7 @@ def _describe_missing(study: Study, model: Describer, metric: str, progress: Pro
 def _pictures(study: Study, model: Describer, hashes: list[str]) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     for sha256 in hashes:
         try:
-            picture: PIL.Image.Image = shown(study.image_path(sha256).read_bytes(), within=1024)
+            picture: PIL.Image.Image = shown(bytes_of(study.image_path(sha256)), within=1024)
         except (ImageError, OSError):
             continue  # newtest dedup names it: it has no hash either
         yield sha256, model.prepare(picture)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import uniform_filter
 
+from newtest.files import bytes_of
 from newtest.images import shown
 
 __all__ = [
@@ -41,7 +42,7 @@ Floats = npt.NDArray[np.float32]
 
 def picture(path: Path) -> Picture:
     """(256, 256, 3) levels, EXIF orientation applied, squashed. Raises ImageError, and OSError without the file."""
-    upright = shown(path.read_bytes(), within=4 * SIDE)
+    upright = shown(bytes_of(path), within=4 * SIDE)
     return np.asarray(upright.resize((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0))
 
 

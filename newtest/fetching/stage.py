@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import stat
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -25,6 +24,7 @@ from newtest.download import Download, DownloadConfig, Request, Traffic, downloa
 from newtest.errors import ImageError
 from newtest.fetching.store import Store, has_size
 from newtest.fetching.thumbnails import make_thumbnails
+from newtest.files import NotAFile, open_bytes
 from newtest.images import ImageLimits, check
 from newtest.progress import UNWATCHED, Progress
 from newtest.reading.texts import read_at_most
@@ -255,10 +255,10 @@ def _read_local(image: Wanted, config: FetchConfig) -> Download:
     """Read a file of the user's own; only regular files, no more bytes than allowed."""
     path = Path(unquote(urlsplit(image.url or "").path))
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
-            if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
-                return Download(image.image_id, None, "not-a-file", f"{path} is not a regular file")
+        with open_bytes(path) as handle:
             return Download(image.image_id, read_at_most(handle, config.limits.max_bytes))
+    except NotAFile as error:
+        return Download(image.image_id, None, "not-a-file", str(error))
     except (OSError, ValueError) as error:
         return Download(
             image.image_id, None, "unreadable", f"{path}: {getattr(error, 'strerror', None) or error}"

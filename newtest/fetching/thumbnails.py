@@ -9,7 +9,7 @@ from pathlib import Path
 
 from newtest.errors import ImageError
 from newtest.fetching.store import Store
-from newtest.files import write_atomic
+from newtest.files import bytes_of, write_atomic
 from newtest.images import thumbnail
 from newtest.progress import UNWATCHED, Progress
 from newtest.study import Study
@@ -24,7 +24,7 @@ def thumbnail_of(study: Study, sha256: str, *, side: int = SIDE) -> Path:
     """The thumbnail of stored bytes, made now if it is not there. Raises ImageError, and OSError without bytes."""
     path = study.thumbnail_path(sha256)
     if not path.exists():
-        write_atomic(path, thumbnail(study.image_path(sha256).read_bytes(), side))
+        write_atomic(path, thumbnail(bytes_of(study.image_path(sha256)), side))
     return path
 
 
@@ -35,7 +35,7 @@ def make_thumbnails(
 
     def make(sha256: str) -> ImageError | None:
         try:
-            store.put_thumbnail(sha256, thumbnail(study.image_path(sha256).read_bytes(), SIDE))
+            store.put_thumbnail(sha256, thumbnail(bytes_of(study.image_path(sha256)), SIDE))
         except ImageError as error:
             return error
         return None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import stat
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +13,7 @@ from typing import Any
 import PIL.Image
 
 from newtest.errors import ImageError
+from newtest.files import open_bytes
 from newtest.images.kinds import HEAD, KINDS, Kind, kind_of, missing_extra
 from newtest.images.memory import BUDGET, DECODING, cost, webp_size
 from newtest.reading.texts import read_at_most
@@ -82,9 +81,7 @@ class Opened:
 
 def read_image(path: Path | str, limits: ImageLimits | None = None) -> bytes:
     """The bytes of a file, no more than one over the limit. Raises OSError, also for what is no regular file."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
-        if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
-            raise OSError(f"{path} is not a regular file")
+    with open_bytes(path) as handle:
         return read_at_most(handle, (limits or ImageLimits()).max_bytes)
 
 

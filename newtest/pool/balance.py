@@ -25,6 +25,7 @@ import pyarrow as pa
 from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
 from newtest.errors import MissingExtra, PoolError, UsageError
+from newtest.files import text_at
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.passes import merged
 from newtest.pool.storage.pool import Pool, Shard
@@ -60,7 +61,7 @@ def queries_from_captions(
 ) -> list[str]:
     """Every noun of WordNet (``nouns`` is its ``index.noun``) that at least this many captions contain, sorted."""
     try:
-        text = nouns.read_text(encoding="latin-1")
+        text = text_at(nouns, "latin-1")
     except OSError as error:
         raise PoolError(f"{nouns}: WordNet's index.noun cannot be read ({error.strerror})") from error
     lemmas = sorted(

@@ -6,8 +6,6 @@ such URLs are read below the places that were named alone; links that lead out o
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from urllib.request import url2pathname
 from newtest.download import Download
 from newtest.download.urls import is_web
 from newtest.errors import PoolError, UsageError
+from newtest.files import NotAFile, open_bytes
 from newtest.pool.storage.location import RemotePlace
 
 __all__ = ["NOT_ALLOWED", "Below"]
@@ -118,13 +117,11 @@ def _is_file(url: str) -> bool:
 
 
 def _bytes_of(key: str, path: Path, most: int) -> Download:
-    descriptor = os.open(
-        path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
-    )  # a pipe would wait for its writer
-    with open(descriptor, "rb") as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return Download(key, None, "unreadable", f"{path} is no regular file", permanent=True)
-        return _limited(key, handle.read(most + 1), most)
+    try:
+        with open_bytes(path, follow=False) as handle:
+            return _limited(key, handle.read(most + 1), most)
+    except NotAFile as error:
+        return Download(key, None, "unreadable", str(error), permanent=True)
 
 
 def _limited(key: str, data: bytes, most: int) -> Download:

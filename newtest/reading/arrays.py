@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from newtest.files import open_bytes
 from newtest.reading.failures import Unreadable, translated
 from newtest.reading.zips import opened_zip
 
@@ -75,7 +76,7 @@ class Arrays:
 
 def is_archive(path: Path) -> bool:
     """Whether a file begins as an ``.npz`` does. Raises OSError."""
-    with open(path, "rb") as handle:
+    with open_bytes(path) as handle:
         return handle.read(4) in (b"PK\3\4", b"PK\5\6")
 
 
@@ -92,7 +93,7 @@ def open_arrays(source: Path | IO[bytes]) -> Iterator[Arrays]:
 
 def load_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
     """The array of an ``.npy``; ``mapped`` leaves it on the disk. Raises OSError, and Unreadable for anything else."""
-    with translated("an .npy array"), open(path, "rb") as handle:
+    with translated("an .npy array"), open_bytes(path) as handle:
         size = os.fstat(handle.fileno()).st_size
         if not mapped:
             return _read(handle, size)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from newtest.files import require_regular
 from newtest.reading.failures import Unreadable, reason_of, translated
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def open_parquet(source: Path | str | IO[bytes], *, buffered: int = 0) -> Iterat
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if isinstance(source, (str, Path)):
+        require_regular(source)
     try:
         with translated("a Parquet file"):
             file = pq.ParquetFile(
@@ -91,6 +94,7 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
     """A file (or a folder of them, as Spark writes it) as pandas has it. Raises OSError and Unreadable."""
     import pandas as pd
 
+    require_regular(path)
     if path.is_file():
         with open_parquet(path) as file:
             for _ in batches(file, _ROWS, columns):

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from newtest.files import require_regular
 from newtest.reading.failures import Unreadable, translated
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def read_separated(path: Path, **options: Any) -> pd.DataFrame:
     """``pandas.read_csv`` with limits. Raises OSError, and Unreadable or another ValueError."""
     import pandas as pd
 
+    require_regular(path)
     try:
         size = path.stat().st_size
     except ValueError as error:

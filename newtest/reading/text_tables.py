@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
+from newtest.files import require_regular
 from newtest.reading.failures import Unreadable, translated
 from newtest.reading.separated import MOST_COLUMNS
 
@@ -27,6 +28,7 @@ def text_batches(
 
     Raises Unreadable, also while the rows are read; OSError.
     """
+    require_regular(path)
     with translated("a table of separated values"):
         reader = pyarrow.csv.open_csv(
             path,

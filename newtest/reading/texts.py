@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Protocol
 
+from newtest.files import open_bytes
 from newtest.reading.failures import Unreadable
 
 __all__ = ["MOST_TEXT", "lines_of", "read_at_most", "read_bytes", "read_lines", "read_text", "text_of"]
@@ -35,11 +36,11 @@ def read_at_most(handle: Readable, most: int) -> bytes:
 
 
 def read_bytes(path: Path, most: int = MOST_TEXT) -> bytes:
-    """A file of at most ``most`` bytes, also one without a size (a pipe, a device). Raises OSError, and Unreadable for
-    a larger one and for a path that no file can have.
+    """A file of at most ``most`` bytes, no pipe or device. Raises OSError, and Unreadable for a larger one and for
+    a path that no file can have.
     """
     try:
-        with open(path, "rb") as handle:
+        with open_bytes(path) as handle:
             data = read_at_most(handle, most)
     except ValueError as error:  # NUL, or half of a surrogate pair, in the path
         raise Unreadable(f"no file can have this name: {error}") from error

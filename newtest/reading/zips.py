@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import IO
 
+from newtest.files import require_regular
 from newtest.reading.failures import Unreadable
 
 __all__ = ["opened_zip"]
@@ -18,6 +19,8 @@ def opened_zip(source: Path | IO[bytes]) -> zipfile.ZipFile:
 
     Raises OSError, zipfile.BadZipFile, Unreadable.
     """
+    if isinstance(source, Path):
+        require_regular(source)
     archive = zipfile.ZipFile(source)
     try:
         assert archive.fp is not None

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Generic, Protocol, TypeVar
 
+from newtest.files import open_bytes
 from newtest.images import ImageLimits
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
@@ -109,7 +110,7 @@ def _inside(archive: Path, make: Callable[[_Readable], T]) -> Iterator[_Inside[T
 
 def _of_tar(path: Path, make: Callable[[_Readable], T]) -> Iterator[_Inside[T]]:
     """A sample is the run of members of one key (WebDataset): the image, and the ``.json`` that says whose it is."""
-    with open(path, "rb") as tar:
+    with open_bytes(path) as tar:
         sample = ""
         image: tuple[str, T] | None = None
         about: dict[str, Any] = {}

@@ -25,7 +25,7 @@ from newtest.catalog.releases import (
 from newtest.catalog.revisions import Revision, blocked_pairs, exclusions_of, find, names
 from newtest.crowd.ledger import earned_by_market
 from newtest.errors import NotFoundError, ReleaseError, UsageError
-from newtest.files import sha256_of
+from newtest.files import open_bytes, sha256_of
 from newtest.progress import UNWATCHED, Progress
 from newtest.reading.jsons import parse_json
 from newtest.records import Class
@@ -215,7 +215,7 @@ def _files(folder: Path) -> list[Path]:
 def _settle(file: Path) -> None:
     """On the disk, and read-only."""
     file.chmod(0o444)
-    with open(file, "rb") as handle:
+    with open_bytes(file) as handle:
         os.fsync(handle.fileno())
 
 

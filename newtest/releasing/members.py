@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from newtest.catalog.releases import MemberRow
 from newtest.errors import ReleaseError
+from newtest.files import bytes_of
 from newtest.images import kind_named
 from newtest.study import Study
 
@@ -84,7 +85,7 @@ def members_of(rows: Sequence[MemberRow], revision: str, *, without_bytes: bool 
 def read_bytes(study: Study, member: Member) -> bytes:
     """The bytes as they were downloaded. Raises ReleaseError when they are not, any more."""
     try:
-        data = study.image_path(member.sha256).read_bytes()
+        data = bytes_of(study.image_path(member.sha256))
     except FileNotFoundError:
         data = b""
     if hashlib.sha256(data).hexdigest() != member.sha256:

@@ -11,6 +11,7 @@ from newtest.catalog.releases import member_rows
 from newtest.catalog.revisions import find, names
 from newtest.classes import classes_of
 from newtest.errors import ClassError, NotFoundError, ReleaseError, UsageError
+from newtest.files import text_at
 from newtest.reading.jsons import parse_json, read_json
 from newtest.reading.separated import read_separated
 from newtest.sets import Census, read_image_set
@@ -59,7 +60,7 @@ def read_release(folder: Path) -> SetToCheck:
     try:
         manifest = read_separated(folder / "manifest.csv", dtype=str, keep_default_na=False)
         classes = read_separated(folder / "classes.csv", dtype=str, keep_default_na=False)
-        lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").split("\n")
+        lines = text_at(folder / "SHA256SUMS").split("\n")
         columns = ("image_id", "wnid", "file", "sha256", "license", "num_shown")
         members = [
             SetMember(image_id, wnid, _inside(folder, file), sha256, unguarded(license_) or None, int(shown))

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from newtest.errors import ImageError
+from newtest.files import bytes_of
 from newtest.images import thumbnail
 
 __all__ = ["ReviewPictures"]
@@ -31,7 +32,7 @@ class ReviewPictures:
             return None
         try:
             return (
-                small.read_bytes()
+                bytes_of(small)
                 if not large and small.exists()
                 else self._encode(sha256, LARGE if large else SMALL)
             )
@@ -39,7 +40,7 @@ class ReviewPictures:
             return None
 
     def _encoded(self, sha256: str, side: int) -> bytes:
-        return thumbnail(self._original(sha256).read_bytes(), side)
+        return thumbnail(bytes_of(self._original(sha256)), side)
 
     def _original(self, sha256: str) -> Path:
         return self._root / "images" / sha256[:2] / sha256

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from newtest.files import open_bytes
 from newtest.images import ImageLimits, read_image
 from newtest.reading.parquet import open_parquet
 from newtest.reading.tars import places
@@ -48,7 +49,7 @@ def image_at(address: str) -> bytes:
 
 def _of_tar(archive: str, name: str, changed: int) -> bytes:
     place, size = _members(archive, changed)[name]
-    with open(archive, "rb") as handle:
+    with open_bytes(archive) as handle:
         handle.seek(place)
         return handle.read(min(size, ImageLimits().max_bytes + 1))
 
@@ -57,7 +58,7 @@ def _of_tar(archive: str, name: str, changed: int) -> bytes:
 def _members(archive: str, changed: int) -> dict[str, tuple[int, int]]:
     """Where the regular files of a tar lie: name -> (place, bytes)."""
     found: dict[str, tuple[int, int]] = {}
-    with open(archive, "rb") as tar:
+    with open_bytes(archive) as tar:
         for name, start, size in places(tar):
             found[name] = start, size
             if len(found) > _MOST_MEMBERS:

@@ -12,6 +12,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from newtest.files import open_bytes
 from newtest.images import kind_of
 from newtest.images.kinds import HEAD, KINDS, Kind, missing_extra
 from newtest.sets.census import Census, LeftOut
@@ -151,5 +152,5 @@ def _refusal(entry: os.DirEntry[str]) -> str | None:
 
 
 def _kind_of_file(path: str) -> Kind | None:
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
+    with open_bytes(path) as handle:
         return kind_of(handle.read(HEAD))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from newtest.errors import UsageError, VotesError
+from newtest.files import open_text
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
@@ -186,7 +187,7 @@ def table_of(frame: pd.DataFrame) -> VotesTable:
 def _json_records(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """(line, object) of a file of JSON lines. Raises VotesError."""
     try:
-        with open(path, encoding="utf-8-sig") as handle:
+        with open_text(path, "utf-8-sig") as handle:
             for number, line in enumerate(handle, start=1):
                 if line.strip():
                     yield number, _json_object(path, number, line)
@@ -206,5 +207,5 @@ def _json_object(path: Path, number: int, line: str) -> dict[str, object]:
 
 def _csv_line(path: Path, sheet: Sheet, row: int) -> int:
     """The line on which a data row ends: counted only when an error needs it."""
-    with open(path, encoding=sheet.text_encoding, newline="") as handle:
+    with open_text(path, sheet.text_encoding, newline="") as handle:
         return line_of(handle, sheet.delimiter, row, before=sheet.skip + 1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from newtest.catalog.people import open_people
 from newtest.errors import StudyError
 from newtest.fetching import fetch_missing
 from newtest.study import Study
@@ -134,3 +135,29 @@ def test_a_study_with_votes_and_counts_is_not_taken_for_a_damaged_one(tmp_path: 
     shutil.copytree(tmp_path / "s", tmp_path / "copy")  # a file that this machine has not looked at
     with Study(tmp_path / "copy") as study:
         assert study.catalog.execute("SELECT num_selected FROM vote_counts").fetchone()[0] == 1
+
+
+@pytest.mark.parametrize("name", ["locks/fetch", "people.sqlite", "images/aa/" + "a" * 64, "study.sqlite"])
+def test_a_file_of_a_study_that_is_a_link_to_elsewhere_is_refused(
+    made: Path, name: str, tmp_path: Path
+) -> None:
+    """A lock is cut to nothing and written, people.sqlite gets tables: through a link in somebody else's file."""
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"" if name == "people.sqlite" else b"a year of work")
+    study = Study(made.parent)
+    place = made.parent / name
+    place.parent.mkdir(exist_ok=True, parents=True)
+    place.unlink(missing_ok=True)
+    place.symlink_to(outside)
+    with study, pytest.raises(StudyError, match="a link leads out of the study"):
+        if name == "locks/fetch":
+            with study.exclusive("fetch"):
+                pass
+        elif name == "people.sqlite":
+            with open_people(study.root):
+                pass
+        elif name == "study.sqlite":
+            Study(made.parent)
+        else:
+            study.image_path("a" * 64)
+    assert outside.read_bytes() == (b"" if name == "people.sqlite" else b"a year of work")

@@ -20,6 +20,7 @@ import pytest
 
 from newtest.clip.weights.opening import open_tensors
 from newtest.errors import NewtestError, WeightsError
+from newtest.files import NotAFile
 from newtest.reading import texts
 from newtest.reading.arrays import load_array, open_arrays
 from newtest.reading.failures import Unreadable
@@ -114,8 +115,12 @@ def test_bytes_that_are_no_text_are_refused(data: bytes) -> None:
 # Texts
 
 
-def test_a_file_without_an_end_is_left_at_the_limit() -> None:
+def test_a_file_of_a_terabyte_is_left_at_the_limit(tmp_path: Path) -> None:
+    with open(tmp_path / "sparse", "wb") as handle:
+        handle.truncate(1 << 40)
     with pytest.raises(Unreadable, match="more than 1 MiB"):
+        read_bytes(tmp_path / "sparse", 1 << 20)
+    with pytest.raises(NotAFile, match="/dev/zero: a device"):  # which has no end
         read_bytes(Path("/dev/zero"), 1 << 20)
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from newtest.clip.weights.tensors import DTYPES, PIECE, TensorFile, TensorInfo
 from newtest.errors import WeightsError
+from newtest.files import open_bytes
 from newtest.reading.arrays import npy_header
 from newtest.reading.failures import translated
 from newtest.reading.jsons import parse_json
@@ -60,7 +61,7 @@ class _Safetensors:
     def __init__(self, path: Path) -> None:
         self.path = path
         size = path.stat().st_size
-        with open(path, "rb") as handle:
+        with open_bytes(path) as handle:
             length = int.from_bytes(handle.read(8), "little")
             if size < 8 or length > min(size - 8, MOST_HEADER):
                 raise WeightsError(
@@ -83,7 +84,7 @@ class _Safetensors:
 
     def pieces(self, name: str) -> Iterator[npt.NDArray[Any]]:
         info, dtype = self.tensors[name], DTYPES[self.tensors[name].dtype]
-        with open(self.path, "rb") as handle:
+        with open_bytes(self.path) as handle:
             handle.seek(self._starts[name])
             for start in range(0, info.size, PIECE):
                 count = min(PIECE, info.size - start)

@@ -15,7 +15,7 @@ from newtest.clip.weights.recalibration import Recalibration, write_merged
 from newtest.clip.weights.writing import check_writable
 from newtest.config import fingerprint
 from newtest.errors import UsageError, WeightsError
-from newtest.files import sha256_of
+from newtest.files import open_text, sha256_of, text_at
 from newtest.reading.jsons import parse_json, read_json
 
 __all__ = ["GreedyStep", "Ingredient", "by_score", "finite", "greedy_soup", "read_scores", "uniform_soup"]
@@ -136,7 +136,7 @@ def _decided(log: Path, identity: str) -> list[GreedyStep]:
     if not log.exists():
         return []
     check_log(log)
-    lines = log.read_text(encoding="utf-8", errors="surrogateescape").splitlines(keepends=True)
+    lines = text_at(log, "utf-8", errors="surrogateescape").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     steps = []
     for line in whole:
@@ -159,7 +159,7 @@ def _decided(log: Path, identity: str) -> list[GreedyStep]:
 
 def check_log(log: Path) -> None:
     """Raises WeightsError for a file that is there and holds something else than decisions."""
-    with open(log, encoding="utf-8", errors="surrogateescape") as handle:
+    with open_text(log, errors="surrogateescape") as handle:
         start = handle.read(4096)
     if (
         start

@@ -20,7 +20,7 @@ import PIL.Image
 
 from newtest.catalog.crowd import HitImage, file_of, hit_images
 from newtest.errors import ImageError
-from newtest.files import write_atomic
+from newtest.files import bytes_of, write_atomic
 from newtest.images import encode_jpeg, shown
 from newtest.study import Study
 from newtest.web.keys import Keys
@@ -87,7 +87,7 @@ class Pictures:
             raise FileNotFoundError(sha256)
         path = self._root / "thumbnails" / sha256[:2] / f"{sha256}-{PICTURE_SIDE}-blind.jpg"
         if not path.exists():
-            write_atomic(path, _blind((self._root / "images" / sha256[:2] / sha256).read_bytes()))
+            write_atomic(path, _blind(bytes_of(self._root / "images" / sha256[:2] / sha256)))
         return path
 
     def make_ready(self, hit_id: str, hashes: Iterable[str]) -> None:
@@ -104,7 +104,7 @@ class Pictures:
 
     def read(self, sha256: str) -> bytes:
         """The picture, from the disk. Raises OSError or ImageError. May be called from several threads."""
-        data = self.prepare(sha256).read_bytes()
+        data = bytes_of(self.prepare(sha256))
         self._memory[sha256] = data
         while len(self._memory) > KEPT:
             with contextlib.suppress(KeyError):

@@ -12,6 +12,7 @@ from newtest.draws import generator
 from newtest.errors import EvaluationError, SamplingError
 from newtest.evaluation.analysis.tables import frequency_bins
 from newtest.evaluation.report.build import BuiltSet, Gallery, GalleryImage
+from newtest.files import bytes_of
 from newtest.reading.jsons import parse_json
 from newtest.sampling.diagnosis import stored_diagnostics
 from newtest.study import Study
@@ -125,6 +126,6 @@ def _gallery(
             asked = not pd.isna(row["num_shown"])
             selected, shown = (int(row["num_selected"]), int(row["num_shown"])) if asked else (None, None)
             label = names.get(str(row["wnid"]), str(row["wnid"]))
-            images.append(GalleryImage(path.read_bytes(), label, selected, shown, str(row["image_id"])))
+            images.append(GalleryImage(bytes_of(path), label, selected, shown, str(row["image_id"])))
     note = f"Up to {per_bin} images of each frequency bin, drawn at random from {len(frame)}."
     return Gallery(name, tuple(images), note) if images else None

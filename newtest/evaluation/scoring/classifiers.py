@@ -21,7 +21,7 @@ from newtest.clip.tensor_files import load_tensors
 from newtest.clip.timm_models import own_preprocessing
 from newtest.clip.weights.states import chosen_state
 from newtest.errors import EvaluationError, NewtestError, UsageError, WeightsError
-from newtest.files import sha256_of
+from newtest.files import require_regular, sha256_of
 from newtest.reading.failures import Unreadable
 
 __all__ = ["Classifier", "build", "full_name"]
@@ -195,6 +195,7 @@ def _tensors(file: Path) -> Any:
 
 
 def _state(file: Path) -> dict[str, Any]:
+    require_regular(file)
     if file.suffix.lower() == ".safetensors":
         found: dict[str, Any] = torch_runtime.library("safetensors.torch", "safetensors", "clip").load_file(
             str(file)

@@ -10,6 +10,7 @@ import pandas as pd
 from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.names import group_of, is_answer, is_id, is_truth, plain
 from newtest.evaluation.scoring.opening import check
+from newtest.files import open_bytes
 from newtest.reading.parquet import read_parquet
 from newtest.reading.separated import read_separated
 
@@ -121,7 +122,7 @@ def _refuse_repeated(path: Path, separator: str, encoding: str) -> None:
 
 def _form(path: Path) -> tuple[str, str]:
     """The encoding and the separator: UTF-16 by its mark; semicolons where a header has them and no comma."""
-    with open(path, "rb") as handle:
+    with open_bytes(path) as handle:
         start = handle.read(1 << 16)
     encoding = "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     header = start.decode(encoding, errors="replace").splitlines()[:1]

@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 
 from newtest.errors import EvaluationError
+from newtest.files import open_bytes
 from newtest.reading.texts import read_at_most, text_of
 
 __all__ = ["check", "read_text"]
@@ -19,7 +20,7 @@ MOST_TEXT = 2 << 30
 def check(path: Path) -> None:
     """Raises EvaluationError for a file that is not there, and for a pointer in the place of the file."""
     try:
-        with open(path, "rb") as handle:
+        with open_bytes(path) as handle:
             start = handle.read(len(_POINTER))
     except FileNotFoundError:
         raise EvaluationError(f"{path}: no such file") from None
@@ -34,10 +35,10 @@ def read_text(path: Path) -> str:
     check(path)
     try:
         if path.suffix.lower() == ".gz":
-            with gzip.open(path) as handle:
+            with open_bytes(path) as packed, gzip.open(packed) as handle:
                 data = read_at_most(handle, MOST_TEXT)
         else:
-            with open(path, "rb") as plain:
+            with open_bytes(path) as plain:
                 data = read_at_most(plain, MOST_TEXT)
         if len(data) > MOST_TEXT:
             raise EvaluationError(f"{path}: more than {MOST_TEXT >> 30} GiB of text")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import fcntl
 import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from newtest.errors import EvaluationError
 from newtest.evaluation.scoring.results import RESULT_COLUMNS
 from newtest.evaluation.scoring.score import Score
 from newtest.evaluation.scoring.sets import EvaluationSet
-from newtest.files import atomic_path, write_atomic
+from newtest.files import atomic_path, bytes_of, own_descriptor, write_atomic
 from newtest.outputs import mark_folder
 from newtest.reading.arrays import open_arrays
 from newtest.reading.jsons import parse_json
@@ -244,7 +245,7 @@ def _rows(scores: Sequence[Score], groups: dict[str, str]) -> pd.DataFrame:
 
 def _read(folder: Path) -> StoredSet:
     try:
-        about = parse_json((folder / "set.json").read_text(encoding="utf-8"))
+        about = parse_json(bytes_of(folder / "set.json"))
         results = read_separated(
             folder / "results.csv",
             keep_default_na=False,
@@ -289,6 +290,6 @@ def _read(folder: Path) -> StoredSet:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One writer at a time: results of two processes for one set are joined, not lost."""
-    with open(folder / ".lock", "a", encoding="ascii") as handle:
+    with open(own_descriptor(folder / ".lock", os.O_WRONLY), "ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from newtest.config import fingerprint
 from newtest.errors import ClassError, PoolError
+from newtest.files import text_at
 from newtest.pool.filtering.filters import LanguageIs, Rule, Verdict, verdict
 from newtest.reading.texts import read_lines
 from newtest.wordnet_files import wordnet_folder as find_folder
@@ -112,8 +113,8 @@ def _wordnet(folder: str) -> tuple[dict[str, str], dict[str, list[str]]]:
     index: dict[str, str] = {}
     root = Path(folder)
     try:
-        text = (root / "index.noun").read_text(encoding="latin-1")
-        irregular = (root / "noun.exc").read_text(encoding="latin-1")
+        text = text_at(root / "index.noun", "latin-1")
+        irregular = text_at(root / "noun.exc", "latin-1")
     except OSError as error:
         raise PoolError(
             f"{folder}: WordNet's index.noun and noun.exc cannot be read ({error.strerror})"

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
+from newtest.files import bytes_of
 from newtest.images import SUFFIXES, kind_of
 from newtest.images.kinds import HEAD
 from newtest.pool.importing.captions import Captions, Given, described, matched
@@ -77,14 +78,14 @@ class Folder:
             path = self.root / name
             if path.stat().st_size > _LONGEST:
                 raise PoolError(f"{path}: a caption of more than a mebibyte; shorten it or move it away")
-            mine.add(texts_of(decoded(path.read_bytes(), str(path), self.encoding).strip()))
+            mine.add(texts_of(decoded(bytes_of(path), str(path), self.encoding).strip()))
         for name in self.beside(image, (".json",)):
             described(mine, self._said(self.root / name))
         return mine
 
     def _said(self, path: Path) -> Mapping[str, Any]:
         try:
-            value = parse_json(decoded(path.read_bytes(), str(path), self.encoding))
+            value = parse_json(decoded(bytes_of(path), str(path), self.encoding))
         except (ValueError, RecursionError) as error:
             raise PoolError(
                 f"{path}: is beside an image and not JSON ({error}); mend it or move it away"
@@ -146,7 +147,7 @@ def _import_shard(
             if image.stat().st_size > MAX_MEMBER:
                 left_out.append((file, "too-many-bytes"))
                 continue
-            data = image.read_bytes()
+            data = bytes_of(image)
             told, reason = about_image(data)
             if reason:
                 left_out.append((file, reason))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from newtest.errors import PoolError
+from newtest.files import bytes_of
 from newtest.pool.importing.texts import decoded
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
@@ -76,7 +77,7 @@ def texts_of(value: Any) -> tuple[str, ...]:
 
 
 def _separated(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
-    text = decoded(path.read_bytes(), str(path), encoding)
+    text = decoded(bytes_of(path), str(path), encoding)
     head = text.split("\n", 1)[0]
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(head)
     try:
@@ -113,7 +114,7 @@ def _converter(values: list[str | None]) -> Any:
 
 
 def _lines(path: Path, encoding: str | None) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(decoded(path.read_bytes(), str(path), encoding).split("\n")):
+    for number, line in enumerate(decoded(bytes_of(path), str(path), encoding).split("\n")):
         if line.strip():
             try:
                 row = parse_json(line)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from newtest.files import atomic_path
+from newtest.files import atomic_path, open_bytes
 from newtest.outputs import MADE
 from newtest.pool.storage.places import CLAIM, JOURNALS, Entry, checked, is_ours
 
@@ -45,7 +45,7 @@ class LocalPlace:
         return self.path(name).is_file()
 
     def open(self, name: str) -> IO[bytes]:
-        return open(self.path(name), "rb")
+        return open_bytes(self.path(name))
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:

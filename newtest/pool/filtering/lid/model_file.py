@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from newtest.files import bytes_of
+
 __all__ = ["EOS", "LABEL", "Floats", "Model", "UnknownShape", "read_model"]
 
 Floats = npt.NDArray[np.float32]
@@ -59,7 +61,7 @@ class Model:
 def read_model(path: Path) -> Model:
     """The model of a file, its input matrix dequantised. Raises UnknownShape, OSError."""
     try:
-        return _model(_Bytes(path.read_bytes()))
+        return _model(_Bytes(bytes_of(path)))
     except (struct.error, ValueError) as error:  # it ends too early, or a name is not UTF-8
         raise UnknownShape(f"{path}: {error}") from error
 
