@@ -20,7 +20,7 @@ from typing import Any
 from newtest.config import fingerprint
 from newtest.download import Download
 from newtest.errors import PoolError
-from newtest.files import cache_folder, full_disk_at
+from newtest.files import cache_folder, full_disk_at, own_descriptor
 from newtest.pool.storage.location import JOURNALS, LocalPlace, RemotePlace
 from newtest.reading.jsons import parse_json
 
@@ -46,7 +46,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._handle = open(path, "a+b")  # noqa: SIM115  (closed by __exit__)
+        self._handle = open(own_descriptor(path, os.O_RDWR | os.O_APPEND), "a+b")  # noqa: SIM115  (closed by __exit__)
         self.records: dict[tuple[str, str], Record] = {}
         self._read()
 
@@ -105,7 +105,7 @@ class Journal:
 def journal_folder(place: LocalPlace | RemotePlace) -> Path:
     """Where the journals of a pool that is being fetched lie: in the pool, or for one behind a URL in the cache."""
     if isinstance(place, LocalPlace):
-        return place.root / JOURNALS
+        return place.own(f"{JOURNALS}/x").parent
     return cache_folder() / "fetching" / fingerprint(place.url)[:16]
 
 

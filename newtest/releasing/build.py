@@ -88,7 +88,7 @@ def build_release(
     for name in formats:
         if name not in WRITERS:
             raise UsageError(f"the format {name!r} is not known; known are {', '.join(WRITERS)}")
-    target = (out or study.releases / revision).absolute()
+    target = (out or study.inside("releases", revision)).absolute()
     with study.exclusive("release"):
         if target.exists() and not (target / SUMS).is_file():
             raise ReleaseError(f"{target} is there already and is no release; choose another `out`")

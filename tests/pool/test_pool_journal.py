@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from pool_commands import newtest
 
 from newtest.download import Download
-from newtest.pool.journal import Journal, alone
+from newtest.errors import PoolError
+from newtest.pool.journal import Journal, alone, journal_folder
+from newtest.pool.storage.location import LocalPlace
 
 
 def test_what_was_written_down_is_there_and_a_torn_record_is_cut_off(tmp_path: Path) -> None:
@@ -48,3 +51,16 @@ def test_two_runs_into_one_pool_are_refused(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "out: another newtest fetches into this pool" in done.stderr
     assert newtest("fetch-pool", "urls", "--out", "out", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("link", [".fetching", ".fetching/0.journal"])
+def test_no_journal_is_written_through_a_link(link: str, tmp_path: Path) -> None:
+    """Of a pool that a stranger began: a torn end is cut off, which would be the end of somebody else's file."""
+    outside, pool = tmp_path / "outside", tmp_path / "pool"
+    outside.mkdir()
+    (outside / "0.journal").write_text("a year of work")
+    (pool / link).parent.mkdir(parents=True)
+    (pool / link).symlink_to(outside / Path(link).relative_to(".fetching"))
+    with pytest.raises((PoolError, OSError), match="link"):
+        Journal(journal_folder(LocalPlace(pool)) / "0.journal")
+    assert (outside / "0.journal").read_text() == "a year of work"

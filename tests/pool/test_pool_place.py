@@ -72,3 +72,34 @@ def test_a_pool_on_s3_gives_what_its_copy_on_disk_gives(bucket: str, datacomp: P
 def test_an_empty_bucket_is_no_pool(bucket: str) -> None:
     with pytest.raises(PoolError, match="no pool here"):
         open_pool(f"{bucket}/nothing")
+
+
+@pytest.mark.parametrize("link", ["__newtest", "__newtest/layers", "__newtest/layers/size", "a"])
+def test_nothing_is_written_or_removed_through_a_link_out_of_a_pool(link: str, tmp_path: Path) -> None:
+    """A pool may come from a stranger, links and all. Reading follows them, to shards that lie elsewhere."""
+    pool, outside = tmp_path / "pool", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x.json").write_text("a year of work")
+    (pool / link).parent.mkdir(parents=True)
+    (pool / link).symlink_to(outside)
+    place, name = LocalPlace(pool), f"{link}/x.json"
+    if link.startswith("__newtest/layers"):  # as a pool asks for its layers
+        place, name = LocalPlace(pool / "__newtest/layers"), name.removeprefix("__newtest/layers/")
+    for act in (
+        lambda: place.remove(name),
+        lambda: place.move(name, "y"),
+        lambda: place.writing(name).__enter__(),
+    ):
+        with pytest.raises(PoolError, match="a link leads out of the pool"):
+            act()
+    with place.open(name) as handle:
+        assert handle.read() == b"a year of work"
+    assert [path.name for path in outside.iterdir()] == ["x.json"]
+
+
+def test_a_pool_may_be_reached_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "pool").symlink_to("there")
+    with LocalPlace(tmp_path / "pool").writing("__newtest/layers/size/a.parquet") as path:
+        path.write_bytes(b"x")
+    assert (tmp_path / "there/__newtest/layers/size/a.parquet").read_bytes() == b"x"

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from newtest.errors import PoolError
 from newtest.files import atomic_path, open_bytes
 from newtest.outputs import MADE
-from newtest.pool.storage.places import CLAIM, JOURNALS, Entry, checked, is_ours
+from newtest.pool.storage.places import CLAIM, HOME, JOURNALS, Entry, checked, is_ours
 
 __all__ = ["LocalPlace"]
 
@@ -37,9 +38,9 @@ class LocalPlace:
         )
 
     def move(self, old: str, new: str) -> None:
-        target = self.path(new)
+        target = self.own(new)
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.path(old).rename(target)
+        self.own(old).rename(target)
 
     def exists(self, name: str) -> bool:
         return self.path(name).is_file()
@@ -49,11 +50,26 @@ class LocalPlace:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        with atomic_path(self.path(name)) as temporary:
+        with atomic_path(self.own(name)) as temporary:
             yield temporary
 
     def remove(self, name: str) -> None:
-        self.path(name).unlink(missing_ok=True)
+        self.own(name).unlink(missing_ok=True)
+
+    def own(self, name: str) -> Path:
+        """The path of a file that is written or deleted; raises PoolError where a link leads out of the pool.
+
+        Reading follows links to other folders. A stranger's pool may have one in the place of ``__newtest``.
+        """
+        path = self.path(name)
+        ours = next(
+            (parent.parent for parent in (self.root, *self.root.parents) if parent.name == HOME), self.root
+        )
+        if not path.parent.resolve().is_relative_to(ours.resolve()):
+            raise PoolError(
+                f"{path.parent}: a link leads out of the pool, and newtest writes nothing through it; take it away"
+            )
+        return path
 
     def path(self, name: str) -> Path:
         """The file's path; raises PoolError for a name that leads out of the folder."""
