@@ -14,7 +14,7 @@ from newtest.files import NotAFile, require_regular
 __all__ = ["BUSY_SECONDS", "Connection", "connect"]
 
 BUSY_SECONDS = 30.0
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
 _NO_TEXT = "Could not decode to UTF-8"
 _ROWS = 1000
 

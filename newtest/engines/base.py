@@ -34,6 +34,9 @@ class Resources:
     share_cores: bool = False
     """Whether processes on this machine share its cores, so that each multiplies matrices on its part of them. Only
     for work whose results do not depend on the number of threads."""
+    light: bool = False
+    """Whether an item needs little memory and no decoder that a stranger's bytes could crash. Work of a moment is then
+    done without starting processes on this machine, unless ``workers`` is given."""
 
     def count(self, items: int) -> int:
         """How many workers to start on this machine for so many items."""

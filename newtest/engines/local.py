@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ from newtest.errors import NewtestError, UsageError
 __all__ = ["LocalEngine"]
 
 _ATTEMPTS = 2
+HERE_S = 0.5
+"""About what starting a process costs that imports newtest."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _UNGUARDED = os.EX_CONFIG
 """A child ends with this code when it came to this engine while it imported the script that started it."""
@@ -42,6 +45,8 @@ class LocalEngine:
         if resources.kind == "thread":
             return _in_threads(make_worker, items, workers)
         threads = max(1, cores() // workers) if resources.share_cores else 0
+        if resources.light and not resources.workers:
+            return _begun_here(make_worker, items, threads)
         return _in_processes(make_worker, items, workers, one_gpu_each=resources.gpus > 0, threads=threads)
 
 
@@ -49,6 +54,26 @@ def _in_process(make_worker: MakeWorker[Any, Any], items: Sequence[Any]) -> Iter
     worker = make_worker() if items else None
     for item in items:
         assert worker is not None
+        yield attempt(worker, item)
+
+
+def _begun_here(
+    make_worker: MakeWorker[Any, Any], items: Sequence[Any], threads: int
+) -> Iterator[Outcome[Any, Any]]:
+    """Work of a moment is done before a process has started: items are taken here first, and what is left after
+    ``HERE_S`` seconds by one process per core."""
+    until = time.monotonic() + HERE_S
+    worker = make_worker()
+    for done, item in enumerate(items):
+        if time.monotonic() > until:
+            left = items[done:]
+            workers = Resources().count(len(left))
+            yield from (
+                _in_processes(make_worker, left, workers, one_gpu_each=False, threads=threads)
+                if workers > 1
+                else _in_process(make_worker, left)
+            )
+            return
         yield attempt(worker, item)
 
 

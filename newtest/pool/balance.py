@@ -97,7 +97,9 @@ def balance(
     make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)
     uids, rows, matched = [], 0, 0
     chosen: dict[str, npt.NDArray[np.uint8]] = {}
-    for name, kept, stays, some in merged(pool, make, engine, Resources(workers), progress, "drawing"):
+    for name, kept, stays, some in merged(
+        pool, make, engine, Resources(workers, light=True), progress, "drawing"
+    ):
         uids.append(kept)
         chosen[name] = np.packbits(stays)
         rows, matched = rows + len(stays), matched + some
@@ -160,7 +162,7 @@ def _counts(
 ) -> npt.NDArray[np.int64]:
     counts = np.zeros(len(queries), np.int64)
     make = partial(_Counter, pool, tuple(queries))
-    for part in merged(pool, make, engine, Resources(workers), progress, "counting"):
+    for part in merged(pool, make, engine, Resources(workers, light=True), progress, "counting"):
         counts += part
     return counts
 

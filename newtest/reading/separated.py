@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ MOST_TABLE = 8 << 30
 MOST_CELL = 64 << 20
 csv.field_size_limit(MOST_CELL)
 """Characters of a cell, in this process: Python's own limit of 131,072 is less than a long caption may have."""
+_BLOCK = 1 << 20
 _MORE = "\0more"
 """The name of cells beyond the header; of no column, for NUL is in none."""
 MOST_COLUMNS = 100_000
@@ -103,8 +105,25 @@ def read_separated(path: Path, **options: Any) -> pd.DataFrame:
         raise Unreadable(f"no file can have this name: {error}") from error
     if size > MOST_TABLE:
         raise Unreadable(f"{size >> 30} GiB; a table that is read as a whole has at most {MOST_TABLE >> 30}")
+    if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) and _has_nul(path):
+        raise Unreadable(
+            "a NUL byte, at which pandas before 3.1 ends a cell; remove it, or install a newer pandas"
+        )
     with translated("a table of separated values"):
         frame: pd.DataFrame = pd.read_csv(path, **options)
     if len(frame.columns) > MOST_COLUMNS:
         raise Unreadable(f"more than {MOST_COLUMNS:,} columns")
     return frame
+
+
+def _has_nul(path: Path) -> bool:
+    """Whether there is a NUL byte in a text that is not UTF-16."""
+    with open(path, "rb") as handle:
+        block = handle.read(_BLOCK)
+        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return False
+        while block:
+            if b"\0" in block:
+                return True
+            block = handle.read(_BLOCK)
+    return False

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["make_dying", "make_full", "make_slow", "make_square", "make_unmakeable"]
+__all__ = ["make_dying", "make_full", "make_late", "make_slow", "make_square", "make_unmakeable"]
 
 
 def make_square() -> Callable[[int], int]:
@@ -64,3 +64,13 @@ def make_slow() -> Callable[[int], tuple[int, str]]:
         return item, ray.get_runtime_context().get_node_id()
 
     return slow
+
+
+def make_late() -> Callable[[int], int]:
+    return _late
+
+
+def _late(item: int) -> int:
+    """Takes longer than half of ``local.HERE_S``, and says which process did it."""
+    time.sleep(0.3)
+    return os.getpid()

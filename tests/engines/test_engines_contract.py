@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_work import make_dying, make_full, make_square, make_unmakeable
+from engine_work import make_dying, make_full, make_late, make_square, make_unmakeable
 
 from newtest.engines import Engine, Resources, engine
 from newtest.errors import UsageError
@@ -29,12 +29,17 @@ def ray_cluster() -> object:
         ray.shutdown()
 
 
-@pytest.fixture(params=["one", "threads", "processes", "ray"])
+@pytest.fixture(params=["one", "threads", "processes", "light", "ray"])
 def way(request: pytest.FixtureRequest) -> tuple[Engine, Resources]:
     if request.param == "ray":
         request.getfixturevalue("ray_cluster")
         return engine("ray"), Resources(2)
-    settings = {"one": Resources(1), "threads": Resources(2, kind="thread"), "processes": Resources(2)}
+    settings = {
+        "one": Resources(1),
+        "threads": Resources(2, kind="thread"),
+        "processes": Resources(2),
+        "light": Resources(light=True),
+    }
     return engine("local"), settings[request.param]
 
 
@@ -52,6 +57,16 @@ def test_each_item_comes_back_once_and_failures_are_values(way: tuple[Engine, Re
     values = {outcome.item: outcome.value for outcome in outcomes}
     assert all(values[item] == item * item for item in range(20) if item != 13)
     assert [(o.item, o.error) for o in outcomes if o.error] == [(13, "ValueError: thirteen")]
+
+
+def test_light_work_of_a_moment_starts_no_process_and_longer_work_is_shared() -> None:
+    here = list(engine("local").map(make_square, list(range(20)), Resources(light=True)))
+    assert [outcome.item for outcome in here] == list(range(20))  # in order: one worker did them all
+    outcomes = list(engine("local").map(make_late, list(range(5)), Resources(light=True)))
+    assert sorted(outcome.item for outcome in outcomes) == list(range(5))
+    processes = [outcome.value for outcome in sorted(outcomes, key=lambda one: one.item)]
+    assert processes[:2] == [os.getpid()] * 2
+    assert os.getpid() not in processes[2:]
 
 
 def test_no_items_no_outcomes(way: tuple[Engine, Resources]) -> None:

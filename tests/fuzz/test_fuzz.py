@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fuzz.targets import TARGETS
 
@@ -115,5 +116,9 @@ def test_a_column_without_a_name_beside_images(tmp_path: Path) -> None:
 def test_a_name_with_nul_in_a_table_of_files_is_no_file(tmp_path: Path) -> None:
     table = tmp_path / "set.csv"
     table.write_bytes(b"file,label\na\0b.png,spots\nc.png,spots\n")
+    if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1):  # it would read the name of another file
+        with pytest.raises(EvaluationError, match=r"a NUL byte, at which pandas before 3\.1 ends a cell"):
+            read_set(table)
+        return
     paths = read_set(table).images["path"].tolist()
     assert paths == ["", str(tmp_path / "c.png")]

@@ -81,12 +81,14 @@ def search(
     )
     what.mentions()  # a class that cannot be searched is said before anything is read
     layer = mentions_layer(what)
-    outcomes = build(pool, layer, partial(MentionsOf, what), engine, Resources(workers))
+    outcomes = build(pool, layer, partial(MentionsOf, what), engine, Resources(workers, light=True))
     sums = complete(watched(progress, "reading captions", outcomes, len(pool.shards)), len(pool.shards))
     definitions = _compare(pool, what, config, engine, workers, progress) if config.compares else None
     make = partial(_Chooser, pool, what, config, definitions)
     gathered = _Gathered([shard.name for shard in pool.shards], config)
-    for name, part, counted in merged(pool, make, engine, Resources(workers), progress, "choosing"):
+    for name, part, counted in merged(
+        pool, make, engine, Resources(workers, light=True), progress, "choosing"
+    ):
         gathered.add(name, part, counted)
     hits, counts = gathered.end()
     return Found(tuple(classes), tuple(hits), sums["rows"], counts)
