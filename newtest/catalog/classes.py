@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from newtest.catalog.kept import believed, kept_texts
 from newtest.config import canonical_json
-from newtest.reading.jsons import parse_json
+from newtest.errors import StudyError
 from newtest.records import Class
 
-__all__ = ["class_of", "put_classes", "wnids"]
+__all__ = ["class_of", "lemmas_of", "put_classes", "wnids"]
 
 
 def put_classes(catalog: sqlite3.Connection, classes: Iterable[Class]) -> None:
@@ -30,7 +31,18 @@ def class_of(catalog: sqlite3.Connection, wnid: str) -> Class | None:
     ).fetchone()
     if row is None:
         return None
-    return Class(row[0], tuple(parse_json(row[1])), row[2], tuple(parse_json(row[3])), row[4])
+    what = f"the class {wnid!r}"
+    with believed(what):
+        return Class(row[0], lemmas_of(wnid, row[1]), row[2], kept_texts(row[3], what), row[4])
+
+
+def lemmas_of(wnid: str, lemmas: str) -> tuple[str, ...]:
+    """The lemmas of a class, at least one, of the catalog's column. Raises StudyError."""
+    if not (found := kept_texts(lemmas, f"the class {wnid!r}")):
+        raise StudyError(
+            f"the catalog is damaged: the class {wnid!r} has no lemma; take study.sqlite from a copy"
+        )
+    return found
 
 
 def wnids(catalog: sqlite3.Connection) -> list[str]:

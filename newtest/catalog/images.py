@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from newtest.catalog.kept import believed, kept
 from newtest.config import canonical_json
 from newtest.download.urls import without_credentials
-from newtest.reading.jsons import parse_json
 from newtest.records import Image
 
 __all__ = [
@@ -72,12 +73,13 @@ def image_of(catalog: sqlite3.Connection, image_id: str) -> Image | None:
     if row is None:
         return None
     values = dict(row)
-    return _image(values | {"sizes": parse_json(values["sizes"]), "extra": parse_json(values["extra"])})
+    read = {name: kept(values[name], f"the image {image_id!r}", dict) for name in ("sizes", "extra")}
+    return _image(values | read)
 
 
 def image_from_json(text: str) -> Image:
     """An image from the canonical JSON of itself."""
-    return _image(parse_json(text))
+    return _image(kept(text, "a search result", dict))
 
 
 def add_candidates(catalog: sqlite3.Connection, wnid: str, image_ids: Sequence[str]) -> int:
@@ -96,7 +98,7 @@ def candidate_ids(catalog: sqlite3.Connection, wnid: str) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def _image(values: dict[str, object]) -> Image:
-    sizes = values["sizes"]
-    assert isinstance(sizes, dict)
-    return Image(**(values | {"sizes": {name: tuple(size) for name, size in sizes.items()}}))  # type: ignore[arg-type]
+def _image(values: dict[str, Any]) -> Image:
+    with believed(f"the image {values.get('image_id')!r}"):
+        sizes = {name: tuple(size) for name, size in values["sizes"].items()}
+        return Image(**(values | {"sizes": sizes}))

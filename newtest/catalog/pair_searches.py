@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from newtest.reading.jsons import parse_json
+from newtest.catalog.kept import kept
 
 __all__ = ["PairSearch", "choose", "chosen", "drop", "left_out"]
 
@@ -40,7 +40,10 @@ def chosen(catalog: sqlite3.Connection) -> dict[str, PairSearch]:
         "SELECT name, metric, settings FROM pair_searches WHERE search_id IN"
         " (SELECT max(search_id) FROM pair_searches GROUP BY name) AND dropped = 0 ORDER BY name"
     )
-    return {row[0]: PairSearch(row[0], row[1], parse_json(row[2])) for row in rows}
+    return {
+        row[0]: PairSearch(row[0], row[1], kept(row[2], f"how pairs are compared by {row[0]!r}", dict))
+        for row in rows
+    }
 
 
 def left_out(catalog: sqlite3.Connection) -> list[str]:

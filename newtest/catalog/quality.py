@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from newtest.catalog.classes import lemmas_of
 from newtest.catalog.frames import read_frame
-from newtest.reading.jsons import parse_json
 
 __all__ = [
     "CONTROLS",
@@ -158,4 +158,4 @@ def pairs(catalog: sqlite3.Connection) -> pd.DataFrame:
 
 def class_names(catalog: sqlite3.Connection) -> dict[str, str]:
     """wnid -> the class's first name."""
-    return {row[0]: parse_json(row[1])[0] for row in catalog.execute("SELECT wnid, lemmas FROM classes")}
+    return {row[0]: lemmas_of(*row)[0] for row in catalog.execute("SELECT wnid, lemmas FROM classes")}

@@ -10,7 +10,7 @@ from typing import Any
 
 from newtest.catalog import transaction
 from newtest.catalog.images import clean
-from newtest.reading.jsons import parse_json
+from newtest.catalog.kept import kept
 
 __all__ = [
     "MemberRow",
@@ -79,7 +79,7 @@ def search_facts(catalog: sqlite3.Connection, revision: str) -> list[dict[str, A
         " GROUP BY s.search_id ORDER BY s.source, s.wnid, s.text, s.search_id",
         (revision,),
     )
-    return [{"source": row[0], "query": parse_json(row[1]), "members": row[2]} for row in rows]
+    return [{"source": row[0], "query": kept(row[1], "a search", dict), "members": row[2]} for row in rows]
 
 
 def vote_facts(catalog: sqlite3.Connection, revision: str, *, filtered: bool) -> VoteFacts:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from newtest.catalog import transaction
 from newtest.catalog.frames import read_frame
-from newtest.reading.jsons import parse_json
+from newtest.catalog.kept import kept
 
 __all__ = [
     "Revision",
@@ -48,7 +49,15 @@ class Revision:
     @property
     def filtered(self) -> bool:
         """Whether the votes of excluded workers were left out of the draw."""
-        return bool(parse_json(self.summary).get("filtered"))
+        return bool(self.summary_values().get("filtered"))
+
+    def config_values(self) -> dict[str, Any]:
+        """The SamplingConfig that it was drawn by, as plain values. Raises StudyError."""
+        return kept(self.config, f"the configuration of revision {self.name!r}", dict)
+
+    def summary_values(self) -> dict[str, Any]:
+        """Target and drawn histograms, feasibility, diagnostics. Raises StudyError."""
+        return kept(self.summary, f"the summary of revision {self.name!r}", dict)
 
 
 def candidate_pairs(catalog: sqlite3.Connection) -> pd.DataFrame:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
-from newtest.reading.jsons import parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,11 +251,13 @@ def _columns(table: pd.DataFrame) -> Any:
 def _facts(catalog: Any, name: str) -> tuple[bool, int]:
     """Whether simulated votes had a part in a revision, and how many classes of the reference it leaves out."""
 
+    from newtest.catalog.kept import believed
     from newtest.catalog.revisions import find
 
     revision = find(catalog, name)
     assert revision is not None
-    return revision.simulated, int(parse_json(revision.summary)["classes_left_out"])
+    with believed(f"the summary of revision {name!r}"):
+        return revision.simulated, int(revision.summary_values()["classes_left_out"])
 
 
 def _numbers(text: str) -> list[float]:

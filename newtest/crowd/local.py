@@ -12,6 +12,7 @@ from typing import Literal
 
 from newtest.catalog import leases, market, transaction
 from newtest.catalog.asked import Asked, Kind, asked_of
+from newtest.catalog.kept import kept
 from newtest.catalog.leases import Lease
 from newtest.catalog.market import HitType, MarketHit
 from newtest.catalog.publications import Publication
@@ -20,8 +21,7 @@ from newtest.crowd.annotators import PublishConfig, Returned, Submitted
 from newtest.crowd.server.leases import new_id
 from newtest.crowd.server.shapes import hit_status
 from newtest.crowd.templates import check_template, kind_of_template, load_template, shows_checks
-from newtest.errors import ConfigError
-from newtest.reading.jsons import parse_json
+from newtest.errors import ConfigError, StudyError
 from newtest.study import Study
 
 __all__ = ["TEMPLATES", "LocalAnnotator", "checked_template", "described_as", "iso", "planned_template"]
@@ -68,7 +68,9 @@ class LocalAnnotator:
         """Open each HIT; one that is open already (a run was killed in between) is found, not opened
         again."""
         for intent in intents:
-            config = from_mapping(PublishConfig, parse_json(intent.settings), where="publication")
+            config = from_mapping(
+                PublishConfig, kept(intent.settings, "how HITs are published", dict), where="publication"
+            )
             with transaction(study.catalog):
                 market_hit_id = market.planned_hit(study.catalog, intent.hit_id)
                 if market_hit_id is None:
@@ -84,7 +86,11 @@ class LocalAnnotator:
         with transaction(study.catalog):
             leases.sweep(study.catalog, self._clock())
             hit = market.find_hit(study.catalog, publication.market_hit_id)
-            assert hit is not None
+            if hit is None:
+                raise StudyError(
+                    f"the catalog is damaged: HIT {publication.market_hit_id} is published and not there; take "
+                    "study.sqlite from a copy"
+                )
             found = leases.assignments_of(
                 study.catalog, hit.market_hit_id, states=list(STATUS), after=None, limit=hit.max_assignments
             )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from newtest.catalog.asked import asked_of
+from newtest.catalog.kept import kept
 from newtest.catalog.market import planned_assignments
 from newtest.catalog.publications import Publication
 from newtest.config import from_mapping
@@ -23,7 +24,6 @@ from newtest.crowd.local import described_as, planned_template
 from newtest.crowd.questions import PictureUrl, Wording, page_of, to_question_xml
 from newtest.crowd.templates import render
 from newtest.errors import MissingExtra, SourceError
-from newtest.reading.jsons import parse_json
 from newtest.study import Study
 
 __all__ = ["CLOSING_NOTICE", "LIVE_URL", "SANDBOX_URL", "MTurkAnnotator", "MTurkConfig"]
@@ -103,7 +103,9 @@ class MTurkAnnotator:
         return str(found["AssignmentStatus"]).lower()
 
     def _create(self, study: Study, intent: Publication) -> str:
-        config = from_mapping(PublishConfig, parse_json(intent.settings), where="publication")
+        config = from_mapping(
+            PublishConfig, kept(intent.settings, "how HITs are published", dict), where="publication"
+        )
         asked = asked_of(study.catalog, intent.hit_id)
         config = described_as(config, asked.kind)
         html = render(

@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 from newtest.catalog import classes, crowd
 from newtest.catalog.asked import Asked, asked_of
+from newtest.catalog.classes import lemmas_of
 from newtest.catalog.crowd import HitImage
 from newtest.config import fingerprint
 from newtest.crowd.class_names import ClassNames
 from newtest.crowd.languages import language
 from newtest.crowd.templates import MAX_QUESTION_BYTES, Page
 from newtest.errors import SourceError, UsageError
-from newtest.reading.jsons import parse_json
 
 __all__ = ["PictureUrl", "Wording", "from_question_xml", "page_of", "to_question_xml"]
 
@@ -47,7 +47,7 @@ def page_of(
     row = crowd.hit_class(catalog, hit_id)
     if row is None:
         raise UsageError(f"{hit_id}: the study has no such HIT; newtest annotate plan makes them")
-    lemmas, gloss = wording.names.get(row["wnid"], (parse_json(row["lemmas"]), row["gloss"]))
+    lemmas, gloss = wording.names.get(row["wnid"], (lemmas_of(row["wnid"], row["lemmas"]), row["gloss"]))
     images = crowd.hit_images(catalog, hit_id)
     asked = asked_of(catalog, hit_id)
     check = language(wording.language).page["check"]

@@ -16,6 +16,7 @@ import numpy as np
 from newtest import hashes as perceptual
 from newtest.catalog import duplicates as rows
 from newtest.catalog import pair_searches, transaction
+from newtest.catalog.kept import believed
 from newtest.catalog.pair_searches import PairSearch
 from newtest.duplicates.join import equal_bytes
 from newtest.errors import ImageError, UsageError
@@ -91,7 +92,8 @@ def scan_config(study: Study) -> ScanConfig:
     found = pair_searches.chosen(study.catalog).get("hash")
     if found is None:
         return ScanConfig()
-    return ScanConfig(radius=int(found.settings["radius"]), turns=bool(found.settings["turns"]))
+    with believed("how pairs are compared by 'hash'"):
+        return ScanConfig(radius=int(found.settings["radius"]), turns=bool(found.settings["turns"]))
 
 
 def _choose(study: Study, config: ScanConfig) -> None:

@@ -27,7 +27,6 @@ from newtest.crowd.ledger import earned_by_market
 from newtest.errors import NotFoundError, ReleaseError, UsageError
 from newtest.files import open_bytes, sha256_of
 from newtest.progress import UNWATCHED, Progress
-from newtest.reading.jsons import parse_json
 from newtest.records import Class
 from newtest.releasing.about import About
 from newtest.releasing.card import attributions, dataset_card
@@ -232,7 +231,7 @@ def _classes_csv(classes: Sequence[Class]) -> str:
 
 def _revision_json(revision: Revision) -> str:
     values = {key: getattr(revision, key) for key in Revision.__dataclass_fields__}
-    values["config"] = parse_json(revision.config)
-    values["summary"] = parse_json(revision.summary)
+    values["config"] = revision.config_values()
+    values["summary"] = revision.summary_values()
     values["seed"] = values["config"].get("seed")
     return json.dumps({"format": 1, **values}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

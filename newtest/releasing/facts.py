@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from newtest.catalog.kept import believed
 from newtest.catalog.releases import VoteFacts
 from newtest.catalog.revisions import Revision
 from newtest.crowd.ledger import Amount
-from newtest.reading.jsons import parse_json
 from newtest.records import Class
 from newtest.releasing.about import About
 from newtest.releasing.members import Member
@@ -39,8 +39,7 @@ class Facts:
     @property
     def config(self) -> dict[str, Any]:
         """The configuration that the revision was drawn by."""
-        config: dict[str, Any] = parse_json(self.revision.config)
-        return config
+        return self.revision.config_values()
 
     @property
     def strategy(self) -> str:
@@ -53,7 +52,8 @@ class Facts:
     @property
     def collected(self) -> list[dict[str, Any]]:
         """One entry per source: how many queries, some of them, the windows and licences they asked for."""
-        return _searches(self.searches)
+        with believed("a search"):
+            return _searches(self.searches)
 
 
 def _searches(searches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

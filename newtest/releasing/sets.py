@@ -12,7 +12,7 @@ from newtest.catalog.revisions import find, names
 from newtest.classes import classes_of
 from newtest.errors import ClassError, NotFoundError, ReleaseError, UsageError
 from newtest.files import text_at
-from newtest.reading.jsons import parse_json, read_json
+from newtest.reading.jsons import read_json
 from newtest.reading.separated import read_separated
 from newtest.sets import Census, read_image_set
 from newtest.spreadsheets import unguarded
@@ -154,7 +154,7 @@ def read_revision(study: Study, name: str) -> SetToCheck:
         folders=list(classes),
         names={wnid: cls.name for wnid, cls in classes.items() if cls is not None},
         tells_licenses=True,
-        min_votes=_min_votes(parse_json(revision.config)),
+        min_votes=_min_votes(revision.config_values()),
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from newtest.catalog import revisions
+from newtest.catalog.kept import believed
 from newtest.errors import NotFoundError, SamplingError
-from newtest.reading.jsons import parse_json
 from newtest.sampling.bias.diagnostics import Diagnostics, diagnose
 from newtest.sampling.bias.held_out import held_out
 from newtest.sampling.sample import Draft, strategy_of
@@ -38,9 +38,10 @@ def stored_diagnostics(study: Study, revision: str) -> Diagnostics:
     if found is None:
         known = ", ".join(revisions.names(study.catalog)) or "none"
         raise NotFoundError(f"there is no revision {revision!r}; the study has {known}")
-    values: Mapping[str, Any] | None = parse_json(found.summary).get("diagnostics")
+    values: Mapping[str, Any] | None = found.summary_values().get("diagnostics")
     if values is None:
         raise SamplingError(
             f"revision {revision!r} has no diagnosis: no class of it has both members and originals with votes"
         )
-    return Diagnostics.of(values)
+    with believed(f"the diagnosis of revision {revision!r}"):
+        return Diagnostics.of(values)

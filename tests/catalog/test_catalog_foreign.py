@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from release_study import drawn_study
 
 from newtest.catalog.people import open_people
+from newtest.cli.app import main
+from newtest.duplicates.scan import scan
 from newtest.errors import StudyError
 from newtest.fetching import fetch_missing
 from newtest.study import Study
@@ -161,3 +164,46 @@ def test_a_file_of_a_study_that_is_a_link_to_elsewhere_is_refused(
         else:
             study.image_path("a" * 64)
     assert outside.read_bytes() == (b"" if name == "people.sqlite" else b"a year of work")
+
+
+FORGED = {
+    ("revisions", "summary"): ("diagnose a-0", "release a-0 --out again"),
+    ("revisions", "config"): ("release a-0 --out again",),
+    ("pair_searches", "settings"): ("dedup", "sample --strategy top-images --per-class 1"),
+    ("classes", "lemmas"): ("release a-0 --out again", "annotate preview --out page.html"),
+    ("classes", "hypernyms"): ("release a-0 --out again",),
+    ("images", "sizes"): ("annotate plan --images 4 --positive 0 --negative 0", "release a-0 --out again"),
+    ("searches", "query"): ("release a-0 --out again",),
+}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    at = tmp_path_factory.mktemp("forged")
+    with drawn_study(at) as study:
+        scan(study)
+    return at / "study"
+
+
+@pytest.mark.parametrize("value", ["{", "[1]", '{"diagnostics": 5}'])
+@pytest.mark.parametrize(("table", "column"), FORGED)
+def test_values_of_another_kind_are_a_sentence(
+    table: str,
+    column: str,
+    value: str,
+    drawn: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Found by forging each text of a study: what is JSON in a catalog was believed to be of its kind."""
+    shutil.copytree(drawn, tmp_path / "study")
+    with sqlite3.connect(tmp_path / "study/study.sqlite") as other:
+        other.execute(f"UPDATE {table} SET {column} = ?", (value,))
+    monkeypatch.chdir(tmp_path)
+    for words in FORGED[table, column]:
+        monkeypatch.setattr("sys.argv", ["newtest", *words.split(), "--study", "study"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr().err
+        assert ended.value.code in (0, None) or "newtest: " in said, words

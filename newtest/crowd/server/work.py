@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from newtest.catalog import leases as lease_rows
 from newtest.catalog import workers
+from newtest.catalog.classes import lemmas_of
 from newtest.catalog.crowd import HitImage, hit_files
 from newtest.catalog.open_hits import OpenGroup
 from newtest.crowd.languages import language
@@ -31,7 +32,6 @@ from newtest.crowd.server.queue import Queue, queue_of, take_next, whose, work_i
 from newtest.crowd.server.settings import Shared
 from newtest.crowd.server.shapes import worker_id
 from newtest.crowd.server.training import TrainingPages, is_trained
-from newtest.reading.jsons import parse_json
 from newtest.web.forms import Form, read_form
 from newtest.web.headers import content_security_policy
 
@@ -127,7 +127,7 @@ class WorkPages:
         """A class in the workers' language."""
         if wnid is None or lemmas is None:
             return None
-        names = self._shared.config.wording.names.get(wnid, (parse_json(lemmas), ""))[0]
+        names = self._shared.config.wording.names.get(wnid, (lemmas_of(wnid, lemmas), ""))[0]
         return str(names[0])
 
     def _page(self, template: str, /, *, status: int = 200, **values: object) -> HTMLResponse:
