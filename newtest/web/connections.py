@@ -7,7 +7,8 @@ and knows no addresses. So
 - every connection has a deadline at every moment (``Deadlines``), after which it is cut;
 - when there is no room, the connection that has waited longest without a request makes it: a thousand idle
   connections shut nobody out;
-- beyond ``total`` there are ``reserve`` places more, in which only the owner is answered (``CrowdedOut``).
+- beyond ``total``, and beyond what one address may have, there are ``reserve`` places more, in which only the owner is
+  answered (``CrowdedOut``): behind a proxy the owner's address is everybody's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["ConnectionLimits", "Connections", "CrowdedOut", "protocol_with_limits"]
+
+
+RESERVED = "newtest.reserved"
+"""Set in the state of a request whose connection is for the owner alone."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +58,24 @@ class Connections:
     """made_room: idle ones that were closed for others; refused; cut: past their deadline; broken_off: requests whose
     clients left in the middle; crowded_out: answered with 503."""
 
+    reserved: set[Any] = field(default_factory=set)
+    """Those whose address had all its places already."""
+
     def admit(self, connection: Any, address: str) -> bool:
         """Take a connection in, if need be in place of one that is idle. False: there is no room."""
         mine = sum(known == address for known in self.open.values())
-        if mine >= self.limits.per_address and not self._make_room(address):
-            self.counts["refused"] += 1
-            return False
-        full = len(self.open) >= self.limits.total
-        if full and not self._make_room(None) and len(self.open) >= self.limits.total + self.limits.reserve:
+        if mine >= self.limits.per_address and self._make_room(address):
+            mine -= 1
+        over = mine >= self.limits.per_address
+        full = len(self.open) >= self.limits.total and not self._make_room(None)
+        if (over and mine >= self.limits.per_address + self.limits.reserve) or (
+            full and len(self.open) >= self.limits.total + self.limits.reserve
+        ):
             self.counts["refused"] += 1
             return False
         self.open[connection] = address
+        if over:
+            self.reserved.add(connection)
         return True
 
     def fit(self, files: int) -> None:
@@ -80,6 +92,7 @@ class Connections:
     def forget(self, connection: Any) -> None:
         """A connection has ended."""
         self.open.pop(connection, None)
+        self.reserved.discard(connection)
 
     def _make_room(self, address: str | None) -> bool:
         for connection, known in self.open.items():
@@ -101,7 +114,8 @@ class CrowdedOut:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         owner = scope["type"] == "http" and self._is_owner is not None and self._is_owner(Request(scope))
-        if scope["type"] == "http" and self._connections.crowded and not owner:
+        crowded = self._connections.crowded or scope.get("state", {}).get(RESERVED, False)
+        if scope["type"] == "http" and crowded and not owner:
             self._connections.counts["crowded_out"] += 1
             headers = {"Connection": "close", "Retry-After": "5"}
             text = "Too many people are here at the moment. Try again in a few seconds.\n"
@@ -123,6 +137,7 @@ def protocol_with_limits(connections: Connections) -> type[asyncio.Protocol]:
     }
 
     class _Limited(H11Protocol):  # type: ignore[misc, unused-ignore]  # uvicorn's types may be absent
+        app_state: dict[str, Any]
         _timer: asyncio.TimerHandle | None = None
         _phase = ""
         _began = 0.0
@@ -143,6 +158,8 @@ def protocol_with_limits(connections: Connections) -> type[asyncio.Protocol]:
             if not connections.admit(self, peer[0] if isinstance(peer, tuple) else ""):
                 transport.abort()
                 return
+            if self in connections.reserved:
+                self.app_state = self.app_state | {RESERVED: True}  # of which requests get a copy
             super().connection_made(transport)
             self._enter("idle")
 
