@@ -32,7 +32,7 @@ def test_the_error_is_that_of_a_ratio_by_hand() -> None:
     column = pd.Series(["x", "x", "y", "z", "z", "z"], name="g")
     row = clustered(correct, column).iloc[0]
     assert (row["k"], row["n"], row["groups"]) == (4, 6, 3)
-    assert row["se"] == pytest.approx(100 * np.sqrt(3 / 2 * (4 / 9 + 4 / 9)) / 6)
+    assert row["se"] == pytest.approx(100 * np.sqrt(4 / 9 / (1 - 2 / 6) + 4 / 9 / (1 - 1 / 6)) / 6)
     alone = clustered(correct, pd.Series([None] * 6, name="g")).iloc[0]
     share = 4 / 6
     assert alone["se"] == pytest.approx(100 * np.sqrt(share * (1 - share) / 5)), (
@@ -77,9 +77,11 @@ def unequal(seed: int) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def test_errors_of_accuracy_and_difference_are_those_of_statsmodels() -> None:
-    """OLS on a constant, covariance clustered by group; its small-sample factor is G / (G - 1), for n - 1 = n - k."""
+    """OLS on a constant, covariance clustered by groups of one size, where CR2 is what statsmodels has: G / (G - 1)."""
     sm = pytest.importorskip("statsmodels.api")
     correct, column = unequal(1)
+    column = pd.Series(np.arange(len(column) // 5 * 5) // 5, name="g")
+    correct = correct.iloc[:, : len(column)]
     groups = pd.factorize(column)[0]
     found = clustered(correct, column).set_index("model")
 
@@ -99,6 +101,31 @@ def test_errors_of_accuracy_and_difference_are_those_of_statsmodels() -> None:
     _, low, high, p = theirs(both)
     assert [pair["lo"], pair["hi"], pair["p"]] == pytest.approx([100 * low, 100 * high, p], rel=1e-9)
     assert pair["p_holm"] == pair["p"]
+
+
+def test_unequal_groups_are_those_of_the_published_matrices() -> None:
+    """Bell and McCaffrey's CR2 of a regression on a constant, written with the whole (N, N) matrices."""
+    correct, column = unequal(4)
+    codes = pd.factorize(column)[0]
+    right = correct.loc["b"].to_numpy(dtype=float)
+    n, groups = len(right), codes.max() + 1
+    hat = np.full((n, n), 1 / n)
+    left = right - right.mean()
+    weights = np.zeros((groups, n))  # the adjusted residuals' sums, as weights of all residuals
+    for group in range(groups):
+        inside = codes == group
+        values, vectors = np.linalg.eigh(np.eye(inside.sum()) - hat[np.ix_(inside, inside)])
+        weights[group, inside] = np.ones(inside.sum()) @ (vectors / np.sqrt(values)) @ vectors.T / n
+    together = codes[:, None] == codes
+    pairs_ = np.outer(left, left)[together & ~np.eye(n, dtype=bool)]
+    rho = max(pairs_.mean() / (left**2).mean(), 0)
+    covariance = np.where(together, rho, 0.0)
+    np.fill_diagonal(covariance, 1)
+    spread = weights @ (np.eye(n) - hat) @ covariance @ (np.eye(n) - hat) @ weights.T
+    row = clustered(correct, column).set_index("model").loc["b"]
+    assert row["se"] == pytest.approx(100 * np.sqrt(((weights @ left) ** 2).sum()))
+    assert row["freedom"] == pytest.approx(np.trace(spread) ** 2 / np.trace(spread @ spread))
+    assert row["freedom"] < groups - 1
 
 
 def test_the_gap_of_two_sets_has_both_variances() -> None:

@@ -1,8 +1,13 @@
 """Images that come in groups (photographer, class, video, page): intervals that know it, and the worst of a group.
 
 Images of one group are right or wrong together, so they tell less than as many images by themselves. The standard error
-of an accuracy over G groups is that of a ratio (Cochran 1977, section 9A; as cluster-robust "CR1"):
-se^2 = G / (G - 1) sum_g (k_g - p n_g)^2 / n^2, and its interval has a t quantile with G - 1 degrees of freedom.
+of an accuracy over G groups of n_g images is cluster-robust "CR2" (Bell and McCaffrey 2002), which for a mean is
+
+    se^2 = sum_g (k_g - p n_g)^2 / (1 - n_g / n) / n^2,
+
+and its interval has a t quantile with Satterthwaite's degrees of freedom, for images of a group that are correlated by
+the rho found in them (Imbens and Kolesar 2016). With groups of one size these are G / (G - 1) and G - 1; with groups of
+unlike sizes the large ones count most, and the degrees of freedom are fewer.
 """
 
 from __future__ import annotations
@@ -28,7 +33,8 @@ _FEW = 2
 
 def clustered(correct: pd.DataFrame, column: pd.Series, *, level: float = 0.95) -> pd.DataFrame:
     """Accuracy of each model in percent with clustered intervals: ``model``, ``k``, ``n``, ``groups``, ``accuracy``,
-    ``se`` (points), ``lo``, ``hi``, and ``design``: the variance over that of as many separate images.
+    ``se`` (points), ``freedom`` (degrees of freedom of its t quantile), ``lo``, ``hi``, and ``design``: the variance
+    over that of as many separate images.
 
     ``correct`` has models as its index and images as its columns; ``column`` names the group of each image. Images
     without a group are groups by themselves. Raises EvaluationError for fewer than two groups.
@@ -36,8 +42,8 @@ def clustered(correct: pd.DataFrame, column: pd.Series, *, level: float = 0.95) 
     sums, sizes = _sums(correct.to_numpy(dtype=np.float64), codes_of(column))
     n, groups = int(sizes.sum()), len(sizes)
     share = sums.sum(axis=1) / n
-    se = _errors(sums - share[:, None] * sizes, n)
-    half = t.ppf((1 + level) / 2, groups - 1) * se
+    se, freedom = _errors(sums - share[:, None] * sizes, sizes, n * share * (1 - share))
+    half = t.ppf((1 + level) / 2, freedom) * se
     plain = share * (1 - share) / n
     return pd.DataFrame(
         {
@@ -47,6 +53,7 @@ def clustered(correct: pd.DataFrame, column: pd.Series, *, level: float = 0.95) 
             "groups": groups,
             "accuracy": 100 * share,
             "se": 100 * se,
+            "freedom": freedom,
             "lo": 100 * np.clip(share - half, 0, 1),
             "hi": 100 * np.clip(share + half, 0, 1),
             "design": np.divide(se**2, plain, out=np.full(len(se), np.nan), where=plain > 0),
@@ -66,10 +73,11 @@ def differences(
     sums, sizes = _sums(found, codes)
     n = int(sizes.sum())
     mean = sums.sum(axis=1) / n
-    error = _errors(sums - mean[:, None] * sizes, n)
-    half = t.ppf((1 + level) / 2, len(sizes) - 1) * error
+    squares = ((found - mean[:, None]) ** 2).sum(axis=1)
+    error, freedom = _errors(sums - mean[:, None] * sizes, sizes, squares)
+    half = t.ppf((1 + level) / 2, freedom) * error
     score = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0.0, np.inf), where=error > 0)
-    p = 2 * t.sf(score, len(sizes) - 1)
+    p = 2 * t.sf(score, freedom)
     return pairs.assign(lo=100 * (mean - half), hi=100 * (mean + half), p=p, p_holm=holm(p))
 
 
@@ -84,10 +92,10 @@ def gaps(
         for correct, column in (original, new)
     ]
     variances = [one["se"].to_numpy() ** 2 for one in found]
-    freedom = [int(one["groups"].iloc[0]) - 1 for one in found]
+    freedom = [one["freedom"].to_numpy() for one in found]
     total = variances[0] + variances[1]
     below = sum(v**2 / f for v, f in zip(variances, freedom, strict=True))
-    degrees = np.divide(total**2, below, out=np.full(len(total), float(min(freedom))), where=below > 0)
+    degrees = np.divide(total**2, below, out=np.minimum(*freedom), where=below > 0)
     half = t.ppf(0.975, degrees) * np.sqrt(total)
     return rows.assign(lo=rows["gap"].to_numpy() - half, hi=rows["gap"].to_numpy() + half)
 
@@ -144,6 +152,29 @@ def _sums(rows: Floats, codes: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
     )
 
 
-def _errors(residuals: Floats, n: int) -> Floats:
-    groups = residuals.shape[1]
-    return np.asarray(np.sqrt(groups / (groups - 1) * (residuals**2).sum(axis=1)) / n, dtype=np.float64)
+def _errors(residuals: Floats, sizes: Floats, squares: Floats) -> tuple[Floats, Floats]:
+    """The standard errors (M,) of means by CR2, and their degrees of freedom (M,): ``residuals`` (M, G) are sums of the
+    deviations per group, ``squares`` (M,) sums of the squared deviations per image.
+    """
+    n = sizes.sum()
+    weight = 1 / (1 - sizes / n)
+    error = np.sqrt((weight * residuals**2).sum(axis=1)) / n
+    together = (sizes * (sizes - 1)).sum()
+    scale = squares * together / n
+    rho = np.divide((residuals**2).sum(axis=1) - squares, scale, out=np.zeros(len(squares)), where=scale > 0)
+    return np.asarray(error, dtype=np.float64), _freedom(sizes, weight, np.clip(rho, 0, 1))
+
+
+def _freedom(sizes: Floats, weight: Floats, rho: Floats) -> Floats:
+    """tr(B)^2 / tr(B^2) of the covariance B (G, G) of the weighted residuals, (M,), where sums of groups have variances
+    d_g = n_g (1 + (n_g - 1) rho): B = W (D - u n' - n u' + c n n') W, u = d / n, c = sum(d) / n^2. B is never made.
+    """
+    n = sizes.sum()
+    d = sizes * (1 + (sizes - 1) * rho[:, None])
+    u, c = d / n, d.sum(axis=1) / n**2
+    low = c[:, None] * sizes**2 - 2 * u * sizes
+    trace = (weight * (d + low)).sum(axis=1)
+    uu, un, nn = (weight * u**2).sum(axis=1), (weight * u * sizes).sum(axis=1), (weight * sizes**2).sum()
+    rank_two = 2 * uu * nn + 2 * un**2 + (c * nn) ** 2 - 4 * c * un * nn
+    squared = (weight**2 * d * (d + 2 * low)).sum(axis=1) + rank_two
+    return np.asarray(trace**2 / squared, dtype=np.float64)

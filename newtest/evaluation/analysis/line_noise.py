@@ -64,7 +64,7 @@ def noise_of(
     clusters: npt.NDArray[np.int64] | None = None,
 ) -> Noise:
     """The noise of ``models`` on the set ``name`` of a results table. ``clusters``: the group of each image, whose
-    deviations add up first (with G / (G - 1), as ``clusters.clustered``).
+    deviations add up first (with G / (G - 1)).
     """
     rows = pick(table, name).set_index("model").reindex(models)
     accuracy = rows["accuracy"].to_numpy(dtype=np.float64)
