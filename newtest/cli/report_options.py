@@ -9,7 +9,19 @@ import typer
 
 from newtest.cli.options import note
 
-__all__ = ["Among", "Cluster", "Groups", "Metric", "Sets", "Tables", "Unit", "load", "save", "write"]
+__all__ = [
+    "Among",
+    "Cluster",
+    "Exclude",
+    "Groups",
+    "Metric",
+    "Sets",
+    "Tables",
+    "Unit",
+    "load",
+    "save",
+    "write",
+]
 
 Tables = Annotated[
     list[Path],
@@ -35,6 +47,10 @@ Metric = Annotated[
 Cluster = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="Intervals for images that come in groups of this column."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="MODEL", help="Leave out (shell patterns); may be repeated."),
 ]
 Sets = Annotated[
     list[str] | None,
@@ -62,6 +78,7 @@ def load(
     *,
     sets: list[str] | None = None,
     among: str = "auto",
+    exclude: list[str] | None = None,
 ) -> Any:
     from newtest.errors import UsageError
     from newtest.evaluation.scoring.loading import LoadConfig, load
@@ -71,6 +88,11 @@ def load(
     if among not in ("auto", "set", "all"):
         raise UsageError(f"--among {among}: known are auto, set, all")
     loaded = load(paths, LoadConfig(groups, unit, metric, tuple(sets or ()), among))  # type: ignore[arg-type]
+    if exclude:
+        from newtest.evaluation.analysis.similarity import kept
+
+        models = list(loaded.results.table["model"].unique())
+        loaded = loaded.without(set(models) - set(kept(models, exclude)))
     for caution in loaded.results.cautions:
         note(f"warning: {caution}")
     return loaded

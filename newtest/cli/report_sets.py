@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from newtest.cli.options import JsonFlag, StudyDir, note, own_file, print_json, print_table
-from newtest.cli.report_options import Among, Cluster, Groups, Metric, Sets, Tables, Unit, load, save
+from newtest.cli.report_options import Among, Cluster, Exclude, Groups, Metric, Sets, Tables, Unit, load, save
 
 __all__ = ["gap", "shift"]
 
@@ -29,6 +29,7 @@ def gap(
         typer.Option(metavar="FILE", help="Accuracy by frequency, as .svg or .png.", callback=own_file),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    exclude: Exclude = None,
     cluster: Cluster = None,
     metric: Metric = "top1",
     groups: Groups = None,
@@ -65,7 +66,7 @@ def gap(
     from newtest.evaluation.analysis.tables import plain_rows
     from newtest.evaluation.report.figures import draw_by_frequency
 
-    loaded = load(tables, groups, unit, metric, sets=sets, among=among)
+    loaded = load(tables, groups, unit, metric, sets=sets, among=among, exclude=exclude)
     table = loaded.results.table
     if cluster is None:
         whole, gaps = decompose(table, original, new).to_json(), model_gaps(table, original, new)

@@ -210,3 +210,31 @@ def test_one_model_only_still_has_a_table_and_a_page(tmp_path: Path) -> None:
     done = newtest("report", "line", tmp_path / "t.csv", "--x", "old", "--y", "new")
     assert done.returncode == 1
     assert "no line from 1 models" in done.stderr
+
+
+def test_a_gap_names_a_model_that_evaluate_warned_of_and_can_leave_it_out(tmp_path: Path) -> None:
+    """One of three models has its classes numbered from 1: its accuracy is near 0 on both sets."""
+    rng = np.random.default_rng(1)
+    for name in ("old", "new"):
+        labels = rng.integers(0, 4, 200)
+        ids = [f"{name}{at}" for at in range(200)]
+        pd.DataFrame({"image_id": ids, "label": labels}).to_csv(tmp_path / f"{name}.csv", index=False)
+        answers = {
+            m: np.where(rng.random(200) < 0.8, labels, rng.integers(0, 4, 200)) for m in ("good", "fair")
+        }
+        answers["shifted"] = np.minimum(answers["good"] + 1, 3)
+        pd.DataFrame({"image_id": ids, **answers}).to_csv(tmp_path / f"{name}-answers.csv", index=False)
+        ran = newtest(
+            "evaluate", tmp_path / f"{name}.csv", "--name", name,
+            "--predictions", tmp_path / f"{name}-answers.csv", "--out", tmp_path / "r",
+        )  # fmt: skip
+        assert "shifted: the classes may be permuted" in ran.stderr
+    words = ["report", "gap", tmp_path / "r", "--original", "old", "--new", "new"]
+    whole = newtest(*words, "--json")
+    assert json.loads(whole.stdout)["models"] == 3
+    for name in ("old", "new"):
+        assert f"warning: {name}: shifted: evaluate warned of this number, which counts here" in whole.stderr
+    rest = newtest(*words, "--exclude", "shi*", "--json")
+    assert "shifted" not in rest.stderr and "shifted" not in rest.stdout
+    assert json.loads(rest.stdout)["models"] == 2
+    assert "names no model" in newtest(*words, "--exclude", "nobody").stderr

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-__all__ = ["Caution", "Unscorable"]
+__all__ = ["DOUBTFUL", "Caution", "Unscorable"]
+
+DOUBTFUL = ("reversed", "permuted", "chance", "unreadable-images")
+"""Kinds of cautions by which the number of a model that was scored is likely wrong; reports name such models."""
 
 
 class Unscorable(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,6 +59,22 @@ class Loaded:
             )
         return self.stored[name]
 
+    def without(self, models: Collection[str]) -> Loaded:
+        """The same without some models, and without cautions on them."""
+        table = self.results.table
+        kept = {
+            name: replace(
+                one,
+                results=one.results[~one.results["model"].isin(models)].reset_index(drop=True),
+                correct=one.correct.loc[~one.correct.index.isin(models)],
+                given=None if one.given is None else one.given.loc[~one.given.index.isin(models)],
+            )
+            for name, one in self.stored.items()
+        }
+        cautions = tuple(one for one in self.results.cautions if one.model not in models)
+        rest = table[~table["model"].isin(models)].reset_index(drop=True)
+        return Loaded(replace(self.results, table=rest, cautions=cautions), kept)
+
 
 def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
     """Read tables and results folders into one. Raises EvaluationError for what is neither."""
@@ -97,8 +113,25 @@ def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
         pd.concat([part.table for part in parts], ignore_index=True), ", ".join(str(path) for path in paths)
     )
     mixed = [caution for one in stored.values() if (caution := _mixed(one)) is not None]
-    cautions = (*(caution for part in parts for caution in part.cautions), *mixed, *repeated)
+    cautions = (
+        *(caution for part in parts for caution in part.cautions),
+        *mixed,
+        *repeated,
+        *_doubtful(stored),
+    )
     return Loaded(Results(table, cautions, tuple(model for part in parts for model in part.left_out)), stored)
+
+
+def _doubtful(stored: dict[str, StoredSet]) -> list[Caution]:
+    """Models whose numbers ``evaluate`` warned of: they count in every mean all the same."""
+    return [
+        Caution(
+            "warned", name, f"evaluate warned of this number, which counts here: {row.warning}", row.model
+        )
+        for name, one in stored.items()
+        for row in one.results[["model", "warning"]].itertuples()
+        if row.warning
+    ]
 
 
 def _mixed(stored: StoredSet) -> Caution | None:

@@ -62,6 +62,8 @@ class Score:
     kind: str = ""
     """labels, ranking, scores, or one-hot rows."""
     class_rule: str = ""
+    warning: str = ""
+    """Why the number is likely wrong, where a guard of ``evaluate`` says so."""
 
     def to_json(self) -> dict[str, Any]:
         """A row of the results: everything but the images."""

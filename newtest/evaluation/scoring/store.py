@@ -42,11 +42,14 @@ __all__ = ["StoredSet", "aligned", "is_results", "read_store", "set_folder", "sl
 
 
 _READ = ("among", "columns", "key", "kind", "class_rule")
-"""How a row's predictions were read. Results of older versions lack them, and "" stands there."""
+"""How a row's predictions were read. Results of older versions lack them, and "" stands there, as for _WARNING."""
+_WARNING = "warning"
 _SEVERAL = ("given_k", "single_k", "single_n")
 """Of sets with several labels per image; missing elsewhere."""
 _TYPES: dict[str, Literal["str", "Int64"]] = {
-    **dict.fromkeys(("model", "set", "group", "base", "preprocessing", "source", "set_hash", *_READ), "str"),
+    **dict.fromkeys(
+        ("model", "set", "group", "base", "preprocessing", "source", "set_hash", *_READ, _WARNING), "str"
+    ),
     **dict.fromkeys(("top5_k", *_SEVERAL), "Int64"),
 }
 
@@ -226,13 +229,13 @@ def _rows(scores: Sequence[Score], groups: dict[str, str]) -> pd.DataFrame:
             "set_hash": s.set_hash,
             "preprocessing": s.preprocessing,
             "source": s.source,
-            **{name: getattr(s, name) for name in _READ},
+            **{name: getattr(s, name) for name in (*_READ, _WARNING)},
         }
         for s in scores
     ]
     columns = [
         *RESULT_COLUMNS, "top5_k", *_SEVERAL, "mean_per_class", "map11", "set_hash", "preprocessing", "source",
-        *_READ,
+        *_READ, _WARNING,
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns).astype(
         {
@@ -252,7 +255,7 @@ def _read(folder: Path) -> StoredSet:
             na_values={name: [""] for name in ("top5_k", *_SEVERAL, "mean_per_class", "map11")},
             dtype=_TYPES,
         )
-        results = results.assign(**{name: "" for name in _READ if name not in results.columns})
+        results = results.assign(**{name: "" for name in (*_READ, _WARNING) if name not in results.columns})
         for name in _SEVERAL:
             if name not in results.columns:
                 results[name] = pd.array([pd.NA] * len(results), dtype="Int64")
