@@ -124,13 +124,12 @@ def load(paths: Sequence[Path], options: LoadConfig | None = None) -> Loaded:
 
 def _doubtful(stored: dict[str, StoredSet]) -> list[Caution]:
     """Models whose numbers ``evaluate`` warned of: they count in every mean all the same."""
+    said = "evaluate warned of this number, which counts here"
     return [
-        Caution(
-            "warned", name, f"evaluate warned of this number, which counts here: {row.warning}", row.model
-        )
+        Caution("warned", name, f"{said}: {warning}", model)
         for name, one in stored.items()
-        for row in one.results[["model", "warning"]].itertuples()
-        if row.warning
+        for model, warning in zip(one.results["model"].tolist(), one.results["warning"].tolist(), strict=True)
+        if warning
     ]
 
 
