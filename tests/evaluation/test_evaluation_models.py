@@ -21,6 +21,7 @@ from newtest.evaluation.scoring.score import ScoreConfig, score
 from newtest.evaluation.scoring.sets import read_set
 from newtest.evaluation.scoring.store import read_store
 from newtest.evaluation.scoring.zeroshot import ZeroShotConfig, classify, zero_shot
+from newtest.images.ahead import decoded_ahead
 from newtest.progress import UNWATCHED
 
 
@@ -97,6 +98,26 @@ def test_other_models_run_from_weights_in_a_file(name: str, photos: Path, tmp_pa
     assert (found.values[5] == -1).all()
     again, _ = run_model(name, evaluated, replace(options, batch_size=1), tmp_path / "out2")
     assert (again.values == found.values).mean() > 0.9, "batches do not matter (but for rounding)"
+
+
+def test_threads_that_decode_ahead_change_no_answer(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "timm:test_resnet"
+    options, evaluated = options_for(name, tmp_path), read_set(photos)
+    kept = []
+    for threads, ahead in ((1, 0), (3, 0), (3, 4)):
+        monkeypatch.setattr("newtest.evaluation.scoring.models.cores", lambda threads=threads: threads)
+        monkeypatch.setattr(
+            "newtest.evaluation.scoring.models.decoded_ahead",
+            lambda *a, ahead=ahead, **k: decoded_ahead(*a, **{**k, "ahead": ahead}),
+        )
+        out = tmp_path / f"{threads}-{ahead}"
+        found, broken = run_model(name, evaluated, options, out)
+        assert broken == ["5.png"]
+        kept.append((found.values.tobytes(), [path.read_bytes() for path in sorted(out.rglob("*.npz"))]))
+    assert kept[0] == kept[1] == kept[2]
+    assert kept[0][1], "pieces are kept"
 
 
 def test_a_killed_run_goes_on_where_it_was(
