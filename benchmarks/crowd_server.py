@@ -3,11 +3,12 @@
 A load generator (this process) plays workers over loopback: list, take a HIT, its frame and page, its 48 pictures, a
 pause as for looking at them, submit; then the next. The server is `newtest annotate serve` in a process of its own.
 Printed for each pace and repeat: requests a second, latency at the median, the 95th and 99th percentile and the
-largest, lost and doubled assignments (from the catalog), and the ratio of the 99th percentile to that of a bare
+largest, the most people who had a HIT open at once, the 99th percentile of what was asked after the last of them
+arrived, lost and doubled assignments (from the catalog), and the ratio of the 99th percentile to that of a bare
 Starlette application which answers the same paths with constant bytes. Processor milliseconds a request (of the
 server's process, its start included) hardly depend on what else the machine is doing.
 
-    python benchmarks/crowd_server.py [--workers 1000] [--seconds 45] [--repeats 3] [--pace 72]
+    python benchmarks/crowd_server.py [--workers 1000] [--seconds 45] [--repeats 3] [--pace 72] [--arrive 72]
 """
 
 from __future__ import annotations
@@ -176,17 +177,24 @@ class Session:
 class Load:
     """Workers on one server; ``latencies`` in seconds by kind of request."""
 
-    def __init__(self, url: str, pace: float, seconds: float) -> None:
-        self.url, self.pace = url, pace
+    def __init__(self, url: str, pace: float, seconds: float, arrive: float) -> None:
+        self.url, self.pace, self.arrive = url, pace, arrive
         self.ends = time.monotonic() + seconds
+        self.arrived = time.monotonic() + arrive
         self.latencies: dict[str, list[float]] = {}
-        self.done = self.late = 0
+        self.late_latencies: list[float] = []
+        """Of the requests that began after everybody had arrived."""
+        self.done = self.late = self.active = self.most = 0
 
     async def ask(self, session: Session, kind: str, path: str, data: object = None) -> tuple[str, str]:
+        everybody = time.monotonic() > self.arrived
         started = time.perf_counter()
         status, headers, body = await session.request(path, data)
         assert status in (200, 303), (kind, status)
-        self.latencies.setdefault(kind, []).append(time.perf_counter() - started)
+        took = time.perf_counter() - started
+        self.latencies.setdefault(kind, []).append(took)
+        if everybody:
+            self.late_latencies.append(took)
         return ("" if kind == "picture" else body.decode()), headers.get("location", "")
 
     async def picture(self, session: Session, path: str, turn: asyncio.Semaphore) -> None:
@@ -195,7 +203,7 @@ class Load:
 
     async def worker(self, link: str, seed: int) -> None:
         draws = random.Random(seed)
-        await asyncio.sleep(draws.random() * self.pace)
+        await asyncio.sleep(draws.random() * self.arrive)
         session = Session(self.url, seed)
         try:
             six = asyncio.Semaphore(6)  # as many at once as a browser asks for
@@ -209,25 +217,30 @@ class Load:
                 _, task = await self.ask(session, "take", link + "take", form)
                 if "notice" in task:
                     continue
+                self.active += 1
+                self.most = max(self.most, self.active)
                 await self.ask(session, "frame", task)
                 page, _ = await self.ask(session, "page", task + "/page")
                 pictures = re.findall(r'src="(/picture/[^"]+)"', page)
                 await asyncio.gather(*(self.picture(session, picture, six) for picture in pictures))
                 looks = draws.expovariate(1 / self.pace)
                 if time.monotonic() + looks > self.ends:
-                    return  # the end of the run is no moment at which everybody submits
+                    # the end of the run is no moment at which everybody submits: still looking then
+                    await asyncio.sleep(max(0.0, self.ends - time.monotonic()))
+                    return
                 await asyncio.sleep(looks)
                 csrf = re.search(r'name="csrf" value="([^"]+)"', page)
                 fields = [("csrf", csrf.group(1) if csrf else ""), ("selected", "1"), ("selected", "7")]
                 _, where = await self.ask(session, "submit", task + "/submit", fields)
+                self.active -= 1
                 self.done += where.endswith("done")
                 self.late += not where.endswith("done")
         finally:
             session.close()
 
 
-def run(url: str, links: list[str], pace: float, seconds: float) -> Load:
-    load = Load(url, pace, seconds)
+def run(url: str, links: list[str], pace: float, seconds: float, arrive: float) -> Load:
+    load = Load(url, pace, seconds, arrive)
 
     async def main() -> None:
         await asyncio.gather(*(load.worker(link, n) for n, link in enumerate(links)))
@@ -239,6 +252,7 @@ def run(url: str, links: list[str], pace: float, seconds: float) -> Load:
 def figures(load: Load) -> dict[str, float]:
     values = np.array([x for kind in load.latencies.values() for x in kind]) * 1000
     points = dict(zip(("p50", "p95", "p99"), np.percentile(values, (50, 95, 99)), strict=True))
+    points["all"] = np.percentile(load.late_latencies, 99) * 1000 if load.late_latencies else np.nan
     return {"requests": len(values), **{k: float(v) for k, v in points.items()}, "max": float(values.max())}
 
 
@@ -262,6 +276,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=45)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--pace", type=float, action="append", help="mean seconds per HIT; may be repeated")
+    parser.add_argument("--arrive", type=float, help="seconds in which people arrive (default: the pace)")
     options = parser.parse_args()
     columns = [
         "pace s",
@@ -271,6 +286,8 @@ def main() -> None:
         "p95 ms",
         "p99 ms",
         "max ms",
+        "most active",
+        "p99 once all are there",
         "p99 bare ms",
         "ratio",
     ]
@@ -279,10 +296,11 @@ def main() -> None:
     print("|" + "---|" * len(columns))
     worst: dict[float, list[float]] = {pace: [] for pace in options.pace or PACES}
     for pace in worst:
+        arrive = options.arrive or pace
         for repeat in range(options.repeats):
             before = server_seconds()
             with serving([sys.executable, "-c", BARE]) as url:
-                bare = figures(run(url, ["/work/t/"] * options.workers, pace, options.seconds))
+                bare = figures(run(url, ["/work/t/"] * options.workers, pace, options.seconds, arrive))
             bare["cpu"] = 1000 * (server_seconds() - before) / bare["requests"]
             with tempfile.TemporaryDirectory() as folder:
                 root = Path(folder) / "study"
@@ -291,7 +309,7 @@ def main() -> None:
                 before = server_seconds()
                 with serving([*command, "--study", str(root), "--port", "0"]) as url:
                     started = time.monotonic()
-                    load = run(url, links, pace, options.seconds)
+                    load = run(url, links, pace, options.seconds, arrive)
                     took = time.monotonic() - started
                 found = figures(load)
                 found["cpu"] = 1000 * (server_seconds() - before) / found["requests"]
@@ -299,7 +317,12 @@ def main() -> None:
             worst[pace].append(found["p99"])
             row = [f"{pace:g}", repeat + 1, f"{found['requests'] / took:.0f}"]
             row += [f"{found[k]:.0f}" for k in ("p50", "p95", "p99", "max")]
-            row += [f"{bare['p99']:.0f}", f"{found['p99'] / bare['p99']:.1f}"]
+            row += [
+                str(load.most),
+                f"{found['all']:.0f}",
+                f"{bare['p99']:.0f}",
+                f"{found['p99'] / bare['p99']:.1f}",
+            ]
             row += [
                 f"{found['cpu']:.2f}",
                 f"{bare['cpu']:.2f}",
