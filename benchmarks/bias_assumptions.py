@@ -62,6 +62,7 @@ CLEAN = [
     Crowd("clean, 10 votes"),
     Crowd("clean, 40 votes", votes=40, classes=30),
     Crowd("clean, 10 votes, 400 classes of 10 and 40", classes=400, originals=10, candidates=40),
+    Crowd("clean, 10 votes, 400 classes of 10 and 80", classes=400, originals=10, candidates=80),
     Crowd("clean, each image in two tasks", each_task=True),
 ]
 BROKEN = [

@@ -108,7 +108,7 @@ class UrlTables:
         if _format(entry.name) == "parquet" and not entry.name.endswith(".gz"):
             with (
                 _Said(self.place, entry),
-                self.place.open(entry.name) as handle,
+                self.place.open(entry) as handle,
                 open_parquet(handle) as file,
             ):
                 return int(file.metadata.num_rows)
@@ -118,7 +118,7 @@ class UrlTables:
         if _format(entry.name) == "parquet" and not entry.name.endswith(".gz"):
             with (
                 _Said(self.place, entry),
-                self.place.open(entry.name) as handle,
+                self.place.open(entry) as handle,
                 open_parquet(handle) as file,
             ):
                 for batch in batches(file, rows):
@@ -130,7 +130,7 @@ class UrlTables:
 
     def _whole(self, entry: Entry) -> pa.Table:
         where, kind = f"{self.place.url}: {entry.name}", _format(entry.name)
-        with _Said(self.place, entry), self.place.open(entry.name) as handle:
+        with _Said(self.place, entry), self.place.open(entry) as handle:
             data = handle.read()
             if entry.name.endswith(".gz"):
                 data = gzip.decompress(data)

@@ -21,7 +21,7 @@ from pool_tiny_model import tiny_model
 
 from newtest.pool.storage.location import place_of
 from newtest.pool.storage.pool import open_pool
-from newtest.pool.storage.remote_place import _BUFFER
+from newtest.pool.storage.ranges import AHEAD as _BUFFER
 from newtest.pool.storage.row_images import paired
 
 

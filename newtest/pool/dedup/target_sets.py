@@ -112,7 +112,7 @@ def _images(pool: Pool, entry: Entry) -> Iterator[tuple[str, bytes | None]]:
     elif entry.size > MAX_MEMBER:
         yield entry.name, None
     else:
-        with pool.place.open(entry.name) as handle:
+        with pool.place.open(entry) as handle:
             yield entry.name, handle.read()
 
 

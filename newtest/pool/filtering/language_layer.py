@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
 from newtest.pool.filtering.language import DETECTORS, detect, identity
-from newtest.pool.storage import layers
 from newtest.pool.storage.columns import arrow, arrow_strings, coded
 from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.pool import Pool, Shard
@@ -58,14 +57,13 @@ class ShardLanguages:
         self._file = self.layer.file(pool, shard)
         self._codes = np.full(pool.rows(shard), -1, np.int16)
         self._names: dict[str, int] = {}
-        self._kept = pool.layers.exists(self._file)
-        if self._kept:
-            self._recall(shard)
+        self._kept = True
+        self._recall(shard)
 
     def _recall(self, shard: Shard) -> None:
         try:
             codes, names = coded(self.layer.table(self.pool, shard, ["language"])["language"])
-        except PoolError:  # a damaged file is as good as none: what is needed is asked again, and replaces it
+        except PoolError:  # none there, or a damaged one: what is needed is asked, and replaces it
             self._kept = False
         else:
             self._codes[:] = codes
@@ -102,8 +100,6 @@ class ShardLanguages:
             return None
         table = self._table()
         try:
-            if not self.pool.layers.exists(f"{self.layer.folder}/layer.json"):
-                layers.describe(self.pool, self.layer)
             with self.pool.layers.writing(self._file) as path:
                 pq.write_table(table, path, compression="zstd")
         except OSError as error:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from newtest.config import canonical_json, fingerprint
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError
+from newtest.pool.storage.places import Entry
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
@@ -197,9 +198,15 @@ def describe(pool: Pool, layer: Layer) -> None:
 
 
 def settle(pool: Pool, layer: Layer) -> None:
-    """Write the manifest of a layer whose files were written one by one and may know only some of their rows."""
+    """Write down what a layer is, and the manifest of its files, which were written one by one and may know only some
+    of their rows."""
+    there = {
+        entry.name: entry for entry in pool.layers.entries()
+    }  # one request of a store, not one per shard
+    if f"{layer.folder}/layer.json" not in there:
+        describe(pool, layer)
     files = (layer.file(pool, shard) for shard in pool.shards)
-    counts = {name: _counted(pool, name) for name in files if pool.layers.exists(name)}
+    counts = {name: _counted(pool, there[name]) for name in files if name in there}
     _write_manifest(pool, layer, {name: known for name, known in counts.items() if known is not None})
 
 
@@ -286,7 +293,7 @@ def _failed(table: pa.Table) -> int:
     return len(table) - table["reason"].null_count if "reason" in table.column_names else 0
 
 
-def _counted(pool: Pool, name: str) -> dict[str, int] | None:
+def _counted(pool: Pool, name: str | Entry) -> dict[str, int] | None:
     """What the file of a shard holds; None for a damaged one, which is as good as none."""
     try:
         with pool.layers.open(name) as handle, open_parquet(handle) as file:

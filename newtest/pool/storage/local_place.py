@@ -45,8 +45,8 @@ class LocalPlace:
     def exists(self, name: str) -> bool:
         return self.path(name).is_file()
 
-    def open(self, name: str) -> IO[bytes]:
-        return open_bytes(self.path(name))
+    def open(self, file: str | Entry) -> IO[bytes]:
+        return open_bytes(self.path(file if isinstance(file, str) else file.name))
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:

@@ -119,7 +119,7 @@ def _read(pool: Pool, kind: str) -> set[str]:
         if isinstance(place, LocalPlace) and place.root.exists():
             list(place.root.iterdir())  # a folder that cannot be listed is no empty list
         for entry in place.entries():
-            with place.open(entry.name) as handle:
+            with place.open(entry) as handle:
                 data = handle.read()
             if entry.name not in {_name(each, data) for each in _KINDS}:
                 raise PoolError(f"{place.url}: {entry.name} is damaged: it holds something else; restore it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 from newtest.errors import PoolError
@@ -21,10 +21,11 @@ JOURNALS = ".fetching"
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """A file below a place: its relative name and its size in bytes."""
+    """A file below a place: its relative name and its size in bytes. ``tag`` is what a store says changes with it."""
 
     name: str
     size: int
+    tag: str = field(default="", compare=False)
 
 
 class Place(Protocol):
@@ -53,8 +54,9 @@ class Place(Protocol):
         """Whether the file is there, whole."""
         ...
 
-    def open(self, name: str) -> IO[bytes]:
-        """The file for reading, seekable. Raises FileNotFoundError."""
+    def open(self, file: str | Entry) -> IO[bytes]:
+        """The file for reading, seekable. Raises FileNotFoundError. Of an entry a store is not asked what it is: only
+        for files that nobody writes during the run, as a pool's shards."""
         ...
 
     def writing(self, name: str) -> Any:

@@ -228,7 +228,7 @@ def _opened(pool: Pool, entry: Entry) -> Iterator[IO[bytes] | pa.MemoryMappedFil
         with pa.OSFile(str(place.path(entry.name)), "rb") as native:
             yield native
     else:
-        with place.open(entry.name) as handle:
+        with place.open(entry) as handle:
             yield handle
 
 
@@ -255,7 +255,7 @@ def _end(pool: Pool, entry: Entry, *, whole: bool) -> tuple[int, str]:
     """
     digest = hashlib.sha256()
     try:
-        with pool.place.open(entry.name) as handle:
+        with pool.place.open(entry) as handle:
             size = handle.seek(0, 2)
             if whole:
                 handle.seek(0)

@@ -16,12 +16,10 @@ from urllib.parse import urlsplit
 from newtest.errors import MissingExtra, NewtestError, PoolError
 from newtest.files import is_full_disk
 from newtest.pool.storage.places import CLAIM, Entry, checked, is_ours
+from newtest.pool.storage.ranges import AHEAD, Known, RangedFile
 from newtest.pool.storage.scratch import scratch_folder
 
 __all__ = ["RemotePlace"]
-
-_BUFFER = 1 << 20
-"""Bytes fetched from a store at least: what obstore asks for at a time."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +41,19 @@ class RemotePlace:
                 found = system.find(root, detail=True)
         except FileNotFoundError:
             return []
-        sizes = {
-            str(PurePosixPath(path).relative_to(root)): int(info["size"])
+        files = {
+            str(PurePosixPath(path).relative_to(root)): _known(info)
             for path, info in found.items()
             if path != root
         }
         others = {
             PurePosixPath(name).parent.parent
-            for name in sizes
+            for name in files
             if name.endswith(f"/{CLAIM}") and name != CLAIM
         }
         return sorted(
-            Entry(name, size)
-            for name, size in sizes.items()
+            Entry(name, known.size, known.tag)
+            for name, known in files.items()
             if all(map(is_ours, name.split("/"))) and others.isdisjoint(PurePosixPath(name).parents)
         )
 
@@ -80,13 +78,29 @@ class RemotePlace:
         with _explained(self.address):
             return bool(system.exists(f"{root}/{checked(name)}"))
 
-    def open(self, name: str) -> IO[bytes]:
-        if not self.exists(name):
-            raise FileNotFoundError(f"{self.address}/{name}")
+    def open(self, file: str | Entry) -> IO[bytes]:
+        name = file if isinstance(file, str) else file.name
         system, root = self._system()
-        with _explained(self.address):
-            handle = system.open(f"{root}/{checked(name)}", "rb")
-        return io.BufferedReader(_Whole(handle, self.address), _BUFFER)
+        path = f"{root}/{checked(name)}"
+        if isinstance(file, Entry) and file.tag:
+            known = Known(file.size, file.tag)
+        else:
+            try:
+                with _explained(self.address):
+                    known = _known(system.info(path))
+            except FileNotFoundError:
+                raise FileNotFoundError(f"{self.address}/{name}") from None
+
+        def fetch(start: int, end: int) -> bytes:
+            try:
+                with _explained(self.address):
+                    return bytes(system.cat_file(path, start=start, end=end))
+            except FileNotFoundError:
+                raise FileNotFoundError(f"{self.address}/{name}") from None
+
+        columns = name.endswith(".parquet")
+        ranged = RangedFile(fetch, known, (self.address, name), columns=columns)
+        return ranged if columns else io.BufferedReader(ranged, AHEAD)  # type: ignore[return-value]
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -120,38 +134,9 @@ class RemotePlace:
         return system, root.rstrip("/")
 
 
-class _Whole(io.RawIOBase):
-    """A file of a store as Python's own buffered reader needs it, whose ``read(n)`` gives n bytes wherever there are n.
-
-    A store's file may give fewer: obstore's stops at the end of each mebibyte that it fetched.
-    """
-
-    def __init__(self, handle: Any, address: str) -> None:
-        self.handle, self.address = handle, address
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with _explained(self.address):
-            data = self.handle.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with _explained(self.address):
-            return int(self.handle.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self.handle.tell())
-
-    def close(self) -> None:
-        if not self.closed:
-            self.handle.close()
-        super().close()
+def _known(info: dict[str, Any]) -> Known:
+    changed = info.get("e_tag") or info.get("ETag") or info.get("last_modified") or info.get("mtime") or ""
+    return Known(int(info["size"]), str(changed))
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def summary(pool: Pool) -> Summary:
 def _has_end(pool: Pool, tar: Entry) -> bool:
     """Whether a tar ends in a block of zeros, as every whole one does."""
     try:
-        with pool.place.open(tar.name) as handle:
+        with pool.place.open(tar) as handle:
             handle.seek(-BLOCK, 2)
             return not any(handle.read(BLOCK))
     except (OSError, ValueError):  # gone, or shorter than a block

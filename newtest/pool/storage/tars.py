@@ -122,7 +122,7 @@ def samples(
         )
     where = f"{pool.place.url}: {shard.tar.name}"
     try:
-        with pool.place.open(shard.tar.name) as handle, _plain(handle) as plain:
+        with pool.place.open(shard.tar) as handle, _plain(handle) as plain:
             for sample in _grouped(plain, keys, passed):
                 sample.chosen = pool.image_col
                 yield sample

@@ -57,7 +57,7 @@ class VectorSource:
             raise PoolError(f"{pool.place.url}: shard {shard.name} has no .npz beside it")
         try:
             with (
-                pool.place.open(shard.embeddings.name) as handle,
+                pool.place.open(shard.embeddings) as handle,
                 open_arrays(handle) as arrays,
             ):
                 rows = np.asarray(arrays[self.column], np.float32)
@@ -80,7 +80,7 @@ class VectorSource:
         if shard.embeddings is None:
             raise PoolError(f"{pool.place.url}: shard {shard.name} has no .npz beside it")
         try:
-            with pool.place.open(shard.embeddings.name) as handle, open_arrays(handle) as arrays:
+            with pool.place.open(shard.embeddings) as handle, open_arrays(handle) as arrays:
                 shape = arrays.shape(self.column)
                 rows = arrays.rows(self.column, start, stop) if len(shape) == 2 else None
         except _UNREADABLE as error:
@@ -194,7 +194,7 @@ def _key(pool: Pool, encoder: str | None) -> str | None:
     if first is None or not all(shard.embeddings for shard in pool.shards):
         return None
     try:
-        with pool.place.open(first.name) as handle, open_arrays(handle) as arrays:
+        with pool.place.open(first) as handle, open_arrays(handle) as arrays:
             names = list(arrays.files)
     except _UNREADABLE as error:
         raise _unreadable(pool, first, " or ".join(NPZ_KEYS), error) from error
