@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from newtest.files import require_regular
+from newtest.files import open_bytes, require_regular
 from newtest.reading.failures import Unreadable, translated
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def read_separated(path: Path, **options: Any) -> pd.DataFrame:
 
 def _has_nul(path: Path) -> bool:
     """Whether there is a NUL byte in a text that is not UTF-16."""
-    with open(path, "rb") as handle:
+    with open_bytes(path) as handle:
         block = handle.read(_BLOCK)
         if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             return False

@@ -198,16 +198,13 @@ def describe(pool: Pool, layer: Layer) -> None:
 
 
 def settle(pool: Pool, layer: Layer) -> None:
-    """Write down what a layer is, and the manifest of its files, which were written one by one and may know only some
-    of their rows."""
-    there = {
-        entry.name: entry for entry in pool.layers.entries()
-    }  # one request of a store, not one per shard
+    """Write the manifest of a layer whose files were written one by one and may know only some of their rows."""
+    there = {entry.name: entry for entry in pool.layers.entries()}
     if f"{layer.folder}/layer.json" not in there:
         describe(pool, layer)
-    files = (layer.file(pool, shard) for shard in pool.shards)
-    counts = {name: _counted(pool, there[name]) for name in files if name in there}
-    _write_manifest(pool, layer, {name: known for name, known in counts.items() if known is not None})
+    files = (there[name] for shard in pool.shards if (name := layer.file(pool, shard)) in there)
+    counts = {entry.name: known for entry in files if (known := _counted(pool, entry)) is not None}
+    _write_manifest(pool, layer, counts)
 
 
 def _write_manifest(pool: Pool, layer: Layer, counts: Mapping[str, dict[str, int]]) -> None:
@@ -277,7 +274,7 @@ class _Writer:
         expected = self.pool.rows(shard)
         if len(table) != expected:
             raise PoolError(f"shard {shard.name}: {len(table)} rows were computed for {expected}")
-        failed = _failed(table)
+        failed = len(table) - table["reason"].null_count if "reason" in table.column_names else 0
         table = table.replace_schema_metadata({"newtest.failed": str(failed)})
         with self.pool.layers.writing(self.layer.file(self.pool, shard)) as path:
             pq.write_table(table, path, compression="zstd", row_group_size=_group(table))
@@ -287,10 +284,6 @@ class _Writer:
 def _group(table: pa.Table) -> int:
     """Rows of a row group: Arrow's own choice for narrow rows."""
     return int(min(1 << 20, max(1024, _GROUP * len(table) // max(table.nbytes, 1))))
-
-
-def _failed(table: pa.Table) -> int:
-    return len(table) - table["reason"].null_count if "reason" in table.column_names else 0
 
 
 def _counted(pool: Pool, name: str | Entry) -> dict[str, int] | None:
