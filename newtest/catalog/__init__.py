@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from newtest.catalog.connections import connect
+from newtest.catalog.connections import connect, whole
 from newtest.catalog.foreign import harden, require_our_schema, require_sound
 from newtest.catalog.migrations import SCHEMA_VERSION, migrate, version_of
 from newtest.errors import StudyError
@@ -71,11 +71,5 @@ def make_durable(connection: sqlite3.Connection) -> None:
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """One transaction: all of the block's statements hold, or none does."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with whole(connection):
         yield connection
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

@@ -11,7 +11,7 @@ from typing import Any
 from newtest.errors import StudyError
 from newtest.files import NotAFile, require_regular
 
-__all__ = ["BUSY_SECONDS", "Connection", "connect"]
+__all__ = ["BUSY_SECONDS", "Connection", "connect", "whole"]
 
 BUSY_SECONDS = 30.0
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
@@ -82,6 +82,19 @@ def _named(path: Path) -> Iterator[None]:
                 else "the catalog is damaged"
             )
             raise StudyError(f"{path}: {what} ({error}); take it from a copy") from error
+        raise
+
+
+@contextmanager
+def whole(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    """One transaction: all of the block's statements hold, or none does. SQLite itself rolls back on a full disk."""
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 

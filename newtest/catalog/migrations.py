@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 
+from newtest.catalog.connections import whole
 from newtest.errors import StudyError
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "version_of"]
@@ -121,15 +122,10 @@ def migrate(
             "upgrade newtest, nothing was changed"
         )
     while (found := version_of(connection)) < newest:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with whole(connection):
             if version_of(connection) == found:  # another process may have been first
                 migrations[found + 1](connection)
                 connection.execute(f"PRAGMA user_version = {found + 1 if found else newest}")
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
 
 
 def _statements(script: str) -> list[str]:

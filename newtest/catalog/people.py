@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from newtest.catalog.connections import connect
+from newtest.catalog.connections import connect, whole
 from newtest.errors import StudyError
 
 __all__ = [
@@ -112,7 +112,7 @@ def delete_person(people: sqlite3.Connection, worker: str) -> int:
 
 def put_bonuses(people: sqlite3.Connection, rows: Sequence[Bonus]) -> None:
     """Write down what is about to be paid, all or none. Raises sqlite3.IntegrityError for one that is there."""
-    with _whole(people):
+    with whole(people):
         people.executemany(
             "INSERT INTO bonuses VALUES (?, ?, ?, ?, ?)",
             [(one.submission, one.amount, one.batch, one.state, one.at) for one in rows],
@@ -128,14 +128,3 @@ def bonuses(people: sqlite3.Connection) -> list[Bonus]:
     """Every bonus whose payment was asked for, by submission."""
     rows = people.execute("SELECT submission, amount, batch, state, at FROM bonuses ORDER BY submission")
     return [Bonus(*row) for row in rows]
-
-
-@contextmanager
-def _whole(people: sqlite3.Connection) -> Iterator[None]:
-    people.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        people.execute("ROLLBACK")
-        raise
-    people.execute("COMMIT")

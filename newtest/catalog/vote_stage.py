@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from newtest.catalog.connections import whole
+
 __all__ = [
     "Found",
     "counted",
@@ -192,17 +194,12 @@ def _staged(catalog: sqlite3.Connection, columns: str, rows: Iterable[Sequence[o
     before = catalog.execute("PRAGMA cache_size").fetchone()[0]
     catalog.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     try:
-        catalog.execute("BEGIN")  # writes to the temporary database alone, so nobody waits for it
-        try:
+        with whole(catalog, "BEGIN"):  # writes to the temporary database alone, so nobody waits for it
             catalog.execute("DROP TABLE IF EXISTS temp.incoming")
             catalog.execute(
                 f"CREATE TEMP TABLE incoming (row INTEGER PRIMARY KEY, image_id TEXT, wnid TEXT, {columns})"
             )
             catalog.executemany(f"INSERT INTO temp.incoming VALUES ({places})", rows)
-        except BaseException:
-            catalog.execute("ROLLBACK")
-            raise
-        catalog.execute("COMMIT")
         yield
     finally:
         catalog.execute("DROP TABLE IF EXISTS temp.incoming")

@@ -1,9 +1,9 @@
 """Runs commands in forks of one process that has loaded newtest, and kills them at the moment that is asked for.
 
 Starting Python is most of the time that a small command takes, so this process loads everything once. Each line of
-JSON on stdin is a job: {"words", "cwd", "at"}; ``at`` is the number of the moment before which the command dies, null
-for never. A moment is a file that is opened to be written, made, renamed, linked or removed, or a statement that
-changes a database. The answer: {"code", "moments", "said"}.
+JSON on stdin is a job: {"words", "cwd", "at", "room"}; ``at`` is the number of the moment before which the command
+dies, null for never; ``room`` is how many bytes a file may have. A moment is a file that is opened to be written,
+made, renamed, linked or removed, or a statement that changes a database. The answer: {"code", "moments", "said"}.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import signal
 import sqlite3
 import sys
@@ -105,6 +106,9 @@ def _child(job: dict[str, Any], cwd: Path, said: Path, counted: Path, command: C
     for stream in (1, 2):
         os.dup2(told, stream)
     sys.argv = ["newtest", *job["words"]]
+    if job["room"] is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["room"], resource.RLIM_INFINITY))
     moments = Moments(job["at"])
     sys.addaudithook(moments.watch)
     sqlite3.connect = moments.connect
@@ -119,6 +123,7 @@ def _child(job: dict[str, Any], cwd: Path, said: Path, counted: Path, command: C
         traceback.print_exc()
         code = 99
     moments.at = None
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     sys.stdout.flush()
     sys.stderr.flush()
     counted.write_text(str(moments.count))

@@ -188,9 +188,12 @@ class Host:
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
 
-    def __call__(self, words: str, cwd: Path, at: int | None = None) -> dict[str, Any]:
+    def __call__(
+        self, words: str, cwd: Path, at: int | None = None, room: int | None = None
+    ) -> dict[str, Any]:
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"words": shlex.split(words), "cwd": str(cwd), "at": at}) + "\n")
+        job = {"words": shlex.split(words), "cwd": str(cwd), "at": at, "room": room}
+        self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
@@ -274,6 +277,31 @@ def test_killed_and_run_again_it_ends_as_if_nothing_had_been(
     again = contents(here)
     assert sorted(one for one in again.keys() | after.keys() if again.get(one) != after.get(one)) == []
     assert list(here.rglob("*.part")) == []
+
+
+ROOM = tuple(int(size) for size in os.environ.get("NEWTEST_ROOM", "4096").split(","))
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_full_disk_is_a_sentence(name: str, host: Host, home: Path, tmp_path: Path) -> None:
+    """The system's limit on the size of a file stands for the disk: whatever is larger finds no room.
+
+    ``NEWTEST_ROOM=4096,20000,60000`` tries several, one behind the other.
+    """
+    case = CASES[name]
+    assert isinstance(case, Typed)
+    here = tmp_path / "here"
+    shutil.copytree(home, here)
+    words = case.words.replace("MEMBER", _member(here))
+    for ready in case.before:
+        _done(host(ready, here), ready)
+    for room in ROOM:
+        ended = host(words, here, room=room)
+        assert ended["code"] in (0, 1), ended["said"]
+        if ended["code"]:
+            last = ended["said"].strip().splitlines()[-1]
+            assert re.search(r"disk is full|larger than this process may write", last), ended["said"]
+        assert list(here.rglob("*.part")) == []
 
 
 def _done(ended: dict[str, Any], words: str) -> dict[str, Any]:
