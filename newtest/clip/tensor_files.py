@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ _MOST_STEPS = 2_000_000
 _LONGEST_GLOBAL = 200
 """Characters of a global's name: torch searches the error about a strange one with an expression that takes time by
 the cube of its length or worse."""
+_MOST_DEPTH = 100
+_MOST_UNSHARED = 10_000_000
+"""Elements of lists, those that stand in several places counted in each: NumPy copies them."""
 
 
 class NotTensors(Unreadable):
@@ -80,24 +84,40 @@ def _check_pickle(data: bytes) -> None:
 
 
 def _check_tensors(loaded: Any) -> None:
-    """Each tensor has no more elements than are stored of it; containers that share parts are seen once."""
-    seen: set[int] = set()
-    waiting: list[tuple[str, Any]] = [("", loaded)]
+    """Each tensor has no more elements than are stored of it, and lists that share parts are not too long without
+    sharing: a pickle of 100 bytes can hold a list inside itself, or one of 2^60 numbers.
+    """
+    sizes: dict[int, int] = {}
+    around: set[int] = set()
+    waiting: list[tuple[str, Any, bool]] = [("", loaded, True)]
     while waiting:
-        name, one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        if isinstance(one, dict):
-            waiting += [(repr(key)[:80], value) for key, value in one.items()]
-        elif isinstance(one, (list, tuple, set)):
-            waiting += [(name, each) for each in one]
-        elif isinstance(one, torch().Tensor) and _beyond_its_storage(one):
-            raise Unreadable(
-                f"tensor {name} of shape {list(one.shape)} is larger than what is stored of it".replace(
-                    "  ", " "
+        name, one, enters = waiting.pop()
+        parts = list(_parts(name, one))
+        if not enters:
+            around.discard(id(one))
+            sizes[id(one)] = 1 + sum(sizes[id(part)] for _, part in parts)
+            if sizes[id(one)] > _MOST_UNSHARED:
+                raise Unreadable(
+                    f"lists that share parts, of more than {_MOST_UNSHARED:,} elements without sharing"
                 )
-            )
+        elif id(one) in around:
+            raise Unreadable("a list or a dictionary that holds itself")
+        elif id(one) not in sizes:
+            if isinstance(one, torch().Tensor) and _beyond_its_storage(one):
+                said = f"tensor {name} of" if name else "a tensor of"
+                raise Unreadable(f"{said} shape {list(one.shape)} is larger than what is stored of it")
+            around.add(id(one))
+            if len(around) > _MOST_DEPTH:
+                raise Unreadable(f"lists inside each other, more than {_MOST_DEPTH}")
+            waiting.append((name, one, False))
+            waiting += [(*part, True) for part in parts]
+
+
+def _parts(name: str, one: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(one, dict):
+        yield from ((repr(key)[:80], value) for key, value in one.items())
+    elif isinstance(one, (list, tuple, set)):
+        yield from ((name, each) for each in one)
 
 
 def _beyond_its_storage(tensor: Any) -> bool:

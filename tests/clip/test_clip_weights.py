@@ -350,6 +350,12 @@ def test_small_torch_files_that_ask_for_much_are_refused(tmp_path: Path) -> None
             b"\x80\x02ctorch._utils\n_rebuild" + b"[" * 20_000,
         ),  # torch took 10 s and more
         "instructions": (zipfile.ZIP_STORED, b"\x80\x02" + b"(" * 2_100_000 + b"."),
+        "holds itself": (zipfile.ZIP_STORED, b"\x80\x02]q\x00h\x00a."),  # found by fuzzing: 20 GB as an array
+        "without sharing": (
+            zipfile.ZIP_STORED,
+            b"\x80\x02]q\x00" + b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(40)) + b".",
+        ),
+        "inside each other": (zipfile.ZIP_STORED, b"\x80\x02" + b"]" * 5_000 + b"a" * 4_999 + b"."),
         "is packed": (zipfile.ZIP_DEFLATED, b"\x80\x02}." + bytes(1 << 20)),
     }
     for said, (packing, pickled) in cases.items():
