@@ -23,6 +23,7 @@ from newtest.pool.storage import uids as ids
 from newtest.pool.storage.canonical import ALIASES, plain
 from newtest.pool.storage.listing import of_this_pool
 from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_of
+from newtest.pool.storage.pool import TARS
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
 from newtest.reading.parquet import batches, open_parquet
@@ -169,6 +170,11 @@ def url_tables(
     entries = of_this_pool(place.entries())
     kind = next((kind for kind in _FORMATS if any(_format(entry.name) == kind for entry in entries)), None)
     if kind is None:
+        if any(entry.name.endswith(TARS) for entry in entries):
+            raise PoolError(
+                f"{address}: tars, which hold their images already; 'newtest import-pool {address}' makes a pool "
+                "of them"
+            )
         raise PoolError(
             f"{address}: no pool here, and no tables of URLs: a folder of .parquet files is one, of .csv, .tsv, .txt, "
             ".json or .jsonl files, gzipped or not"

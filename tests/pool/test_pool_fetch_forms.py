@@ -160,3 +160,11 @@ def test_objects_of_a_store_are_read_below_the_address_that_is_allowed(bucket: s
     assert (done[0].success, done[0].errors) == (1, {"no-such-file": 1, "not-allowed": 3})
     rows = rows_of(tmp_path / "out")
     assert [row["error"] for row in rows] == [None, "no-such-file", *["not-allowed"] * 3]
+
+
+def test_a_folder_of_tars_is_sent_to_the_command_that_imports_them(tmp_path: Path) -> None:
+    (tmp_path / "0.tar").write_bytes(bytes(10240))
+    with pytest.raises(
+        PoolError, match=r"tars, which hold their images already; 'newtest import-pool .*' makes a"
+    ):
+        url_tables(str(tmp_path))
