@@ -88,7 +88,7 @@ BROKEN = [
 
 
 def population(crowd: Crowd, seed: int) -> pd.DataFrame:
-    """One row an image: image_id, wnid, kind (original, pool, control), true."""
+    """One row per image: image_id, wnid, kind (original, pool, control), true."""
     random = generator(seed, crowd.name, "population")
     level = random.normal(0, 0.5, crowd.classes)
     frames = []

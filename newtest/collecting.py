@@ -93,7 +93,7 @@ def collect(
     config: CollectConfig | None = None,
     progress: Progress = UNWATCHED,
 ) -> list[Found]:
-    """Collect candidates for the classes; one entry a query, in their order. Nothing is downloaded.
+    """Collect candidates for the classes; one entry per query, in their order. Nothing is downloaded.
 
     A search that fails is an entry with its error, and the next class goes on; once the source says that nothing more
     can be asked of it, the rest is not asked. Raises StudyError when another process collects for this study.

@@ -8,7 +8,7 @@
       images/ab/abcd…   the bytes as they were downloaded, named by sha256
       thumbnails/ab/…   what people are shown (EXIF orientation applied), made from the bytes, can be made
       again releases/         one folder a release, never changed
-      locks/            one file a stage, held while the stage writes
+      locks/            one file per stage, held while the stage writes
 """
 
 from __future__ import annotations

@@ -254,7 +254,7 @@ def is_reference(catalog: sqlite3.Connection, image_id: str) -> bool:
 
 
 def image_facts(catalog: sqlite3.Connection) -> pd.DataFrame:
-    """One row an image that is a candidate or of a reference: what the rules about components look at.
+    """One row per image that is a candidate or of a reference: what the rules about components look at.
 
     Columns: image_id, candidate, reference, url, page_url, pixels, sampled (in any revision), blocked (for all
     classes, or for each class that it is a candidate of), has_bytes; sorted by image_id.

@@ -1,4 +1,4 @@
-"""What the owner's page shows: sums over the crowd server's market, and a row a worker."""
+"""What the owner's page shows: sums over the crowd server's market, and a row per worker."""
 
 from __future__ import annotations
 

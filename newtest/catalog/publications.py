@@ -198,7 +198,7 @@ def store_assignment(
 def store_votes(
     catalog: sqlite3.Connection, batch: tuple[str, str, str], assignment_ids: Iterable[str], *, at: str
 ) -> int:
-    """Make votes of assignments: a row an image that was seen; gives how many were new. Call inside a
+    """Make votes of assignments: a row per image that was seen; gives how many were new. Call inside a
     transaction.
 
     ``batch`` is (id, origin, description). Rejected assignments, those in which nothing was ticked and those

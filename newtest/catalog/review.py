@@ -82,7 +82,7 @@ def verdict_of(catalog: sqlite3.Connection, image_a: str, image_b: str) -> Stand
 
 
 def classes(catalog: sqlite3.Connection) -> pd.DataFrame:
-    """One row a class with candidates: wnid, name (first lemma), candidates, blocked; by wnid."""
+    """One row per class with candidates: wnid, name (first lemma), candidates, blocked; by wnid."""
     return read_frame(
         catalog,
         "SELECT c.wnid, json_extract(k.lemmas, '$[0]'), count(*), sum(coalesce((SELECT blocked FROM blocks b"

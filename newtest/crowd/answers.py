@@ -1,4 +1,4 @@
-"""What a worker sent: the fields of the form, as a row an image, and as MTurk's QuestionFormAnswers XML.
+"""What a worker sent: the fields of the form, as a row per image, and as MTurk's QuestionFormAnswers XML.
 
 The fields of our templates (``mturk_templates/README.md``): ``selected`` and ``unseen`` hold image numbers (1
 is the first of the page), ``none`` says that no image fits, ``times`` is a JSON list of milliseconds in view.
@@ -161,7 +161,7 @@ def _numbers(text: str, num_images: int) -> set[int]:
 
 
 def _times(text: str, num_images: int) -> Sequence[int | None]:
-    """One entry an image; None where the browser sent none, or something that cannot be a time."""
+    """One entry per image; None where the browser sent none, or something that cannot be a time."""
     try:
         values = parse_json(text) if len(text) <= 40 * max(num_images, 1) else None
     except (ValueError, RecursionError):

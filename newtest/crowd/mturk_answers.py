@@ -25,8 +25,8 @@ def page_fields(fields: Mapping[str, str], images: Sequence[str]) -> dict[str, s
     """The fields as ``newtest.crowd.answers.read_answer`` takes them: image numbers of the page with ``|`` between.
 
     ``selected`` and ``unseen`` may hold numbers or image ids, apart by ``|``, ``,``, ``;`` or spaces, or as a JSON
-    list. A checkbox an image (``i1``, ``image_1``, ``selected.1``, with or without ``.on``) is ticked when its value is
-    not false. Raises SourceError for what names no image of the page, and for what can be read in two ways.
+    list. A checkbox per image (``i1``, ``image_1``, ``selected.1``, with or without ``.on``) is ticked when its value
+    is not false. Raises SourceError for what names no image of the page, and for what can be read in two ways.
     """
     found = dict(fields)
     if "taskAnswers" in found:

@@ -60,7 +60,7 @@ _HANDLER = re.compile(r"\son\w+\s*=", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Page:
-    """What is put into a template: the class, and (for each block) one mapping an item."""
+    """What is put into a template: the class, and (for each block) one mapping per item."""
 
     class_name: str
     class_names: Sequence[str] = ()
@@ -227,7 +227,11 @@ def _check_form(text: str) -> list[str]:
         found.append('the form must have method="post"')
     if "externalSubmit" not in forms[0]:
         found.append('the form must have action="https://www.mturk.com/mturk/externalSubmit"')
-    inputs = {"assignmentId": "a hidden field", "selected": "a checkbox an image", "none": "an explicit none"}
+    inputs = {
+        "assignmentId": "a hidden field",
+        "selected": "a checkbox per image",
+        "none": "an explicit none",
+    }
     for name, what in inputs.items():
         if not re.search(rf"""\sname\s*=\s*["']?{name}\b""", text):
             found.append(f'the form has no input named "{name}" ({what})')

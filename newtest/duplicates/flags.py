@@ -52,7 +52,7 @@ def flags(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.
 
 
 def unreviewed_pairs(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """Close pairs without a verdict: image_a, image_b, metric, distance, one row a pair and metric."""
+    """Close pairs without a verdict: image_a, image_b, metric, distance, one row per pair and metric."""
     pairs, verdicts = rows.close_pairs(study.catalog), rows.latest_verdicts(study.catalog)
     return _open(pairs, verdicts, thresholds or {})
 

@@ -74,7 +74,7 @@ class ScoredSet:
             correct = correct[:, None]
         if correct.ndim != 2 or len(correct) != len(self.counts):
             raise SamplingError(
-                f"correctness must have one row an image: {len(self.counts)} images, shape {correct.shape}"
+                f"correctness must have one row per image: {len(self.counts)} images, shape {correct.shape}"
             )
         if not np.all((correct >= 0) & (correct <= 1)):
             raise SamplingError("correctness lies between 0 (wrong) and 1 (right), without gaps")

@@ -124,7 +124,7 @@ class _Index:
 
     @classmethod
     def of(cls, keys: Ints, other: Words, values: int) -> _Index:
-        """A sparse matrix of one entry a row, turned over: a sort in linear time, with the bits beside it."""
+        """A sparse matrix of one entry per row, turned over: a sort in linear time, with the bits beside it."""
         turned = csr_array(
             (other, keys.astype(np.int32), np.arange(len(keys) + 1, dtype=np.int32)),
             shape=(len(keys), values),

@@ -97,7 +97,7 @@ def scores_layer(encoder: EncoderFacts) -> Layer:
 def embed(
     pool: Pool, config: EmbedConfig, engine: Engine, resources: Resources
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
-    """Compute the embeddings that the pool lacks; one outcome a shard. Raises PoolError, UsageError, MissingExtra."""
+    """Compute the embeddings that the pool lacks; one outcome per shard. Raises PoolError, UsageError, MissingExtra."""
     require_images(pool)
     layer = embeddings_layer(encoder_facts(config))
     yield from build(pool, layer, partial(_EmbedShard, config), engine, resources)
@@ -106,7 +106,7 @@ def embed(
 def score(
     pool: Pool, config: EmbedConfig, engine: Engine, workers: int = 0
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
-    """Compute the scores of the embeddings that ``embed`` made with this configuration; one outcome a shard."""
+    """Compute the scores of the embeddings that ``embed`` made with this configuration; one outcome per shard."""
     encoder = encoder_facts(config)
     make = partial(_ScoreShard, embeddings_layer(encoder))
     yield from build(pool, scores_layer(encoder), make, engine, Resources(workers, kind="thread"))

@@ -70,7 +70,7 @@ def fetch_shards(
     resize: Resize | None = None,
     allow_below: Sequence[str] = (),
 ) -> Iterator[Fetched]:
-    """Download what is not there; one value a shard, in order. ``allow_below`` names folders and stores that URLs may
+    """Download what is not there; one value per shard, in order. ``allow_below`` names folders and stores that URLs may
     lead to, beside the web. Raises PoolError for tables without URLs, and while another process fetches into ``out``.
     """
     below, treatment = Below.of(allow_below), Treatment(blur_faces, resize)

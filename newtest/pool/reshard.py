@@ -122,7 +122,7 @@ def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, fo
 def reshard(
     pool: Pool, plan: ReshardPlan, out: str | Path, engine: Engine, resources: Resources
 ) -> Iterator[Outcome[Output, dict[str, int]]]:
-    """Write what is not there yet; one outcome a shard: samples written, and those whose files the tars lack.
+    """Write what is not there yet; one outcome per shard: samples written, and those whose files the tars lack.
 
     Raises PoolError where ``out`` holds another run's shards.
     """

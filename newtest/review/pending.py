@@ -22,7 +22,7 @@ class Progress:
 
 
 def revision_progress(study: Study, revision: str) -> list[Progress]:
-    """One entry a class of the revision, by wnid.
+    """One entry per class of the revision, by wnid.
 
     A class whose members were looked over in an earlier revision, and are the same, needs nobody again (Recht et al.
     2019). Raises UsageError for a revision that is not there.

@@ -45,12 +45,12 @@ class Sample:
 
     @property
     def target(self) -> pd.DataFrame:
-        """Images wanted: one row a class, one column a bin."""
+        """Images wanted: one row per class, one column per bin."""
         return _wide(self.histogram, "target")
 
     @property
     def drawn(self) -> pd.DataFrame:
-        """Images drawn: one row a class, one column a bin."""
+        """Images drawn: one row per class, one column per bin."""
         return _wide(self.histogram, "drawn")
 
 

@@ -1,4 +1,4 @@
-"""``folder:PATH``: images on disk in one folder a class, named by wnid. The bytes stay where they are.
+"""``folder:PATH``: images on disk in one folder per class, named by wnid. The bytes stay where they are.
 
 An image is known by the sha256 of its bytes, so the same file in two class folders is one image that serves two
 classes, and a folder may be moved.

@@ -39,7 +39,7 @@ def krippendorff_alpha(
 
 
 def outliers(assignments: pd.DataFrame, *, hasty: float = 1 / 3) -> pd.DataFrame:
-    """Workers whose pace or ticks stand out, one row a worker (index): hasty, all_ticked, none_ticked, assignments.
+    """Workers whose pace or ticks stand out, one row per worker (index): hasty, all_ticked, none_ticked, assignments.
 
     ``assignments`` has one row an assignment: worker, seconds, images, selected. *hasty* counts assignments done in
     less than that share of the median time of all; *all_ticked* and *none_ticked* those with every image or with none

@@ -93,7 +93,7 @@ def assess_accuracy(
 
 
 def control_counts(votes: pd.DataFrame) -> pd.DataFrame:
-    """Counts on controls, one row a worker (index), columns as in ControlCounts.
+    """Counts on controls, one row per worker (index), columns as in ControlCounts.
 
     ``votes`` has the columns worker, selected (0 or 1) and control ("positive", "negative" or missing).
     """

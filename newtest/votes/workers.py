@@ -20,7 +20,7 @@ OUTLIERS = ["assignments", "hasty", "all_ticked", "none_ticked"]
 
 
 def worker_table(study: Study, rule: QualityRule | None = None) -> pd.DataFrame:
-    """One row a worker, the most doubtful first.
+    """One row per worker, the most doubtful first.
 
     Columns: worker, votes, share_selected; controls, sensitivity, specificity (posterior means on controls, missing
     where no such control was shown), quality, doubt; ds_sensitivity, ds_specificity (two-parameter Dawid-Skene over
@@ -83,7 +83,7 @@ def side_by_side(study: Study) -> pd.DataFrame:
 
 
 def _control_counts(votes: VoteCodes) -> list[ControlCounts]:
-    """One entry a worker, in their order."""
+    """One entry per worker, in their order."""
     size = len(votes.workers)
     columns = []
     for kind in ("positive", "negative"):

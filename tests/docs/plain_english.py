@@ -23,6 +23,11 @@ AVOIDED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), instead)
     for pattern, instead in (
         (rf"\b(?:{_COUNTED}) an? (?:{_UNITS})\b", '"per": votes per image'),
+        (
+            r"\b(?:an?|one|two) (?:row|column|line|file|folder|array|list|checkbox|count|outcome|number|entry|interval|"
+            rf"value|place)s? an? (?:{_UNITS})\b",
+            '"per": a row per image',
+        ),
         (r"\bwants\b", '"needs", "must" or "is required"'),
         (r"\bnone may\b", '"no X may", or say what may'),
         (r"(?<!there )\b(?:is|are) none\b", '"is not one of", "there is no X"'),

@@ -112,7 +112,7 @@ def test_arguments_that_cannot_be():
         adjusted_gap(a, a, method="naive", pool=a.counts)
     with pytest.raises(SamplingError, match="deleted"):
         adjusted_gap(a, a, method="jackknife", deleted=1.0)
-    with pytest.raises(SamplingError, match="one row an image"):
+    with pytest.raises(SamplingError, match="one row per image"):
         ScoredSet(a.counts, np.ones(3))
     with pytest.raises(SamplingError, match="between 0"):
         ScoredSet(a.counts, np.full(20, 2.0))

@@ -155,7 +155,7 @@ class OwnerPages:
         )
 
     def figures(self, catalog: sqlite3.Connection, clock: float) -> dict[str, Any]:
-        """The study's figures, and a row a worker."""
+        """The study's figures, and a row per worker."""
         leases.sweep(catalog, clock)
         counts = self._tally.update(catalog)
         begun = figures.workers_who_began(catalog)

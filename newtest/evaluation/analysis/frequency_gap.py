@@ -51,7 +51,7 @@ class ByFrequency:
     images: npt.NDArray[np.int64]
 
     def to_json(self) -> dict[str, object]:
-        """One row a bin; the interval is over images, for the mean model."""
+        """One row per bin; the interval is over images, for the mean model."""
         rows: list[dict[str, object]] = []
         for name, k, n, images in zip(BINS, self.k, self.n, self.images, strict=True):
             low, high = clopper_pearson(round(k * images / n) if n else 0, images)

@@ -53,7 +53,7 @@ class Gap:
 
 
 def model_gaps(table: pd.DataFrame, original: str, new: str) -> pd.DataFrame:
-    """A row a model that has both: model, original, new, gap, lo, hi (percent and points).
+    """A row per model that has both: model, original, new, gap, lo, hi (percent and points).
 
     The interval is Newcombe's (1998, method 10) for two independent proportions, from Clopper-Pearson limits: original
     and new set hold different images, so nothing is paired. Missing where counts are.

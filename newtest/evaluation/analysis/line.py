@@ -116,7 +116,7 @@ def fit_line(
 ) -> Line:
     """Fit and place every model.
 
-    ``correct`` holds, for x.. then y, correctness tables (index models, one column an image, True where right), for a
+    ``correct`` holds, for x.. then y, correctness tables (index models, one column per image, True where right), for a
     paired bootstrap over images; ``clusters`` the group of each image of the same sets.
     Raises EvaluationError for fewer than ``MIN_MODELS`` fitted models, less than
     ``MIN_RANGE`` of range on an x, too few on a side of two fits, or models all equal; UsageError for
@@ -192,7 +192,7 @@ def _in_group(wide: pd.DataFrame, model: str, options: LineConfig) -> bool:
 
 
 def _points(table: pd.DataFrame, options: LineConfig) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
-    """One row a model that has a place in the plot, and (model, reason) of those that have none."""
+    """One row per model that has a place in the plot, and (model, reason) of those that have none."""
     names = [*options.x, options.y]
     if len(set(names)) < len(names):
         raise UsageError(f"x and y must be different sets, got {', '.join(names)}")

@@ -150,9 +150,10 @@ def overlap(correct: pd.DataFrame, overlapping: npt.NDArray[np.bool_]) -> pd.Dat
     """Accuracy on the images that overlap the training set and on those that do not, as in CLIP's
     contamination analysis.
 
-    ``correct``: index models, a column an image; ``overlapping``: (N,). Columns: model, n_overlap, overlap, overlap_lo,
-    overlap_hi, clean, clean_lo, clean_hi, all, gain (percent, points: all - clean) and p, one-sided: the chance of so
-    many right among the overlapping images at the clean accuracy. Raises EvaluationError when either part is empty.
+    ``correct``: index models, a column per image; ``overlapping``: (N,). Columns: model, n_overlap, overlap,
+    overlap_lo, overlap_hi, clean, clean_lo, clean_hi, all, gain (percent, points: all - clean) and p, one-sided: the
+    chance of so many right among the overlapping images at the clean accuracy. Raises EvaluationError when either part
+    is empty.
     """
     if overlapping.all() or not overlapping.any():
         part = "all" if overlapping.all() else "none"

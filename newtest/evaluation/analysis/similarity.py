@@ -60,7 +60,7 @@ def without(correct: pd.DataFrame, patterns: Sequence[str]) -> pd.DataFrame:
 
 
 def agreement(correct: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Observed and independent agreement, (M, M) each, in [0, 1]. ``correct``: index models, a column an image.
+    """Observed and independent agreement, (M, M) each, in [0, 1]. ``correct``: index models, a column per image.
 
     Raises EvaluationError without images.
     """

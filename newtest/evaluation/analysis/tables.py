@@ -31,7 +31,7 @@ Form = Literal["markdown", "csv", "latex"]
 def accuracy_table(
     table: pd.DataFrame, original: str | None = None, sets: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """One row a model: ``model``, ``group``, and for each set S ``S``, ``S lo``, ``S hi`` (percent;
+    """One row per model: ``model``, ``group``, and for each set S ``S``, ``S lo``, ``S hi`` (percent;
     Clopper-Pearson 95 %, missing where only an accuracy is known); for each set but the original ``S change``
     (points) and ``S rank`` (ranks gained: the model's rank on the original less its rank on S, among models
     that have both; ties share the best).

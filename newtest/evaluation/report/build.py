@@ -78,7 +78,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Frequencies:
-    """The selection frequencies of a whole set as two counts an image, shape (N,) each."""
+    """The selection frequencies of a whole set as two counts per image, shape (N,) each."""
 
     set: str
     num_selected: npt.NDArray[np.int64]
@@ -123,7 +123,7 @@ class ReportInputs:
     commands: tuple[str, ...] = ()
     """The commands that would do the same by hand."""
     correct: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    """Set -> correctness (index models, a column an image): for the bootstrap over images."""
+    """Set -> correctness (index models, a column per image): for the bootstrap over images."""
     by_frequency: tuple[ByFrequency, ...] = ()
     """The original's first: accuracy as a function of selection frequency."""
     adjusted: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -59,7 +59,7 @@ def interpret(
 
 
 def _named(sheet: Sheet, columns: Sequence[str], where: Place) -> list[Predictions]:
-    """The columns that were asked for: one group of scores or ranks, or a column a model."""
+    """The columns that were asked for: one group of scores or ranks, or a column per model."""
     wanted = [name for name in columns if name in sheet.columns]
     if not wanted:
         there = ", ".join(sheet.columns) or "none"
@@ -159,7 +159,7 @@ class _Reader:
         return [one], [name for name in single if name != said]
 
     def _plain(self, single: Columns) -> Found:
-        """One model's answers under a name that says so; else a column a model, without the truth."""
+        """One model's answers under a name that says so; else a column per model, without the truth."""
         answers = {name: values for name, values in single.items() if is_answer(name)}
         others = {name: values for name, values in single.items() if name not in answers}
         left_out: list[str] = []

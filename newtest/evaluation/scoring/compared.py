@@ -87,7 +87,7 @@ def of_scores(
 
 
 def _check_order(table: Floats) -> None:
-    """Scores that fall from left to right in every row are the best few in order, and not a column a class."""
+    """Scores that fall from left to right in every row are the best few in order, and not a column per class."""
     if len(table) >= 8 and table.shape[1] >= 3 and bool((table[:, 1:] <= table[:, :-1]).all()):
         if bool((table == table[:, :1]).all()):
             return

@@ -42,7 +42,7 @@ MOST_CLASSES = 1_000_000
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """``labels`` (N,) are positions in ``classes``; ``images`` has a row an image, in the same order."""
+    """``labels`` (N,) are positions in ``classes``; ``images`` has a row per image, in the same order."""
 
     name: str
     source: str

@@ -78,7 +78,7 @@ def _plain(value: Any) -> Any:
 
 
 def arrays_sheets(path: Path, stem: str, arrays: Mapping[str, Any]) -> list[Sheet]:
-    """Named arrays: ``models`` with ``top1``, ``top5``, ... a row a model; else an array a column.
+    """Named arrays: ``models`` with ``top1``, ``top5``, ... a row per model; else an array per column.
 
     Raises EvaluationError where the arrays do not fit each other.
     """

@@ -146,7 +146,7 @@ def _plain(flat: npt.NDArray[Any], what: str) -> npt.NDArray[Any]:
     kinds = {type(value) for value in flat}
     if any(issubclass(kind, list | tuple | dict | set | np.ndarray) for kind in kinds):
         raise EvaluationError(
-            f"{what}: some of its cells are objects, or lists in lists; an answer, or one list an image, is read"
+            f"{what}: some of its cells are objects, or lists in lists; an answer, or one list per image, is read"
         )
     empty = np.array([_missing(value) for value in flat], dtype=bool)
     some = {type(value) for value in flat[~empty]}

@@ -1,4 +1,4 @@
-"""Results on disk: one folder a set, with its rows, its images, and the correctness of every image.
+"""Results on disk: one folder per set, with its rows, its images, and the correctness of every image.
 
 ::
 
@@ -6,7 +6,7 @@
       b-33-1f2e3d4c/            the set's name and the first digits of its hash
         set.json                name, hash, number of images and classes, source
         images.parquet          image_id, class, and every column of the manifest
-        results.csv             a row a model and measure: k, n, accuracy, other metrics, and how its answers were read
+        results.csv             a row per model and measure: k, n, accuracy, other metrics, how its answers were read
         correct.npz             models (M,), among (M,), correct (M, N) as packed bits: which images each got right;
                                 given (M, N) of sets with several labels per image: by the class that the set gives
 """
@@ -56,7 +56,7 @@ _TYPES: dict[str, Literal["str", "Int64"]] = {
 
 @dataclass(frozen=True)
 class StoredSet:
-    """What ``write_scores`` wrote for a set. ``correct``: index models, a column an image (position), bool."""
+    """What ``write_scores`` wrote for a set. ``correct``: index models, a column per image (position), bool."""
 
     name: str
     hash: str
@@ -146,7 +146,7 @@ def _keys(rows: pd.DataFrame) -> pd.Index:
 
 
 def _chosen(stored: StoredSet, among: str) -> StoredSet:
-    """One row a model: compared among ``among`` ("set" or "all"), or, where it is "auto", the first there is: "set"."""
+    """One row per model: among ``among`` ("set" or "all"), or, where it is "auto", the first there is: "set"."""
     rows = stored.results
     keep = ~rows["model"].duplicated() if among == "auto" else rows["among"].isin([among, ""])
     results = rows[keep].reset_index(drop=True)
@@ -191,7 +191,7 @@ def is_results(path: Path) -> bool:
 
 
 def read_store(root: Path, among: str = "auto") -> list[StoredSet]:
-    """Every set below ``root`` (or the one that it is), by name, with one row a model.
+    """Every set below ``root`` (or the one that it is), by name, with one row per model.
 
     ``among``: compared among the "set"'s classes or "all" of its own; "auto" is the set's where both are kept.
     Raises EvaluationError where there is none.
@@ -276,7 +276,7 @@ def _read(folder: Path) -> StoredSet:
         raise EvaluationError(
             f"{folder}: damaged results ({error}); remove the folder and evaluate again"
         ) from error
-    # After kill -9 between the two files a row may lack its images, or have newer ones: such a row never was.
+    # After kill -9 between the two files per row may lack its images, or have newer ones: such a row never was.
     counts = correct.sum(axis=1).reindex(_keys(results)).to_numpy()
     results = results[counts == results["k"].to_numpy()].reset_index(drop=True)
     kept = _keys(results)

@@ -115,7 +115,7 @@ def read_folder(root: Path, encoding: str | None = None) -> Folder:
 def import_folder(
     source: Path | Folder, out: str | Path, *, shard_rows: int = 10_000, encoding: str | None = None
 ) -> Iterator[Imported]:
-    """Write the images of a folder as shards of tar and Parquet, one value a shard.
+    """Write the images of a folder as shards of tar and Parquet, one value per shard.
 
     A shard that is there already with the same content is written again to the same bytes; shards of an earlier run
     that are too many now are removed. Raises PoolError.

@@ -158,7 +158,7 @@ class LayerState:
 def build(
     pool: Pool, layer: Layer, make: Any, engine: Engine, resources: Resources
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
-    """Compute what the layer lacks; one outcome a shard (rows and failed rows), cached ones first.
+    """Compute what the layer lacks; one outcome per shard (rows and failed rows), cached ones first.
 
     ``make`` is called once in every worker and gives a :class:`MakeShard`. The manifest is written when no
     shard failed.

@@ -108,7 +108,7 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = read_lines(path)
     except (OSError, UnicodeDecodeError, Unreadable) as error:
-        raise UsageError(f"{path}: not a text of one entry a line that can be read ({error})") from error
+        raise UsageError(f"{path}: not a text of one entry per line that can be read ({error})") from error
     return [line.strip() for line in lines if line.strip()]
 
 

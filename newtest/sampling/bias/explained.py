@@ -85,7 +85,7 @@ def accuracy_bend(original: ScoredSet) -> Bend | None:
 def points_explained(
     original: ScoredSet, diagnosis: Diagnostics | Estimate, models: list[str]
 ) -> pd.DataFrame:
-    """One row a model: model, slope, points, low, high: the part of its accuracy gap that the mismatch explains.
+    """One row per model: model, slope, points, low, high: the part of its accuracy gap that the mismatch explains.
 
     ``diagnosis``, or its ``mismatch`` (original less drawn in [-1, 1]); points are of accuracy, with a 95 % interval
     that knows the errors of the slope and of the mismatch. ``attrs["warnings"]`` says where accuracy is no line.
