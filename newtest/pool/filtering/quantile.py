@@ -1,9 +1,9 @@
 """The cut of a fraction: which score the n-th best row has, found exactly in little memory.
 
 DataComp's own rule keeps every row at or above the value at position n of the sorted scores, so n + 1 rows
-and all ties, and one NaN poisons the sort. Here exactly n rows stay, n = floor(fraction x rows of the pool);
-among equal scores the lower uid wins, among copies of one uid the first in the pool; rows without a score are
-never kept and are counted.
+and all ties. NaN counts as a row there, and a cut that falls among NaN keeps nothing. Here exactly n rows stay,
+n = floor(fraction x rows of the pool); among equal scores the lower uid wins, among copies of one uid the first
+in the pool; rows without a score are never kept and are counted.
 
 Two passes over the score column alone: a histogram of the upper 16 bits of each score as a float32 finds the bin
 that holds the n-th best, then the values of that one bin are sorted. Only where the cut falls among ties are their
