@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-__all__ = ["DOUBTFUL", "Caution", "Unscorable"]
+__all__ = ["DOUBTFUL", "Caution", "Unscorable", "doubts"]
 
 DOUBTFUL = ("reversed", "permuted", "chance", "unreadable-images")
 """Kinds of cautions by which the number of a model that was scored is likely wrong; reports name such models."""
@@ -37,3 +38,9 @@ class Caution:
     def __str__(self) -> str:
         model = f": {self.model}" if self.model else ""
         return f"{self.source}{model}: {self.message}"
+
+
+def doubts(model: str, cautions: Iterable[Caution]) -> str:
+    """What makes a model's number doubtful, as it is kept beside the number."""
+    said = (one.message for one in cautions if one.model == model and one.kind in DOUBTFUL)
+    return "; ".join(dict.fromkeys(said))

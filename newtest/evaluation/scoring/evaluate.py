@@ -13,7 +13,7 @@ import pandas as pd
 from newtest.clip.loading import PREFIX, names_an_encoder
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.answers import AnswerRule
-from newtest.evaluation.scoring.cautions import DOUBTFUL, Caution
+from newtest.evaluation.scoring.cautions import Caution, doubts
 from newtest.evaluation.scoring.class_lists import read_classes
 from newtest.evaluation.scoring.classmap import ClassMap
 from newtest.evaluation.scoring.frames import read_frame
@@ -155,15 +155,9 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
     scores, found_wrong = score(evaluated, answers, how)
     groups |= _groups(options.groups)
     cautions += found_wrong
-    scores = [replace(one, warning=_doubts(one.model, cautions)) for one in scores]
+    scores = [replace(one, warning=doubts(one.model, cautions)) for one in scores]
     folder = write_scores(options.root, evaluated, scores, groups=groups) if scores else None
     return Evaluation(tuple(scores), tuple(cautions), folder, found_set.census)
-
-
-def _doubts(model: str, cautions: list[Caution]) -> str:
-    """What makes a model's number doubtful, as it is kept beside the number."""
-    said = [one.message for one in cautions if one.model == model and one.kind in DOUBTFUL]
-    return "; ".join(dict.fromkeys(said))
 
 
 def _measures(options: EvaluateConfig, mapping: ClassMap | None) -> tuple[str, ...]:

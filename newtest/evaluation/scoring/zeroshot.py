@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from newtest.clip.loading import encoder
 from newtest.clip.prompts import Finding, default_templates, lint_names, lint_templates, read_lines
 from newtest.clip.zeroshot import class_embeddings, normalised, retrieve, top_classes
 from newtest.errors import EvaluationError
-from newtest.evaluation.scoring.cautions import Caution
+from newtest.evaluation.scoring.cautions import Caution, doubts
 from newtest.evaluation.scoring.class_names import ClassNames, class_names
 from newtest.evaluation.scoring.embeddings import read_embeddings
 from newtest.evaluation.scoring.predictions import Predictions
@@ -115,6 +115,7 @@ def zero_shot(which: str, options: ZeroShotConfig, progress: Progress = UNWATCHE
     scores, cautions = score(evaluated, [answers])
     if found.broken:
         cautions.append(unreadable(evaluated, found.broken, answers.model))
+    scores = [replace(one, warning=doubts(one.model, cautions)) for one in scores]
     if options.save is not None:
         _save(options.save, evaluated, found.images)
     root = options.out or (options.study / "results")
