@@ -2,7 +2,7 @@
 
     python docs/figures/bias.py
 
-Left: closed form, exact. Right: one simulated draw a number of votes, original s ~ Beta(4, 1.5), pool s ~ Beta(2, 2).
+Left: closed form, exact. Right: one simulated draw per number of votes, original s ~ Beta(4, 1.5), pool s ~ Beta(2, 2).
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ def main() -> None:
         right.set_xticks(VOTES, labels=[str(n) for n in VOTES])
         right.minorticks_off()
         right.set_title("False gap in accuracy")
-        right.set_xlabel("votes an image")
+        right.set_xlabel("votes per image")
         right.set_ylabel("points (the true gap is 0)")
+        right.set_ylim(-0.8, 12.5)  # room for the legend
         right.legend(loc="upper right")
         target = Path(__file__).with_name("bias.png")
         canvas = FigureCanvasAgg(figure)

@@ -28,7 +28,7 @@ def plan_rows(plan: HitPlan, cost: Cost, pace: float) -> list[tuple[str, str]]:
         ("assignments", f"{cost.assignments:,}"),
         ("votes, controls included", f"{cost.votes:,}"),
         (f"hours of work at {pace:g} s an image", f"{cost.hours:,.1f}"),
-        ("a worker earns an hour", f"${cost.hourly}"),
+        ("a worker earns per hour", f"${cost.hourly}"),
         ("reward", f"${cost.reward:,}"),
         ("fees", f"${cost.fees:,}"),
         ("TOTAL", f"${cost.total:,}"),
