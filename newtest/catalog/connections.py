@@ -76,12 +76,7 @@ def _named(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", None)  # set where SQLite itself failed
         if (code is not None and code & 0xFF in _DAMAGE) or str(error).startswith(_NO_TEXT):
-            what = (
-                "not a newtest catalog, or damaged"
-                if code == sqlite3.SQLITE_NOTADB
-                else "the catalog is damaged"
-            )
-            raise StudyError(f"{path}: {what} ({error}); take it from a copy") from error
+            raise StudyError(f"{path}: the catalog is damaged ({error}); take it from a copy") from error
         raise
 
 

@@ -74,8 +74,10 @@ def balance_pool(
         f"head: {head['queries']:,} queries above the cap with {head['matches']:,} matches; tail: "
         f"{tail['queries']:,} with {tail['matches']:,}"
     )
+    opted_out = f", {n:,} opted out" if (n := manifest["rows_opted_out"]) else ""
     print(
         f"kept {len(found.subset):,} of {manifest['rows_read']:,} rows, "
-        f"{manifest['rows_that_match_no_query']:,} match no query, {manifest['rows_not_drawn']:,} were not drawn; "
+        f"{manifest['rows_that_match_no_query']:,} match no query, {manifest['rows_not_drawn']:,} were not drawn"
+        f"{opted_out}; "
         f"wrote {out} and {table}"
     )

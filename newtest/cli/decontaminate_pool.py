@@ -87,7 +87,8 @@ def decontaminate_pool(
     )
     if why := manifest["not_compared"]:
         print(f"{manifest['rows_not_compared']:,} rows are kept uncompared: {told(why)}")
+    opted_out = f"left out {n:,} that opted out, " if (n := manifest["rows_opted_out"]) else ""
     print(
-        f"removed {manifest['rows_removed']:,} of {manifest['rows_read']:,} rows, "
+        f"removed {manifest['rows_removed']:,} of {manifest['rows_read']:,} rows, {opted_out}"
         f"{manifest['rows_not_compared']:,} could not be compared; wrote {out} and {pairs}"
     )

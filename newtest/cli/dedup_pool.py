@@ -96,7 +96,15 @@ def dedup_pool(
     if json:
         print_json({"out": str(out), "pairs_file": str(pairs), **manifest})
         return
-    names = ("rows_read", "rows_not_compared", "pairs", "groups", "largest_group", "rows_removed")
+    names = (
+        "rows_read",
+        "rows_not_compared",
+        "pairs",
+        "groups",
+        "largest_group",
+        "rows_opted_out",
+        "rows_removed",
+    )
     print_table(["", "rows"], [(name.replace("_", " "), manifest[name]) for name in names])
     if manifest["dedup"].get("recall") is not None:
         how = manifest["dedup"]

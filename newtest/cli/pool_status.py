@@ -21,14 +21,17 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
     import typer
 
     from newtest.pool.storage.layers import states
+    from newtest.pool.storage.opt_outs import known
     from newtest.pool.storage.pool import open_pool
     from newtest.pool.storage.summary import summary
 
     opened = open_pool(pool, layers=layers)
     found = summary(opened)
     there = states(opened)
+    lists = known(opened)
+    opt_outs = {"uids": len(lists.uids), "urls": len(lists.urls)}
     if json:
-        print_json({**found.__dict__, "layers": [vars(state) for state in there]})
+        print_json({**found.__dict__, "opt_outs": opt_outs, "layers": [vars(state) for state in there]})
     else:
         columns = [n if c == found.shards else f"{n} (in {c} shards)" for n, c in found.columns.items()]
         print_table(
@@ -38,6 +41,7 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
                 ("with images in the table", found.images_inside),
                 ("with an npz", found.embeddings), ("rows", found.rows),
                 ("columns", ", ".join(columns)),
+                ("opt-outs", f"{opt_outs['uids']:,} uids, {opt_outs['urls']:,} URLs"),
             ],
         )  # fmt: skip
         if there:

@@ -27,6 +27,7 @@ from newtest.engines import Engine, Resources
 from newtest.errors import MissingExtra, PoolError, UsageError
 from newtest.files import text_at
 from newtest.pool.storage import uids as ids
+from newtest.pool.storage.opt_outs import OptOuts, known
 from newtest.pool.storage.passes import merged
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.subset import Subset
@@ -95,14 +96,14 @@ def balance(
     counts = _counts(pool, queries, engine, workers, progress)
     probabilities = np.minimum(1.0, cap / np.maximum(counts, 1))
     make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)
-    uids, rows, matched = [], 0, 0
+    uids, rows, matched, opted_out = [], 0, 0, 0
     chosen: dict[str, npt.NDArray[np.uint8]] = {}
-    for name, kept, stays, some in merged(
+    for name, kept, stays, some, out in merged(
         pool, make, engine, Resources(workers, light=True), progress, "drawing"
     ):
         uids.append(kept)
         chosen[name] = np.packbits(stays)
-        rows, matched = rows + len(stays), matched + some
+        rows, matched, opted_out = rows + len(stays), matched + some, opted_out + out
     over = counts > cap
     manifest = {
         "pool": pool.place.url,
@@ -114,7 +115,8 @@ def balance(
             "queries_fingerprint": fingerprint(list(queries)),
         },
         "rows_read": rows,
-        "rows_that_match_no_query": rows - matched,
+        "rows_opted_out": opted_out,
+        "rows_that_match_no_query": rows - matched - opted_out,
         "rows_not_drawn": matched - sum(map(len, uids)),
         "head": {"queries": int(over.sum()), "matches": int(counts[over].sum())},
         "tail": {"queries": int((~over & (counts > 0)).sum()), "matches": int(counts[~over].sum())},
@@ -167,9 +169,12 @@ def _counts(
     return counts
 
 
-def _captions(pool: Pool, shard: Shard) -> Iterator[tuple[str, str | None]]:
-    for batch in pool.batches(shard, ["uid", "text"]):
-        yield from zip(batch["uid"].to_pylist(), batch["text"].to_pylist(), strict=True)
+def _captions(pool: Pool, shard: Shard, opt_outs: OptOuts) -> Iterator[tuple[str, str | None, bool]]:
+    """Of each row the uid, the caption, and whether somebody asked to have it left out: then it counts nowhere."""
+    columns = dict.fromkeys(("uid", "text", *opt_outs.columns))
+    for batch in pool.batches(shard, list(columns)):
+        out = np.logical_or(*opt_outs.found(batch)) if len(opt_outs) else np.zeros(len(batch), np.bool_)
+        yield from zip(batch["uid"].to_pylist(), batch["text"].to_pylist(), out.tolist(), strict=True)
 
 
 class _Counter:
@@ -177,36 +182,40 @@ class _Counter:
 
     def __init__(self, pool: Pool, queries: tuple[str, ...]) -> None:
         self.pool, self.size, self.automaton = pool, len(queries), automaton_of(queries)
+        self.opt_outs = known(pool)
 
     def __call__(self, shard: Shard) -> npt.NDArray[np.int64]:
         counts = np.zeros(self.size, np.int64)
-        for batch in self.pool.batches(shard, ["text"]):
-            for text in batch["text"].to_pylist():
-                for number in matches(self.automaton, text) if text else ():
-                    counts[number] += 1
+        for _, text, out in _captions(self.pool, shard, self.opt_outs):
+            for number in matches(self.automaton, text) if text and not out else ():
+                counts[number] += 1
         return counts
 
 
 class _Drawer:
-    """In a worker: a shard's name, the ids that some query draws, which rows those are, how many match a query."""
+    """In a worker: a shard's name, the ids that some query draws, which rows those are, how many match a query, and
+    how many are left out because people asked for it."""
 
     def __init__(self, pool: Pool, queries: tuple[str, ...], probabilities: list[float], seed: int) -> None:
         self.pool, self.queries, self.probabilities, self.seed = pool, queries, probabilities, seed
         self.automaton = automaton_of(queries)
+        self.opt_outs = known(pool)
 
-    def __call__(self, shard: Shard) -> tuple[str, ids.Uids, npt.NDArray[np.bool_], int]:
+    def __call__(self, shard: Shard) -> tuple[str, ids.Uids, npt.NDArray[np.bool_], int, int]:
         kept: list[str] = []
         stays: list[bool] = []
-        matched = 0
-        for uid, text in _captions(self.pool, shard):
-            found = matches(self.automaton, text) if text else set()
+        matched = opted_out = 0
+        for uid, text, out in _captions(self.pool, shard, self.opt_outs):
+            found = matches(self.automaton, text) if text and not out else set()
             matched += bool(found)
+            opted_out += out
             stays.append(
                 any(self.probabilities[number] >= 1 or self._drawn(number, uid) for number in sorted(found))
             )
             if stays[-1]:
                 kept.append(uid)
-        return shard.name, ids.from_arrow(pa.array(kept, pa.string())), np.array(stays, np.bool_), matched
+        uids = ids.from_arrow(pa.array(kept, pa.string()))
+        return shard.name, uids, np.array(stays, np.bool_), matched, opted_out
 
     def _drawn(self, number: int, uid: str) -> bool:
         name = f"{self.seed}\x1f{self.queries[number]}\x1f{uid}".encode()

@@ -29,7 +29,7 @@ from newtest.pool.storage.claims import claim
 from newtest.pool.storage.embedded_images import without_views
 from newtest.pool.storage.image_tables import copied_with_images
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
-from newtest.pool.storage.opt_outs import OptOuts, known
+from newtest.pool.storage.opt_outs import known, mask_of
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.subset import Subset, chosen_rows
@@ -99,7 +99,7 @@ def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, fo
     chosen = _chosen(pool, subset)
     opt_outs, pieces, shared, opted_out = known(pool), [], 0, 0
     for shard in pool.shards:
-        out = _opted_out(pool, shard, opt_outs)
+        out = mask_of(pool, shard, opt_outs)
         rows, passed = _rows_of(pool, shard, subset, taken, chosen.get(shard.name))
         if out is not None:
             opted_out += int(np.count_nonzero(out[rows]))
@@ -180,15 +180,6 @@ def _chosen(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.bool_]]:
         result[shard.name] = np.unpackbits(subset.rows[start:stop], count=rows).astype(np.bool_)
         start = stop
     return result if sum(map(np.count_nonzero, result.values())) == len(subset) else {}
-
-
-def _opted_out(pool: Pool, shard: Shard, opt_outs: OptOuts) -> npt.NDArray[np.bool_] | None:
-    """The shard's rows that are on the lists; None where the lists are empty."""
-    if not len(opt_outs):
-        return None
-    parts = [np.empty(0, np.bool_)]
-    parts += [np.logical_or(*opt_outs.found(batch)) for batch in pool.batches(shard, opt_outs.columns)]
-    return np.concatenate(parts)
 
 
 def _rows_of(

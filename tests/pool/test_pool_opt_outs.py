@@ -6,17 +6,23 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError
+from newtest.pool.balance import balance
+from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
+from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.reshard import plan_reshard, reshard
+from newtest.pool.search import SearchConfig, search
 from newtest.pool.storage.location import place_of
 from newtest.pool.storage.opt_outs import known, remembered
 from newtest.pool.storage.pool import Pool, open_pool
+from newtest.records import Class
 
 ENGINE = LocalEngine()
 ROWS = 6
@@ -115,3 +121,66 @@ def test_they_are_remembered_on_a_store(bucket: str, pool: Pool, tmp_path: Path)
     assert kept(stored, Recipe(remove_uids=listed(tmp_path, "uids.txt", f"{2:032x}"))) == [0, 1, 3, 4, 5]
     assert kept(stored, Recipe(min_words=1)) == [0, 1, 3, 4, 5]
     assert plan_reshard(stored, None).opted_out == 1
+
+
+def test_every_command_that_chooses_rows_leaves_them_out_and_counts_them(tmp_path: Path) -> None:
+    """Found by trying them: dedup-pool and balance-pool brought opted-out rows back, without a word."""
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    table = {
+        "uid": [f"{row:032x}" for row in range(ROWS)],
+        "url": [f"https://a.org/{row}.jpg" for row in range(ROWS)],
+        "text": ["a goldfish", "a goldfish", "a tench", "a goldfish", "a goldfish", "nothing"],
+        "sha256": [f"{row // 2:064x}" for row in range(ROWS)],  # 0 and 1 are copies, 2 and 3, 4 and 5
+    }
+    pq.write_table(pa.table(table).slice(0, 4), folder / "00000.parquet")
+    pq.write_table(pa.table(table).slice(4), folder / "00001.parquet")
+    pool = open_pool(folder)
+    remembered(
+        pool, listed(tmp_path, "urls.txt", "https://a.org/5.jpg"), listed(tmp_path, "uids.txt", "0" * 32)
+    )
+    found = dedup(pool, DedupConfig("bytes")).subset  # of 0 and 1 the lowest uid would stay, but it opted out
+    assert found.uids["f1"].tolist() == [1, 2, 4]
+    counts = found.manifest
+    assert (counts["rows_read"], counts["rows_opted_out"], counts["rows_removed"]) == (6, 2, 1)
+    assert found.rows is not None
+    assert np.unpackbits(found.rows[:1]).tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+
+    balanced = balance(pool, ["goldfish", "tench"], 100, 0, ENGINE, 1)
+    assert balanced.subset.uids["f1"].tolist() == [1, 2, 3, 4]
+    counts = balanced.subset.manifest
+    assert (counts["rows_opted_out"], counts["rows_that_match_no_query"], counts["rows_not_drawn"]) == (
+        2,
+        0,
+        0,
+    )
+    assert balanced.queries["count"].to_pylist() == [3, 1]
+
+    classes = [Class("n01443537", ("goldfish",), "a small fish", (), "test")]
+    hits = search(pool, classes, SearchConfig(per_class=9), engine=ENGINE, workers=1)
+    assert sorted(hit.uid for hit in hits.hits) == [f"{row:032x}" for row in (1, 3, 4)]
+    assert hits.left_out()["opted out"] == 1
+
+
+def test_a_set_of_vectors_removes_rows_beside_those_that_opted_out(tmp_path: Path) -> None:
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    uids = [f"{row:032x}" for row in range(ROWS)]
+    pq.write_table(pa.table({"uid": uids, "text": ["x"] * ROWS}), folder / "00000.parquet")
+    np.savez(folder / "00000.npz", b32_img=np.eye(ROWS, 8, dtype=np.float16))
+    np.save(tmp_path / "set.npy", np.eye(ROWS, 8, dtype=np.float32)[[1, 2]])
+    pool = open_pool(folder)
+    remembered(pool, None, listed(tmp_path, "uids.txt", *uids[2:4]))
+    found = decontaminate(pool, [str(tmp_path / "set.npy")], DecontaminateConfig("exact", threshold=0.9))
+    assert found.subset.uids["f1"].tolist() == [0, 4, 5]
+    assert (found.subset.manifest["rows_opted_out"], found.subset.manifest["rows_removed"]) == (2, 1)
+    assert sorted(found.pairs["uid"].to_pylist()) == uids[1:3]
+
+
+def test_a_list_of_urls_is_refused_before_a_pool_without_urls_remembers_it(tmp_path: Path) -> None:
+    """It was remembered first, and then no command could filter the pool any more."""
+    pq.write_table(pa.table({"uid": ["0" * 32], "text": ["x"]}), tmp_path / "00000.parquet")
+    pool = open_pool(tmp_path)
+    with pytest.raises(PoolError, match="`remove_urls` needs a column of URLs; shard 00000 has none"):
+        remembered(pool, listed(tmp_path, "urls.txt", "https://a.org/1.jpg"), None)
+    assert len(known(pool)) == 0

@@ -276,7 +276,7 @@ def _read(folder: Path) -> StoredSet:
         raise EvaluationError(
             f"{folder}: damaged results ({error}); remove the folder and evaluate again"
         ) from error
-    # After kill -9 between the two files per row may lack its images, or have newer ones: such a row never was.
+    # After kill -9 between the two files, a row may lack its images or have newer ones: such a row never was.
     counts = correct.sum(axis=1).reindex(_keys(results)).to_numpy()
     results = results[counts == results["k"].to_numpy()].reset_index(drop=True)
     kept = _keys(results)

@@ -27,6 +27,7 @@ from newtest.pool.dedup.target_sets import census_of_set, set_images, something_
 from newtest.pool.dedup.uncompared import by_hash, by_vectors
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.kept_items import Keeping
+from newtest.pool.storage.opt_outs import rows_left_out
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_ranges import starts_of
 from newtest.pool.storage.subset import Subset, chosen_rows
@@ -109,6 +110,8 @@ def decontaminate(
         if (census := census_of_set(address)) is not None:
             counts[address]["files"] = census.as_json()
             progress.say(f"{address}: {census.says()}")
+    opted_out = rows_left_out(pool)
+    leaves = gone if opted_out is None else gone | opted_out
     manifest = {
         "pool": pool.place.url,
         "inputs": pool.fingerprints(),
@@ -117,17 +120,18 @@ def decontaminate(
         "rows_read": total,
         "rows_not_compared": total - compared,
         "not_compared": comparison.why(total - compared),
-        "rows_removed": int(np.count_nonzero(gone)),
+        "rows_opted_out": 0 if opted_out is None else int(np.count_nonzero(opted_out)),
+        "rows_removed": int(np.count_nonzero(gone if opted_out is None else gone & ~opted_out)),
     }
-    clean, dirty = _parted(pool, gone)
-    places = np.flatnonzero(gone)
+    clean, dirty = _parted(pool, leaves)
+    places = np.flatnonzero(leaves)
     tables = [
         _pairs(
             dirty[np.searchsorted(places, rows)], address, [names[item] for item in items.tolist()], closeness
         )
         for address, names, (rows, items, closeness) in found
     ]
-    return Decontaminated(Subset.of(clean, manifest, chosen_rows(pool, ~gone)), pa.concat_tables(tables))
+    return Decontaminated(Subset.of(clean, manifest, chosen_rows(pool, ~leaves)), pa.concat_tables(tables))
 
 
 def _parted(pool: Pool, gone: npt.NDArray[np.bool_]) -> tuple[Uids, Uids]:

@@ -29,6 +29,7 @@ from newtest.pool.dedup.ranks import Ranks, keepers, ranked
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.kept_items import Keeping
 from newtest.pool.storage.layers import Layer
+from newtest.pool.storage.opt_outs import rows_left_out
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_ranges import starts_of
 from newtest.pool.storage.subset import Subset, chosen_rows
@@ -96,8 +97,12 @@ def dedup(
     found, details, layer = _found(keeping, config)
     groups = grouped(found.pairs)
     ranks = ranked(pool, groups.rows, config.encoder)
+    opted_out = rows_left_out(pool)
+    out = np.zeros(rows, np.bool_) if opted_out is None else opted_out
     stays = np.ones(rows, np.bool_)
-    stays[groups.rows] = keepers(groups.numbers, ranks)
+    stays[groups.rows] = keepers(groups.numbers, ranks, out[groups.rows])
+    copies = ~stays & ~out
+    stays &= ~out
     manifest = {
         "pool": pool.place.url,
         "inputs": pool.fingerprints(),
@@ -109,7 +114,8 @@ def dedup(
         "pairs": len(found.pairs.left),
         "groups": len(groups),
         "largest_group": int(groups.sizes.max(initial=0)),
-        "rows_removed": int(np.count_nonzero(~stays)),
+        "rows_opted_out": int(np.count_nonzero(out)),
+        "rows_removed": int(np.count_nonzero(copies)),
     }
     kept = ids.concatenated(part[stays[start : start + len(part)]] for start, part in ranks.every)
     return Deduplicated(

@@ -61,10 +61,13 @@ def ranked(pool: Pool, rows: npt.NDArray[np.int64], encoder: str | None = None) 
     )  # fmt: skip
 
 
-def keepers(groups: npt.NDArray[np.int64], ranks: Ranks) -> npt.NDArray[np.bool_]:
-    """Which rows stay, one of each group, shape (m,)."""
+def keepers(
+    groups: npt.NDArray[np.int64], ranks: Ranks, barred: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.bool_]:
+    """Which rows stay, one of each group, shape (m,); one that is ``barred`` only where all of its group are."""
     low, high = ranks.uids["f1"], ranks.uids["f0"]
-    best_first = np.lexsort((np.arange(len(groups)), low, high, -ranks.pixels, -ranks.scores, groups))
+    last = np.zeros(len(groups), np.bool_) if barred is None else barred
+    best_first = np.lexsort((np.arange(len(groups)), low, high, -ranks.pixels, -ranks.scores, last, groups))
     ordered = groups[best_first]
     first = np.ones(len(ordered), np.bool_)
     first[1:] = ordered[1:] != ordered[:-1]

@@ -16,6 +16,7 @@ from newtest.errors import UsageError
 from newtest.pool.search.found import Found, Hit
 from newtest.pool.search.layers import Definitions, MentionsOf, Named, definitions_layer, mentions_layer
 from newtest.pool.storage.layers import Layer, build
+from newtest.pool.storage.opt_outs import known, mask_of
 from newtest.pool.storage.passes import complete, merged
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.progress import UNWATCHED, Progress, watched
@@ -123,15 +124,18 @@ class _Chooser:
     def __init__(self, pool: Pool, what: Named, config: SearchConfig, definitions: Layer | None) -> None:
         self._pool, self._what, self._config, self._definitions = pool, what, config, definitions
         self._mentions = what.mentions()
+        self._opt_outs = known(pool)
 
     def __call__(self, shard: Shard) -> tuple[str, list[Hit], dict[tuple[str, str], int]]:
         terms = mentions_layer(self._what).table(self._pool, shard, ["terms"])["terms"]
         rows = pc.indices_nonzero(pc.list_value_length(terms)).to_pylist()
         near = self._near(shard, rows)
+        out = mask_of(self._pool, shard, self._opt_outs)
         counted: Counter[tuple[str, str]] = Counter()
         wanted: dict[int, list[tuple[int, float | None, str]]] = {}
         for row, mentioned in zip(rows, terms.take(pa.array(rows, pa.int64())).to_pylist(), strict=True):
-            for number, similarity in self._classes(row, mentioned, near, counted):
+            gone = out is not None and bool(out[row])
+            for number, similarity in self._classes(row, mentioned, near, counted, gone=gone):
                 lemma = next(
                     self._mentions.terms[t] for t in mentioned if number in self._mentions.classes[t]
                 )
@@ -157,6 +161,8 @@ class _Chooser:
         mentioned: Sequence[int],
         near: Mapping[int, Mapping[int, float]],
         counted: Counter[tuple[str, str]],
+        *,
+        gone: bool,
     ) -> list[tuple[int, float | None]]:
         named_ = {number for term in mentioned for number in self._mentions.classes[term]}
         searched = [number for number in sorted(named_) if number < len(self._what.classes)]
@@ -167,7 +173,9 @@ class _Chooser:
             wnid = self._what.classes[number].wnid
             counted[wnid, "mentions"] += 1
             similarity = near.get(row, {}).get(number)
-            if number not in candidates:
+            if gone:
+                counted[wnid, "opted out"] += 1
+            elif number not in candidates:
                 counted[wnid, "names another class"] += 1
             elif bound is not None and (similarity is None or similarity < bound):
                 counted[wnid, "far from the definition"] += 1

@@ -21,12 +21,12 @@ from newtest.config import fingerprint
 from newtest.errors import PoolError, UsageError
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.location import HOME, LocalPlace, place_of
-from newtest.pool.storage.pool import Pool
+from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.subset import Subset
 from newtest.reading.failures import Unreadable
 from newtest.reading.texts import read_lines
 
-__all__ = ["OptOuts", "known", "remembered"]
+__all__ = ["OptOuts", "known", "mask_of", "remembered", "rows_left_out"]
 
 _KINDS = ("uids", "urls")
 _FOLDER = f"{HOME}/opt-outs"
@@ -71,12 +71,33 @@ def known(pool: Pool) -> OptOuts:
     return OptOuts(*(_set(_read(pool, kind)) for kind in _KINDS))
 
 
+def mask_of(pool: Pool, shard: Shard, opt_outs: OptOuts) -> Mask | None:
+    """The shard's rows that are on the lists, (n,); None where the lists are empty. Raises PoolError."""
+    if not len(opt_outs):
+        return None
+    parts = [np.empty(0, np.bool_)]
+    parts += [np.logical_or(*opt_outs.found(batch)) for batch in pool.batches(shard, opt_outs.columns)]
+    return np.concatenate(parts)
+
+
+def rows_left_out(pool: Pool) -> Mask | None:
+    """The pool's rows that are on its lists, in the pool's order; None where the lists are empty. Raises PoolError."""
+    opt_outs = known(pool)
+    masks = (mask_of(pool, shard, opt_outs) for shard in pool.shards)
+    parts = [mask for mask in masks if mask is not None]
+    return np.concatenate(parts) if parts else None
+
+
 def remembered(pool: Pool, urls: Path | None, uids: Path | None, *, write: bool = True) -> OptOuts:
-    """What the pool remembers and what these files name, a URL or uid a line; written into the pool if ``write``.
+    """What the pool remembers and what these files name, one URL or uid per line; written into the pool if ``write``.
 
     Raises UsageError for a file that cannot be read or holds no uid where one must be, and PoolError where the pool
-    cannot be written to.
+    has no URLs or cannot be written to.
     """
+    if urls is not None and (lacks := next((one for one in pool.shards if not pool.tells(one, "url")), None)):
+        raise PoolError(
+            f"{pool.place.url}: `remove_urls` needs a column of URLs; shard {lacks.name} has none"
+        )
     asked = {
         "uids": [] if uids is None else [_uid(line, uids) for line in _lines(uids)],
         "urls": [] if urls is None else [_hashed(line) for line in _lines(urls)],

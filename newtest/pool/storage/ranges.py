@@ -115,7 +115,8 @@ class RangedFile(io.RawIOBase):
         return len(data)
 
     def _bytes(self, start: int, end: int) -> bytes:
-        for block in (self._block, _KEPT.get(self._key)):
+        kept = _KEPT.get(self._key) if self._known.tag else None
+        for block in (self._block, kept):
             if block is not None and (part := block.part(start, end)) is not None:
                 return part
         block = self._fetched(start, end)
@@ -137,7 +138,7 @@ class RangedFile(io.RawIOBase):
         else:
             begin, stop, keep = start, min(max(end, start + AHEAD), size), False
         block = _Block(begin, self._fetch(begin, stop))
-        if keep:
+        if keep and self._known.tag:  # without a tag a changed file of the same size would not be noticed
             _KEPT.put(self._key, block)
         else:
             self._block = block
