@@ -61,18 +61,13 @@ def test_rules_ask_once_per_small_shard(
     assert len(np.load(tmp_path / "kept.npy")) == 700
 
 
-def test_languages_ask_of_a_shard_in_two_processes_and_of_its_layer(
+def test_languages_ask_once_per_small_shard_and_once_for_what_its_layer_knows(
     caplog: pytest.LogCaptureFixture, small_shards: str, tmp_path: Path
 ) -> None:
     first = asked(caplog, "--basic", pool=small_shards, at=tmp_path)
-    assert first == {
-        "GET shard": 2 * SHARDS,
-        "HEAD layer": SHARDS,
-        "PUT layer": SHARDS,
-        "GET layer": SHARDS,
-    }
+    assert first == {"GET shard": SHARDS, "PUT layer": SHARDS}
     later = asked(caplog, "--basic", pool=small_shards, at=tmp_path)
-    assert later == {"GET shard": 2 * SHARDS, "HEAD layer": SHARDS, "GET layer": 2 * SHARDS}
+    assert later == {"GET shard": SHARDS, "GET layer": SHARDS}
 
 
 def test_of_a_large_shard_little_more_than_the_columns_is_fetched(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from newtest.pool.filtering.filters import Mask, Rule
 from newtest.pool.filtering.language_layer import LANGUAGES, ShardLanguages, languages_of
 from newtest.pool.storage.columns import Columns, arrow, read_batches
+from newtest.pool.storage.places import Entry
 from newtest.pool.storage.pool import Pool, Shard
 
 __all__ = ["FilterPlan", "Judged", "Pattern", "ShardCounts", "judged"]
@@ -38,6 +39,8 @@ class FilterPlan:
     """Ask every rule about every row, for complete counts; costs more and changes no result."""
     keeps_languages: bool = True
     """Whether languages that were found become a layer of the pool; a dry run writes nothing."""
+    listed: Mapping[str, Entry] | None = None
+    """The files of the pool's layers by name, so that no worker asks a store which there are; None: each is asked."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -64,6 +67,8 @@ class ShardCounts:
     patterns: Counter[int] = field(default_factory=Counter)
     languages: Counter[tuple[str, str]] = field(default_factory=Counter)
     """For each detector the captions that it was "asked" about and those that were "known"."""
+    files: dict[str, dict[str, int]] = field(default_factory=dict)
+    """What files of layers of languages hold, by name; shards that have none are left out."""
     not_kept: str | None = None
     """Why languages that were found could not be kept."""
 
@@ -76,6 +81,7 @@ class ShardCounts:
             (self.patterns, other.patterns), (self.languages, other.languages),
         ):  # fmt: skip
             mine.update(theirs)  # type: ignore[arg-type]
+        self.files |= other.files
         self.not_kept = self.not_kept or other.not_kept
 
 
@@ -93,7 +99,7 @@ def judged(
 ) -> Iterator[Judged]:
     """A shard's batches with these columns and the plan's, judged. Adds to the counts, keeps the languages found."""
     names = dict.fromkeys([*columns, *plan.columns])
-    languages = languages_of(pool, shard, names)
+    languages = languages_of(pool, shard, names, plan.listed)
     start = 0
     for table in read_batches(pool, shard, [name for name in names if name not in LANGUAGES], plan.layers):
         pattern, stays = _judge(_Rows(table, start, languages), plan, counts)
@@ -106,6 +112,7 @@ def judged(
         counts.languages[each.detector, "known"] += each.known
         if plan.keeps_languages:
             counts.not_kept = each.keep() or counts.not_kept
+            counts.files |= each.held()
 
 
 @dataclass(frozen=True)

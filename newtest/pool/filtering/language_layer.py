@@ -9,7 +9,7 @@ by one that knows more. Two runs at a time may lose each other's answers; that c
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from newtest.errors import PoolError
 from newtest.pool.filtering.language import DETECTORS, detect, identity
 from newtest.pool.storage.columns import arrow, arrow_strings, coded
 from newtest.pool.storage.layers import Layer
+from newtest.pool.storage.places import Entry
 from newtest.pool.storage.pool import Pool, Shard
 
 __all__ = ["LANGUAGES", "ShardLanguages", "column_of", "languages_layer", "languages_of"]
@@ -41,9 +42,16 @@ def languages_layer(detector: str) -> Layer:
     return Layer("languages", {"detector": detector, "model": identity(detector), "rule": RULE})
 
 
-def languages_of(pool: Pool, shard: Shard, columns: Iterable[str]) -> dict[str, ShardLanguages]:
-    """Those of the columns that are languages, as far as the shard's layers know them. Raises PoolError."""
-    return {name: ShardLanguages(pool, shard, LANGUAGES[name]) for name in columns if name in LANGUAGES}
+def languages_of(
+    pool: Pool, shard: Shard, columns: Iterable[str], listed: Mapping[str, Entry] | None = None
+) -> dict[str, ShardLanguages]:
+    """Those of the columns that are languages, as far as the shard's layers know them. Raises PoolError.
+
+    ``listed``: the files of the layers by name; None where nobody looked.
+    """
+    return {
+        name: ShardLanguages(pool, shard, LANGUAGES[name], listed) for name in columns if name in LANGUAGES
+    }
 
 
 class ShardLanguages:
@@ -51,18 +59,21 @@ class ShardLanguages:
     told.
     """
 
-    def __init__(self, pool: Pool, shard: Shard, detector: str) -> None:
+    def __init__(
+        self, pool: Pool, shard: Shard, detector: str, listed: Mapping[str, Entry] | None = None
+    ) -> None:
         self.pool, self.detector, self.layer = pool, detector, languages_layer(detector)
         self.asked = self.known = 0
         self._file = self.layer.file(pool, shard)
         self._codes = np.full(pool.rows(shard), -1, np.int16)
         self._names: dict[str, int] = {}
-        self._kept = True
-        self._recall(shard)
+        self._kept = listed is None or self._file in listed
+        if self._kept:
+            self._recall(shard, None if listed is None else listed[self._file])
 
-    def _recall(self, shard: Shard) -> None:
+    def _recall(self, shard: Shard, listed: Entry | None) -> None:
         try:
-            codes, names = coded(self.layer.table(self.pool, shard, ["language"])["language"])
+            codes, names = coded(self.layer.table(self.pool, shard, ["language"], listed)["language"])
         except PoolError:  # none there, or a damaged one: what is needed is asked, and replaces it
             self._kept = False
         else:
@@ -102,6 +113,7 @@ class ShardLanguages:
         try:
             with self.pool.layers.writing(self._file) as path:
                 pq.write_table(table, path, compression="zstd")
+            self._kept = True
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -109,6 +121,11 @@ class ShardLanguages:
         except Exception as error:  # object stores refuse with exceptions of their own
             return str(error)
         return None
+
+    def held(self) -> dict[str, dict[str, int]]:
+        """What the shard's file holds, by its name, as a layer's manifest has it; nothing where it was not kept."""
+        known = int(np.count_nonzero(self._codes >= 0))
+        return {self._file: {"rows": len(self._codes), "failed": 0, "known": known}} if self._kept else {}
 
     def _table(self) -> pa.Table:
         """What is known; the names are sorted, so that the bytes don't tell in which order the answers came."""

@@ -6,6 +6,8 @@ stay are looked at. A fraction needs its cut first (``newtest.pool.filtering.poo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,10 +18,11 @@ from newtest.engines import Engine, Resources
 from newtest.errors import UsageError
 from newtest.pool.filtering.apply import FilterPlan, ShardCounts, judged
 from newtest.pool.filtering.filters import described
-from newtest.pool.filtering.language_layer import languages_layer
+from newtest.pool.filtering.language_layer import LANGUAGES, languages_layer
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.layers import settle
 from newtest.pool.storage.passes import mapped
+from newtest.pool.storage.places import Entry
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.subset import Subset
 from newtest.pool.storage.uids import Uids
@@ -45,11 +48,15 @@ def select(
         raise UsageError("no rule was given; name at least one, such as `clip_score` or `basic`")
     counts, parts = ShardCounts(), []
     rows: dict[str, npt.NDArray[np.uint8]] = {}
+    prints: dict[str, tuple[str, str]] = {}
+    plan = replace(plan, listed=_listed(pool, plan))
     work = partial(_named_shard, pool, plan)
     resources = resources or Resources(kind=plan.kind)
-    for name, (uids, shard_counts, chosen) in mapped(pool, work, engine, resources, progress, "filtering"):
+    for name, (uids, shard_counts, chosen), both in mapped(
+        pool, work, engine, resources, progress, "filtering"
+    ):
         parts.append(uids)
-        rows[name] = chosen
+        rows[name], prints[name] = chosen, both
         counts.add(shard_counts)
     settled(pool, plan, counts, progress)
     uids = ids.ordered(parts)
@@ -57,13 +64,23 @@ def select(
     if shared:
         progress.say(f"{shared:,} of the rows that stay have the uid of another row that stays")
     chosen = np.concatenate([rows[shard.name] for shard in pool.shards])
-    return Subset(uids, {**manifest(pool, plan, counts), "rows_that_share_a_uid": shared}, chosen)
+    told = {**manifest(pool, plan, counts, prints), "rows_that_share_a_uid": shared}
+    return Subset(uids, told, chosen)
+
+
+def _listed(pool: Pool, plan: FilterPlan) -> dict[str, Entry] | None:
+    """The files of the pool's layers, in one listing, where the plan asks for languages."""
+    if not LANGUAGES.keys() & set(plan.columns):
+        return None
+    return {entry.name: entry for entry in pool.layers.entries()}
 
 
 def _named_shard(
     pool: Pool, plan: FilterPlan, shard: Shard
-) -> tuple[str, tuple[Uids, ShardCounts, npt.NDArray[np.uint8]]]:
-    return shard.name, select_shard(pool, plan, shard)
+) -> tuple[str, tuple[Uids, ShardCounts, npt.NDArray[np.uint8]], tuple[str, str]]:
+    """A shard's name, its rows, and its fingerprints: its bytes are at hand here, and may be far from the driver."""
+    chosen = select_shard(pool, plan, shard)
+    return shard.name, chosen, (pool.shard_fingerprint(shard), pool.table_fingerprint(shard))
 
 
 def select_shard(
@@ -79,14 +96,16 @@ def select_shard(
     return ids.concatenated(parts), counts, np.packbits(np.concatenate(stays))
 
 
-def manifest(pool: Pool, plan: FilterPlan, counts: ShardCounts) -> dict[str, Any]:
-    """What a subset's manifest says of its making."""
+def manifest(
+    pool: Pool, plan: FilterPlan, counts: ShardCounts, known: Mapping[str, tuple[str, str]] | None = None
+) -> dict[str, Any]:
+    """What a subset's manifest says of its making; ``known`` are the shards' fingerprints."""
     names = [rule.name for rule in plan.rules]
     return {
         "pool": pool.place.url,
         "inputs": {
             "shards": len(pool.shards),
-            **pool.fingerprints(),
+            **pool.fingerprints(known),
             "layers": {
                 name: {"folder": layer.folder, **dict(layer.config)}
                 for name, (layer, _) in sorted(plan.layers.items())
@@ -126,7 +145,10 @@ def settled(pool: Pool, plan: FilterPlan, counts: ShardCounts, progress: Progres
             )
         elif plan.keeps_languages:
             layer = languages_layer(detector)
-            settle(pool, layer)
+            prefix = f"{layer.folder}/"
+            settle(
+                pool, layer, {name: held for name, held in counts.files.items() if name.startswith(prefix)}
+            )
             said = f"kept in {layer.folder}"
         else:
             said = "a dry run keeps none"

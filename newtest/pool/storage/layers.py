@@ -65,12 +65,17 @@ class Layer:
         """The name of the shard's file below ``layers``; it changes when the shard's bytes do."""
         return f"{self.folder}/{shard.name.replace('/', '~')}-{pool.shard_fingerprint(shard)[:16]}.parquet"
 
-    def table(self, pool: Pool, shard: Shard, columns: Sequence[str] | None = None) -> pa.Table:
-        """The layer's rows of one shard. Raises PoolError where they are missing or not as many as the shard's."""
+    def table(
+        self, pool: Pool, shard: Shard, columns: Sequence[str] | None = None, listed: Entry | None = None
+    ) -> pa.Table:
+        """The layer's rows of one shard. Raises PoolError where they are missing or not as many as the shard's.
+
+        ``listed``: the shard's file as a listing of the layers has it, so that a store is not asked for it again.
+        """
         name = self.file(pool, shard)
         with (
             self._readable(pool, shard),
-            pool.layers.open(name) as handle,
+            pool.layers.open(listed or name) as handle,
             open_parquet(handle) as file,  # not pq.read_table, which imports Arrow's data sets and pandas
         ):
             missing = sorted(set(columns or ()) - set(file.schema_arrow.names))
@@ -197,14 +202,18 @@ def describe(pool: Pool, layer: Layer) -> None:
         )
 
 
-def settle(pool: Pool, layer: Layer) -> None:
-    """Write the manifest of a layer whose files were written one by one and may know only some of their rows."""
+def settle(pool: Pool, layer: Layer, counts: Mapping[str, dict[str, int]] | None = None) -> None:
+    """Write the manifest of a layer whose files were written one by one and may know only some of their rows.
+
+    ``counts``: what the files hold, by name, where those who wrote or read them say so; else they are opened.
+    """
     there = {entry.name: entry for entry in pool.layers.entries()}
     if f"{layer.folder}/layer.json" not in there:
         describe(pool, layer)
-    files = (there[name] for shard in pool.shards if (name := layer.file(pool, shard)) in there)
-    counts = {entry.name: known for entry in files if (known := _counted(pool, entry)) is not None}
-    _write_manifest(pool, layer, counts)
+    if counts is None:
+        files = (there[name] for shard in pool.shards if (name := layer.file(pool, shard)) in there)
+        counts = {entry.name: known for entry in files if (known := _counted(pool, entry)) is not None}
+    _write_manifest(pool, layer, {name: known for name, known in counts.items() if name in there})
 
 
 def _write_manifest(pool: Pool, layer: Layer, counts: Mapping[str, dict[str, int]]) -> None:

@@ -8,7 +8,7 @@ img2dataset or LAION gave them; here they are found under one canonical name eac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -89,11 +89,20 @@ class Pool:
         """The same of any file of the pool: its size and both ends. Raises PoolError when it vanished."""
         return fingerprint(entry.name, [_end(self, entry, whole=True)])
 
-    def fingerprints(self) -> dict[str, str]:
-        """Of all shards: with their tars (``fingerprint``), and of their tables alone (``tables``)."""
+    def fingerprints(self, known: Mapping[str, tuple[str, str]] | None = None) -> dict[str, str]:
+        """Of all shards: with their tars (``fingerprint``), and of their tables alone (``tables``).
+
+        ``known``: both of each shard by its name, where workers that read the shards computed them.
+        """
+        if known is None:
+            known = {
+                shard.name: (self.shard_fingerprint(shard), self.table_fingerprint(shard))
+                for shard in self.shards
+            }
+        both = [known[shard.name] for shard in self.shards]
         return {
-            "fingerprint": fingerprint([self.shard_fingerprint(shard) for shard in self.shards]),
-            "tables": fingerprint([self.table_fingerprint(shard) for shard in self.shards]),
+            "fingerprint": fingerprint([whole for whole, _ in both]),
+            "tables": fingerprint([table for _, table in both]),
         }
 
     def schema(self, shard: Shard) -> pa.Schema:
