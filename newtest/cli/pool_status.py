@@ -8,7 +8,7 @@ from newtest.cli.options import JsonFlag, print_json, print_table
 from newtest.cli.pool_options import LayersDir, PoolAt
 
 if TYPE_CHECKING:
-    from newtest.pool.storage.layers import LayerState
+    from newtest.pool.storage.layer_states import LayerState
 
 __all__ = ["pool_status"]
 
@@ -20,7 +20,7 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
     """
     import typer
 
-    from newtest.pool.storage.layers import states
+    from newtest.pool.storage.layer_states import states
     from newtest.pool.storage.opt_outs import known
     from newtest.pool.storage.pool import open_pool
     from newtest.pool.storage.summary import summary

@@ -21,7 +21,8 @@ from newtest.pool import embedding
 from newtest.pool.embedding import EmbedConfig, EncoderFacts, embed, embeddings_layer, score, scores_layer
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.importing import import_folder, import_tars
-from newtest.pool.storage.layers import manifest_of, states
+from newtest.pool.storage.layer_states import states
+from newtest.pool.storage.layers import manifest_of
 from newtest.pool.storage.passes import complete
 from newtest.pool.storage.pool import Pool, open_pool
 

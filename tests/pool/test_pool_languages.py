@@ -20,7 +20,7 @@ from newtest.pool.filtering.filters import LanguageIs, MinWords, Rule, basic, la
 from newtest.pool.filtering.language import detect
 from newtest.pool.filtering.language_layer import languages_layer
 from newtest.pool.filtering.select import select
-from newtest.pool.storage.layers import states
+from newtest.pool.storage.layer_states import states
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
 

@@ -32,7 +32,7 @@ from newtest.pool.storage import subset as subsets
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.embedded_images import images_inside, read_rows
 from newtest.pool.storage.image_types import ImageColumn
-from newtest.pool.storage.layers import found
+from newtest.pool.storage.layer_states import found
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
 from newtest.pool.storage.tar_writing import END, packed

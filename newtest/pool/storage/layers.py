@@ -33,14 +33,13 @@ from newtest.version import __version__
 
 __all__ = [
     "Layer",
-    "LayerState",
     "MakeShard",
     "build",
     "describe",
-    "found",
+    "is_there",
+    "json_of",
     "manifest_of",
     "settle",
-    "states",
 ]
 
 _BUFFER = 1 << 20
@@ -145,21 +144,6 @@ class MakeShard(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class LayerState:
-    """A layer's folder, what made it, and whether it is complete for the pool as it is now."""
-
-    folder: str
-    kind: str
-    config: Mapping[str, Any]
-    shards: int
-    complete: bool
-    rows: int
-    failed: int
-    known: int
-    """Rows that were asked about: all, but in a layer that is filled as it is needed (languages)."""
-
-
 def build(
     pool: Pool, layer: Layer, make: Any, engine: Engine, resources: Resources
 ) -> Iterator[Outcome[Shard, dict[str, int]]]:
@@ -170,7 +154,7 @@ def build(
     """
     place = pool.layers
     files = {shard: layer.file(pool, shard) for shard in pool.shards}
-    there = {entry.name for entry in place.entries()} if _is_there(place) else set()
+    there = {entry.name for entry in place.entries()} if is_there(place) else set()
     if f"{layer.folder}/layer.json" not in there:
         describe(pool, layer)
     counts: dict[str, dict[str, int]] = {}
@@ -234,43 +218,6 @@ def manifest_of(pool: Pool, layer: Layer) -> dict[str, Any] | None:
     return manifest
 
 
-def found(pool: Pool, kind: str) -> list[Layer]:
-    """The complete layers of one kind, sorted by folder."""
-    return [
-        Layer(state.kind, state.config) for state in states(pool) if state.kind == kind and state.complete
-    ]
-
-
-def states(pool: Pool) -> list[LayerState]:
-    """Every layer below the pool, complete or not, sorted by folder."""
-    if not _is_there(pool.layers):
-        return []
-    files: dict[str, list[str]] = {}
-    for entry in pool.layers.entries():
-        folder, _, name = entry.name.partition("/")
-        files.setdefault(folder, []).append(name)
-    result = []
-    for folder, names in sorted(files.items()):
-        if "layer.json" not in names:
-            continue
-        described = _json(pool, f"{folder}/layer.json") or {}
-        layer = Layer(str(described.get("kind", "")), described.get("config", {}))
-        manifest = manifest_of(pool, layer)
-        rows = [] if manifest is None else list(manifest["shards"].values())
-        known = sum(row.get("known", row["rows"]) for row in rows)
-        result.append(
-            LayerState(
-                folder, layer.kind, layer.config,
-                shards=sum(name.endswith(".parquet") for name in names),
-                complete=manifest is not None and known == sum(row["rows"] for row in rows),
-                rows=sum(row["rows"] for row in rows),
-                failed=sum(row["failed"] for row in rows),
-                known=known,
-            )
-        )  # fmt: skip
-    return result
-
-
 class _Writer:
     """In a worker: computes one shard's table and puts it in its place."""
 
@@ -309,11 +256,12 @@ def _counted(pool: Pool, name: str | Entry) -> dict[str, int] | None:
 
 
 def _manifest(pool: Pool, folder: str) -> dict[str, Any] | None:
-    manifest = _json(pool, f"{folder}/manifest.json")
+    manifest = json_of(pool, f"{folder}/manifest.json")
     return manifest if manifest is not None and isinstance(manifest.get("shards"), dict) else None
 
 
-def _json(pool: Pool, name: str) -> dict[str, Any] | None:
+def json_of(pool: Pool, name: str) -> dict[str, Any] | None:
+    """An object of JSON below ``layers``; None where there is none that can be read."""
     try:
         with pool.layers.open(name) as handle:
             value = parse_json(read_at_most(handle, MOST_TEXT))
@@ -322,6 +270,7 @@ def _json(pool: Pool, name: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _is_there(place: Any) -> bool:
+def is_there(place: Any) -> bool:
+    """Whether a folder of layers is there; of a store that is not asked."""
     root = getattr(place, "root", None)
     return root is None or root.is_dir()

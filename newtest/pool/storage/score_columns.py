@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from newtest.errors import PoolError
 from newtest.pool.storage.columns import Columns
-from newtest.pool.storage.layers import found
+from newtest.pool.storage.layer_states import found
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.vectors import layers_by, newest
 

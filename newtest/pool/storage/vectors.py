@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from newtest.clip.torch_runtime import PRECISIONS
 from newtest.errors import NewtestError, PoolError
-from newtest.pool.storage.layers import Layer, found
+from newtest.pool.storage.layer_states import found
+from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.location import Entry
 from newtest.pool.storage.outside_vectors import outside_vectors
 from newtest.pool.storage.pool import Pool, Shard
