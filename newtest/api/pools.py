@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,33 @@ class Pool:
         sums = complete(watched(progress, "embedding", outcomes, total), total)
         complete(score(self.shards, config, LocalEngine(), self.workers), total)
         return dict(sums)
+
+    def score(
+        self,
+        scorer: str | Callable[..., Any],
+        name: str,
+        *,
+        model: str | None = None,
+        vectors: str | None = None,
+        weights: Sequence[str | Path] = (),
+        version: str = "",
+        progress: Progress = UNWATCHED,
+    ) -> dict[str, int]:
+        """Keep what a function answers for the image vectors (n, d) as scores that rules call ``name``.
+
+        ``scorer`` is a function, ``module:function`` or ``FILE.py:function``; ``version`` tells two of them apart where
+        their source does not. Gives counts: rows, failed (rows without a score), computed (shards computed now). Raises
+        PoolError, UsageError.
+        """
+        from newtest.pool.scorers import Scorer
+        from newtest.pool.scoring import score_by, vectors_for
+        from newtest.pool.storage.passes import complete
+
+        function = Scorer(scorer, tuple(map(Path, weights)), version)
+        source = vectors_for(self.shards, model, vectors)
+        total = len(self.shards.shards)
+        outcomes = score_by(self.shards, name, function, source, self._engine(), self.workers)
+        return dict(complete(watched(progress, "scoring", outcomes, total), total))
 
     def filter(self, recipe: Recipe | None = None, *, progress: Progress = UNWATCHED, **rules: Any) -> Subset:
         """The rows that rules keep: a ``Recipe``, or its fields, such as ``clip_score=True, fraction=0.3``.

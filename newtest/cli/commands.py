@@ -35,6 +35,7 @@ from newtest.cli import (
     reshard_pool,
     review,
     sample,
+    score_pool,
     search_pool,
     status,
     takedown,
@@ -74,6 +75,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("fetch-pool", fetch_pool.fetch_pool, "Download a table of URLs and captions into shards."),
     ("pool-status", pool_status.pool_status, "Show what a pool holds, and which layers are complete."),
     ("embed-pool", embed_pool.embed_pool, "Embed images and captions; keep their CLIP scores."),
+    ("score-pool", score_pool.score_pool, "Score images by your own function over their vectors."),
     ("filter-pool", filter_pool.filter_pool, "Choose rows by DataComp's rules: a subset."),
     ("dedup-pool", dedup_pool.dedup_pool, "Keep one of each group of duplicates."),
     (

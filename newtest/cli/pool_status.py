@@ -50,7 +50,7 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
                 [
                     (
                         s.folder,
-                        s.config.get("encoder", "") or s.config.get("detector", ""),
+                        _made_by(s),
                         s.shards,
                         s.rows,
                         s.failed,
@@ -63,6 +63,13 @@ def pool_status(pool: PoolAt = ".", layers: LayersDir = None, json: JsonFlag = F
             print(f"broken: {sentence}")
     if found.broken:
         raise typer.Exit(1)
+
+
+def _made_by(layer: LayerState) -> str:
+    config = layer.config
+    if "scorer" in config:
+        return f"{config['name']} by {config['scorer']}"
+    return str(config.get("encoder", "") or config.get("detector", ""))
 
 
 def _state(layer: LayerState) -> str:

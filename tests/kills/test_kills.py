@@ -140,6 +140,7 @@ CASES: dict[str, Typed | Elsewhere | WritesNothing] = {
     "fetch-pool": Elsewhere("test_a_killed_download_goes_on_and_asks_for_no_image_twice"),
     "pool-status": WritesNothing(),
     "embed-pool": Elsewhere("test_killed_while_it_embeds_and_scores_a_pool_ends_with_the_same_bytes"),
+    "score-pool": Typed("score-pool pool --scorer head.py:first --vectors pool.npy"),
     "filter-pool": Typed("filter-pool pool --min-words 3 --min-size 10 --out s.npy --report seen"),
     "dedup-pool": Typed("dedup-pool pool --method hash --out kept.npy", dear=True),
     "decontaminate-pool": Typed("decontaminate-pool pool --against original --method hash --out kept.npy", dear=True),
@@ -393,6 +394,8 @@ def _files(at: Path) -> None:
     np.save(at / "labels.npy", labels)
     np.save(at / "a.npy", vectors)
     np.save(at / "t.npy", vectors[:2])
+    np.save(at / "pool.npy", vectors[:12])
+    (at / "head.py").write_text("def first(vectors):\n    return vectors[:, 0]\n")
     shares = [(f"m{number}", 0.5 + number / 40, 0.4 + number / 38) for number in range(10)]
     (at / "results.csv").write_text(
         "model,set,k,n\n"

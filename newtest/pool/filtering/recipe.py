@@ -30,6 +30,7 @@ from newtest.pool.filtering.pii import NoPii
 from newtest.pool.filtering.pool_quantile import cut_of
 from newtest.pool.filtering.select import select
 from newtest.pool.storage.columns import Columns
+from newtest.pool.storage.named_scores import named_columns
 from newtest.pool.storage.opt_outs import remembered
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_images import holds_images
@@ -195,8 +196,11 @@ def plan_of(
             rules.append(Rule(asked.said, (asked,)))
             continue
         column, fraction, least = parsed_score(text, recipe)
+        layers |= named_columns(pool, [column])
         one = Recipe(scores=(column,), fraction=fraction, min_score=least)
         rules.append(Rule(column, (_by_score(pool, one, column, layers, engine, workers, progress),)))
+    read = (name for rule in rules for each in rule.filters for name in each.columns if name not in layers)
+    layers |= named_columns(pool, list(read))
     combine = "and" if recipe.combine == "and" else "or"
     return FilterPlan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
 

@@ -261,7 +261,7 @@ figcaption { font-size: .85rem; overflow-wrap: anywhere; } .uid { color: #5a636c
 {{ key }} {{ value }}{% if not loop.last %}, {% endif %}{% endfor %}</tr>
 {% endfor %}{% endfor %}</table>
 {% for name, layer in told.inputs.layers.items() %}<p>{{ name }} comes from the layer {{ layer.folder }}
-{% if layer.encoder %}({{ layer.encoder }}){% endif %}</p>
+({{ layer.encoder|default(layer.scorer|default("clusters")) }})</p>
 {% endfor %}
 <h2>Why rows go</h2>
 <table><tr><th>rule<th>filter<th>reason<th>rows</tr>

@@ -94,14 +94,14 @@ def remembered(pool: Pool, urls: Path | None, uids: Path | None, *, write: bool 
     Raises UsageError for a file that cannot be read or holds no uid where one must be, and PoolError where the pool
     has no URLs or cannot be written to.
     """
-    if urls is not None and (lacks := next((one for one in pool.shards if not pool.tells(one, "url")), None)):
-        raise PoolError(
-            f"{pool.place.url}: `remove_urls` needs a column of URLs; shard {lacks.name} has none"
-        )
     asked = {
         "uids": [] if uids is None else [_uid(line, uids) for line in _lines(uids)],
         "urls": [] if urls is None else [_hashed(line) for line in _lines(urls)],
     }
+    if urls is not None and (lacks := next((one for one in pool.shards if not pool.tells(one, "url")), None)):
+        raise PoolError(
+            f"{pool.place.url}: `remove_urls` needs a column of URLs; shard {lacks.name} has none"
+        )
     sets = []
     for kind in _KINDS:
         old = _read(pool, kind)

@@ -60,9 +60,8 @@ def complete(outcomes: Iterator[Outcome[Shard, dict[str, int]]], total: int) -> 
             for name in sums:
                 sums[name] += outcome.value[name]
     if errors:
-        errors.sort()
         raise PoolError(
             f"{len(errors)} of {total} shards failed, the others are kept; run again when this is mended: "
-            f"{'; '.join(errors[:3])}"
+            f"{'; '.join(sorted(set(errors))[:3])}"
         )
     return sums

@@ -96,6 +96,16 @@ class VectorRows:
                 place += len(some)
         return (np.empty((0, 1), np.float16) if rows is None else rows), there
 
+    def stored(self, wanted: Range) -> npt.NDArray[np.float32]:
+        """The rows as they are stored, as float32, (n, d); NaN where there is none. Raises PoolError."""
+        pieces = [np.asarray(piece, np.float32) for piece in self._pieces(wanted)]
+        widths = sorted({piece.shape[1] for piece in pieces})
+        if len(widths) > 1:
+            raise PoolError(
+                f"{self.pool.place.url}: vectors of {' and of '.join(map(str, widths))} numbers in one pool"
+            )
+        return np.concatenate(pieces) if pieces else np.empty((0, 1), np.float32)
+
     def fingerprint(self, wanted: Range) -> str:
         """What the rows are made of, told cheaply."""
         if self.source.outside is not None:
