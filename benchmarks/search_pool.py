@@ -54,7 +54,7 @@ def make_pool(folder: Path, rows: int) -> None:
 def contender(name: str, pool: Path, scratch: Path) -> None:
     """Run one and print its seconds and what it found."""
     from newtest.engines import engine
-    from newtest.pool.balance import balance
+    from newtest.pool.balance import ANY, Balancing, balance
     from newtest.pool.search import SearchConfig, search, write_found
     from newtest.pool.search.mentions import normal
     from newtest.pool.storage import subset as subsets
@@ -67,7 +67,7 @@ def contender(name: str, pool: Path, scratch: Path) -> None:
     started = time.monotonic()
     if name == "balance-pool":
         queries = sorted({normal(lemma) for cls in classes for lemma in cls.lemmas})
-        balanced = balance(opened, queries, 20_000, 0, local, WORKERS)
+        balanced = balance(opened, Balancing({ANY: queries}, 20_000, seed=0), local, WORKERS)
         subsets.write(balanced.subset, scratch / "balanced.npy")
         found = len(balanced.subset)
     else:

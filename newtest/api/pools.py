@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,12 +190,25 @@ class Pool:
         )
 
     def balance(
-        self, queries: Sequence[str], *, cap: int = 20_000, seed: int = 0, progress: Progress = UNWATCHED
+        self,
+        queries: Sequence[str] | Mapping[str, Sequence[str]],
+        *,
+        cap: int = 20_000,
+        power: float = 1.0,
+        seed: int = 0,
+        language_col: str | None = None,
+        progress: Progress = UNWATCHED,
     ) -> Balanced:
-        """Cap how many samples each query brings, ``cap`` on average; rare queries stay whole."""
-        from newtest.pool.balance import balance
+        """Cap how many samples each query brings, ``cap`` on average; rare queries stay whole.
 
-        return balance(self.shards, list(queries), cap, seed, self._engine(), self.workers, progress)
+        ``queries`` may be given by language ("en", "de"): then English sets the caps of the others. A ``power`` below 1
+        makes the cap soft. Raises UsageError, PoolError.
+        """
+        from newtest.pool.balance import ANY, Balancing, balance
+
+        wanted = dict(queries) if isinstance(queries, Mapping) else {ANY: list(queries)}
+        config = Balancing(wanted, cap, power, seed, language_col)
+        return balance(self.shards, config, self._engine(), self.workers, progress)
 
     def search(
         self,

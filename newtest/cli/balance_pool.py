@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, ImageCol, PoolAt, Workers, default_out
+from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, default_out
 
 __all__ = ["balance_pool"]
 
@@ -17,10 +17,24 @@ def balance_pool(
     pool: PoolAt = ".",
     queries: Annotated[
         Path | None,
-        typer.Option(help="Queries, one per line.", show_default="WordNet's nouns that captions contain"),
+        typer.Option(
+            help="Queries, one per line; or a folder with a file per language: en.txt, de.txt, ...",
+            show_default="WordNet's nouns that captions contain",
+        ),
     ] = None,
     at_least: Annotated[int, typer.Option(min=1, help="Captions a noun must be in, to be a query.")] = 20,
-    cap: Annotated[int, typer.Option(help="Samples that a query may bring, on average.")] = 20_000,
+    cap: Annotated[
+        int,
+        typer.Option(help="Samples that a query may bring, on average; of several languages an English one."),
+    ] = 20_000,
+    power: Annotated[
+        float,
+        typer.Option(help="Make the cap soft: draw with probability (cap / count) to this power, 0 to 1."),
+    ] = 1.0,
+    language_col: Annotated[
+        str | None,
+        typer.Option(help="The column with each caption's language code.", show_default="ask fastText"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     out: Annotated[
         Path | None,
@@ -31,33 +45,40 @@ def balance_pool(
         ),
     ] = None,
     image_col: ImageCol = None,
+    layers: LayersDir = None,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
 ) -> None:
     """Cap how many samples each query may bring, as CLIP's and MetaCLIP's curation does; rare queries stay whole.
 
+    With a folder of queries each caption is matched with those of its language. English keeps the cap. Every other
+    language gets the cap at which its rare queries have the same share of the matches as in English (MetaCLIP 2).
+
     Example: newtest balance-pool commonpool --queries queries.txt --cap 20000
     """
     out = out or default_out(pool, "balanced.npy")
     from newtest.engines import engine as engine_of
-    from newtest.pool.balance import balance, queries_from_captions, read_queries
+    from newtest.pool.balance import ANY, Balancing, balance, queries_from_captions
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.filtering.text_synsets import wordnet_folder
+    from newtest.pool.queries import queries_by_language, read_queries
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool
 
-    opened, chosen = open_pool(pool, image_col=image_col), engine_of(engine)
+    opened, chosen = open_pool(pool, layers=layers, image_col=image_col), engine_of(engine)
     if queries is not None:
-        wanted = read_queries(queries)
+        wanted = queries_by_language(queries) if queries.is_dir() else {ANY: read_queries(queries)}
     else:
         with progress() as bars:
-            wanted = queries_from_captions(
+            nouns = queries_from_captions(
                 opened, wordnet_folder() / "index.noun", at_least, chosen, workers, bars
             )
-        note(f"queries: {len(wanted):,} nouns of WordNet that at least {at_least} captions contain")
+        wanted = {ANY: nouns}
+        note(f"queries: {len(nouns):,} nouns of WordNet that at least {at_least} captions contain")
+    config = Balancing(wanted, cap, power, seed, language_col)
     with progress() as bars:
-        found = balance(opened, wanted, cap, seed, chosen, workers, bars)
+        found = balance(opened, config, chosen, workers, bars)
     table = out.with_suffix(".queries.parquet")
     write_pairs(found.queries, table)
     subsets.write(found.subset, out)
@@ -66,9 +87,14 @@ def balance_pool(
         print_json({"out": str(out), "queries_file": str(table), "rows": len(found.subset), **manifest})
         return
     print_table(
-        ["query", "captions", "probability"],
+        [{"count": "captions"}.get(name, name) for name in found.queries.column_names],
         [list(row.values()) for row in found.queries.slice(0, 10).to_pylist()],
     )
+    languages = manifest["balance"].get("languages", {})
+    if languages:
+        rows = [(name, own["rows"], own["queries"], own["cap"]) for name, own in languages.items()]
+        print_table(["language", "rows", "queries", "cap"], rows)
+        print(f"{manifest['rows_in_other_languages']:,} rows are in languages without queries")
     head, tail = manifest["head"], manifest["tail"]
     print(
         f"head: {head['queries']:,} queries above the cap with {head['matches']:,} matches; tail: "

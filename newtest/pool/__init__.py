@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from newtest.lazy import face
 
 if TYPE_CHECKING:
-    from newtest.pool.balance import read_queries
     from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
     from newtest.pool.dedup.near_duplicates import DedupConfig
     from newtest.pool.embedding import EmbedConfig, embed, score
@@ -15,13 +14,14 @@ if TYPE_CHECKING:
     from newtest.pool.filtering.recipe import Recipe, run
     from newtest.pool.filtering.report import write_report
     from newtest.pool.importing import import_folder, import_tars
+    from newtest.pool.queries import read_queries
     from newtest.pool.resizing import Resize
     from newtest.pool.storage.pool import Pool, Shard, open_pool
     from newtest.pool.storage.subset import Subset, difference, intersection, union
     from newtest.pool.storage.summary import summary
 
 _HOMES = {
-    "newtest.pool.balance": ("read_queries",),
+    "newtest.pool.queries": ("read_queries",),
     "newtest.pool.dedup.decontaminate": (
         "DecontaminateConfig",
         "decontaminate",

@@ -5,14 +5,20 @@ contains; a query with more than t captions draws each of them with probability 
 certainty; a sample stays when any of its queries drew it. So common queries are capped near t and rare ones
 stay whole. Captions that match nothing go.
 
+A soft cap draws with probability (t / count)^power instead, with a power below 1: the more captions a query has, the
+more it may bring. With 1/2 that is the square root of what it has, above the cap.
+
+Captions of several languages are balanced each by its own queries, with MetaCLIP 2's caps (Chuang et al. 2025,
+algorithm 1): English keeps t, and every other language gets the count at which the queries below it have the same share
+of all matches as in English.
+
 A query matches at word borders and without regard to case, as MetaCLIP pads both with spaces. Each draw is
 made of the seed, the query and the uid, so it depends on no order of reading.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,37 +30,79 @@ import pyarrow as pa
 
 from newtest.config import fingerprint
 from newtest.engines import Engine, Resources
-from newtest.errors import MissingExtra, PoolError, UsageError
+from newtest.errors import PoolError, UsageError
 from newtest.files import text_at
+from newtest.pool.queries import normal
+from newtest.pool.query_matches import ANY, Counts, Drawer, Drawn, counted
+from newtest.pool.row_languages import RowLanguages
 from newtest.pool.storage import uids as ids
-from newtest.pool.storage.opt_outs import OptOuts, known
 from newtest.pool.storage.passes import merged
-from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.subset import Subset
 from newtest.progress import UNWATCHED, Progress
-from newtest.reading.texts import read_lines
 
-__all__ = ["Balanced", "balance", "matches", "queries_from_captions", "read_queries"]
+__all__ = ["ANY", "Balanced", "Balancing", "balance", "cap_of", "queries_from_captions", "tail_share"]
+
+
+@dataclass(frozen=True)
+class Balancing:
+    """Queries by language (``ANY`` for all captions), the cap (English's, of several), its power, and the seed.
+
+    Raises UsageError.
+    """
+
+    queries: Mapping[str, Sequence[str]]
+    cap: int = 20_000
+    power: float = 1.0
+    seed: int = 0
+    language_col: str | None = None
+    """A column that says each caption's language; None asks fastText, and keeps its answers."""
+
+    def __post_init__(self) -> None:
+        if self.cap < 1:
+            raise UsageError(f"the cap is at least 1 sample per query, not {self.cap}")
+        if not 0 < self.power <= 1:
+            raise UsageError(f"`power` is above 0 and at most 1, not {self.power}")
+        if not any(self.queries.values()):
+            raise UsageError(
+                "there is no query to balance by; a smaller `at_least` finds more, or name `queries`"
+            )
+        if ANY not in self.queries and "en" not in self.queries:
+            raise UsageError(
+                "English sets the caps of the other languages, and there are no queries for it: en.txt"
+            )
+
+    @property
+    def by_language(self) -> bool:
+        return ANY not in self.queries
 
 
 @dataclass(frozen=True)
 class Balanced:
-    """The subset, and a table of queries: ``query``, ``count`` (captions that contain it), ``probability``."""
+    """The subset, and a table of queries: ``query``, ``count`` (captions that contain it), ``probability``, and
+    ``language`` where there are several.
+    """
 
     subset: Subset
     queries: pa.Table
 
 
-def read_queries(path: Path) -> list[str]:
-    """One query a line, trimmed; empty lines and repetitions left out, order kept. Raises PoolError."""
-    try:
-        lines = read_lines(path)
-    except (OSError, ValueError) as error:
-        raise PoolError(f"{path}: cannot be read as a list of queries ({error})") from error
-    queries = list(dict.fromkeys(query for line in lines if (query := normal(line).strip())))
-    if not queries:
-        raise PoolError(f"{path}: no queries in this file; write one per line")
-    return queries
+def tail_share(counts: Counts, cap: int) -> float:
+    """The share that queries with fewer than ``cap`` captions have of all matches. Raises UsageError."""
+    if not counts.sum():
+        raise UsageError("no English caption contains an English query, so there is no share to go by")
+    return float(counts[counts < cap].sum() / counts.sum())
+
+
+def cap_of(counts: Counts, share: float) -> int:
+    """The count of the query up to which the rarer ones have a share of all matches nearest to ``share``.
+
+    Queries without a caption are left out of it: they have no share, and a cap of 0 would drop everything.
+    """
+    found = np.sort(counts[counts > 0])
+    if not len(found):
+        return 1
+    return int(found[np.abs(np.cumsum(found) / found.sum() - share).argmin()])
 
 
 def queries_from_captions(
@@ -69,7 +117,7 @@ def queries_from_captions(
         {normal(line.split()[0].replace("_", " ")) for line in text.splitlines() if not line.startswith(" ")}
         - {""}
     )
-    counts = _counts(pool, lemmas, engine, workers, progress)
+    counts = counted(pool, {ANY: lemmas}, None, engine, workers, progress)[ANY]
     return [
         lemma
         for lemma, count in zip(lemmas, counts.tolist(), strict=True)
@@ -78,146 +126,95 @@ def queries_from_captions(
 
 
 def balance(
-    pool: Pool,
-    queries: Sequence[str],
-    cap: int,
-    seed: int,
-    engine: Engine,
-    workers: int = 0,
-    progress: Progress = UNWATCHED,
+    pool: Pool, config: Balancing, engine: Engine, workers: int = 0, progress: Progress = UNWATCHED
 ) -> Balanced:
     """Two passes over the captions: count, then draw. Raises UsageError, PoolError, MissingExtra."""
-    if cap < 1:
-        raise UsageError(f"the cap is at least 1 sample a query, not {cap}")
-    if not queries:
-        raise UsageError(
-            "there is no query to balance by; a smaller `at_least` finds more, or name `queries`"
-        )
-    counts = _counts(pool, queries, engine, workers, progress)
-    probabilities = np.minimum(1.0, cap / np.maximum(counts, 1))
-    make = partial(_Drawer, pool, tuple(queries), probabilities.tolist(), seed)
-    uids, rows, matched, opted_out = [], 0, 0, 0
+    languages = RowLanguages(pool, config.language_col) if config.by_language else None
+    counts = counted(pool, config.queries, languages, engine, workers, progress)
+    caps = _caps(config, counts)
+    probabilities = {
+        name: np.minimum(1.0, (caps[name] / np.maximum(own, 1)) ** config.power)
+        for name, own in counts.items()
+    }
+    make = partial(Drawer, pool, config.queries, probabilities, config.seed, languages)
+    drawn = Drawn(ANY)
+    uids: list[ids.Uids] = []
     chosen: dict[str, npt.NDArray[np.uint8]] = {}
-    for name, kept, stays, some, out in merged(
-        pool, make, engine, Resources(workers, light=True), progress, "drawing"
-    ):
-        uids.append(kept)
-        chosen[name] = np.packbits(stays)
-        rows, matched, opted_out = rows + len(stays), matched + some, opted_out + out
-    over = counts > cap
-    manifest = {
+    for part in merged(pool, make, engine, Resources(workers, light=True), progress, "drawing"):
+        uids.append(ids.from_arrow(pa.array(part.kept, pa.string())))
+        chosen[part.shard] = np.packbits(part.stays)
+        drawn.add(part)
+    if languages is not None:
+        languages.settle()
+    manifest = _manifest(pool, config, counts, caps, drawn, sum(map(len, uids)))
+    rows = np.concatenate([chosen[shard.name] for shard in pool.shards])
+    return Balanced(Subset.of(ids.concatenated(uids), manifest, rows), _table(config, counts, probabilities))
+
+
+def _caps(config: Balancing, counts: Mapping[str, Counts]) -> dict[str, int]:
+    if not config.by_language:
+        return {ANY: config.cap}
+    share = tail_share(counts["en"], config.cap)
+    return {name: config.cap if name == "en" else cap_of(own, share) for name, own in counts.items()}
+
+
+def _manifest(
+    pool: Pool,
+    config: Balancing,
+    counts: Mapping[str, Counts],
+    caps: Mapping[str, int],
+    drawn: Drawn,
+    kept: int,
+) -> dict[str, Any]:
+    over = {name: own > caps[name] for name, own in counts.items()}
+    head = sum(int(own.sum()) for own in over.values())
+    tail = sum(int((~over[name] & (own > 0)).sum()) for name, own in counts.items())
+    queries = {name: list(own) for name, own in config.queries.items()}
+    balanced: dict[str, Any] = {
+        "cap": config.cap,
+        "power": config.power,
+        "seed": config.seed,
+        "queries": sum(map(len, config.queries.values())),
+        "queries_fingerprint": fingerprint(queries if config.by_language else queries[ANY]),
+    }
+    if config.by_language:
+        balanced["languages"] = {
+            name: {"queries": len(own), "cap": caps[name], "rows": drawn.languages.get(name, 0)}
+            for name, own in sorted(config.queries.items())
+        }
+        balanced["language_of_a_row"] = config.language_col or "fastText"
+    told = {
         "pool": pool.place.url,
         "inputs": pool.fingerprints(),
-        "balance": {
-            "cap": cap,
-            "seed": seed,
-            "queries": len(queries),
-            "queries_fingerprint": fingerprint(list(queries)),
+        "balance": balanced,
+        "rows_read": drawn.rows,
+        "rows_opted_out": drawn.opted_out,
+        "rows_that_match_no_query": drawn.rows - drawn.matched - drawn.opted_out - drawn.other_language,
+        "rows_not_drawn": drawn.matched - kept,
+        "head": {"queries": head, "matches": sum(int(own[over[name]].sum()) for name, own in counts.items())},
+        "tail": {
+            "queries": tail,
+            "matches": sum(int(own[~over[name]].sum()) for name, own in counts.items()),
         },
-        "rows_read": rows,
-        "rows_opted_out": opted_out,
-        "rows_that_match_no_query": rows - matched - opted_out,
-        "rows_not_drawn": matched - sum(map(len, uids)),
-        "head": {"queries": int(over.sum()), "matches": int(counts[over].sum())},
-        "tail": {"queries": int((~over & (counts > 0)).sum()), "matches": int(counts[~over].sum())},
-        "queries_without_a_match": int((counts == 0).sum()),
+        "queries_without_a_match": sum(int((own == 0).sum()) for own in counts.values()),
     }
-    table = pa.table({"query": pa.array(queries, pa.string()), "count": counts, "probability": probabilities})
-    return Balanced(
-        Subset.of(
-            ids.concatenated(uids), manifest, np.concatenate([chosen[shard.name] for shard in pool.shards])
-        ),
-        table.sort_by([("count", "descending"), ("query", "ascending")]),
+    return told | ({"rows_in_other_languages": drawn.other_language} if config.by_language else {})
+
+
+def _table(
+    config: Balancing, counts: Mapping[str, Counts], probabilities: Mapping[str, npt.NDArray[np.float64]]
+) -> pa.Table:
+    parts = []
+    for name, queries in config.queries.items():
+        columns = {
+            "query": pa.array(queries, pa.string()),
+            "count": counts[name],
+            "probability": probabilities[name],
+        }
+        if config.by_language:
+            columns["language"] = pa.array([name] * len(queries), pa.string())
+        parts.append(pa.table(columns))
+    order = [("count", "descending"), ("query", "ascending")]
+    return pa.concat_tables(parts).sort_by(
+        [*order, *([("language", "ascending")] if config.by_language else [])]
     )
-
-
-def matches(automaton: Any, text: str) -> set[int]:
-    """The numbers of the queries that a caption contains as whole words."""
-    padded = f" {normal(text)} "
-    return {number for _, number in automaton.iter(padded)}
-
-
-def normal(text: str) -> str:
-    """Lower case, everything but letters and digits as a space, spaces single: what queries and captions
-    are compared as.
-    """
-    return " ".join(
-        "".join(char if char.isalnum() or char in "'-" else " " for char in text.casefold()).split()
-    )
-
-
-def automaton_of(queries: Sequence[str]) -> Any:
-    """An Aho-Corasick automaton over queries with a space on either side. Raises MissingExtra."""
-    try:
-        import ahocorasick
-    except ImportError as error:
-        raise MissingExtra("pyahocorasick", "pool") from error
-    automaton = ahocorasick.Automaton()
-    for number, query in enumerate(queries):
-        automaton.add_word(f" {query} ", number)
-    automaton.make_automaton()
-    return automaton
-
-
-def _counts(
-    pool: Pool, queries: Sequence[str], engine: Engine, workers: int, progress: Progress
-) -> npt.NDArray[np.int64]:
-    counts = np.zeros(len(queries), np.int64)
-    make = partial(_Counter, pool, tuple(queries))
-    for part in merged(pool, make, engine, Resources(workers, light=True), progress, "counting"):
-        counts += part
-    return counts
-
-
-def _captions(pool: Pool, shard: Shard, opt_outs: OptOuts) -> Iterator[tuple[str, str | None, bool]]:
-    """Of each row the uid, the caption, and whether somebody asked to have it left out: then it counts nowhere."""
-    columns = dict.fromkeys(("uid", "text", *opt_outs.columns))
-    for batch in pool.batches(shard, list(columns)):
-        out = np.logical_or(*opt_outs.found(batch)) if len(opt_outs) else np.zeros(len(batch), np.bool_)
-        yield from zip(batch["uid"].to_pylist(), batch["text"].to_pylist(), out.tolist(), strict=True)
-
-
-class _Counter:
-    """In a worker: how many captions of a shard contain each query."""
-
-    def __init__(self, pool: Pool, queries: tuple[str, ...]) -> None:
-        self.pool, self.size, self.automaton = pool, len(queries), automaton_of(queries)
-        self.opt_outs = known(pool)
-
-    def __call__(self, shard: Shard) -> npt.NDArray[np.int64]:
-        counts = np.zeros(self.size, np.int64)
-        for _, text, out in _captions(self.pool, shard, self.opt_outs):
-            for number in matches(self.automaton, text) if text and not out else ():
-                counts[number] += 1
-        return counts
-
-
-class _Drawer:
-    """In a worker: a shard's name, the ids that some query draws, which rows those are, how many match a query, and
-    how many are left out because people asked for it."""
-
-    def __init__(self, pool: Pool, queries: tuple[str, ...], probabilities: list[float], seed: int) -> None:
-        self.pool, self.queries, self.probabilities, self.seed = pool, queries, probabilities, seed
-        self.automaton = automaton_of(queries)
-        self.opt_outs = known(pool)
-
-    def __call__(self, shard: Shard) -> tuple[str, ids.Uids, npt.NDArray[np.bool_], int, int]:
-        kept: list[str] = []
-        stays: list[bool] = []
-        matched = opted_out = 0
-        for uid, text, out in _captions(self.pool, shard, self.opt_outs):
-            found = matches(self.automaton, text) if text and not out else set()
-            matched += bool(found)
-            opted_out += out
-            stays.append(
-                any(self.probabilities[number] >= 1 or self._drawn(number, uid) for number in sorted(found))
-            )
-            if stays[-1]:
-                kept.append(uid)
-        uids = ids.from_arrow(pa.array(kept, pa.string()))
-        return shard.name, uids, np.array(stays, np.bool_), matched, opted_out
-
-    def _drawn(self, number: int, uid: str) -> bool:
-        name = f"{self.seed}\x1f{self.queries[number]}\x1f{uid}".encode()
-        uniform = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "big") / 2**64
-        return uniform < self.probabilities[number]

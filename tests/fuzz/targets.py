@@ -44,9 +44,9 @@ from newtest.evaluation.scoring.reading import read_sheets
 from newtest.evaluation.scoring.results import read_results
 from newtest.evaluation.scoring.sets import read_set
 from newtest.images import shown
-from newtest.pool.balance import read_queries
 from newtest.pool.captions import read_rows as caption_rows
 from newtest.pool.importing.tables import rows_of
+from newtest.pool.queries import read_queries
 from newtest.pool.storage.outside_vectors import outside_vectors
 from newtest.pool.storage.pool import Pool, Shard, open_pool
 from newtest.pool.storage.subset import read as read_subset

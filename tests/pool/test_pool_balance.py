@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import pytest
 
 from newtest.engines import LocalEngine
 from newtest.errors import PoolError, UsageError
-from newtest.pool.balance import automaton_of, balance, matches, normal, queries_from_captions, read_queries
+from newtest.pool.balance import ANY, Balancing, balance, cap_of, queries_from_captions, tail_share
 from newtest.pool.captions import join_captions
+from newtest.pool.queries import automaton_of, matches, normal, queries_by_language, read_queries
+from newtest.pool.storage.layer_states import states
 from newtest.pool.storage.pool import Pool, open_pool
 
 ENGINE = LocalEngine()
@@ -51,7 +54,8 @@ def test_queries_match_as_whole_words(pool: Pool) -> None:
 
 def test_rare_queries_stay_whole_and_common_ones_are_capped(pool: Pool, tmp_path: Path) -> None:
     queries = ["the", "of", "vector", "wedding", "zebra", "no such words"]
-    found = balance(pool, queries, 100, 0, ENGINE, 1)
+    config = Balancing({ANY: queries}, 100)
+    found = balance(pool, config, ENGINE, 1)
     captions = [f" {normal(text)} " for text in texts(pool)]
     counts = {query: sum(f" {query} " in text for text in captions) for query in queries}
     table = {row["query"]: row for row in found.queries.to_pylist()}
@@ -68,8 +72,10 @@ def test_rare_queries_stay_whole_and_common_ones_are_capped(pool: Pool, tmp_path
         expected += 1 - stays
     assert whole <= len(found.subset)
     assert abs(len(found.subset) - expected) < 5 * expected**0.5
-    assert balance(pool, queries, 100, 0, ENGINE, 2).subset.uids.tobytes() == found.subset.uids.tobytes()
-    assert balance(pool, queries, 100, 1, ENGINE, 1).subset.uids.tobytes() != found.subset.uids.tobytes()
+    assert balance(pool, config, ENGINE, 2).subset.uids.tobytes() == found.subset.uids.tobytes()
+    assert (
+        balance(pool, replace(config, seed=1), ENGINE, 1).subset.uids.tobytes() != found.subset.uids.tobytes()
+    )
     manifest = found.subset.manifest
     assert manifest["queries_without_a_match"] == 1
     assert manifest["head"]["queries"] == sum(count > 100 for count in counts.values())
@@ -89,7 +95,7 @@ def test_mistakes_are_said(pool: Pool, tmp_path: Path) -> None:
     with pytest.raises(PoolError, match="no queries"):
         read_queries(tmp_path / "q.txt")
     with pytest.raises(UsageError, match="cap"):
-        balance(pool, ["a"], 0, 0, ENGINE)
+        Balancing({ANY: ["a"]}, 0)
 
 
 def test_labels_meet_their_photos_text(tmp_path: Path) -> None:
@@ -172,3 +178,98 @@ def test_a_text_that_is_cut_is_counted(tmp_path: Path) -> None:
     labels = pd.DataFrame({"file": ["a.jpg"], "wnid": ["n1"], "photo_id": ["1"]})
     photos = pd.DataFrame({"photo_id": ["1"], "title": ["a fish"], "description": ["x" * 20_001]})
     assert join_captions(labels, photos, tmp_path / "out").texts_cut == 1
+
+
+def test_a_soft_cap_lets_common_queries_bring_more(pool: Pool) -> None:
+    queries = ["the", "vector"]
+    hard, soft = (balance(pool, Balancing({ANY: queries}, 100, power), ENGINE, 1) for power in (1.0, 0.5))
+    for row in soft.queries.to_pylist():
+        assert row["probability"] == pytest.approx(min(1, (100 / row["count"]) ** 0.5))
+    expected = {row["query"]: row["count"] * row["probability"] for row in soft.queries.to_pylist()}
+    assert expected["the"] == pytest.approx((100 * soft.queries["count"][0].as_py()) ** 0.5)
+    assert set(hard.subset.uids.tolist()) <= set(soft.subset.uids.tolist())  # the same draws, against more
+    assert len(soft.subset) > 2 * len(hard.subset)
+    with pytest.raises(UsageError, match="`power` is above 0 and at most 1, not 0"):
+        Balancing({ANY: ["a"]}, power=0.0)
+
+
+def test_caps_of_languages_follow_the_share_of_the_english_tail(tmp_path: Path) -> None:
+    """MetaCLIP 2's algorithm 1, written out plainly."""
+    counts = np.array([5, 0, 1, 100, 40, 7, 3], np.int64)
+    share = tail_share(counts, 8)
+    assert share == (5 + 0 + 1 + 7 + 3) / 156
+    other = np.array([0, 0, 1, 1, 2, 10, 20, 300], np.int64)
+    portions = [sum(sorted(other.tolist())[: place + 1]) / 334 for place in range(8)]
+    nearest = min(range(8), key=lambda place: abs(portions[place] - share))
+    assert cap_of(other, share) == sorted(other.tolist())[nearest] == 20
+    assert cap_of(np.array([0, 0, 4], np.int64), 0.0) == 4  # never 0, which would drop everything
+    with pytest.raises(UsageError, match="no English caption contains an English query"):
+        tail_share(np.zeros(2, np.int64), 8)
+
+
+def test_each_caption_is_balanced_with_the_queries_of_its_language(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    words = {"en": ["dog", "cat", "rare"], "de": ["hund", "katze", "selten"], "fr": ["chien"]}
+    rows = [
+        ("en", 0, 300),
+        ("en", 1, 60),
+        ("en", 2, 20),
+        ("de", 0, 90),
+        ("de", 1, 40),
+        ("de", 2, 9),
+        ("fr", 0, 11),
+    ]
+    captions = [
+        (language, f"x {words[language][query]} y") for language, query, size in rows for _ in range(size)
+    ]
+    order = rng.permutation(len(captions))
+    table = {
+        "uid": [f"{row:032x}" for row in range(len(captions))],
+        "text": [captions[at][1] for at in order],
+        "lang": [captions[at][0] for at in order],
+    }
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    pq.write_table(pa.table(table).slice(0, 200), folder / "0.parquet")
+    pq.write_table(pa.table(table).slice(200), folder / "1.parquet")
+    queries = {"en": words["en"], "de": words["de"]}
+    config = Balancing(queries, cap=50, language_col="lang")
+    pool = open_pool(folder)
+    found = balance(pool, config, ENGINE, 1)
+    told = found.subset.manifest["balance"]["languages"]
+    share = 20 / 380
+    assert told["en"] == {"queries": 3, "cap": 50, "rows": 380}
+    assert told["de"] == {"queries": 3, "cap": cap_of(np.array([90, 40, 9]), share), "rows": 139}
+    assert told["de"]["cap"] == 9
+    assert found.subset.manifest["rows_in_other_languages"] == 11
+    probability = {(row["language"], row["query"]): row["probability"] for row in found.queries.to_pylist()}
+    assert probability["de", "hund"] == pytest.approx(0.1)
+    assert probability["de", "selten"] == probability["en", "rare"] == 1
+    assert probability["en", "dog"] == pytest.approx(50 / 300)
+    assert balance(pool, config, ENGINE, 2).subset.uids.tobytes() == found.subset.uids.tobytes()
+    with pytest.raises(UsageError, match="English sets the caps of the other languages"):
+        Balancing({"de": ["hund"]})
+
+
+def test_languages_are_found_by_fasttext_and_kept(tmp_path: Path) -> None:
+    english = [
+        "a photograph of a brown dog on the green grass in the park",
+        "the cat is sleeping on a warm sofa",
+    ]
+    german = ["ein brauner Hund liegt auf der grünen Wiese im Park", "die Katze schläft auf dem warmen Sofa"]
+    table = {"uid": [f"{row:032x}" for row in range(4)], "text": [*english, *german]}
+    folder = tmp_path / "pool"
+    folder.mkdir()
+    pq.write_table(pa.table(table), folder / "0.parquet")
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "queries" / "en.txt").write_text("dog\ncat\nhund\n")
+    (tmp_path / "queries" / "de.txt").write_text("hund\n")
+    queries = queries_by_language(tmp_path / "queries")
+    found = balance(open_pool(folder), Balancing(queries, cap=10), ENGINE, 1)
+    assert found.subset.uids["f1"].tolist() == [0, 1, 2]
+    assert {(row["language"], row["query"]): row["count"] for row in found.queries.to_pylist()} == {
+        ("en", "dog"): 1, ("en", "cat"): 1, ("en", "hund"): 0, ("de", "hund"): 1,
+    }  # fmt: skip
+    assert [state.kind for state in states(open_pool(folder))] == ["languages"]
+    with pytest.raises(PoolError, match=r"call them en\.txt, de\.txt"):
+        queries_by_language(folder)

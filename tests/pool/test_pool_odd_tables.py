@@ -13,9 +13,8 @@ from pool_commands import newtest
 from pool_tiny_model import tiny_model
 from servers.images import made_photo
 
-from newtest.engines import LocalEngine
 from newtest.errors import PoolError, UsageError
-from newtest.pool.balance import balance
+from newtest.pool.balance import ANY, Balancing
 from newtest.pool.storage.pool import open_pool
 from newtest.pool.storage.uids import canonical
 
@@ -55,7 +54,7 @@ def test_a_table_in_upper_case_is_named(tmp_path: Path) -> None:
 def test_nothing_to_balance_by_is_a_sentence(tmp_path: Path) -> None:
     pq.write_table(pa.table({"uid": [UIDS[0].hex], "text": ["a"]}), tmp_path / "0.parquet")
     with pytest.raises(UsageError, match="there is no query to balance by"):
-        balance(open_pool(tmp_path), [], 10, 0, LocalEngine())
+        Balancing({ANY: []}, 10)
 
 
 def test_embedding_says_why_rows_have_no_score(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError, UsageError
-from newtest.pool.balance import balance
+from newtest.pool.balance import ANY, Balancing, balance
 from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
 from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
 from newtest.pool.filtering.recipe import Recipe, run
@@ -146,7 +146,7 @@ def test_every_command_that_chooses_rows_leaves_them_out_and_counts_them(tmp_pat
     assert found.rows is not None
     assert np.unpackbits(found.rows[:1]).tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
 
-    balanced = balance(pool, ["goldfish", "tench"], 100, 0, ENGINE, 1)
+    balanced = balance(pool, Balancing({ANY: ["goldfish", "tench"]}, 100, seed=0), ENGINE, 1)
     assert balanced.subset.uids["f1"].tolist() == [1, 2, 3, 4]
     counts = balanced.subset.manifest
     assert (counts["rows_opted_out"], counts["rows_that_match_no_query"], counts["rows_not_drawn"]) == (

@@ -10,7 +10,7 @@ import pytest
 from newtest.cli.class_options import lines_of as words_of
 from newtest.clip.prompts import read_lines as read_templates
 from newtest.evaluation.scoring.class_lists import read_classes
-from newtest.pool.balance import read_queries
+from newtest.pool.queries import read_queries
 from newtest.pool.url_tables import url_tables
 from newtest.reading.texts import lines_of, read_lines
 from newtest.sets.tables import read_rows

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from newtest.errors import UsageError
-from newtest.pool.balance import automaton_of
+from newtest.pool.queries import automaton_of
 from newtest.records import Class
 
 __all__ = ["Mentions", "definition_of", "normal"]
@@ -30,7 +30,7 @@ _LETTERS = _Letters()
 
 
 def normal(text: str) -> str:
-    """What captions and lemmas are compared as; the same as ``newtest.pool.balance.normal``, five times as fast."""
+    """What captions and lemmas are compared as; the same as ``newtest.pool.queries.normal``, five times as fast."""
     return " ".join(text.casefold().translate(_LETTERS).split())
 
 
