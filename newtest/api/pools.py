@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated
     from newtest.pool.embedding import EmbedConfig
     from newtest.pool.filtering.recipe import Recipe
+    from newtest.pool.scoring import Scoring
     from newtest.pool.search import Found, SearchConfig
     from newtest.pool.storage.pool import Pool as Shards
     from newtest.pool.storage.subset import Subset
@@ -111,13 +112,25 @@ class Pool:
         PoolError, UsageError.
         """
         from newtest.pool.scorers import Scorer
-        from newtest.pool.scoring import score_by, vectors_for
+        from newtest.pool.scoring import by_function, vectors_for
         from newtest.pool.storage.passes import complete
 
         function = Scorer(scorer, tuple(map(Path, weights)), version)
         source = vectors_for(self.shards, model, vectors)
         total = len(self.shards.shards)
-        outcomes = score_by(self.shards, name, function, source, self._engine(), self.workers)
+        scoring = by_function(self.shards, name, function, source, self.workers)
+        outcomes = scoring.outcomes(self._engine())
+        return dict(complete(watched(progress, "scoring", outcomes, total), total))
+
+    def score_with(self, scoring: Scoring, *, progress: Progress = UNWATCHED) -> dict[str, int]:
+        """Carry out one of ``newtest.pool``'s ``by_neg_clip_loss``, ``by_norm_sim`` and ``by_ranks``.
+
+        Gives counts as ``score`` does. Raises PoolError.
+        """
+        from newtest.pool.storage.passes import complete
+
+        total = len(self.shards.shards)
+        outcomes = scoring.outcomes(self._engine())
         return dict(complete(watched(progress, "scoring", outcomes, total), total))
 
     def filter(self, recipe: Recipe | None = None, *, progress: Progress = UNWATCHED, **rules: Any) -> Subset:

@@ -25,7 +25,10 @@ from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_ranges import VectorRows, starts_of
 from newtest.pool.storage.vectors import VectorSource, vector_source
 
-__all__ = ["ROWS", "Range", "named_layer", "range_of", "score_by", "vectors_for"]
+__all__ = [
+    "ROWS", "Range", "Scoring", "by_function", "made_of_vectors", "named_layer", "range_of", "vectors_for",
+    "without_vector",
+]  # fmt: skip
 
 RULE = 1
 """The version of what this module computes; part of the layers' names."""
@@ -54,22 +57,32 @@ def vectors_for(pool: Pool, encoder: str | None = None, outside: str | None = No
 
 def named_layer(pool: Pool, name: str, scorer: Scorer, source: VectorSource) -> Layer:
     """The layer of these scores: ``score`` (float32) and ``reason``. Raises PoolError, UsageError."""
-    made_of = {"name": name, "rule": RULE, "vectors": _vectors(pool, source), **scorer.identity()}
+    made_of = {"name": name, "rule": RULE, "vectors": made_of_vectors(pool, source), **scorer.identity()}
     return Layer(KIND, made_of)
 
 
-def score_by(
-    pool: Pool, name: str, scorer: Scorer, source: VectorSource, engine: Engine, workers: int = 0
-) -> Iterator[Outcome[Shard, dict[str, int]]]:
-    """Compute what is lacking of the scores, one outcome per shard; then ``name`` stands for them.
+@dataclass(frozen=True)
+class Scoring:
+    """A layer of scores, the name that will stand for it, and the work that fills it."""
 
-    Raises PoolError, UsageError. One process runs the function where ``workers`` is 0.
-    """
+    pool: Pool
+    name: str
+    layer: Layer
+    make: Any
+    resources: Resources
+
+    def outcomes(self, engine: Engine) -> Iterator[Outcome[Shard, dict[str, int]]]:
+        """Compute what is lacking, one outcome per shard; in the end the name stands for it. Raises PoolError."""
+        yield from build(self.pool, self.layer, self.make, engine, self.resources)
+        if manifest_of(self.pool, self.layer) is not None:
+            give_name(self.pool, self.name, self.layer)
+
+
+def by_function(pool: Pool, name: str, scorer: Scorer, source: VectorSource, workers: int = 0) -> Scoring:
+    """Scores by a function of one's own. One process runs it where ``workers`` is 0. Raises PoolError, UsageError."""
     layer = named_layer(pool, require_free(pool, name), scorer, source)
     make = partial(_ScoreShard, scorer, VectorRows(pool, source, starts_of(pool)))
-    yield from build(pool, layer, make, engine, Resources(workers or 1))
-    if manifest_of(pool, layer) is not None:
-        give_name(pool, name, layer)
+    return Scoring(pool, name, layer, make, Resources(workers or 1))
 
 
 def range_of(pool: Pool, layer: Layer) -> Range:
@@ -85,7 +98,7 @@ def range_of(pool: Pool, layer: Layer) -> Range:
     return Range(rows, low, total / rows, high) if rows else Range(0, None, None, None)
 
 
-def _vectors(pool: Pool, source: VectorSource) -> dict[str, Any]:
+def made_of_vectors(pool: Pool, source: VectorSource) -> dict[str, Any]:
     """What the vectors are made of, beyond what the shards' own fingerprints tell."""
     if source.outside is not None:
         return {"outside": outside_fingerprint(source.outside)}
@@ -107,7 +120,7 @@ class _ScoreShard:
     def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
         number = pool.rows(shard)
         scores = np.full(number, np.nan, np.float32)
-        reasons = self._reasons(pool, shard, number)
+        reasons = without_vector(self.rows.source, pool, shard, number)
         first = self.rows.starts[pool.shards.index(shard)]
         for start in range(0, number, ROWS):
             stop = min(start + ROWS, number)
@@ -122,11 +135,11 @@ class _ScoreShard:
         scores[odd], reasons[odd] = np.nan, NOT_FINITE
         return pa.table({COLUMN: pa.array(scores), "reason": pa.array(reasons.tolist(), pa.string())})
 
-    def _reasons(self, pool: Pool, shard: Shard, number: int) -> npt.NDArray[Any]:
-        """Why each row would have no vector: what the embeddings say of it."""
-        layer = self.rows.source.layer
-        reasons = np.full(number, NO_VECTOR, object)
-        if layer is not None and layer.has(pool, shard, "reason"):
-            said = layer.table(pool, shard, ["reason"])["reason"].to_pylist()
-            reasons[:] = [reason or NO_VECTOR for reason in said]
-        return reasons
+
+def without_vector(source: VectorSource, pool: Pool, shard: Shard, number: int) -> npt.NDArray[Any]:
+    """Why each of a shard's rows would have no vector, (number,): what the embeddings say of it."""
+    reasons = np.full(number, NO_VECTOR, object)
+    if source.layer is not None and source.layer.has(pool, shard, "reason"):
+        said = source.layer.table(pool, shard, ["reason"])["reason"].to_pylist()
+        reasons[:] = [reason or NO_VECTOR for reason in said]
+    return reasons

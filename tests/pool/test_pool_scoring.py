@@ -21,7 +21,7 @@ from newtest.engines import LocalEngine
 from newtest.errors import NewtestError, PoolError, UsageError
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.scorers import Scorer
-from newtest.pool.scoring import ROWS, named_layer, range_of, score_by, vectors_for
+from newtest.pool.scoring import ROWS, by_function, named_layer, range_of, vectors_for
 from newtest.pool.storage.layers import Layer, describe, settle
 from newtest.pool.storage.passes import complete
 from newtest.pool.storage.pool import Pool, open_pool
@@ -79,7 +79,7 @@ def head(text: str, name: str = "heads.py") -> Path:
 
 
 def scored(pool: Pool, scorer: Scorer, name: str = "mine", workers: int = 0) -> dict[str, int]:
-    outcomes = score_by(pool, name, scorer, vectors_for(pool), LocalEngine(), workers)
+    outcomes = by_function(pool, name, scorer, vectors_for(pool), workers).outcomes(LocalEngine())
     return complete(outcomes, len(pool.shards))
 
 
@@ -276,7 +276,7 @@ def test_large_shards_come_in_pieces_and_engines_agree(
     for workers in (1, 2):
         layers = tmp_path / f"layers-{workers}"
         one = open_pool(tmp_path / "big", layers=layers)
-        complete(score_by(one, "total", scorer, source, LocalEngine(), workers), 2)
+        complete(by_function(one, "total", scorer, source, workers).outcomes(LocalEngine()), 2)
         files.append({path.name: path.read_bytes() for path in layers.rglob("*") if path.is_file()})
     assert files[0] == files[1]
     layer = named_layer(one, "total", scorer, source)
