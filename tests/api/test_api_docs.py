@@ -25,7 +25,7 @@ def test_the_blocks_of_the_page_run(tmp_path: Path, data: Path, monkeypatch: pyt
     assert len(blocks) >= 4
     names: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, "docs/python.md", "exec"), names)
+        exec(compile(block, str(ROOT / "docs" / "python.md"), "exec"), names)
     assert list(names["i"]) == [0] and list(names["j"]) == [2]  # type: ignore[call-overload]
     assert len(names["training"]) == 3  # type: ignore[arg-type]
     assert len(names["new"].table) == 1  # type: ignore[attr-defined]
