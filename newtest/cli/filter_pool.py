@@ -111,6 +111,9 @@ def filter_pool(
             callback=own_folder,
         ),
     ] = None,
+    say_why: Annotated[
+        bool, typer.Option("--say-why", help="Write which rule dropped each row, for audit-pool --by rule.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and print; write nothing.")] = False,
     image_col: ImageCol = None,
     layers: LayersDir = None,
@@ -139,7 +142,7 @@ def filter_pool(
         english=english, laion2b=laion2b, text_synsets=text_synsets, image_near=image_near,
         min_words=min_words, min_chars=min_chars,
         min_size=min_size, max_aspect=max_aspect, pii=pii,
-        remove_urls=remove_urls, remove_uids=remove_uids, combine=combine, dry_run=dry_run,
+        remove_urls=remove_urls, remove_uids=remove_uids, combine=combine, say_why=say_why, dry_run=dry_run,
     )  # fmt: skip
     target = None if dry_run else out or default_out(pool, f"{recipe.name}.npy")
     opened = open_pool(pool, layers=layers, image_col=image_col)

@@ -66,7 +66,7 @@ def own_subset(path: Path | None) -> Path | None:
     from newtest.outputs import require_own_file
 
     if path is not None:
-        for suffix in ("", ".json", ".pairs.parquet", ".queries.parquet"):
+        for suffix in ("", ".json", ".pairs.parquet", ".queries.parquet", ".rules.npy"):
             require_own_file(path.with_suffix(suffix) if suffix else path)
     return path
 

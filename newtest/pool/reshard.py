@@ -30,6 +30,7 @@ from newtest.pool.storage.embedded_images import without_views
 from newtest.pool.storage.image_tables import copied_with_images
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.opt_outs import known, mask_of
+from newtest.pool.storage.chosen import rows_chosen
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.subset import Subset, chosen_rows
@@ -96,7 +97,7 @@ def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, fo
     subset = _everything(pool) if subset is None else subset
     wanted = subset.distinct()
     taken = np.zeros(len(wanted), np.bool_)
-    chosen = _chosen(pool, subset)
+    chosen = rows_chosen(pool, subset)
     opt_outs, pieces, shared, opted_out = known(pool), [], 0, 0
     for shard in pool.shards:
         out = mask_of(pool, shard, opt_outs)
@@ -163,23 +164,6 @@ def _everything(pool: Pool) -> Subset:
     parts = (batch["uid"] for shard in pool.shards for batch in pool.batches(shard, ["uid"]))
     uids = ids.concatenated(ids.from_arrow(part.combine_chunks()) for part in parts)
     return Subset.of(uids, {"inputs": pool.fingerprints()}, chosen_rows(pool, stays))
-
-
-def _chosen(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.bool_]]:
-    """For each shard the rows that the subset's maker chose, where rows share uids and it said so of this very pool."""
-    made_of = subset.manifest.get("inputs", {})
-    shared = len(subset.uids) and subset.rows is not None
-    known = pool.fingerprints()  # a tar that was damaged or mended since changes no row
-    if not shared or not any(made_of.get(what) == known[what] for what in known):
-        return {}
-    result, start = {}, 0
-    for shard in pool.shards:
-        rows = pool.rows(shard)
-        stop = start + -(-rows // 8)
-        assert subset.rows is not None
-        result[shard.name] = np.unpackbits(subset.rows[start:stop], count=rows).astype(np.bool_)
-        start = stop
-    return result if sum(map(np.count_nonzero, result.values())) == len(subset) else {}
 
 
 def _rows_of(

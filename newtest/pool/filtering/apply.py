@@ -37,6 +37,8 @@ class FilterPlan:
     layers: Columns = field(default_factory=dict)
     exhaustive: bool = False
     """Ask every rule about every row, for complete counts; costs more and changes no result."""
+    keeps_rules: bool = False
+    """Whether the subset tells which rule dropped each row, a byte per row."""
     keeps_languages: bool = True
     """Whether languages that were found become a layer of the pool; a dry run writes nothing."""
     listed: Mapping[str, Entry] | None = None

@@ -74,6 +74,8 @@ class Recipe:
     pii: bool = False
     """Leave out captions with personal data, under "or" too."""
     combine: str = "and"
+    say_why: bool = False
+    """Let the subset tell which rule dropped each row (``newtest.pool.filtering.which_rule``)."""
     dry_run: bool = False
     """Write nothing into the pool: no languages are kept, and what needs a new layer is refused."""
 
@@ -202,7 +204,9 @@ def plan_of(
     read = (name for rule in rules for each in rule.filters for name in each.columns if name not in layers)
     layers |= named_columns(pool, list(read))
     combine = "and" if recipe.combine == "and" else "or"
-    return FilterPlan(tuple(rules), combine, layers, keeps_languages=not recipe.dry_run)  # type: ignore[arg-type]
+    return FilterPlan(
+        tuple(rules), combine, layers, keeps_rules=recipe.say_why, keeps_languages=not recipe.dry_run  # type: ignore[arg-type]
+    )
 
 
 def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress: Progress) -> ScoreSource:

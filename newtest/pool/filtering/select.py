@@ -19,6 +19,7 @@ from newtest.errors import UsageError
 from newtest.pool.filtering.apply import FilterPlan, ShardCounts, judged
 from newtest.pool.filtering.filters import described
 from newtest.pool.filtering.language_layer import LANGUAGES, languages_layer
+from newtest.pool.filtering.which_rule import names_of, which_rule
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.layers import settle
 from newtest.pool.storage.passes import mapped
@@ -29,6 +30,8 @@ from newtest.pool.storage.uids import Uids
 from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["manifest", "select", "select_shard", "settled"]
+
+_Chosen = tuple[Uids, ShardCounts, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
 
 def select(
@@ -48,15 +51,17 @@ def select(
         raise UsageError("no rule was given; name at least one, such as `clip_score` or `basic`")
     counts, parts = ShardCounts(), []
     rows: dict[str, npt.NDArray[np.uint8]] = {}
+    rules: dict[str, npt.NDArray[np.uint8]] = {}
+    names = names_of(plan) if plan.keeps_rules else []
     prints: dict[str, tuple[str, str]] = {}
     plan = replace(plan, listed=_listed(pool, plan))
     work = partial(_named_shard, pool, plan)
     resources = resources or Resources(kind=plan.kind)
-    for name, (uids, shard_counts, chosen), both in mapped(
+    for name, (uids, shard_counts, chosen, why), both in mapped(
         pool, work, engine, resources, progress, "filtering"
     ):
         parts.append(uids)
-        rows[name], prints[name] = chosen, both
+        rows[name], rules[name], prints[name] = chosen, why, both
         counts.add(shard_counts)
     settled(pool, plan, counts, progress)
     uids = ids.ordered(parts)
@@ -65,7 +70,10 @@ def select(
         progress.say(f"{shared:,} of the rows that stay have the uid of another row that stays")
     chosen = np.concatenate([rows[shard.name] for shard in pool.shards])
     told = {**manifest(pool, plan, counts, prints), "rows_that_share_a_uid": shared}
-    return Subset(uids, told, chosen)
+    if not plan.keeps_rules:
+        return Subset(uids, told, chosen)
+    dropped = np.concatenate([rules[shard.name] for shard in pool.shards])
+    return Subset(uids, {**told, "dropped_by": names}, chosen, dropped)
 
 
 def _listed(pool: Pool, plan: FilterPlan) -> dict[str, Entry] | None:
@@ -77,23 +85,25 @@ def _listed(pool: Pool, plan: FilterPlan) -> dict[str, Entry] | None:
 
 def _named_shard(
     pool: Pool, plan: FilterPlan, shard: Shard
-) -> tuple[str, tuple[Uids, ShardCounts, npt.NDArray[np.uint8]], tuple[str, str]]:
+) -> tuple[str, _Chosen, tuple[str, str]]:
     """A shard's name, its rows, and its fingerprints: its bytes are at hand here, and may be far from the driver."""
     chosen = select_shard(pool, plan, shard)
     return shard.name, chosen, (pool.shard_fingerprint(shard), pool.table_fingerprint(shard))
 
 
-def select_shard(
-    pool: Pool, plan: FilterPlan, shard: Shard
-) -> tuple[Uids, ShardCounts, npt.NDArray[np.uint8]]:
-    """The ids that stay of one shard, in row order, the counts, and a bit for each row: whether it stays."""
+def select_shard(pool: Pool, plan: FilterPlan, shard: Shard) -> _Chosen:
+    """The ids that stay of one shard, in row order, the counts, a bit for each row: whether it stays, and where the
+    plan asks for it a byte for each row: which rule dropped it.
+    """
     counts, parts = ShardCounts(), []
-    stays = [np.empty(0, np.bool_)]
+    stays, rules = [np.empty(0, np.bool_)], [np.empty(0, np.uint8)]
     for batch in judged(pool, plan, shard, ["uid"], counts):
         uids = batch.table["uid"].combine_chunks()
         parts.append(ids.from_arrow(uids, f"shard {shard.name}", batch.stays))
         stays.append(batch.stays)
-    return ids.concatenated(parts), counts, np.packbits(np.concatenate(stays))
+        if plan.keeps_rules:
+            rules.append(which_rule(plan, batch.pattern, batch.stays))
+    return ids.concatenated(parts), counts, np.packbits(np.concatenate(stays)), np.concatenate(rules)
 
 
 def manifest(

@@ -43,6 +43,9 @@ class Subset:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     rows: npt.NDArray[np.uint8] | None = None
     """Which rows of its pool were chosen, a bit each (``chosen_rows``): rows may share a uid. None: ids alone."""
+    rules: npt.NDArray[np.uint8] | None = None
+    """By which rule each row of its pool was dropped: 0 for one that stays, else 1 and on, in the order of the
+    manifest's ``dropped_by``. None where nobody asked."""
 
     @classmethod
     def of(
@@ -121,7 +124,8 @@ def read(path: Path) -> Subset:
     if _unsorted(uids):
         raise PoolError(f"{path}: the ids are not sorted; sort the array and save it again")
     manifest = _read_manifest(manifest_path(path))
-    return Subset(uids, manifest, _read_rows(path, manifest))
+    rows = _read_beside(rows_path(path), manifest.get("rows_chosen"))
+    return Subset(uids, manifest, rows, _read_beside(rules_path(path), manifest.get("rules_chosen")))
 
 
 def write(subset: Subset, path: Path) -> None:
@@ -138,18 +142,21 @@ def write(subset: Subset, path: Path) -> None:
         **{
             key: value
             for key, value in subset.manifest.items()
-            if key not in ("format", "version", "newtest", "rows", "distinct", "rows_chosen")
+            if key not in ("format", "version", "newtest", "rows", "distinct", "rows_chosen", "rules_chosen")
         },
     }
     if subset.rows is not None:
         manifest["rows_chosen"] = hashlib.sha256(subset.rows.tobytes()).hexdigest()
+    if subset.rules is not None:
+        manifest["rules_chosen"] = hashlib.sha256(subset.rules.tobytes()).hexdigest()
     text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with ExitStack() as together:  # all are written before the first appears
         temporary = together.enter_context(made_path(path))
         said = together.enter_context(made_path(manifest_path(path)))
-        if subset.rows is not None:
-            with open(together.enter_context(made_path(rows_path(path))), "wb") as handle:
-                _write_array(handle, subset.rows)
+        for array, beside in ((subset.rows, rows_path(path)), (subset.rules, rules_path(path))):
+            if array is not None:
+                with open(together.enter_context(made_path(beside)), "wb") as handle:
+                    _write_array(handle, array)
         said.write_text(text, encoding="utf-8")
         with open(temporary, "wb") as handle:
             _write_array(handle, subset.uids)
@@ -166,16 +173,21 @@ def rows_path(path: Path) -> Path:
     return path.with_suffix(".rows.npy")
 
 
-def _read_rows(path: Path, manifest: Mapping[str, Any]) -> npt.NDArray[np.uint8] | None:
-    """The rows that were written with this very subset; None where they are gone or another's."""
-    if "rows_chosen" not in manifest:
+def rules_path(path: Path) -> Path:
+    """Where lies what dropped each row: ``subset.npy`` has ``subset.rules.npy``."""
+    return path.with_suffix(".rules.npy")
+
+
+def _read_beside(path: Path, sha256: object) -> npt.NDArray[np.uint8] | None:
+    """An array that was written with this very subset; None where it is gone or another's."""
+    if sha256 is None:
         return None
     try:
-        rows = load_array(rows_path(path))
+        array = load_array(path)
     except (OSError, ValueError):
         return None
-    same = rows.dtype == np.uint8 and hashlib.sha256(rows.tobytes()).hexdigest() == manifest["rows_chosen"]
-    return rows if same else None
+    same = array.dtype == np.uint8 and hashlib.sha256(array.tobytes()).hexdigest() == sha256
+    return array if same else None
 
 
 def manifest_path(path: Path) -> Path:
