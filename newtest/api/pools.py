@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from newtest.engines import Engine
+    from newtest.pool.audit import AuditConfig, Sample
     from newtest.pool.balance import Balanced
     from newtest.pool.dedup.decontaminate import DecontaminateConfig, Decontaminated
     from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated
@@ -253,6 +254,31 @@ class Pool:
             progress=progress,
         )
         return found if out is None else write_found(found, self.shards, Path(out), progress=progress)
+
+    def audit(
+        self,
+        out: str | Path,
+        config: AuditConfig | None = None,
+        subset: Subset | None = None,
+        *,
+        progress: Progress = UNWATCHED,
+    ) -> Sample:
+        """Draw a stratified sample of the pool's rows, or a subset's, and write the page for people to look over.
+
+        ``newtest.pool.audit.audited`` reads their votes. Raises PoolError, UsageError.
+        """
+        from newtest.pool.audit import AuditConfig, draw, write_audit
+
+        sample = draw(
+            self.shards,
+            config or AuditConfig(),
+            subset,
+            engine=self._engine(),
+            workers=self.workers,
+            progress=progress,
+        )
+        write_audit(self.shards, sample, Path(out), progress)
+        return sample
 
     def reshard(
         self,

@@ -9,6 +9,7 @@ import typer
 
 from newtest.cli import (
     annotate,
+    audit_pool,
     balance_pool,
     caption_pool,
     check,
@@ -86,6 +87,7 @@ COMMANDS: tuple[tuple[str, Command, str], ...] = (
     ("balance-pool", balance_pool.balance_pool, "Cap how many samples each query may bring."),
     ("caption-pool", caption_pool.caption_pool, "Join a labelled set with the text of its photos."),
     ("search-pool", search_pool.search_pool, "Find candidates of classes by their captions."),
+    ("audit-pool", audit_pool.audit_pool, "Draw a sample for people to look over; bound a share."),
     ("reshard-pool", reshard_pool.reshard_pool, "Write a subset's samples as new shards."),
     # CLIP as a measuring instrument
     ("zeroshot", zeroshot.zeroshot, "Classify by class names alone; find images for a text."),

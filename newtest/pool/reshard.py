@@ -25,12 +25,12 @@ from newtest.config import fingerprint
 from newtest.engines import Engine, Outcome, Resources
 from newtest.errors import PoolError, UsageError
 from newtest.pool.storage import uids as ids
+from newtest.pool.storage.chosen import rows_chosen
 from newtest.pool.storage.claims import claim
 from newtest.pool.storage.embedded_images import without_views
 from newtest.pool.storage.image_tables import copied_with_images
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
 from newtest.pool.storage.opt_outs import known, mask_of
-from newtest.pool.storage.chosen import rows_chosen
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.subset import Subset, chosen_rows

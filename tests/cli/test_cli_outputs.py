@@ -45,6 +45,7 @@ FILES = {
 """Command -> option that names a file to write -> what else must be typed."""
 FOLDERS = {
     "annotate pay": {"--prolific": ()},
+    "audit-pool": {"--out": ()},
     "corrupt": {"--out": ("set",)},
     "demo": {"--out": ()},
     "evaluate": {"--out": ("set",)},

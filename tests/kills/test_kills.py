@@ -142,6 +142,7 @@ CASES: dict[str, Typed | Elsewhere | WritesNothing] = {
     "embed-pool": Elsewhere("test_killed_while_it_embeds_and_scores_a_pool_ends_with_the_same_bytes"),
     "score-pool": Typed("score-pool pool --scorer head.py:first --vectors pool.npy"),
     "filter-pool": Typed("filter-pool pool --min-words 3 --min-size 10 --out s.npy --report seen"),
+    "audit-pool": Typed("audit-pool pool --by text --size 7 --out audited"),
     "dedup-pool": Typed("dedup-pool pool --method hash --out kept.npy", dear=True),
     "decontaminate-pool": Typed("decontaminate-pool pool --against original --method hash --out kept.npy", dear=True),
     "balance-pool": Typed("balance-pool pool --queries q.txt --cap 2 --workers 1 --out kept.npy"),

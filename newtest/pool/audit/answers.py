@@ -1,4 +1,4 @@
-"""What people said of an audit's items, and what it says of all rows: shares of the strata and of the whole, with bounds.
+"""What people said of an audit's items, and what it says of all rows: shares with upper bounds.
 
 An item that several people looked at has what most of them said. A bound takes the doubtful ones for a yes: those that
 nobody is sure of, those on which people are divided, and those that were skipped. Items behind the last one with a vote
@@ -11,12 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from newtest.errors import PoolError, UsageError
+from newtest.errors import UsageError
 from newtest.intervals import finite_upper, stratified_upper
-from newtest.pool.audit.folder import FORMAT, MANIFEST
-from newtest.reading.jsons import read_json
+from newtest.pool.audit.manifest import read_audit
 from newtest.spreadsheets import read_sheet
 
 __all__ = ["Audited", "StratumShare", "audited"]
@@ -63,19 +61,21 @@ def audited(folder: Path, answers: Sequence[Path], *, level: float = 0.95) -> Au
     """What the answers say of the audit in ``folder``. Raises UsageError, PoolError."""
     if not 0.5 < level < 1:
         raise UsageError(f"`level` is between 0.5 and 1, not {level}")
-    told = _manifest(folder)
-    items = {int(item["item"]): str(item["stratum"]) for item in told["items"]}
-    votes = _votes(answers, str(told["audit"]), items)
+    told = read_audit(folder)
+    items = told.items
+    votes = _votes(answers, told.audit, items)
     if not votes:
-        raise UsageError(f"{', '.join(map(str, answers))}: there is no vote in it; write yes, no or unsure as `vote`")
+        raise UsageError(
+            f"{', '.join(map(str, answers))}: there is no vote in it; write yes, no or unsure as `vote`"
+        )
     last = max(votes)
     judged = {item: _judged(votes.get(item, {})) for item in items if item <= last}
-    strata = tuple(_share(each, items, judged, level) for each in told["strata"])
+    strata = tuple(_share(name, rows, items, judged, level) for name, rows in told.rows.items())
     counts = Counter(judged.values())
     rows = sum(each.rows for each in strata)
     known = all(each.share is not None for each in strata)
     return Audited(
-        question=str(told["config"]["question"]),
+        question=told.question,
         level=level,
         rows=rows,
         reviewers=tuple(sorted({name for each in votes.values() for name in each})),
@@ -94,13 +94,14 @@ def audited(folder: Path, answers: Sequence[Path], *, level: float = 0.95) -> Au
     )
 
 
-def _share(stratum: Mapping[str, Any], items: Mapping[int, str], judged: Mapping[int, str], level: float) -> StratumShare:
-    name, rows = str(stratum["stratum"]), int(stratum["rows"])
+def _share(
+    name: str, rows: int, items: Mapping[int, str], judged: Mapping[int, str], level: float
+) -> StratumShare:
     found = Counter(said for item, said in judged.items() if items[item] == name)
     yes, no = found["yes"], found["no"]
     doubtful = found.total() - yes - no
     return StratumShare(
-        name, rows, int(stratum["drawn"]), yes, no, doubtful,
+        name, rows, sum(each == name for each in items.values()), yes, no, doubtful,
         yes / (yes + no) if yes + no else None,
         finite_upper(yes + doubtful, yes + no + doubtful, rows, level=level),
     )  # fmt: skip
@@ -127,7 +128,9 @@ def _votes(answers: Sequence[Path], audit: str, items: Mapping[int, str]) -> dic
         table.columns = [str(column).strip().lower() for column in table.columns]
         lacking = [name for name in ("audit", "item", "vote") if name not in table.columns]
         if lacking:
-            raise UsageError(f"{path}: there is no column {', '.join(lacking)}; save the votes from the audit's page")
+            raise UsageError(
+                f"{path}: there is no column {', '.join(lacking)}; save the votes from the audit's page"
+            )
         names = table["reviewer"] if "reviewer" in table.columns else [""] * len(table)
         for row, (whose, item, vote, name) in enumerate(
             zip(table["audit"], table["item"], table["vote"], names, strict=True), 1
@@ -140,46 +143,12 @@ def _votes(answers: Sequence[Path], audit: str, items: Mapping[int, str]) -> dic
             said = _VOTES.get(word)
             if said is None:
                 raise UsageError(f"{where} has the vote {word[:60]!r}; it must be yes, no or unsure")
-            number = int(text) if (text := str(item).strip()).isascii() and text.isdigit() and len(text) < 9 else 0
+            number = (
+                int(text) if (text := str(item).strip()).isascii() and text.isdigit() and len(text) < 9 else 0
+            )
             if number not in items:
                 raise UsageError(f"{where} is of item {str(item)[:60]!r}, which the audit does not have")
             reviewer = " ".join(str(name).split())[:60] or path.stem
             if found.setdefault(number, {}).setdefault(reviewer, said) != said:
-                raise UsageError(f"{where}: {reviewer} said yes, no or unsure of item {number} before, and not the same")
+                raise UsageError(f"{where}: {reviewer} has another vote of item {number} before it")
     return found
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        told = read_json(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: there is no audit; name its folder as `out`") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise PoolError(f"{path}: cannot be read ({error}); run audit-pool again") from error
-    if not _is_whole(told):
-        raise PoolError(f"{path}: is not what audit-pool writes; run audit-pool again")
-    assert isinstance(told, dict)
-    return told
-
-
-def _is_whole(told: object) -> bool:
-    if not isinstance(told, dict) or told.get("format") != FORMAT or not isinstance(told.get("audit"), str):
-        return False
-    strata, items, config = told.get("strata"), told.get("items"), told.get("config")
-    if not isinstance(strata, list) or not isinstance(items, list) or not isinstance(config, dict):
-        return False
-    names = {each.get("stratum") for each in strata if isinstance(each, dict) and isinstance(each.get("stratum"), str)}
-    counts = all(
-        isinstance(each, dict) and isinstance(each.get("rows"), int) and isinstance(each.get("drawn"), int)
-        and 0 < each["drawn"] <= each["rows"]
-        for each in strata
-    )  # fmt: skip
-    drawn = Counter(
-        each.get("stratum") for each in items if isinstance(each, dict) and isinstance(each.get("item"), int)
-    )
-    numbers = {each["item"] for each in items if isinstance(each, dict) and isinstance(each.get("item"), int)}
-    return bool(
-        counts and len(names) == len(strata) and "question" in config and len(numbers) == len(items)
-        and all(drawn[each["stratum"]] == each["drawn"] for each in strata) and drawn.total() == len(items)
-    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from newtest.errors import UsageError
 
@@ -37,7 +38,7 @@ class AuditConfig:
             raise UsageError(f"`size` and `per_stratum` are from 1 to {MOST_ITEMS:,}, not {self.most:,}")
         if not 1 <= self.bins <= 50:
             raise UsageError(f"`bins` is from 1 to 50, not {self.bins}")
-        rising = all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(self.edges))
         if not rising or not all(map(math.isfinite, self.edges)):
             raise UsageError(f"`edges` must be numbers that rise, not {', '.join(map(str, self.edges))}")
         if self.edges and not self.by:

@@ -1,7 +1,7 @@
 """The draw: of each stratum so many rows, all equally likely and none twice.
 
-Each row has a number of its own, of the seed, its shard and its place; the lowest of a stratum are drawn. So the draw is
-the same on any engine, and needs one pass over the column of the strata. Rows that opted out have no number.
+Each row has a number of its own, of the seed, its shard and its place; the lowest of a stratum are drawn. So the draw
+is the same on any engine, and needs one pass over the column of the strata. Rows that opted out are never drawn.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from newtest.pool.storage.subset import Subset
 from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["Item", "Sample", "draw"]
+
+Numbers = npt.NDArray[np.float64]
 
 _FOR_EDGES = 20_000
 """Values of a column of numbers that its ranges are cut by."""
@@ -68,7 +70,7 @@ class _Stratum:
     lowest: list[tuple[float, int, int]] = field(default_factory=list)
     """(number, shard, row)"""
 
-    def add(self, rows: int, shard: int, keys: npt.NDArray[np.float64], places: npt.NDArray[np.int64], most: int) -> None:
+    def add(self, rows: int, shard: int, keys: Numbers, places: npt.NDArray[np.int64], most: int) -> None:
         self.rows += rows
         self.lowest += zip(keys.tolist(), [shard] * len(keys), places.tolist(), strict=True)
         self.lowest = sorted(self.lowest)[:most]
@@ -89,7 +91,9 @@ def draw(
     considered = Considered.of(pool, subset, dropped=config.dropped, by_rule=config.by == RULE)
     layers = named_columns(pool, [config.by] if config.by and config.by != RULE else [])
     resources = Resources(workers, kind="thread")
-    labels = None if config.by == RULE else _labels(pool, config, considered, layers, engine, resources, progress)
+    labels = (
+        None if config.by == RULE else _labels(pool, config, considered, layers, engine, resources, progress)
+    )
     strata: dict[str, _Stratum] = {}
     places = {shard.name: number for number, shard in enumerate(pool.shards)}
     work = partial(_drawn, pool, considered, labels, config.seed, config.most)
@@ -99,17 +103,23 @@ def draw(
         for label, rows, keys, lowest in found:
             strata.setdefault(label, _Stratum()).add(rows, places[name], keys, lowest, config.most)
         if len(strata) > MOST_STRATA + 1:
-            raise PoolError(f"{config.by!r} makes more than {MOST_STRATA} strata; choose another column")
-    population = {label: strata[label].rows for label in sorted(strata)}
+            raise PoolError(f"`by` {config.by!r} makes more than {MOST_STRATA} strata; choose another column")
+    known = considered.rule_names if labels is None else labels.order
+    told = [*(label for label in known if label in strata), *sorted(set(strata) - set(known))]
+    population = {label: strata[label].rows for label in told}
     if not population:
         raise PoolError(f"{pool.place.url}: there is no row to draw from")
     counts = _allotted(population, config)
     chosen = sorted(
-        (shard, row, label) for label, count in counts.items() for _, shard, row in strata[label].lowest[:count]
+        (shard, row, label)
+        for label, count in counts.items()
+        for _, shard, row in strata[label].lowest[:count]
     )
     order = generator(config.seed, "audit", "order").permutation(len(chosen))
     items = tuple(Item(pool.shards[chosen[at][0]].name, *chosen[at][1:]) for at in order)
-    made_of = fingerprint(pool.fingerprints()["fingerprint"], repr(config), considered.fingerprint, population, repr(items))
+    made_of = fingerprint(
+        pool.fingerprints()["fingerprint"], repr(config), considered.fingerprint, population, repr(items)
+    )
     return Sample(items, population, opted_out, config, made_of)
 
 
@@ -117,21 +127,22 @@ def _labels(
     pool: Pool, config: AuditConfig, considered: Considered, layers: Columns, engine: Engine, resources: Resources,
     progress: Progress,
 ) -> Labels:  # fmt: skip
-    kept = tuple(layers.items())
     if not config.by or not (config.edges or is_numeric(pool, config.by, layers)):
-        return Labels(config.by, kept)
+        return Labels(config.by, layers)
     if config.edges:
-        return Labels(config.by, kept, config.edges)
+        return Labels(config.by, layers, config.edges)
     work = partial(_some_numbers, pool, considered, config.by, layers, config.seed)
-    parts = sorted(mapped(pool, work, engine, resources, progress, "looking at numbers"), key=lambda part: part[0])
+    parts = sorted(
+        mapped(pool, work, engine, resources, progress, "looking at numbers"), key=lambda part: part[0]
+    )
     keys, values = (np.concatenate([part[at] for part in parts]) for at in (1, 2))
     some = values[np.argsort(keys, kind="stable")[:_FOR_EDGES]]
-    return Labels(config.by, kept, edges_of(some, config.bins))
+    return Labels(config.by, layers, edges_of(some, config.bins))
 
 
 def _some_numbers(
     pool: Pool, considered: Considered, column: str, layers: Columns, seed: int, shard: Shard
-) -> tuple[str, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[str, Numbers, Numbers]:
     rows, _ = considered.rows(pool, shard)
     keys = _keys(pool, shard, seed)
     values = column_numbers(pool, shard, column, layers)
@@ -142,7 +153,7 @@ def _some_numbers(
 
 def _drawn(
     pool: Pool, considered: Considered, labels: Labels | None, seed: int, most: int, shard: Shard
-) -> tuple[str, int, list[tuple[str, int, npt.NDArray[np.float64], npt.NDArray[np.int64]]]]:
+) -> tuple[str, int, list[tuple[str, int, Numbers, npt.NDArray[np.int64]]]]:
     """The shard's name, how many of its rows opted out, and of each stratum its rows and those with the lowest keys."""
     rows, opted_out = considered.rows(pool, shard)
     numbered, names = considered.rules(shard) if labels is None else labels.of(pool, shard)
@@ -160,7 +171,7 @@ def _drawn(
     return shard.name, opted_out, result
 
 
-def _keys(pool: Pool, shard: Shard, seed: int) -> npt.NDArray[np.float64]:
+def _keys(pool: Pool, shard: Shard, seed: int) -> Numbers:
     return generator(seed, "audit", shard.name).random(pool.rows(shard))
 
 

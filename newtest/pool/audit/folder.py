@@ -1,7 +1,7 @@
 """The folder of an audit: a page to look through, its pictures, a table for spreadsheets, and what was drawn.
 
-Captions and pictures are strangers': texts are escaped, pictures are decoded by the one door and written anew as JPEG, and
-the page's policy lets no script run but its own. The page names no stratum, so that nobody judges by it.
+Captions and pictures are strangers': texts are escaped, pictures are decoded by the one door and written anew as JPEG,
+and the page's policy lets no script run but its own. The page names no stratum, so that nobody judges by it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from newtest.images import thumbnail
 from newtest.lettering import shown
 from newtest.outputs import claim_folder, write_made
 from newtest.pool.audit.draw import Item, Sample
+from newtest.pool.audit.manifest import FORMAT, MANIFEST
 from newtest.pool.storage.location import LocalPlace
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import holds_images, paired
@@ -35,10 +36,9 @@ from newtest.spreadsheets import guarded
 from newtest.templates import environment
 from newtest.version import __version__
 
-__all__ = ["FORMAT", "MANIFEST", "TABLE", "write_audit"]
+__all__ = ["TABLE", "write_audit"]
 
-FORMAT = "newtest-audit"
-MANIFEST, TABLE = "audit.json", "sample.csv"
+TABLE = "sample.csv"
 SIDE = 640
 """The longer side of a picture, in pixels."""
 MOST_TEXT = 2000
@@ -54,7 +54,7 @@ class _Shown:
     text: str
     url: str
     picture: str = ""
-    why: str = "no picture"
+    why: str = ""
 
 
 def write_audit(pool: Pool, sample: Sample, folder: Path, progress: Progress = UNWATCHED) -> Path:
@@ -88,7 +88,7 @@ def _rows(pool: Pool, items: Sequence[Item], folder: Path, progress: Progress) -
         texts = _texts(pool, shard, sorted(wanted[shard.name]))
         pictures = _pictures(pool, shard, {row: texts[row][0] for row in texts}, folder)
         for row, (uid, text, url) in texts.items():
-            picture, why = pictures.get(row, ("", "no picture"))
+            picture, why = pictures.get(row, ("", ""))
             found[shard.name, row] = _Shown(uid, text, url, picture, why)
     return [found[item.shard, item.row] for item in items]
 
@@ -127,7 +127,10 @@ def _pictures(pool: Pool, shard: Shard, uids: Mapping[int, str], folder: Path) -
             found[row] = ("", sample.why)
             continue
         digest = hashlib.sha256(sample.image).hexdigest()
-        name = hashlib.sha256(f"{shard.name}\x1f{row}\x1f{uids[row]}\x1f{digest}".encode()).hexdigest()[:32] + ".jpg"
+        name = (
+            hashlib.sha256(f"{shard.name}\x1f{row}\x1f{uids[row]}\x1f{digest}".encode()).hexdigest()[:32]
+            + ".jpg"
+        )
         try:
             picture = thumbnail(sample.image, SIDE)
         except ImageError as error:
@@ -149,7 +152,9 @@ def _table(name: str, items: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _page(name: str, place: str, sample: Sample, items: Sequence[Mapping[str, Any]]) -> str:
-    script, style = (files(__package__).joinpath("pages", each).read_text("utf-8") for each in ("audit.js", "audit.css"))
+    script, style = (
+        files(__package__).joinpath("pages", each).read_text("utf-8") for each in ("audit.js", "audit.css")
+    )
     return environment(__package__, "pages").get_template("audit.html").render(
         name=name, place=place, question=sample.config.question, items=items, script=script, style=style,
         script_hash=_hash(script), style_hash=_hash(style),
@@ -172,7 +177,8 @@ def _manifest(name: str, pool: Pool, sample: Sample, rows: Sequence[_Shown]) -> 
         "rows": sum(sample.population.values()),
         "rows_opted_out": sample.opted_out,
         "strata": [
-            {"stratum": label, "rows": number, "drawn": drawn[label]} for label, number in sample.population.items()
+            {"stratum": label, "rows": number, "drawn": drawn[label]}
+            for label, number in sample.population.items()
         ],
         "items": [
             {"item": number, "stratum": item.stratum, "uid": row.uid, "shard": item.shard, "row": item.row}

@@ -61,9 +61,13 @@ class Considered:
 
     def rules(self, shard: Shard) -> tuple[npt.NDArray[np.int64], list[str]]:
         """The number of the rule that dropped each row, (n,), and the names by number; 0 is a row that stays."""
-        assert self.subset is not None
-        names = [str(name) for name in self.subset.manifest["dropped_by"]]
-        return self.rule_of[shard.name].astype(np.int64), ["no rule", *names]
+        return self.rule_of[shard.name].astype(np.int64), self.rule_names
+
+    @property
+    def rule_names(self) -> list[str]:
+        """The names of the subset's rules by number, and before them that of none."""
+        names = [] if self.subset is None else self.subset.manifest.get("dropped_by", [])
+        return ["no rule", *map(str, names)]
 
 
 def _rules(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.uint8]]:
@@ -75,7 +79,9 @@ def _rules(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.uint8]]:
     ends = np.cumsum([pool.rows(shard) for shard in pool.shards])
     made_of, now = subset.manifest.get("inputs", {}), pool.fingerprints()
     if not any(made_of.get(what) == now[what] for what in now) or len(subset.rules) != ends[-1]:
-        raise PoolError("the `subset` was made of another pool, or the pool was changed since; filter it again")
+        raise PoolError(
+            "the `subset` was made of another pool, or the pool was changed since; filter it again"
+        )
     if subset.rules.max(initial=0) > len(names):
         raise PoolError("the `subset` is damaged: it names fewer rules than its rows; filter the pool again")
     return dict(zip((shard.name for shard in pool.shards), np.split(subset.rules, ends[:-1]), strict=True))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,23 +29,30 @@ class Labels:
     """Tells the stratum of each row of a shard, as numbers and their names."""
 
     column: str = ""
-    layers: tuple[tuple[str, tuple[object, str]], ...] = ()
+    layers: Columns = field(default_factory=dict)
     edges: tuple[float, ...] | None = None
     """None for a column of texts."""
+
+    @property
+    def order(self) -> list[str]:
+        """The names of ranges, as they are told; none for texts, which are told by the alphabet."""
+        return [] if self.edges is None else [*range_names(self.edges), NO_VALUE]
 
     def of(self, pool: Pool, shard: Shard) -> tuple[npt.NDArray[np.int64], list[str]]:
         """The number of each row's stratum, (n,), and the names by number. Raises PoolError."""
         if not self.column:
             return np.zeros(pool.rows(shard), np.int64), [ALL]
         if self.edges is not None:
-            values = column_numbers(pool, shard, self.column, dict(self.layers))  # type: ignore[arg-type]
+            values = column_numbers(pool, shard, self.column, self.layers)
             found = np.searchsorted(np.array(self.edges), values, "right").astype(np.int64)
             found[np.isnan(values)] = len(self.edges) + 1
-            return found, [*range_names(self.edges), NO_VALUE]
+            return found, self.order
         parts, names = [np.empty(0, np.int64)], {NO_VALUE: 0}
-        for column in _columns(pool, shard, self.column, dict(self.layers)):  # type: ignore[arg-type]
+        for column in _columns(pool, shard, self.column, dict(self.layers)):
             coded = _texts(column, self.column).dictionary_encode()
-            numbered = [names.setdefault(name, len(names)) for name in map(_name, coded.dictionary.to_pylist())]
+            numbered = [
+                names.setdefault(name, len(names)) for name in map(_name, coded.dictionary.to_pylist())
+            ]
             if len(names) > MOST_STRATA + 1:
                 raise PoolError(
                     f"the column {self.column!r} has more than {MOST_STRATA} different values, too many for strata; "
@@ -77,12 +85,12 @@ def column_numbers(pool: Pool, shard: Shard, column: str, layers: Columns) -> Nu
 
 
 def edges_of(values: Numbers, bins: int) -> tuple[float, ...]:
-    """The cuts of so many ranges with about equally many of these values, of six digits, each once."""
+    """The cuts of so many ranges with about equally many of these values, of four digits, each once."""
     values = values[np.isfinite(values)]
     if not len(values):
         return ()
     cuts = np.quantile(values, np.arange(1, bins) / bins)
-    return tuple(sorted({float(f"{cut:.6g}") for cut in cuts.tolist()}))
+    return tuple(sorted({float(f"{cut:.4g}") for cut in cuts.tolist()}))
 
 
 def range_names(edges: Sequence[float]) -> list[str]:
@@ -90,7 +98,7 @@ def range_names(edges: Sequence[float]) -> list[str]:
     if not edges:
         return ["a value"]
     said = [f"{edge:.6g}" for edge in edges]
-    between = [f"{low} to below {high}" for low, high in zip(said, said[1:], strict=False)]
+    between = [f"{low} to below {high}" for low, high in pairwise(said)]
     return [f"below {said[0]}", *between, f"{said[-1]} and above"]
 
 
@@ -107,7 +115,9 @@ def _texts(column: pa.Array, name: str) -> pa.Array:
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return pc.cast(column, pa.string())
     if str(kind) not in ("string", "large_string", "string_view"):
-        raise PoolError(f"the column {name!r} holds {kind}: strata are made of texts, numbers, or true and false")
+        raise PoolError(
+            f"the column {name!r} holds {kind}: strata are made of texts, numbers, or true and false"
+        )
     return pc.cast(pc.cast(column, pa.large_string()), pa.large_binary())
 
 

@@ -205,7 +205,11 @@ def plan_of(
     layers |= named_columns(pool, list(read))
     combine = "and" if recipe.combine == "and" else "or"
     return FilterPlan(
-        tuple(rules), combine, layers, keeps_rules=recipe.say_why, keeps_languages=not recipe.dry_run  # type: ignore[arg-type]
+        tuple(rules),
+        combine,  # type: ignore[arg-type]
+        layers,
+        keeps_rules=recipe.say_why,
+        keeps_languages=not recipe.dry_run,
     )
 
 

@@ -83,9 +83,7 @@ def _listed(pool: Pool, plan: FilterPlan) -> dict[str, Entry] | None:
     return {entry.name: entry for entry in pool.layers.entries()}
 
 
-def _named_shard(
-    pool: Pool, plan: FilterPlan, shard: Shard
-) -> tuple[str, _Chosen, tuple[str, str]]:
+def _named_shard(pool: Pool, plan: FilterPlan, shard: Shard) -> tuple[str, _Chosen, tuple[str, str]]:
     """A shard's name, its rows, and its fingerprints: its bytes are at hand here, and may be far from the driver."""
     chosen = select_shard(pool, plan, shard)
     return shard.name, chosen, (pool.shard_fingerprint(shard), pool.table_fingerprint(shard))

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.errors import UsageError
-from newtest.pool.filtering.apply import FilterPlan, Mask, Pattern
+from newtest.pool.filtering.apply import FilterPlan, Pattern
+from newtest.pool.filtering.filters import Mask
 
 __all__ = ["MOST_RULES", "NONE_KEEPS", "names_of", "which_rule"]
 

@@ -11,6 +11,7 @@ from newtest.pool.storage.subset import Subset
 
 __all__ = ["members", "rows_chosen"]
 
+
 def rows_chosen(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.bool_]]:
     """For each shard the rows that the subset's maker chose, where rows share uids and it said so of this very pool."""
     made_of = subset.manifest.get("inputs", {})
