@@ -129,10 +129,10 @@ def test_strata_by_the_rule_that_dropped_a_row(pool: Pool, tmp_path: Path) -> No
     either = run(pool, Recipe(where=("score<90",), min_words=2, say_why=True, combine="or"), ENGINE, 1)
     assert sorted(rows(drawn(pool, either, dropped=True, by="rule"), "no rule keeps it")) == [92, 96]
     silent = run(pool, Recipe(min_words=2), ENGINE, 1)
-    with pytest.raises(PoolError, match="--say-why"):
+    with pytest.raises(PoolError, match="`say_why`"):
         drawn(pool, silent, dropped=True, by="rule")
     (tmp_path / "s.rules.npy").write_bytes(b"")
-    with pytest.raises(PoolError, match="--say-why"):
+    with pytest.raises(PoolError, match="`say_why`"):
         drawn(pool, subsets.read(tmp_path / "s.npy"), dropped=True, by="rule")
     pq.write_table(
         pa.table({"uid": [f"{500:032x}"], "text": ["x"], "score": [1.0]}), Path(pool.address) / "2.parquet"

@@ -66,7 +66,7 @@ def audited(folder: Path, answers: Sequence[Path], *, level: float = 0.95) -> Au
     votes = _votes(answers, told.audit, items)
     if not votes:
         raise UsageError(
-            f"{', '.join(map(str, answers))}: there is no vote in it; write yes, no or unsure as `vote`"
+            f"{', '.join(map(str, answers))}: there is no vote in it; write yes, no or unsure into the column vote"
         )
     last = max(votes)
     judged = {item: _judged(votes.get(item, {})) for item in items if item <= last}

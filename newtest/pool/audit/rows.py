@@ -74,7 +74,7 @@ def _rules(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.uint8]]:
     names = subset.manifest.get("dropped_by")
     if subset.rules is None or not isinstance(names, list):
         raise PoolError(
-            "the `subset` does not say which rule dropped each row; make it with 'newtest filter-pool --say-why'"
+            "the `subset` does not say which rule dropped each row; filter the pool again with `say_why`"
         )
     ends = np.cumsum([pool.rows(shard) for shard in pool.shards])
     made_of, now = subset.manifest.get("inputs", {}), pool.fingerprints()

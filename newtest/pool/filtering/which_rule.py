@@ -1,4 +1,4 @@
-"""Which rule dropped each row, a byte per row: what ``audit-pool --by rule`` makes its strata of."""
+"""Which rule dropped each row, a byte per row: what an audit may make its strata of."""
 
 from __future__ import annotations
 
