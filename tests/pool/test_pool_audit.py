@@ -15,7 +15,7 @@ from newtest.errors import PoolError, UsageError
 from newtest.pool.audit import AuditConfig, Sample, draw
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.scorers import Scorer
-from newtest.pool.scoring import score_by, vectors_for
+from newtest.pool.scoring import by_function, vectors_for
 from newtest.pool.storage import subset as subsets
 from newtest.pool.storage.opt_outs import remembered
 from newtest.pool.storage.passes import complete
@@ -145,7 +145,7 @@ def test_strata_by_scores_of_ones_own(pool: Pool, tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.arange(1, 201, dtype=np.float32).reshape(100, 2))
     source = vectors_for(pool, outside=str(tmp_path / "v.npy"))
     scorer = Scorer(lambda vectors: vectors[:, 0], version="1")
-    complete(score_by(pool, "mine", scorer, source, ENGINE), 2)
+    complete(by_function(pool, "mine", scorer, source).outcomes(ENGINE), 2)
     sample = drawn(pool, by="mine", edges=(101.0,), size=10)
     assert sample.population == {"below 101": 50, "101 and above": 50}
 
