@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,6 +45,13 @@ def dedup_pool(
     probe: Annotated[
         int, typer.Option(min=1, help="Nearest clusters in which a row is compared (semantic).")
     ] = 1,
+    keep_fair: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the row most like the concept that is least represented: captions, one per line, or .npy.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the k-means and of the recall's sample.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
@@ -67,6 +74,9 @@ def dedup_pool(
     Writes the subset that stays, and as Parquet a spanning set of each group's pairs with its size. Large pools are
     joined range by range on the engine; stop it at any time and run it again.
 
+    --keep-fair chooses who stays by FairDeDup's rule instead (Slyman et al. 2024), so that deduplication takes no more
+    from groups of people who are rare.
+
     --method auto takes what the pool has: vectors of an encoder of pictures, else the pictures, else their sha256.
     It says which.
 
@@ -82,7 +92,8 @@ def dedup_pool(
     out = out or default_out(pool, "dedup.npy")
 
     encoder = encoder_of(model or arch, like)
-    config = DedupConfig(method, threshold, radius, encoder, clusters, seed, device, vectors, probe)  # type: ignore[arg-type]
+    how: Any = method  # checked there
+    config = DedupConfig(how, threshold, radius, encoder, clusters, seed, device, vectors, probe, keep_fair)
     if plan:
         _print_plan(open_pool(pool, layers=layers, image_col=image_col), config, workers, as_json=json)
         return
@@ -111,6 +122,9 @@ def dedup_pool(
         print(
             f"recall {how['recall']:.3f} of {how['recall_pairs']:,} exact pairs among {how['recall_rows']:,} rows"
         )
+    if keep_fair is not None:
+        means = manifest["keep_rule"]["mean_similarity"]
+        print_table(["concept", "mean similarity of the rows that stay"], list(means.items()))
     if why := manifest["not_compared"]:
         print(f"{manifest['rows_not_compared']:,} rows are kept uncompared: {told(why)}")
     print(f"kept {len(found.subset):,} rows; wrote {out} and {pairs}")

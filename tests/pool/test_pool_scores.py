@@ -16,11 +16,11 @@ from newtest.cli.app import app
 from newtest.cli.commands import attach
 from newtest.engines import LocalEngine
 from newtest.errors import NewtestError, PoolError, UsageError
+from newtest.pool.hashed_order import order_of
 from newtest.pool.scores.by_rank import by_rank
 from newtest.pool.scores.layers import by_neg_clip_loss, by_norm_sim, by_ranks
 from newtest.pool.scores.neg_clip_loss import NegClipLoss, References, neg_clip_loss
 from newtest.pool.scores.norm_sim import NormSim
-from newtest.pool.scores.references import order_of
 from newtest.pool.scoring import Scoring, vectors_for
 from newtest.pool.storage.layers import Layer, describe, settle
 from newtest.pool.storage.opt_outs import remembered
@@ -93,7 +93,7 @@ def plainly(config: NegClipLoss) -> np.ndarray:
     for i in usable:
         total = 0.0
         for draw in range(config.batches):
-            order = np.argsort(order_of(uids, config.seed, draw), kind="stable").tolist()
+            order = np.argsort(order_of(uids, "negCLIPLoss", config.seed, draw), kind="stable").tolist()
             others = [j for j in order if j in usable and j not in (i, OPTED_OUT)]
             batch = [i, *others[: config.batch - 1]]
             t = config.temperature

@@ -10,6 +10,7 @@ highest score, then the most pixels, then the lowest uid: no order of reading pl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from newtest.errors import UsageError
 from newtest.pool.dedup import uncompared
 from newtest.pool.dedup.choice import best_method
 from newtest.pool.dedup.clusters import join_in_clusters
+from newtest.pool.dedup.fair import fair
 from newtest.pool.dedup.hashing import HashJoin, same_bytes
 from newtest.pool.dedup.joins import Joined, VectorJoin, join_within, keeping_for
 from newtest.pool.dedup.pairs import Groups, Pairs, grouped
@@ -58,6 +60,8 @@ class DedupConfig:
     """Vectors that were made elsewhere (``newtest.pool.storage.outside_vectors``)."""
     probe: int = 1
     """Nearest clusters that a row is compared in (semantic): more of them miss fewer pairs."""
+    fair: Path | None = None
+    """Concepts that should not be lost (``newtest.pool.dedup.fair``): captions, or an ``.npy`` of vectors."""
     block_rows: int = 0
     """Rows of the ranges that are joined with each other; 0 is newtest's choice. It never shows in the result."""
 
@@ -100,14 +104,21 @@ def dedup(
     opted_out = rows_left_out(pool)
     out = np.zeros(rows, np.bool_) if opted_out is None else opted_out
     stays = np.ones(rows, np.bool_)
-    stays[groups.rows] = keepers(groups.numbers, ranks, out[groups.rows])
+    keep_rule: Any = f"highest {ranks.score_name or 'score (not there)'}, then most pixels, then lowest uid"
+    if config.fair is None:
+        stays[groups.rows] = keepers(groups.numbers, ranks, out[groups.rows])
+    else:
+        chosen, keep_rule = fair(
+            pool, groups, config.fair, out, progress, model=config.encoder, outside=config.vectors
+        )
+        stays[groups.rows] = chosen.stays
     copies = ~stays & ~out
     stays &= ~out
     manifest = {
         "pool": pool.place.url,
         "inputs": pool.fingerprints(),
         "dedup": {"method": config.method, "seed": config.seed, **_setting(config), **details},
-        "keep_rule": f"highest {ranks.score_name or 'score (not there)'}, then most pixels, then lowest uid",
+        "keep_rule": keep_rule,
         "rows_read": rows,
         "rows_not_compared": rows - found.compared,
         "not_compared": _why(pool, config, layer, rows - found.compared),

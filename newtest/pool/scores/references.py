@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from newtest.engines import Engine, Resources
+from newtest.pool.hashed_order import order_of
 from newtest.pool.scores.neg_clip_loss import NegClipLoss, References
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.opt_outs import OptOuts, known, mask_of
 from newtest.pool.storage.passes import mapped
 from newtest.pool.storage.pool import Shard
 from newtest.pool.storage.row_ranges import VectorRows
-from newtest.pool.storage.uids import Uids
 from newtest.progress import Progress
 
-__all__ = ["drawn", "fingerprint_of", "order_of"]
+__all__ = ["drawn", "fingerprint_of"]
 
 Halves = npt.NDArray[np.float16]
 Ints = npt.NDArray[np.int64]
@@ -28,18 +28,6 @@ Words = npt.NDArray[np.uint64]
 SPARE = 1.1
 """How many times as many samples are looked at first as are needed: some have no vectors, and hashes scatter."""
 _AT_A_TIME = 1 << 14
-
-
-def order_of(uids: Uids, seed: int, draw: int) -> Words:
-    """A hash of each uid (n,), by which a draw orders samples: SplitMix64's finalizer (Steele et al. 2014), twice."""
-    key = hashlib.sha256(f"negCLIPLoss\x1f{seed}\x1f{draw}".encode()).digest()[:8]
-    return _mixed(uids["f0"] ^ _mixed(uids["f1"] + np.uint64(int.from_bytes(key, "big"))))
-
-
-def _mixed(words: Words) -> Words:
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
 
 
 def drawn(
@@ -143,7 +131,7 @@ def _lowest(
     limit = np.uint64(min(int(share * 2.0**64), 2**64 - 1))
     result = []
     for draw in range(config.batches):
-        own = order_of(uids, config.seed, draw)
+        own = order_of(uids, "negCLIPLoss", config.seed, draw)
         at = np.flatnonzero((own <= limit) & allowed)
         result.append((own[at], at.astype(np.int64) + both.start(shard)))
     return result

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from newtest.errors import PoolError
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.subset import Subset
 
-__all__ = ["members", "rows_chosen"]
+__all__ = ["every_member", "members", "rows_chosen"]
 
 
 def rows_chosen(pool: Pool, subset: Subset) -> dict[str, npt.NDArray[np.bool_]]:
@@ -42,3 +43,13 @@ def members(
         parts.append(there)
         start += len(batch)
     return np.concatenate(parts)
+
+
+def every_member(pool: Pool, subset: Subset) -> npt.NDArray[np.bool_]:
+    """The pool's rows that the subset holds, (n,), in order. Raises PoolError where it holds none of them."""
+    chosen = rows_chosen(pool, subset)
+    parts = [members(pool, shard, subset, chosen.get(shard.name)) for shard in pool.shards]
+    found = np.concatenate(parts)
+    if len(subset) and not found.any():
+        raise PoolError(f"{pool.place.url}: not one row has a uid of the subset; it was made of another pool")
+    return found

@@ -1,0 +1,1 @@
+"""Density-based pruning: keep more of what is varied, less of what is alike."""

@@ -1,0 +1,277 @@
+"""Prune a pool by density: clusters of its image vectors, how many rows each keeps, and which.
+
+Of a cluster the *hard* rows stay, those farthest from its centroid, or the *easy* ones, or random ones. Equal distances
+go by uid, so no shard, worker or engine shows. The driver holds about 20 bytes per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from newtest.config import fingerprint
+from newtest.errors import PoolError, UsageError
+from newtest.neighbors.kmeans import Centroids, nearest
+from newtest.pool.dedup.clusters import MOST_CLUSTERS, kmeans, picked
+from newtest.pool.dedup.copies import copies
+from newtest.pool.dedup.joins import block_rows
+from newtest.pool.density.complexity import allotted, between, shares
+from newtest.pool.hashed_order import order_of
+from newtest.pool.scoring import made_of_vectors
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.kept_items import Keeping
+from newtest.pool.storage.layers import Layer, build
+from newtest.pool.storage.opt_outs import rows_left_out
+from newtest.pool.storage.passes import complete, mapped
+from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.row_ranges import VectorRows, ranges
+from newtest.pool.storage.subset import Subset, chosen_rows
+from newtest.pool.storage.uids import Uids
+from newtest.pool.storage.vectors import VectorSource
+from newtest.progress import watched
+
+__all__ = ["KEEP", "PruneConfig", "Pruned", "prune"]
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+RULE = 1
+KEEP = ("hard", "easy", "random")
+ROWS_PER_CLUSTER = 1000
+AT_A_TIME = 1 << 14
+_UNIT = 2.0**24
+"""Distances are added up as whole multiples of 2^-24, so that their order does not matter."""
+
+
+@dataclass(frozen=True)
+class PruneConfig:
+    """``fraction`` of the rows that have a vector; ``clusters`` 0 is one per 1,000 rows. Raises UsageError."""
+
+    fraction: float
+    clusters: int = 0
+    temperature: float = 0.5
+    keep: str = "hard"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise UsageError(f"a fraction is more than 0 and at most 1, not {self.fraction}")
+        if not 0 < self.temperature < np.inf:
+            raise UsageError(f"a temperature is a number above 0, not {self.temperature}")
+        if self.keep not in KEEP:
+            raise UsageError(f"`keep` is {', '.join(KEEP)}, not {self.keep!r}")
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """The subset, and of each cluster its rows, its two distances, its share, and the rows that stay."""
+
+    subset: Subset
+    clusters: pa.Table
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Of each row of the pool its cluster (n,), -1 for none, and the number by which it is kept (n,), largest first."""
+
+    cluster: npt.NDArray[np.int32]
+    rank: npt.NDArray[np.float32]
+
+
+def prune(keeping: Keeping, source: VectorSource, config: PruneConfig, within: Mask | None = None) -> Pruned:
+    """Prune the pool of ``keeping``, whose engine runs the work. ``within`` (n,) are the rows that count at all.
+
+    Raises PoolError, UsageError.
+    """
+    pool = keeping.pool
+    rows = VectorRows.of(pool, source)
+    out = rows_left_out(pool)
+    considered = np.ones(rows.starts[-1], np.bool_) if within is None else within.copy()
+    if out is not None:
+        considered &= ~out
+    layer, centroids = _clustered(keeping, rows, considered, config)
+    found = _read(keeping, layer, considered, config)
+    sizes = np.bincount(found.cluster[found.cluster >= 0], minlength=len(centroids)).astype(np.int64)
+    total = int(config.fraction * sizes.sum())
+    if not total:
+        raise UsageError(f"a fraction of {config.fraction:g} of {sizes.sum():,} rows keeps none")
+    intra = _within(keeping, layer, considered, sizes)
+    inter = between(centroids)
+    probability = shares(inter * intra, config.temperature)
+    counts = allotted(probability, sizes, total)
+    stays = _chosen(pool, found, counts, keeping)
+    table = pa.table(
+        {
+            "cluster": np.arange(len(sizes)), "rows": sizes, "d_intra": intra, "d_inter": inter,
+            "share": probability, "kept": counts,
+        }
+    )  # fmt: skip
+    without = int(np.count_nonzero(considered & (found.cluster < 0)))
+    manifest = {
+        "pool": pool.place.url,
+        "inputs": pool.fingerprints(),
+        "prune": {
+            "fraction": config.fraction, "clusters": len(sizes), "temperature": config.temperature,
+            "keep": config.keep, "seed": config.seed, "vectors": source.said,
+        },
+        "rows_read": len(considered),
+        "rows_opted_out": 0 if out is None else int(np.count_nonzero(out)),
+        "rows_outside_the_subset": 0 if within is None else int(np.count_nonzero(~within)),
+        "rows_without_a_vector": without,
+        "rows_pruned": int(sizes.sum()) - total,
+    }  # fmt: skip
+    return Pruned(Subset.of(_uids(keeping, stays), manifest, chosen_rows(pool, stays)), table)
+
+
+def _clustered(
+    keeping: Keeping, rows: VectorRows, considered: Mask, config: PruneConfig
+) -> tuple[Layer, Centroids]:
+    """The layer of each row's cluster and distance, which is kept, and the centroids."""
+    pool = keeping.pool
+    size = block_rows(rows.starts[-1])
+    same = copies(keeping, rows, ranges(rows.starts, size))
+    there = same.joined
+    there[same.right] = True
+    among = np.flatnonzero(there & considered)
+    if not len(among):
+        raise PoolError(f"{pool.place.url}: no row that may stay has a vector")
+    count = min(config.clusters or max(1, len(among) // ROWS_PER_CLUSTER), MOST_CLUSTERS, len(among))
+    centroids = kmeans(lambda some: picked(rows, among[some], size), len(among), count, config.seed)
+    made_of = {
+        "clusters": count, "seed": config.seed, "rule": RULE, "vectors": made_of_vectors(pool, rows.source),
+        "centroids": fingerprint(centroids.tobytes().hex()),
+    }  # fmt: skip
+    layer = Layer("density", made_of)
+    outcomes = build(pool, layer, partial(_Assigning, rows, centroids), keeping.engine, keeping.resources)
+    total = len(pool.shards)
+    complete(watched(keeping.progress, "assigning clusters", outcomes, total), total)
+    return layer, centroids
+
+
+@dataclass(frozen=True)
+class _Assigning:
+    """In a worker: each row's nearest centroid and its distance from it; -1 and NaN where there is no vector."""
+
+    rows: VectorRows
+    centroids: Centroids
+
+    def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
+        place = pool.shards.index(shard)
+        first, number = self.rows.starts[place], pool.rows(shard)
+        cluster, distance = np.full(number, -1, np.int32), np.full(number, np.nan, np.float32)
+        for wanted in ranges(self.rows.starts[place : place + 2], AT_A_TIME):
+            vectors, known = self.rows.block(wanted)
+            own = wanted[0] - first + np.flatnonzero(known)
+            labels = nearest(vectors[known], self.centroids)[:, 0]
+            nearby = np.multiply(vectors[known].astype(np.float64), self.centroids[labels]).sum(axis=1)
+            cluster[own], distance[own] = labels, np.round((1 - nearby) * _UNIT) / _UNIT
+        return pa.table({"cluster": cluster, "distance": distance})
+
+
+def _spans(pool: Pool) -> dict[str, tuple[int, int]]:
+    ends = np.cumsum([0, *(pool.rows(shard) for shard in pool.shards)]).tolist()
+    return {shard.name: (ends[at], ends[at + 1]) for at, shard in enumerate(pool.shards)}
+
+
+def _read(keeping: Keeping, layer: Layer, considered: Mask, config: PruneConfig) -> _Rows:
+    pool, spans = keeping.pool, _spans(keeping.pool)
+    found = _Rows(np.full(len(considered), -1, np.int32), np.zeros(len(considered), np.float32))
+    work = partial(_of_shard, pool, layer, config)
+    resources = replace(keeping.resources, light=True)
+    for name, cluster, rank in mapped(pool, work, keeping.engine, resources, keeping.progress, "ranking"):
+        span = slice(*spans[name])
+        found.cluster[span] = np.where(considered[span], cluster, -1)
+        found.rank[span] = rank
+    return found
+
+
+def _of_shard(
+    pool: Pool, layer: Layer, config: PruneConfig, shard: Shard
+) -> tuple[str, npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    table = layer.table(pool, shard, ["cluster", "distance"])
+    distance = table["distance"].to_numpy()
+    rank = {"hard": distance, "easy": -distance}.get(config.keep)
+    if rank is None:
+        hashed = order_of(_shard_uids(pool, shard), "density", config.seed)
+        rank = (hashed >> np.uint64(40)).astype(np.float32)  # 24 bits, whole in float32
+    return shard.name, table["cluster"].to_numpy().astype(np.int32), rank.astype(np.float32)
+
+
+def _within(keeping: Keeping, layer: Layer, considered: Mask, sizes: Ints) -> npt.NDArray[np.float64]:
+    """d_intra of each cluster; 0 for one without rows."""
+    sums = np.zeros(len(sizes), np.int64)
+    for name, (start, stop) in _spans(keeping.pool).items():
+        shard = next(shard for shard in keeping.pool.shards if shard.name == name)
+        table = layer.table(keeping.pool, shard, ["cluster", "distance"])
+        cluster, distance = table["cluster"].to_numpy(), table["distance"].to_numpy()
+        own = considered[start:stop] & (cluster >= 0)
+        units = np.round(distance[own].astype(np.float64) * _UNIT).astype(np.int64)
+        np.add.at(sums, cluster[own], units)
+    return np.asarray(sums / np.maximum(sizes, 1) / _UNIT, np.float64)
+
+
+def _chosen(pool: Pool, found: _Rows, counts: Ints, keeping: Keeping) -> Mask:
+    """The rows that stay, (n,)."""
+    there = np.flatnonzero(found.cluster >= 0)
+    order = there[np.lexsort((-found.rank[there], found.cluster[there]))]
+    sorted_clusters = found.cluster[order]
+    first = np.searchsorted(sorted_clusters, np.arange(len(counts)))
+    place = np.arange(len(order)) - first[sorted_clusters]
+    stays = np.zeros(len(found.cluster), np.bool_)
+    stays[order[place < counts[sorted_clusters]]] = True
+    _untie(pool, found, counts, order, first, stays, keeping)
+    return stays
+
+
+def _untie(
+    pool: Pool, found: _Rows, counts: Ints, order: Ints, first: Ints, stays: Mask, keeping: Keeping
+) -> None:
+    """Where a cluster's cut falls among equal ranks, let the lowest uids stay, in place."""
+    ends = np.append(first[1:], len(order))
+    tied: list[Ints] = []
+    for cluster in np.flatnonzero((counts > 0) & (counts < ends - first)).tolist():
+        members = order[first[cluster] : ends[cluster]]
+        ranks = found.rank[members]
+        last = ranks[counts[cluster] - 1]
+        if ranks[counts[cluster]] == last:
+            tied.append(members[ranks == last])
+    if not tied:
+        return
+    among = np.zeros(len(stays), np.bool_)
+    among[np.concatenate(tied)] = True
+    uids = _uids(keeping, among)
+    where = np.cumsum(among) - 1
+    for members in tied:
+        kept = int(np.count_nonzero(stays[members]))
+        own = uids[where[members]]
+        by_uid = members[np.lexsort((members, own["f1"], own["f0"]))]
+        stays[members] = False
+        stays[by_uid[:kept]] = True
+
+
+def _uids(keeping: Keeping, chosen: Mask) -> Uids:
+    """The uids of rows, in the pool's order."""
+    pool, spans = keeping.pool, _spans(keeping.pool)
+    having = tuple(shard for shard in pool.shards if chosen[slice(*spans[shard.name])].any())
+    parts: dict[str, Uids] = {}
+    work = partial(_named_uids, pool)
+    some = replace(pool, shards=having)
+    resources = replace(keeping.resources, light=True)
+    for name, uids in mapped(some, work, keeping.engine, resources, keeping.progress, "reading uids"):
+        parts[name] = uids[chosen[slice(*spans[name])]]
+    return ids.concatenated(parts[shard.name] for shard in having)
+
+
+def _named_uids(pool: Pool, shard: Shard) -> tuple[str, Uids]:
+    return shard.name, _shard_uids(pool, shard)
+
+
+def _shard_uids(pool: Pool, shard: Shard) -> Uids:
+    where = f"shard {shard.name}"
+    parts: Sequence[Any] = [batch["uid"].combine_chunks() for batch in pool.batches(shard, ["uid"])]
+    return ids.concatenated([ids.from_arrow(part, where) for part in parts])
