@@ -19,8 +19,8 @@ from newtest.errors import UsageError
 from newtest.files import atomic_path, own_descriptor, sha256_of, text_at
 
 __all__ = [
-    "MADE", "claim_folder", "is_own_folder", "made_path", "mark_folder", "require_own_file", "require_own_folder",
-    "require_this_machine", "write_made",
+    "MADE", "claim_folder", "is_own_folder", "made_path", "mark_folder", "remove_made", "require_own_file",
+    "require_own_folder", "require_this_machine", "write_made",
 ]  # fmt: skip
 
 MADE = ".newtest-made"
@@ -136,6 +136,12 @@ def write_made(path: Path, data: bytes | str) -> None:
     """Write a whole file that newtest may write again later; raises UsageError where something else is there."""
     with made_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def remove_made(path: Path) -> None:
+    """Remove a file that newtest wrote and that nobody changed since; any other one stays."""
+    if path.is_file() and not path.is_symlink() and _is_made(path):
+        path.unlink()
 
 
 def _is_unfinished(name: str) -> bool:

@@ -44,6 +44,8 @@ from newtest.evaluation.scoring.reading import read_sheets
 from newtest.evaluation.scoring.results import read_results
 from newtest.evaluation.scoring.sets import read_set
 from newtest.images import shown
+from newtest.pool.audit import audited
+from newtest.pool.audit.manifest import read_audit
 from newtest.pool.captions import read_rows as caption_rows
 from newtest.pool.importing.tables import rows_of
 from newtest.pool.queries import read_queries
@@ -84,6 +86,8 @@ def prepared(target: Target, path: Path) -> None:
     if target.file == "manifest":
         (path.parent / "classes.csv").write_text("wnid,name\nn1,fish\n")
         (path.parent / "SHA256SUMS").write_text("")
+    if target.name == "audit votes":
+        (path.parent / "audit.json").write_bytes(_audit())
     if target.name == "training.toml":
         (path.parent / "a.png").write_bytes(_image("PNG"))
 
@@ -240,6 +244,8 @@ TARGETS = (
     Target("metadata.csv", lambda path: list(rows_of(path, None)), ".csv", ("csv",)),
     Target("metadata.jsonl", lambda path: list(rows_of(path, None)), ".jsonl", ("jsonl",)),
     Target("metadata.parquet", lambda path: list(rows_of(path, None)), ".parquet", ("parquet",)),
+    Target("audit.json", lambda path: read_audit(path.parent), ".json", ("audit",), "audit"),
+    Target("audit votes", lambda path: audited(path.parent, [path]), ".csv", ("audit votes",)),
     Target("subset.npy", _subset, ".npy", ("npy",)),
     Target("vectors.npy", _vectors, ".npy", ("npy",)),
     Target("vectors.npz", _vectors, ".npz", ("npz",)),
@@ -289,6 +295,8 @@ def seeds(folder: Path) -> Mapping[str, list[bytes]]:
              "metrics": {"acc1": 0.6, "acc5": 0.9, "mean_per_class_recall": 0.6}, "language": "en"},
             {"results": {"arc": {"acc,none": 0.5, "acc_stderr,none": 0.01}}, "configs": {}, "n-shot": {"arc": 0},
              "n-samples": {"arc": {"original": 10, "effective": 10}}, "model_name": "gpt2"})],
+        "audit": [_audit()],
+        "audit votes": [b"audit,item,vote,uid,reviewer\naudit-1,1,yes,0,ann\naudit-1,2,unsure,0,\n"],
         "counts": [b"image_id,num_selected,num_shown\na,3,5\nb,0,5\nc,,\n"],
         "training": [b'[[image]]\nfile = "a.png"\nasks = "fish"\nshows = true\nwhy = "a fish"\n'],
         "about": [b'title = "A set"\nurl = "https://example.org/set"\n'],
@@ -304,6 +312,14 @@ def seeds(folder: Path) -> Mapping[str, list[bytes]]:
         "sqlite": [_study_file(folder)],
         "torch": _torch_files() if TORCH else [],
     }  # fmt: skip
+
+
+def _audit() -> bytes:
+    return json.dumps({
+        "format": "newtest-audit", "version": 1, "audit": "audit-1", "config": {"question": "Is it?"},
+        "strata": [{"stratum": "a", "rows": 9, "drawn": 2}, {"stratum": "b", "rows": 1, "drawn": 1}],
+        "items": [{"item": n + 1, "stratum": name, "uid": "0", "shard": "0", "row": n} for n, name in enumerate("aab")],
+    }).encode()  # fmt: skip
 
 
 def _parquet(table: pa.Table, **options: object) -> bytes:

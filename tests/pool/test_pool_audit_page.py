@@ -113,6 +113,10 @@ def test_a_second_audit_in_the_folder_leaves_nothing_of_the_first(pool: Pool, tm
     written(pool, folder, size=6)
     assert contents(folder) == whole
     assert left_over(folder) == []
+    theirs = folder / "images" / f"{'a' * 32}.jpg"
+    theirs.write_bytes(b"a year of work")
+    written(pool, folder, size=1, seed=3)
+    assert theirs.read_bytes() == b"a year of work"
     (folder / "notes.txt").write_text("mine")
     (folder / "index.html").write_text("mine")
     with pytest.raises(UsageError, match="did not make"):

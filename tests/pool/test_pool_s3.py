@@ -13,13 +13,20 @@ import time
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_commands import contents, killed_at_event, newtest
 from pool_tiny_model import tiny_model
 
+from newtest.engines import LocalEngine
+from newtest.pool.audit import AuditConfig, draw, write_audit
+from newtest.pool.filtering.recipe import Recipe, run
+from newtest.pool.scorers import Scorer
+from newtest.pool.scoring import by_function, vectors_for
 from newtest.pool.storage.location import place_of
+from newtest.pool.storage.passes import complete
 from newtest.pool.storage.pool import open_pool
 from newtest.pool.storage.ranges import AHEAD as _BUFFER
 from newtest.pool.storage.row_images import paired
@@ -118,7 +125,13 @@ def test_killed_at_any_upload_the_layers_end_with_the_same_bytes(
 
 UPLOADING = """
 import sys
+from newtest.engines import LocalEngine
+from newtest.pool.audit import AuditConfig, draw, write_audit
+from newtest.pool.filtering.recipe import Recipe, run
+from newtest.pool.scorers import Scorer
+from newtest.pool.scoring import by_function, vectors_for
 from newtest.pool.storage.location import place_of
+from newtest.pool.storage.passes import complete
 with place_of(sys.argv[1]).writing("large.tar") as path:
     path.write_bytes(bytes(int(sys.argv[2])))
 """
@@ -169,3 +182,25 @@ def test_a_store_that_cannot_be_reached_is_one_sentence(
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith(f"newtest: {pool}: the store refused or failed (")
     assert not (tmp_path / "kept.npy").exists()
+
+
+def test_scores_rules_and_audits_are_those_of_a_pool_on_disk(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    for number in range(2):
+        rows = range(number * 50, number * 50 + 50)
+        table = pa.table({"uid": [f"{row:032x}" for row in rows], "text": [f"caption {row}" for row in rows]})
+        pq.write_table(table, tmp_path / "pool" / f"{number}.parquet")
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32))
+    scorer, engine = Scorer(lambda vectors: vectors[:, 0], version="1"), LocalEngine()
+    made = []
+    for address in (str(tmp_path / "pool"), uploaded(tmp_path / "pool", f"{bucket}/scored")):
+        pool = open_pool(address)
+        scoring = by_function(pool, "mine", scorer, vectors_for(pool, outside=str(tmp_path / "v.npy")))
+        assert complete(scoring.outcomes(engine), 2) == {"rows": 100, "failed": 0, "computed": 2}
+        subset = run(pool, Recipe(scores=("mine:0.5",), say_why=True), engine, 1)
+        sample = draw(pool, AuditConfig(by="mine", size=30), subset, engine=engine)
+        write_audit(pool, sample, tmp_path / f"audit-{len(made)}")
+        assert subset.rules is not None
+        made.append((subset.uids.tobytes(), subset.rules.tobytes(), sample.items, sample.population))
+    assert made[0] == made[1]
+    assert (tmp_path / "audit-1" / "sample.csv").read_text().count("caption ") == 30

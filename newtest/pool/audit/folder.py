@@ -25,7 +25,7 @@ from newtest.download.urls import is_web, without_credentials
 from newtest.errors import ImageError
 from newtest.images import thumbnail
 from newtest.lettering import shown
-from newtest.outputs import claim_folder, write_made
+from newtest.outputs import claim_folder, remove_made, write_made
 from newtest.pool.audit.draw import Item, Sample
 from newtest.pool.audit.manifest import FORMAT, MANIFEST
 from newtest.pool.storage.location import LocalPlace
@@ -73,7 +73,7 @@ def write_audit(pool: Pool, sample: Sample, folder: Path, progress: Progress = U
     write_made(folder / MANIFEST, _manifest(name, pool, sample, rows))
     for path in (folder / "images").glob("*.jpg"):  # of an earlier sample in this folder
         if _PICTURE.fullmatch(path.name) and path.name not in {row.picture for row in rows}:
-            path.unlink()
+            remove_made(path)
     return folder / "index.html"
 
 

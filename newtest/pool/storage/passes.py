@@ -37,11 +37,11 @@ def merged(
         else:
             yield outcome.value
     if failures:
-        failures.sort()
-        more = f" (and {len(failures) - 3} more)" if len(failures) > 3 else ""
+        told = sorted(set(failures))
+        more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
         raise PoolError(
             f"{len(failures)} of {len(pool.shards)} shards failed, so nothing was written: "
-            f"{'; '.join(failures[:3])}{more}"
+            f"{'; '.join(told[:3])}{more}"
         )
 
 
