@@ -142,7 +142,7 @@ def balance(
     chosen: dict[str, npt.NDArray[np.uint8]] = {}
     for part in merged(pool, make, engine, Resources(workers, light=True), progress, "drawing"):
         uids.append(ids.from_arrow(pa.array(part.kept, pa.string())))
-        chosen[part.shard] = np.packbits(part.stays)
+        chosen[part.shard] = np.packbits(np.array(part.stays, np.bool_))
         drawn.add(part)
     if languages is not None:
         languages.settle()
