@@ -121,7 +121,16 @@ def _print(found: Audited, *, as_json: bool) -> None:
         print_json({**vars(found), "strata": [vars(each) for each in found.strata]})
         return
     print_table(
-        ["stratum", "rows", "drawn", "yes", "no", "doubtful", "share of yes", f"at most ({found.level:.0%})"],
+        [
+            "stratum",
+            "rows",
+            "drawn",
+            "yes",
+            "no",
+            "doubtful",
+            "share of yes",
+            f"at most ({_percent(found.level)})",
+        ],
         [
             (s.stratum, s.rows, s.drawn, s.yes, s.no, s.doubtful, _share(s.share), _share(s.at_most))
             for s in found.strata
@@ -138,8 +147,12 @@ def _print(found: Audited, *, as_json: bool) -> None:
     print(f"{found.question} (asked of {', '.join(found.reviewers)})")
     print(
         f"of all {found.rows:,} rows: {_share(found.share) or 'unknown'}, at most {_share(found.at_most)} "
-        f"(one-sided, {found.level:.0%})"
+        f"(one-sided, {_percent(found.level)})"
     )
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:.6g} %"
 
 
 def _share(value: float | None) -> str:

@@ -173,6 +173,9 @@ def test_votes_by_keys_without_a_server(browser: Browser, pool: Pool, tmp_path: 
     with page.expect_download() as saved:
         page.click("#save")
     saved.value.save_as(tmp_path / "votes.csv")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.click("#clear")
+    assert page.locator("#where").inner_text() == "Item 1 of 6; 0 of 6 have your vote"
     for picture in page.locator("img").all():
         picture.evaluate(
             "image => { image.loading = 'eager'; image.closest('section').classList.add('here'); }"
@@ -302,7 +305,8 @@ def test_the_command(
     assert told["items"] == 6
     assert "6 items of 6 rows; open new/index.html" in typed("pool", "--by", "kind", "--out", "new")
     votes = str(say("ann.csv", ["yes"] + ["no"] * 8, ["no"] * 3))
-    table = typed("--out", str(folder), "--answers", votes)
+    table = typed("--out", str(folder), "--answers", votes, "--level", "0.999")
+    assert "(one-sided, 99.9 %)" in table
     assert "of all 400 rows: 8.33%, at most" in table
     assert json.loads(typed("--out", str(folder), "--answers", votes, "--json"))["at_most"] > 0.0833
     assert isinstance(CliRunner().invoke(app, ["audit-pool", "pool", "--edges", "a"]).exception, UsageError)

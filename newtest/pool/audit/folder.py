@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -30,6 +31,7 @@ from newtest.pool.audit.draw import Item, Sample
 from newtest.pool.audit.manifest import FORMAT, MANIFEST
 from newtest.pool.storage.location import LocalPlace
 from newtest.pool.storage.pool import Pool, Shard
+from newtest.pool.storage.reasons import told
 from newtest.pool.storage.row_images import holds_images, paired
 from newtest.progress import UNWATCHED, Progress, watched
 from newtest.spreadsheets import guarded
@@ -61,6 +63,8 @@ def write_audit(pool: Pool, sample: Sample, folder: Path, progress: Progress = U
     """Write the page, and what ``audited`` reads, last of all; gives the page's path. Raises UsageError, PoolError."""
     claim_folder(folder)
     rows = _rows(pool, sample.items, folder, progress)
+    if lacking := Counter(row.why or "no image" for row in rows if not row.picture):
+        progress.say(f"{lacking.total():,} items have no picture: {told(dict(lacking.most_common()))}")
     name = f"audit-{sample.made_of[:16]}"
     items = [
         {"item": number, "picture": f"images/{row.picture}" if row.picture else "", "why": row.why, "uid": row.uid,
@@ -95,9 +99,9 @@ def _rows(pool: Pool, items: Sequence[Item], folder: Path, progress: Progress) -
 
 def _texts(pool: Pool, shard: Shard, rows: Sequence[int]) -> dict[int, tuple[str, str, str]]:
     """Row -> uid, caption, URL."""
-    told = [name for name in ("text", "url") if pool.tells(shard, name)]
+    there = [name for name in ("text", "url") if pool.tells(shard, name)]
     found, start = {}, 0
-    for batch in pool.batches(shard, ["uid", *told]):
+    for batch in pool.batches(shard, ["uid", *there]):
         here = [row for row in rows if start <= row < start + len(batch)]
         taken = batch.take(pa.array([row - start for row in here], pa.int64()))
         columns = {name: _decoded(taken[name]) for name in taken.column_names}
@@ -146,8 +150,8 @@ def _table(name: str, items: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.writer(text)
     writer.writerow(["audit", "item", "vote", "uid", "picture", "text", "url"])
     for item in items:
-        told = [item["uid"], item["picture"], *(guarded(shown(item[each])) for each in ("text", "url"))]
-        writer.writerow([name, item["item"], "", *told])
+        cells = [item["uid"], item["picture"], *(guarded(shown(item[each])) for each in ("text", "url"))]
+        writer.writerow([name, item["item"], "", *cells])
     return text.getvalue()
 
 
@@ -167,7 +171,7 @@ def _hash(text: str) -> str:
 
 def _manifest(name: str, pool: Pool, sample: Sample, rows: Sequence[_Shown]) -> str:
     drawn = sample.drawn
-    told = {
+    drew = {
         "format": FORMAT,
         "version": 1,
         "newtest": __version__,
@@ -185,4 +189,4 @@ def _manifest(name: str, pool: Pool, sample: Sample, rows: Sequence[_Shown]) -> 
             for number, (item, row) in enumerate(zip(sample.items, rows, strict=True), 1)
         ],
     }
-    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(drew, indent=1, ensure_ascii=False) + "\n"

@@ -54,6 +54,13 @@
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
     saved = true;
   }
+  function clear() {
+    if (!confirm("Remove all votes of this audit from this browser?")) return;
+    votes = {};
+    reviewer.value = "";
+    keep();
+    show(0);
+  }
   const keys = { y: "yes", n: "no", u: "unsure", 1: "yes", 2: "no", 3: "unsure" };
   document.addEventListener("keydown", (event) => {
     if (event.target === reviewer || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
@@ -67,6 +74,7 @@
   for (const button of document.querySelectorAll("[data-vote]")) button.addEventListener("click", () => judge(button.dataset.vote));
   for (const button of document.querySelectorAll("[data-move]")) button.addEventListener("click", () => show(at + Number(button.dataset.move)));
   document.getElementById("save").addEventListener("click", save);
+  document.getElementById("clear").addEventListener("click", clear);
   reviewer.addEventListener("input", keep);
   addEventListener("beforeunload", (event) => { if (!keeps && !saved) event.preventDefault(); });
   recall();
