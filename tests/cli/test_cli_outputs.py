@@ -31,6 +31,7 @@ FILES = {
     "frequencies": {"--out": ()},
     "merge greedy": {"--out": ("a.npz",), "--log": ("a.npz", "--out", "b.npz", "--score-command", "true")},
     "merge uniform": {"--out": ("a.npz",)},
+    "prune-pool": {"--out": ()},
     "report atlas": {"--out": ("r",)},
     "report gap": {"--figure": ("r", "--original", "o")},
     "report line": {"--figure": ("r", "--x", "o", "--y", "n")},

@@ -145,6 +145,7 @@ CASES: dict[str, Typed | Elsewhere | WritesNothing] = {
     "audit-pool": Typed("audit-pool pool --by text --size 7 --out audited"),
     "dedup-pool": Typed("dedup-pool pool --method hash --out kept.npy", dear=True),
     "decontaminate-pool": Typed("decontaminate-pool pool --against original --method hash --out kept.npy", dear=True),
+    "prune-pool": Typed("prune-pool pool --vectors pool.npy --clusters 2 --fraction 0.5 --out kept.npy --workers 1"),
     "balance-pool": Typed("balance-pool pool --queries q.txt --cap 2 --workers 1 --out kept.npy"),
     "search-pool": Elsewhere("test_killed_and_run_again_it_writes_the_same"),
     "caption-pool": Typed("caption-pool labels.csv photos.jsonl --out new"),
