@@ -225,7 +225,7 @@ class Load:
                 await asyncio.gather(*(self.picture(session, picture, six) for picture in pictures))
                 looks = draws.expovariate(1 / self.pace)
                 if time.monotonic() + looks > self.ends:
-                    # the end of the run is no moment at which everybody submits: still looking then
+                    # the end of the run is not a moment at which everybody submits: still looking then
                     await asyncio.sleep(max(0.0, self.ends - time.monotonic()))
                     return
                 await asyncio.sleep(looks)

@@ -1,6 +1,6 @@
 """Predicted and realised errors of designs: in three simulated worlds, and on the votes of real raters.
 
-A pilot of 600 images is voted on, ``newtest.planner`` foretells the error of six designs from it, and each design is
+A pilot of 600 images is voted on, ``newtest.planner`` predicts the error of six designs from it, and each design is
 realised many times in the world itself (fresh classes and images), through ``newtest.sampling.prepare``. Errors are
 root mean squares in points of true selection frequency, original less drawn. Prints Markdown.
 

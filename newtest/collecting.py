@@ -47,7 +47,7 @@ class Found:
     failed: int
     error: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """Reason -> entries that the source has and that are no candidates: outside the window, no URL, ..."""
+    """Reason -> entries that the source has and that are not candidates: outside the window, no URL, ..."""
     unknown: Mapping[str, int] = field(default_factory=dict)
     """What is unknown of results that are kept though it was asked for (``day taken``, ...) -> results."""
 
@@ -127,7 +127,7 @@ def count(study: Study, report: Sequence[Found]) -> list[Found]:
 
 
 def _reasons(planned: Mapping[str, int], counted: searches.SearchCounts) -> dict[str, int]:
-    """Why entries are no candidates, with those that only the results, and later the downloads, show."""
+    """Why entries are not candidates, with those that only the results, and later the downloads, show."""
     found = {
         "unreadable": counted.rejected,
         "without a URL": counted.without_url,

@@ -29,7 +29,7 @@ PNG_DPI = 300
 """Dots an inch: what journals ask of a figure at column width."""
 
 _STYLE: dict[str, object] = {
-    "text.parse_math": False,  # a name with dollar signs is no formula
+    "text.parse_math": False,  # a name with dollar signs is not a formula
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -130,7 +130,7 @@ def picture(figure: Figure, name: str, alt: str, hover: Mapping[str, Sequence[st
         render_svg(vector, metadata={"Date": None, "Creator": None, "Title": alt})
         figure.dpi = PNG_DPI
         render_png(raster, metadata={"Software": None})
-    # The same figure is the same file wherever it is drawn: which fonts were found here is no part of it.
+    # The same figure is the same file wherever it is drawn: which fonts were found here is not part of it.
     found = ", ".join(f"'{family}'" for family in families())
     svg = _named(vector.getvalue().replace(found, f"'{FONT}'"), hover or {})
     texts = [text.get_text() for text in figure.findobj(Text) if isinstance(text, Text)]

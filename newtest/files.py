@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the door to files that are read: what is no regular file is refused.
+"""Files that appear whole or not at all, and the door to files that are read: what is not a regular file is refused.
 
 A pipe, a socket or a device may have no end, and a reader of a pipe waits until somebody writes. They stand in for a
 file by a slip on the command line, or by intent in a folder that somebody sent. Files are opened by ``open_bytes`` and

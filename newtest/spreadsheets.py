@@ -1,4 +1,4 @@
-"""Spreadsheets: cells of strangers' texts that are no formula, and tables as spreadsheet programs write them.
+"""Spreadsheets: cells of strangers' texts that are not formulas, and tables as spreadsheet programs write them.
 
 The titles, owners and licences of photos are whatever somebody typed. One that begins like a formula gets an apostrophe
 before it, as OWASP advises (owasp.org/www-community/attacks/CSV_Injection); numbers never do. So that reading gives

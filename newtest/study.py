@@ -7,7 +7,7 @@
       study.key         32 random bytes, mode 0600: keys the hashes of worker ids; never released
       images/ab/abcd…   the bytes as they were downloaded, named by sha256
       thumbnails/ab/…   what people are shown (EXIF orientation applied), made from the bytes, can be made
-      again releases/         one folder a release, never changed
+      again releases/         one folder per release, never changed
       locks/            one file per stage, held while the stage writes
 """
 
@@ -83,11 +83,11 @@ class Study:
         return self.root / "releases"
 
     def image_path(self, sha256: str) -> Path:
-        """Where the bytes with this hash are, or would be. Raises StudyError for what is no hash."""
+        """Where the bytes with this hash are, or would be. Raises StudyError for what is not a hash."""
         return self.inside("images", _checked(sha256)[:2], sha256)
 
     def thumbnail_path(self, sha256: str) -> Path:
-        """Where the small JPEG shown to people is, or would be. Raises StudyError for what is no hash."""
+        """Where the small JPEG shown to people is, or would be. Raises StudyError for what is not a hash."""
         return self.inside("thumbnails", _checked(sha256)[:2], f"{sha256}.jpg")
 
     def inside(self, *parts: str) -> Path:
@@ -174,6 +174,6 @@ def _checked(sha256: str) -> str:
     """A hash as it names a file. Raises StudyError: in a catalog that a stranger made it may be any text."""
     if not _SHA256.fullmatch(sha256):
         raise StudyError(
-            f"{sha256!r} is no sha256 in hexadecimal; this catalog is damaged, or was tampered with"
+            f"{sha256!r} is not a sha256 in hexadecimal; this catalog is damaged, or was tampered with"
         )
     return sha256

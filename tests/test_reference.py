@@ -152,5 +152,5 @@ def test_one_name_never_stands_for_two_images(tmp_path: Path, folder: Path) -> N
 def test_a_file_name_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "val" / "apple").mkdir(parents=True)
     (tmp_path / "val" / "apple" / os.fsdecode(b"\xff.png")).write_bytes(made_photo(1))
-    with pytest.raises(UsageError, match=r"1 file, 0 images, 1 left out: 1 a name that is no UTF-8"):
+    with pytest.raises(UsageError, match=r"1 file, 0 images, 1 left out: 1 a name that is not UTF-8"):
         members_of_folder(tmp_path / "val")

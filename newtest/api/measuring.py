@@ -41,7 +41,7 @@ def check(
 
     One row per finding: check, severity (error, warning), message, items. ``copies`` also compares the pixels.
     ``min_votes``: the votes that a member needs; without it as the set was drawn, else 10.
-    Raises ReleaseError, UsageError for what is no set.
+    Raises ReleaseError, UsageError for what is not a set.
     """
     from newtest.releasing.check import check_set
     from newtest.releasing.copies import check_copies

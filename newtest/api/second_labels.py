@@ -93,7 +93,7 @@ def proposals_for(
             strange = left if strange is None else strange & left
     if strange:
         said.append(
-            f"{sources.table}: {len(strange)} ids are no images of {', '.join(sets)}, first {min(strange)!r}"
+            f"{sources.table}: {len(strange)} ids are not images of {', '.join(sets)}, first {min(strange)!r}"
         )
     return pd.concat(parts, ignore_index=True), said
 
@@ -119,5 +119,5 @@ def _of_files(
             raise EvaluationError(
                 f"{path} has rows without ids and fits several sets; name one set at a time"
             )
-    # A file of one set fits no other: that is nothing to be said.
+    # A file of one set fits no other: that needs no message.
     return [one.proposals for one in found], said if len(sets) == 1 else []

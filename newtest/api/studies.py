@@ -153,7 +153,7 @@ def design(
     config: PlannerConfig | None = None,
     progress: Progress = UNWATCHED,
 ) -> Forecast:
-    """Foretell errors and costs of designs from the votes so far, as ``newtest annotate design``.
+    """Predict errors and costs of designs from the votes so far, as ``newtest annotate design``.
 
     ``candidates`` per class and ``votes`` per image span the grid; ``"5:20"`` is 5 votes, and 20 in all where they
     disagree. ``Forecast.table`` has a row per design, ``best`` the cheapest within ``within`` points.

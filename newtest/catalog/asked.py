@@ -183,7 +183,7 @@ def pairs_in_need(catalog: sqlite3.Connection, votes: int) -> list[PairNeed]:
 
 
 def known_pairs(catalog: sqlite3.Connection) -> list[HitPair]:
-    """Pairs that somebody has judged, whose bytes are here, as controls; by ids. What a rule or a vote decided is no
+    """Pairs that somebody has judged, whose bytes are here, as controls; by ids. What a rule or a vote decided is not a
     control."""
     rows = catalog.execute(
         "SELECT image_a, image_b, iif(duplicate, 'same', 'different') FROM verdicts v WHERE verdict_id IN"

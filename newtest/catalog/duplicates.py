@@ -51,7 +51,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a person, or a rule that the user set, says of a pair; None takes back what was said."""
+    """What a person, or a rule that the user set, says of a pair; None takes a verdict back."""
 
     image_a: str
     image_b: str

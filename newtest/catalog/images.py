@@ -28,7 +28,7 @@ _COLUMNS = (
 
 
 def add_images(catalog: sqlite3.Connection, images: Iterable[Image]) -> None:
-    """Add the images that are not there yet; what was said of an image first stays."""
+    """Add the images that are not there yet; the first facts of an image stay."""
     catalog.executemany(
         f"INSERT OR IGNORE INTO images ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [

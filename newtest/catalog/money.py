@@ -18,7 +18,7 @@ __all__ = [
 
 @dataclass(frozen=True, order=True)
 class MoneyRow:
-    """HITs of one kind: dollars an assignment, how many each asked for, and how many assignments of them all are in
+    """HITs of one kind: dollars per assignment, how many each asked for, and how many assignments of them all are in
     each state. ``open``: somebody may do it or is doing it; ``given_up``: nobody did it, and the HIT is over."""
 
     market: str
@@ -90,7 +90,7 @@ FROM published GROUP BY market, reward, asked
 
 
 def planned_money(catalog: sqlite3.Connection) -> list[tuple[int, str]]:
-    """(assignments, dollars an assignment) of the planned HITs that no market has, sandboxes aside."""
+    """(assignments, dollars per assignment) of the planned HITs that no market has, sandboxes aside."""
     rows = catalog.execute(
         "SELECT assignments, coalesce(plan ->> 'reward', '0.10') FROM hits h WHERE NOT EXISTS"
         " (SELECT 1 FROM publications p WHERE p.hit_id = h.hit_id AND p.market <> 'sandbox'"
@@ -100,13 +100,13 @@ def planned_money(catalog: sqlite3.Connection) -> list[tuple[int, str]]:
 
 
 def planned_rewards(catalog: sqlite3.Connection) -> dict[str, str]:
-    """Planned HIT -> dollars an assignment by its plan; plans of old studies do not say it."""
+    """Planned HIT -> dollars per assignment by its plan; plans of old studies do not say it."""
     rows = catalog.execute("SELECT hit_id, plan ->> 'reward' FROM hits WHERE plan ->> 'reward' IS NOT NULL")
     return {row[0]: str(row[1]) for row in rows}
 
 
 def last_plan(catalog: sqlite3.Connection) -> dict[str, str | None]:
-    """What the plan that was made last says of money: reward and min_hourly, each where it is said."""
+    """What the plan that was made last says of money: reward and min_hourly, each where the plan has it."""
     row = catalog.execute(
         "SELECT plan ->> 'reward' AS reward, plan ->> 'min_hourly' AS min_hourly FROM hits"
         " ORDER BY planned_at DESC, hit_id LIMIT 1"

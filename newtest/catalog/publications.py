@@ -65,7 +65,7 @@ class Collected:
 def unpublished(catalog: sqlite3.Connection, market: str) -> list[tuple[str, int]]:
     """(id, assignments) of the planned HITs that this market may still get, in the order of planning.
 
-    A HIT goes to one market only, so that nothing is paid twice; a sandbox is no market in this sense.
+    A HIT goes to one market only, so that nothing is paid twice; a sandbox is not a market in this sense.
     """
     rows = catalog.execute(
         "SELECT hit_id, assignments FROM hits h WHERE NOT EXISTS (SELECT 1 FROM publications p"
@@ -202,7 +202,7 @@ def store_votes(
     transaction.
 
     ``batch`` is (id, origin, description). Rejected assignments, those in which nothing was ticked and those
-    from a sandbox are no votes, and a worker's second vote on the same image and class is not counted.
+    from a sandbox are not votes, and a worker's second vote on the same image and class is not counted.
     """
     batch_id, origin, description = batch
     catalog.execute(
@@ -248,7 +248,7 @@ def store_votes(
 def drop_rejected_votes(catalog: sqlite3.Connection) -> int:
     """Take back the votes of assignments that were rejected after they had been collected; gives how many.
 
-    The answers stay, with the assignment's status as the reason why they are no votes.
+    The answers stay, with the assignment's status as the reason why they are not votes.
     """
     return catalog.execute(
         "DELETE FROM votes WHERE EXISTS (SELECT 1 FROM assignments a WHERE a.hit_id = votes.hit_id"

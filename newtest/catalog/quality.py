@@ -34,8 +34,9 @@ CHUNK = 100_000
 
 @dataclass(frozen=True)
 class VoteCodes:
-    """Single votes as numbers, one entry a vote, by (image_id, wnid, worker): what millions of them need little memory
-    for. ``workers`` are sorted; ``question`` numbers the pairs of image and class; ``control`` is a value of CONTROLS.
+    """Single votes as numbers, one entry per vote, by (image_id, wnid, worker): what millions of them need little
+    memory for. ``workers`` are sorted; ``question`` numbers the pairs of image and class; ``control`` is a value of
+    CONTROLS.
     """
 
     workers: Sequence[str]

@@ -233,7 +233,7 @@ CREATE TABLE publications (
     CHECK ((market_hit_id IS NULL) = (published_at IS NULL))
 ) STRICT, WITHOUT ROWID;
 
--- Assignments as collected from a market, and their answers an image. Votes are made of them.
+-- Assignments as collected from a market, and their answers per image. Votes are made of them.
 CREATE TABLE assignments (
     assignment_id TEXT PRIMARY KEY,
     hit_id        TEXT NOT NULL REFERENCES hits (hit_id),
@@ -341,7 +341,7 @@ CREATE TABLE market_assignments (
 CREATE INDEX market_assignments_hit ON market_assignments (market_hit_id, state);
 CREATE INDEX market_assignments_leases ON market_assignments (lease_ends) WHERE state = 'leased';
 CREATE INDEX market_assignments_waiting ON market_assignments (auto_approve_at) WHERE state = 'submitted';
--- One answer a worker and HIT: a second lease, or a double submit, has no row to go to.
+-- One answer per worker and HIT: a second lease, or a double submit, has no row to go to.
 CREATE UNIQUE INDEX market_assignments_once ON market_assignments (worker, market_hit_id)
     WHERE state IN ('leased', 'submitted', 'approved', 'rejected');
 

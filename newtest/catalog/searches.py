@@ -52,7 +52,7 @@ class SearchCounts:
 
     @property
     def failed(self) -> int:
-        """How many results cannot be used: entries that are no image, without a URL, whose bytes did not come."""
+        """How many results cannot be used: entries that are not images, without a URL, whose bytes did not come."""
         return self.rejected + self.without_url + self.not_fetched
 
 

@@ -34,7 +34,7 @@ Place = tuple[int, str, str]
 SOME = 3
 CHUNK = 100_000
 CACHE_KIB = 65_536
-"""Memory for pages while votes are stored: what is inserted by worker touches a page a worker."""
+"""Memory for pages while votes are stored: what is inserted by worker touches a page per worker."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def staged_counts(catalog: sqlite3.Connection, rows: Iterable[Sequence[object]])
 
 
 def strange_images(catalog: sqlite3.Connection) -> list[str]:
-    """The staged names of images that are no image's id, sorted."""
+    """The staged names of images that are not any image's id, sorted."""
     rows = catalog.execute(
         "SELECT DISTINCT image_id FROM temp.incoming i"
         " WHERE NOT EXISTS (SELECT 1 FROM images g WHERE g.image_id = i.image_id) ORDER BY image_id"
@@ -131,7 +131,7 @@ _UNKNOWN = (
 def unknown(catalog: sqlite3.Connection) -> Found:
     """Staged rows that are neither candidates, nor members of a reference, nor proposed second labels.
 
-    A negative control pairs an image with a class that is not its own: there the image must be known, no more.
+    A negative control has a class that is not its image's own: there the image must be known, no more.
     """
     return _found(catalog, f"FROM temp.incoming i WHERE {_UNKNOWN}")
 

@@ -1,6 +1,6 @@
 """Classes that are not in WordNet, from a TOML or CSV file.
 
-TOML: one table a class, ``[class-id]`` with ``lemmas`` (a list), and optionally ``gloss`` and ``hypernyms``.
+TOML: one table per class, ``[class-id]`` with ``lemmas`` (a list), and optionally ``gloss`` and ``hypernyms``.
 CSV: columns ``wnid``, ``lemmas`` (separated by ``;``), optionally ``gloss`` and ``hypernyms`` (``;``).
 """
 
@@ -85,7 +85,7 @@ def _split(cell: str | None) -> list[str]:
 
 def _class(wnid: str, values: dict[str, Any], path: Path) -> Class:
     if not _ID.fullmatch(wnid):
-        raise ConfigError(f"{path}: {wnid!r} is no class id: 1 to 64 letters, digits, _ . or -")
+        raise ConfigError(f"{path}: {wnid!r} is not a class id: 1 to 64 letters, digits, _ . or -")
     unknown = sorted(set(values) - {"lemmas", "gloss", "hypernyms"})
     if unknown:
         raise ConfigError(f"{path}: class {wnid}: unknown key {unknown[0]!r}")

@@ -105,6 +105,6 @@ def _parse(line: str, offset: int) -> Synset:
 
 @cache
 def wordnet() -> WordNet:
-    """This machine's WordNet 3.0, read once a process. Raises ClassError (see ``newtest.wordnet_files``)."""
+    """This machine's WordNet 3.0, read once per process. Raises ClassError (see ``newtest.wordnet_files``)."""
     (data,), place = find_wordnet("data.noun")
     return WordNet(data, place)

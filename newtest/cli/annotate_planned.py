@@ -17,7 +17,7 @@ def nothing_new(ask: str) -> str:
 
 
 def plan_rows(plan: HitPlan, cost: Cost, pace: float) -> list[tuple[str, str]]:
-    """Name and value of each line of the table; ``pace`` is seconds an image."""
+    """Name and value of each line of the table; ``pace`` is seconds per image."""
     if plan.config.ask == "pairs":
         asked = "pairs to be judged", sum(pair.control is None for hit in plan.hits for pair in hit.pairs)
     else:

@@ -52,5 +52,5 @@ def lines_of(file: Path) -> list[str]:
     except OSError as error:
         raise NotFoundError(f"{file}: cannot be read ({error.strerror})") from error
     except ValueError as error:
-        raise UsageError(f"{file}: not UTF-8 text, one wnid a line") from error
+        raise UsageError(f"{file}: not UTF-8 text, one wnid per line") from error
     return [word for line in lines if (word := line.partition("#")[0].strip())]

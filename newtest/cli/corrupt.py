@@ -45,7 +45,7 @@ def corrupt(
     size: Annotated[
         int,
         typer.Option(
-            help="Cut the middle out, of so many pixels a side, as for ImageNet-C; 0 leaves pictures whole."
+            help="Cut the middle out, of this many pixels per side, as for ImageNet-C; 0 leaves pictures whole."
         ),
     ] = 224,
     format_: Annotated[

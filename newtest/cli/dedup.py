@@ -129,7 +129,7 @@ def dedup(
         raise typer.Exit(1)
 
 
-_INEXACT = ("bytes", "dssim")  # of which the first is said in words
+_INEXACT = ("bytes", "dssim")  # of which the first has a line of its own
 
 
 def _limit(search: PairSearch) -> str:

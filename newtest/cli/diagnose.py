@@ -96,7 +96,7 @@ def print_diagnostics(found: Diagnostics) -> None:
             + (
                 ""
                 if check.surprise is None or check.surprise_error is None
-                else f"; off what the seen half foretells by {100 * check.surprise:+.2f} "
+                else f"; off what the seen half predicts by {100 * check.surprise:+.2f} "
                 f"(standard error {100 * check.surprise_error:.2f})"
             )
         )

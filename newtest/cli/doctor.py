@@ -14,7 +14,7 @@ __all__ = ["doctor"]
 def doctor(json: JsonFlag = False) -> None:
     """Show what is installed, what is missing for which command, and how to fix it.
 
-    Nothing is downloaded or changed. Missing things are no failure: only some commands need them.
+    Nothing is downloaded or changed. Missing things are not failures: only some commands need them.
     Exit code 1 means that something must be fixed before any command works.
 
     Example: newtest doctor

@@ -132,7 +132,7 @@ def evaluate(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Score predictions, or run a model, on a set: k of n a model, and which images it got right.
+    """Score predictions, or run a model, on a set: k of n per model, and which images it got right.
 
     Example: newtest evaluate releases/matched-0 --predictions resnet50.npy --out results
     """

@@ -88,7 +88,7 @@ def fetch_pool(
     tables = url_tables(pool, url_col=url_col, caption_col=caption_col, uid_col=uid_col, encoding=encoding)
     if tables.others:
         note(
-            f"left out: {len(tables.others)} files that are no table, or of another format than {tables.files[0].name}"
+            f"left out: {len(tables.others)} files that are not tables, or not of the format of {tables.files[0].name}"
         )
     total = tables.shards(shard_rows)
     config = DownloadConfig(total=connections, retries=retries, allow_private=allow_private, robots=robots)

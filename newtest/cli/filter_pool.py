@@ -51,7 +51,7 @@ def filter_pool(
         list[str] | None,
         typer.Option(
             metavar="FILE.py:NAME",
-            help="Your own: its parameters name columns; it answers true or false a row.",
+            help="Your own: its parameters name columns; it answers true or false per row.",
         ),
     ] = None,
     score: Annotated[

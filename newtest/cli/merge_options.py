@@ -1,4 +1,5 @@
-"""What all of ``newtest merge`` have in common: how checkpoints that differ are brought together, and what is said."""
+"""What all of ``newtest merge`` have in common: how checkpoints that differ are brought together, and what is
+printed."""
 
 from __future__ import annotations
 

@@ -234,7 +234,9 @@ def html(
     group: Annotated[
         str | None, typer.Option(metavar="NAME", help="Fit the models of this group.", show_default="all")
     ] = None,
-    per_bin: Annotated[int, typer.Option(min=0, help="Gallery images a frequency bin, from the study.")] = 12,
+    per_bin: Annotated[
+        int, typer.Option(min=0, help="Gallery images per frequency bin, from the study.")
+    ] = 12,
     groups: Groups = None,
     unit: Unit = "auto",
     sets: Sets = None,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["atlas"]
 
 MOST_CURVE = 0.1
-"""Of the scatter about a line, from which on it is said that a curve explains it."""
+"""Of the scatter about a line, from which on a curve is reported to explain it."""
 
 Boards = Annotated[
     list[Path],

@@ -244,7 +244,7 @@ def shift(
         stored = load([results], None, "auto").set(set_)
         shared = overlapping(stored, overlap_, training)
         if shared.unknown:
-            note(f"{shared.unknown} names of {overlap_} are no images of {set_}")
+            note(f"{shared.unknown} names of {overlap_} are not images of {set_}")
         if shared.waiting:
             note(f"{shared.waiting} images of {set_} count as clean that nobody has judged: newtest review")
         found["overlap"] = plain_rows(overlap(stored.correct, shared.mask))

@@ -41,7 +41,7 @@ def speak_for(root: Callable[[], Command]) -> None:
 
 
 def in_flags(message: str) -> str:
-    """The message with its fields as flags. Names that are no field of any command stay as they are."""
+    """The message with its fields as flags. Names that are not fields of any command stay as they are."""
     if not _roots or _FIELD.search(message) is None:
         return message
     root = _roots[0]()

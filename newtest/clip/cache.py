@@ -78,7 +78,7 @@ def named_classes(
     cache: Path | None = None,
     progress: Progress = UNWATCHED,
 ) -> Vectors:
-    """The zero-shot classifier: a unit row a class name, (classes, dimension), by ``class_embeddings``.
+    """The zero-shot classifier: a unit row per class name, (classes, dimension), by ``class_embeddings``.
 
     Goes through the classes in pieces, so that 80 templates of 1,000 classes never lie in memory at once.
     """

@@ -99,12 +99,12 @@ def parse_shots(text: str) -> tuple[int | None, ...]:
     except ValueError:
         raise UsageError(f"shots {text!r} are not whole numbers with commas, or all") from None
     if numbers and numbers[0] < 1:
-        raise UsageError(f"shots {text!r}: at least 1 image a class is needed")
+        raise UsageError(f"shots {text!r}: at least 1 image per class is needed")
     return (*numbers, *((None,) if "all" in words else ()))
 
 
 def shots_to_match(results: Sequence[ProbeResult], zero_shot: float) -> float | None:
-    """Labels a class after which the mean probe equals a zero-shot accuracy (percent), between the shots tried.
+    """Labels per class after which the mean probe equals a zero-shot accuracy (percent), between the shots tried.
 
     Linear in log2 of the shots between neighbours, as in Radford et al. 2021, figure 7; None if it never does, and the
     fewest shots tried if those already do.
@@ -180,7 +180,7 @@ def _fit(x: npt.NDArray[np.float32], y: Ints, strength: float, config: ProbeConf
     except ImportError as error:
         raise MissingExtra("scikit-learn", "probe") from error
     with warnings.catch_warnings():
-        # Few images a class are the point of a probe, and no sign that the labels are numbers to regress on.
+        # Few images per class are the point of a probe, and no sign that the labels are numbers to regress on.
         warnings.filterwarnings(
             "ignore", message="The number of unique classes is greater", category=UserWarning
         )

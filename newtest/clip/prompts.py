@@ -98,7 +98,7 @@ def lint_names(names: Mapping[str, str], lemmas: Mapping[str, Sequence[str]] | N
 def lint_templates(templates: Sequence[str], names: Sequence[str]) -> list[Finding]:
     """Templates that make poor English: no article before the name, or ``a`` before a vowel.
 
-    The published way fills names in as they are, so "a" before a vowel is reported once a template, not mended.
+    The published way fills names in as they are, so "a" before a vowel is reported once per template, not mended.
     """
     findings = []
     vowels = sum(bool(VOWEL.match(name)) for name in names)

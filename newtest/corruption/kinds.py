@@ -55,7 +55,7 @@ LEAST_SIDE = 32
 
 
 def unknown(kind: str) -> str:
-    """What a message says about a name that is no kind."""
+    """What a message says about a name that is not a kind."""
     return f"`kind` {kind}: unknown; known are {', '.join(KINDS)}; or a family: {', '.join(FAMILIES)}"
 
 

@@ -103,7 +103,7 @@ def corrupt_set(
     """Make the corrupted sets of a set: a folder, a release, a table, or a revision of ``study``.
 
     The same set, settings and seed give the same bytes with the same versions of numpy, scipy and Pillow. Raises
-    EvaluationError for what is no set or has no files, UsageError for a folder that holds something else.
+    EvaluationError for what is not a set or has no files, UsageError for a folder that holds something else.
     """
     config = config or CorruptConfig()
     found = find_set(which, study)

@@ -27,7 +27,7 @@ def snow(x: Pixels, severity: int, draws: np.random.Generator) -> Pixels:
     flakes = np.clip(np.where(flakes < least, 0.0, flakes), 0, 1)
     flakes = np.round(drawn_out(flakes, radius, blur, draws.uniform(-135, -45)) * 255) / 255
     white = np.maximum(x, (x @ GREY)[..., None] * 1.5 + 0.5)
-    # Both layers on a picture that is no square: turned by 180 degrees, the second fits too.
+    # Both layers on a picture that is not a square: turned by 180 degrees, the second fits too.
     found: Pixels = kept * x + (1 - kept) * white + flakes[..., None] + flakes[::-1, ::-1, None]
     return found
 

@@ -46,7 +46,7 @@ class PublishConfig:
     description: str = "Look at photos and select those that show what the task names."
     keywords: str = "images, labelling, photos"
     reward: str = ""
-    """Dollars an assignment, as a decimal string. It belongs to the plan: empty is what each HIT's plan says, and
+    """Dollars per assignment, as a decimal string. It belongs to the plan: empty is what each HIT's plan says, and
     another amount is refused where the plan says one."""
     duration: int = 1800
     """Seconds that a worker may take for one HIT."""
@@ -158,7 +158,7 @@ def publish(
 
 
 def rewards_of(study: Study, config: PublishConfig, hit_ids: Sequence[str]) -> dict[str, str]:
-    """HIT -> dollars an assignment: the plan's. Raises UsageError where ``config`` says another amount."""
+    """HIT -> dollars per assignment: the plan's. Raises UsageError where ``config`` says another amount."""
     planned = money.planned_rewards(study.catalog)
     found = {}
     for hit_id in hit_ids:

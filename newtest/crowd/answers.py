@@ -55,8 +55,8 @@ def read_answer(fields: Mapping[str, str], num_images: int, *, options: int = 0,
     """The answer in the fields of a submitted form about ``num_images`` images (or pairs).
 
     With ``options`` classes offered for each image, ``selected`` holds ``image.option`` and ``none`` the images that
-    show none of them; the image is a yes when the class of number ``own`` was chosen, and one about which nothing was
-    said gives no vote.
+    show none of them; the image is a yes when the class of number ``own`` was chosen, and one that nobody
+    answered gives no vote.
 
     Numbers outside of the page are ignored: they can only come from a forged form. An image marked unseen is
     not a vote, whether or not it is ticked; nor is one that was never in view (0 milliseconds): "not seen".

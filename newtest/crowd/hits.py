@@ -32,7 +32,7 @@ class PlanConfig:
     negative: int = 3
     assignments: int = 10
     min_control_frequency: float = 0.7
-    """Reference images that fewer people than this share selected are no positive controls (where it is
+    """Reference images that fewer people than this share selected are not positive controls (where it is
     known)."""
     fill: Literal["controls", "candidates"] = "controls"
     """What a short HIT is filled with first. 2018 took earlier candidates of the class where there were any;
@@ -48,9 +48,9 @@ class PlanConfig:
     """How many reference images a page shows as examples, where enough votes agree on that many."""
     seed: int = 0
     reward: str = "0.10"
-    """Dollars an assignment, as a decimal string: what publishing will offer. It is no part of a HIT's id."""
+    """Dollars per assignment, as a decimal string: what publishing will offer. It is not part of a HIT's id."""
     min_hourly: str | None = None
-    """Dollars an hour that nobody should earn less than: a lower median pay is warned of."""
+    """Dollars per hour that nobody should earn less than: a lower median pay is warned of."""
 
     def __post_init__(self) -> None:
         for name, amount in (("reward", self.reward), ("min_hourly", self.min_hourly or "0")):

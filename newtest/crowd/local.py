@@ -95,7 +95,7 @@ class LocalAnnotator:
                 study.catalog, hit.market_hit_id, states=list(STATUS), after=None, limit=hit.max_assignments
             )
             counts = dict(market.counts_of(study.catalog, hit.market_hit_id))
-        waiting = counts.get("submitted", 0)  # a decision on them may still come
+        waiting = counts.get("submitted", 0)  # they may still be decided
         over = hit_status(hit, counts, self._clock()) in ("Reviewable", "Disposed") and not waiting
         return Returned([_submitted(lease) for lease in found], over)
 

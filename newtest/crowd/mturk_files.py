@@ -67,7 +67,7 @@ def read_hits(path: Path) -> dict[str, HitShown]:
 
 
 def read_batch_csv(path: Path, hits: Hits, tally: Tally) -> Iterator[Vote]:
-    """MTurk's batch results: WorkerId, AssignmentStatus, SubmitTime, Input.*, Answer.*, one row an assignment."""
+    """MTurk's batch results: WorkerId, AssignmentStatus, SubmitTime, Input.*, Answer.*, one row per assignment."""
     sheet = sheet_of(path)
     with open_text(path, sheet.text_encoding, newline="") as handle:
         for _ in range(sheet.skip):

@@ -47,7 +47,7 @@ class Decisions:
 
 def decisions(study: Study, proposals: pd.DataFrame) -> Decisions:
     """What a table of proposals (see ``newtest.crowd.pay``) comes to, a submission. An optional column ``bonus`` holds
-    an amount an assignment. Raises UsageError for a bonus that is no amount."""
+    an amount an assignment. Raises UsageError for a bonus that is not an amount."""
     latest = {one.worker: one for one in people(study)}
     approve: list[str] = []
     reject: dict[str, str] = {}
@@ -104,7 +104,7 @@ def _amount(cell: object) -> Decimal:
     try:
         value = Decimal(text)
     except ArithmeticError as error:
-        raise UsageError(f"a bonus of {text!r} is no amount of money") from error
+        raise UsageError(f"a bonus of {text!r} is not an amount of money") from error
     if not 0 <= value < 10_000:
-        raise UsageError(f"a bonus of {text!r} is no amount of money")
+        raise UsageError(f"a bonus of {text!r} is not an amount of money")
     return value

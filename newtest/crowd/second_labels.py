@@ -2,7 +2,7 @@
 
 A class that an image may show beside its own is asked about like any other: the image comes into a HIT of that class
 (``newtest.crowd.planning``) among its candidates and controls, and nobody can tell it from them. The answers are votes
-on (image, class). They are no votes on a candidate: no revision is drawn by them.
+on (image, class). They are not votes on a candidate: no revision is drawn by them.
 """
 
 from __future__ import annotations

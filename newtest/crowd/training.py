@@ -47,7 +47,7 @@ def read_training(path: Path) -> Training:
     """
     try:
         if path.stat().st_size > MOST_BYTES:
-            raise UsageError(f"{path}: more than {MOST_BYTES:,} bytes are no practice")
+            raise UsageError(f"{path}: more than {MOST_BYTES:,} bytes are not practice")
         table = parse_toml(text_at(path, "utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a readable TOML file ({error})") from error

@@ -1,6 +1,6 @@
 """Which network addresses strangers' URLs may lead to.
 
-A name is no protection: it may resolve to a private address, resolve anew between check and use (DNS rebinding), or
+A name is not protection: it may resolve to a private address, resolve anew between check and use (DNS rebinding), or
 redirect to one. So the check sits where the socket for an address is made, on the address that it will connect to.
 """
 

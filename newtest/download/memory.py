@@ -36,7 +36,7 @@ class Remembered:
 
 
 class HostMemory:
-    """The file of paces. Raises nothing: what goes wrong with it is no reason to stop a download."""
+    """The file of paces. Raises nothing: what goes wrong with it is not a reason to stop a download."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._path = (folder or state_folder()) / "paces.json"

@@ -6,7 +6,7 @@ here knows of studies or pools. The rules:
 - at most ``total`` requests in flight, ``per_host`` of them to one host; a host at its limit, silent, or told to wait
   holds up nobody else, and a request that waits for its next try occupies no place;
 - a host that throttles (429, or 503 with Retry-After) is asked at the pace that it allows, which is learned and kept
-  for later runs (``newtest.download.pace``); being refused is no try;
+  for later runs (``newtest.download.pace``); a refusal does not count as a try;
 - a time-out for connecting and for each read, a least speed, and a deadline for the whole try, redirects included;
 - other 5xx and broken connections are tried again after an exponential back-off with jitter, or after what Retry-After
   says; silence and dripping are not (they would hold a place for as long again), nor is anything the server meant;
@@ -45,7 +45,7 @@ _MOST_REFUSALS = 20
 async def download(
     requests: Iterable[Request], config: DownloadConfig, watch: Callable[[Traffic], None] | None = None
 ) -> AsyncGenerator[Download, None]:
-    """Yield one Download a request, in the order in which they end; ``watch`` is told of the traffic once a second.
+    """Yield one Download per request, in the order in which they end; ``watch`` is told of the traffic once a second.
 
     ``requests`` is read ahead by ``config.read_ahead``, not counting those of hosts that throttle; no new one starts
     while ``config.total`` are in flight or waiting to be taken, so memory is bounded by ``total`` responses. Wrap in

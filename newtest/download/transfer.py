@@ -81,7 +81,7 @@ class TryAgain(Transferred):
 
 @dataclass(frozen=True)
 class Throttled(TryAgain):
-    """The host asks for fewer requests: nothing was said of this one, and it was no try."""
+    """The host asks for fewer requests: nothing is known of this one, and it does not count as a try."""
 
 
 async def transfer(

@@ -45,7 +45,7 @@ class DedupRequest:
 
 @dataclass
 class DedupReport:
-    """What was done: the scan, new pairs a metric, pairs measured by DSSIM (None: not at all), and by what."""
+    """What was done: the scan, new pairs per metric, pairs measured by DSSIM (None: not at all), and by what."""
 
     scan: ScanReport
     new_pairs: dict[str, int]

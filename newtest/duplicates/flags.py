@@ -16,7 +16,7 @@ __all__ = ["flags", "unreviewed_pairs"]
 
 
 def flags(study: Study, *, thresholds: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """One row a candidate image: image_id, near_duplicate, unreviewed, reason (None where both are False).
+    """One row per candidate image: image_id, near_duplicate, unreviewed, reason (None where both are False).
 
     *near_duplicate*: the image's component (edges: pairs judged duplicate, and records of one photo) touches a
     reference set, or another of its images stays; the rule is in ``newtest.duplicates.components``.

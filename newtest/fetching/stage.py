@@ -111,7 +111,7 @@ def _notice_losses(study: Study) -> None:
 
 
 def _show(study: Study, store: Store) -> dict[str, int]:
-    """Make missing thumbnails; what cannot be decoded is no image after all. Gives numbers of images by kind."""
+    """Make missing thumbnails; what cannot be decoded is not an image after all. Gives numbers of images by kind."""
     kinds: Counter[str] = Counter()
     bad = make_thumbnails(study, store, [file.sha256 for file in stored_files(study.catalog)])
     for sha256, error in sorted(bad.items()):
@@ -239,7 +239,7 @@ async def _outcomes(
         elif image.source in LOCAL_SOURCES or image.source.startswith("reference:"):
             yield await asyncio.to_thread(_read_local, image, config)
         else:
-            reason = f"a file: URL from {image.source}, which is no local source"
+            reason = f"a file: URL from {image.source}, which is not a local source"
             yield Download(image.image_id, None, "local-file", reason, permanent=True)
     if remote:
         async with aclosing(download(remote, config.download, watch)) as outcomes:

@@ -19,7 +19,7 @@ EXPECTED = 5.0
 
 
 def misfit(counts: VoteCounts) -> float:
-    """The chance of so bad a fit of the binomial mixture, by Pearson's statistic a number of votes.
+    """The chance of so bad a fit of the binomial mixture, by Pearson's statistic per number of votes.
 
     Degrees of freedom are counted as if nothing had been fitted, so a good fit is never called a bad one.
     """
@@ -33,11 +33,11 @@ def misfit(counts: VoteCounts) -> float:
         every = VoteCounts(np.arange(votes + 1), np.full(votes + 1, votes))
         expected = images.sum() * (likelihood(every) @ weights)
         rare = expected < EXPECTED
-        seen, foretold = (
+        seen, expected = (
             np.append(images[~rare], images[rare].sum()),
             np.append(expected[~rare], expected[rare].sum()),
         )
-        kept = foretold > 0
-        statistic += float(np.sum((seen[kept] - foretold[kept]) ** 2 / foretold[kept]))
+        kept = expected > 0
+        statistic += float(np.sum((seen[kept] - expected[kept]) ** 2 / expected[kept]))
         free += max(int(kept.sum()) - 1, 0)
     return float(chi2.sf(statistic, free)) if free else 1.0

@@ -53,7 +53,7 @@ NO_POOL = (
     "pool it was drawn from"
 )
 OUT_OF_REACH = 0.005
-"""A mean frequency that is missed by more is said to be out of reach."""
+"""A mean frequency that is missed by more counts as out of reach."""
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def _accuracy(scored: ScoredSet) -> Floats:
 
 
 def _chosen(replica: VoteCounts, pool: VoteCounts | None, *, fresh: bool | None) -> list[str]:
-    """What is to be said about votes that may have chosen the replica."""
+    """The warning about votes that may have chosen the replica."""
     if pool is not None:
         return []
     if fresh is False or misfit(replica) < CERTAIN:

@@ -196,7 +196,8 @@ def fit_classes(
 def resample_weights(counts: VoteCounts, random: np.random.Generator, replicates: int) -> Floats:
     """Weights (replicates, G) of the population fitted to bootstrap resamples of its images, from the fit to all.
 
-    A trace of that fit stays in each: with hundreds of votes an image that a resample lacks would be impossible there.
+    A trace of that fit stays in each: where an image has hundreds of votes and a resample lacks it, it would be
+    impossible there.
     """
     found = tally(counts)
     images = random.multinomial(len(counts), found.images / len(counts), size=replicates).astype(np.float64)

@@ -65,8 +65,8 @@ def group_of(expected: Floats) -> Ints:
 def solve_together(target: Floats, posteriors: Floats, available: Floats, wanted: Floats) -> Solution:
     """As ``solve``, but what some classes cannot reach of their mean the others make up: the whole set's is right.
 
-    With few votes a class may have no candidate that is known to be as easy as its originals. Then the mean that is
-    asked of every class is shifted, by ``MOST_SHIFT`` at most: a class that has the candidates comes out that much
+    Where votes are few, a class may have no candidate that is known to be as easy as its originals. Then the mean that
+    is asked of every class is shifted, by ``MOST_SHIFT`` at most: a class that has the candidates comes out that much
     easier than its originals, the set as a whole as easy as the original.
     """
     means = target @ GRID

@@ -64,7 +64,7 @@ def kind_of(head: bytes) -> Kind | None:
     if name is None and head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         name = "WEBP"
     if name is None and head[:2] == b"BM" and len(head) >= 18 and head[14] in (12, 40, 52, 56, 64, 108, 124):
-        name = "BMP"  # two letters alone would be many a text: the size of the second header tells
+        name = "BMP"  # two letters alone begin many texts: the size of the second header tells
     if name is None and _NETPBM.match(head):
         name = "PPM"  # a caption may begin with "P1 " too: two numbers or a comment must follow
     if name is None and head[4:8] == b"ftyp":

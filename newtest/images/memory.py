@@ -1,7 +1,7 @@
 """How much memory pictures may take: a budget for one, and room for several at once.
 
 A file of 34 bytes may announce a picture of a gigabyte. What decoding will take is estimated from the header before
-anything is decoded; the figures a pixel are those of Pillow 13's decoders, measured (``tests/images``).
+anything is decoded; the figures per pixel are those of Pillow 13's decoders, measured (``tests/images``).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ BUDGET = 256 * 2**20
 """Bytes that one picture may take while it is decoded and made RGB, unless another budget is given."""
 
 DECODING = {"WEBP": 18, "AVIF": 20, "HEIF": 20, "TIFF": 8, "PPM": 8}
-"""Bytes a pixel at the peak of decoding, where it is more than the pixels themselves."""
+"""Bytes per pixel at the peak of decoding, where it is more than the pixels themselves."""
 _KEPT = {"WEBP": 12, "AVIF": 12, "HEIF": 12}
-"""Bytes a pixel that a decoder holds beside the pixels until its image is let go."""
+"""Bytes per pixel that a decoder holds beside the pixels until its image is let go."""
 _MODES = {"1": 1, "L": 1, "P": 1, "LA": 4, "PA": 4, "I;16": 2, "I;16B": 2, "I;16L": 2}
-"""Bytes a pixel of Pillow's modes; all others have four."""
+"""Bytes per pixel of Pillow's modes; all others have four."""
 
 
 def cost(image: PIL.Image.Image, *, scans: bool, sideways: bool) -> int:

@@ -75,12 +75,12 @@ class Opened:
             return False  # previews of the same photo
         try:
             return bool(getattr(self.image, "is_animated", False))
-        except Exception:  # a second picture that cannot be read is none
+        except Exception:  # a second picture that cannot be read does not count
             return False
 
 
 def read_image(path: Path | str, limits: ImageLimits | None = None) -> bytes:
-    """The bytes of a file, no more than one over the limit. Raises OSError, also for what is no regular file."""
+    """The bytes of a file, no more than one over the limit. Raises OSError, also for what is not a regular file."""
     with open_bytes(path) as handle:
         return read_at_most(handle, (limits or ImageLimits()).max_bytes)
 
@@ -259,7 +259,7 @@ def _orientation(image: PIL.Image.Image) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none or it cannot be read."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a broken EXIF block is no reason to lose the picture
+    except Exception:  # a broken EXIF block is not a reason to lose the picture
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -288,4 +288,4 @@ def _has_scans(data: bytes) -> bool:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             frame, parts = marker, int.from_bytes(data[place + 9 : place + 10], "big")
         place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-    return True  # cannot be told: reckon with the worse
+    return True  # cannot be told: assume the worse

@@ -14,7 +14,7 @@ __all__ = ["NumpyEngine"]
 
 Ints = npt.NDArray[np.int64]
 NARROW = 128
-"""Columns below which multiplying a part of them first is no gain."""
+"""Columns below which multiplying a part of them first is not gain."""
 
 
 SAMPLE = 4096

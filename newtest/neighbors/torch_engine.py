@@ -106,7 +106,7 @@ class TorchEngine:
         return np.asarray(values.double().cpu().numpy() * (left.scale * right.scale))
 
     def _multiply(self, left: Tile, right: Tile) -> Any:
-        """The products, in a buffer that the next call overwrites: fresh pages a tile would cost as much again."""
+        """The products, in a buffer that the next call overwrites: fresh pages per tile would cost as much again."""
         integers = self.dtype == self.torch.int8  # whose products are exact: 32-bit sums of 8-bit products
         multiply = self.torch._int_mm if integers else self.torch.mm
         shape = (len(left), len(right))

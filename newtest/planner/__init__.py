@@ -1,4 +1,4 @@
-"""What a study will cost and how well it will match, foretold from the votes of a pilot (docs/design.md)."""
+"""What a study will cost and how well it will match, predicted from the votes of a pilot (docs/design.md)."""
 
 from newtest.planner.outlook import Forecast, Outlook, foretell
 from newtest.planner.pilot import Pilot, pilot_of, pilot_of_study

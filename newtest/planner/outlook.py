@@ -2,7 +2,7 @@
 
 Errors of classes are nearly independent, so a study of many classes is simulated with ``MOST_CLASSES`` of them: the
 mean of the error is kept, its variance is divided as the number of classes grows. Points are of true selection
-frequency where nothing else is said, original less drawn: positive where the drawn set is harder.
+frequency where nothing else is stated, original less drawn: positive where the drawn set is harder.
 """
 
 from __future__ import annotations
@@ -217,7 +217,7 @@ def _scaled(values: Sequence[float], classes: int) -> tuple[float, Floats]:
 
 
 def _edge(outlooks: Sequence[Outlook]) -> list[str]:
-    """A sentence where designs are at the edge of what the pool can give: there single pilots foretell differently."""
+    """A sentence where designs are at the edge of what the pool can give: there single pilots predict differently."""
     biased = [o for o in outlooks if abs(o.bias) > max(EDGE * o.error, CERTAIN * o.error_noise)]
     if not biased:
         return []
@@ -225,7 +225,7 @@ def _edge(outlooks: Sequence[Outlook]) -> list[str]:
     more = f" and {len(biased) - 3} more" if len(biased) > 3 else ""
     return [
         f"bias is half of the error or more for {named}{more} per image: the pool hardly has what the original has, "
-        "or votes are few, and another pilot may foretell an error half or twice as large"
+        "or votes are few, and another pilot may predict an error half or twice as large"
     ]
 
 

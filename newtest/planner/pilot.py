@@ -46,7 +46,7 @@ class Pilot:
         for name, pairs in (("candidates", self.candidates), ("originals", self.originals)):
             if len(pairs) < FEW_IMAGES:
                 found.append(
-                    f"few images: the pilot has votes on {len(pairs)} {name}; {FEW_IMAGES} and more foretell better"
+                    f"few images: the pilot has votes on {len(pairs)} {name}; {FEW_IMAGES} and more predict better"
                 )
             median = float(np.median(pairs.num_shown))
             if median < FEW_VOTES:
@@ -55,7 +55,7 @@ class Pilot:
                     f"frequencies apart; collect at least {FEW_VOTES}"
                 )
         if self.simulated:
-            found.append("the pilot's votes are simulated: what is foretold is no better than the simulation")
+            found.append("the pilot's votes are simulated: the prediction is no better than the simulation")
         return tuple(found)
 
 

@@ -5,8 +5,8 @@ contains; a query with more than t captions draws each of them with probability 
 certainty; a sample stays when any of its queries drew it. So common queries are capped near t and rare ones
 stay whole. Captions that match nothing go.
 
-A soft cap draws with probability (t / count)^power instead, with a power below 1: the more captions a query has, the
-more it may bring. With 1/2 that is the square root of what it has, above the cap.
+A soft cap draws with probability (t / count)^power instead, with a power below 1: a query may
+bring more when it has more captions. With 1/2 that is the square root of what it has, above the cap.
 
 Captions of several languages are balanced each by its own queries, with MetaCLIP 2's caps (Chuang et al. 2025,
 algorithm 1): English keeps t, and every other language gets the count at which the queries below it have the same share

@@ -45,14 +45,14 @@ class Treatment:
 
 
 def failed(kind: str, *, final: bool, status: str = "failed_to_download") -> dict[str, Any]:
-    """img2dataset's words: it decodes each image, to resize it, and what is no image fails there."""
+    """img2dataset's words: it decodes each image, to resize it, and what is not an image fails there."""
     return {"status": status, "error": kind, "final": final, "sha256": None}
 
 
 def _blurred(data: bytes, boxes: Any) -> bytes:
     """The image with its faces blurred, as JPEG; ``boxes`` are [left, top, right, bottom] as shares of the sides.
 
-    Raises ImageError, and TypeError or ValueError for what are no boxes.
+    Raises ImageError, and TypeError or ValueError for what are not boxes.
     """
     from PIL import ImageFilter
 

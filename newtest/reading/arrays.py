@@ -50,7 +50,7 @@ class Arrays:
         return name in self._members
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """Raises KeyError for a name that is not there, Unreadable for what is no array."""
+        """Raises KeyError for a name that is not there, Unreadable for what is not an array."""
         about = self._archive.getinfo(self._members[name])
         if about.file_size > max(_FREE, _MOST_RATIO * about.compress_size):
             raise Unreadable(
@@ -107,7 +107,7 @@ def load_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
 def array_rows(stream: IO[bytes], size: int, start: int, stop: int) -> npt.NDArray[Any]:
     """Rows ``start`` to ``stop`` of an ``.npy`` of ``size`` bytes that can be sought in; the others are passed over.
 
-    Raises Unreadable for what is no array; numpy's and the stream's errors are the caller's.
+    Raises Unreadable for what is not an array; numpy's and the stream's errors are the caller's.
     """
     begin = stream.tell()
     shape, fortran, dtype = npy_header(stream, size)

@@ -1,4 +1,4 @@
-"""Parquet files. Arrow reads them; here its errors become ours, and texts that are no Unicode are found."""
+"""Parquet files. Arrow reads them; here its errors become ours, and texts that are not Unicode are found."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_FOOTER = 256 << 20
 def open_parquet(source: Path | str | IO[bytes], *, buffered: int = 0) -> Iterator[pq.ParquetFile]:
     """A Parquet file, open; with ``buffered`` a column is read so many bytes at a time and not whole.
 
-    What Arrow raises while it is read, and text that is no UTF-8, is Unreadable; a disk's errors are OSErrors.
+    What Arrow raises while it is read, and text that is not UTF-8, is Unreadable; a disk's errors are OSErrors.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -80,7 +80,7 @@ def batches(
     """A file's rows, at most this many at a time, by one thread; inside ``open_parquet`` faults are Unreadable."""
     chosen: Any = None if columns is None else list(columns)
     for batch in file.iter_batches(rows, columns=chosen, use_threads=False):
-        batch.validate(full=True)  # texts that are no UTF-8, lists that reach beyond their values
+        batch.validate(full=True)  # texts that are not UTF-8, lists that reach beyond their values
         yield batch
 
 
@@ -98,6 +98,6 @@ def read_parquet(path: Path, columns: Sequence[str] | None = None) -> pd.DataFra
     if path.is_file():
         with open_parquet(path) as file:
             for _ in batches(file, _ROWS, columns):
-                pass  # pandas shows texts that are no UTF-8 only when they are looked at
+                pass  # pandas shows texts that are not UTF-8 only when they are looked at
     with translated("a Parquet table that can be read"):
         return pd.read_parquet(path, columns=None if columns is None else list(columns))

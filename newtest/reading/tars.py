@@ -30,7 +30,7 @@ _LARGEST = 1 << 50
 
 
 class TarDamage(ValueError):
-    """Bytes that are no whole tar; the text says what is wrong."""
+    """Bytes that are not a whole tar; the text says what is wrong."""
 
 
 def members(

@@ -56,7 +56,7 @@ class About:
 
 def read_about(path: Path) -> About:
     """Read the file. Raises ConfigError for a field that is not known, a value of another kind, and a ``url`` that
-    is no address on the web.
+    is not an address on the web.
     """
     about = load_toml(About, path)
     if about.url and not re.fullmatch(r"https?://[^\s/]+\S*", about.url):

@@ -41,7 +41,7 @@ _SIDECARS = ("cls", "json")
 
 @dataclass(frozen=True)
 class Contents:
-    """What differs, by name: ``changed`` images have other bytes than the manifest says, ``strange`` ones are no
+    """What differs, by name: ``changed`` images have other bytes than the manifest says, ``strange`` ones are not
     members, ``missing`` are members that none of the archives of a form holds, ``unreadable`` are archives.
     """
 

@@ -90,7 +90,7 @@ def build_release(
     target = (out or study.inside("releases", revision)).absolute()
     with study.exclusive("release"):
         if target.exists() and not (target / SUMS).is_file():
-            raise ReleaseError(f"{target} is there already and is no release; choose another `out`")
+            raise ReleaseError(f"{target} is there already and is not a release; choose another `out`")
         members = members_of(member_rows(study.catalog, revision), revision, without_bytes=formats == (IDS,))
         if not members:
             raise ReleaseError(f"revision {revision} has no members")
@@ -200,7 +200,7 @@ def _write(
 
 
 def _require_same(target: Path, sums_hash: str) -> None:
-    """A release that is finished is not made twice, and the same call again is no failure. Raises ReleaseError."""
+    """A release that is finished is not made twice, and the same call again is not a failure. Raises ReleaseError."""
     if sha256_of(target / SUMS) != sums_hash:
         raise ReleaseError(
             f"{target} is there already, with other contents; a release is never changed, choose another `out`"

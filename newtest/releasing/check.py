@@ -211,7 +211,7 @@ def _archives(found: SetToCheck) -> Iterator[Finding]:
         "bytes", contents.changed, "images in archives that are not what the manifest says: {n}"
     )
     yield from _error("bytes", contents.missing, "members that the archives do not hold: {n}")
-    yield from _error("bytes", contents.strange, "images in archives that are no members: {n}")
+    yield from _error("bytes", contents.strange, "images in archives that are not members: {n}")
 
 
 def _folder_names(found: SetToCheck) -> Iterator[Finding]:

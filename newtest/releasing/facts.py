@@ -57,7 +57,7 @@ class Facts:
 
 
 def _searches(searches: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One entry a source: how many queries, some of them, the windows and licences they asked for."""
+    """One entry per source: how many queries, some of them, the windows and licences they asked for."""
     entries = []
     for source in sorted({search["source"] for search in searches}):
         queries = [search["query"] for search in searches if search["source"] == source]

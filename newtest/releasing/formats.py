@@ -36,7 +36,7 @@ __all__ = ["IDS", "WRITERS", "Reader", "tar_suffix"]
 Reader = Callable[[Member], bytes]
 IDS = "ids"
 """The format of a set without images."""
-_SHARD = 1000  # members a tar or Parquet file
+_SHARD = 1000  # members per tar or Parquet file
 _VOTE_TYPES = {"num_selected": "int64", "num_shown": "int64", "frequency": "float64"}
 _VOTES = tuple(_VOTE_TYPES)
 

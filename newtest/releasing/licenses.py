@@ -18,7 +18,7 @@ def allows_redistribution(license_: str | None) -> bool | None:
     found = parse_license(license_)
     if found is not None:
         return found.name != "all-rights-reserved"
-    # "some rights reserved" is no refusal
+    # "some rights reserved" is not a refusal
     return False if "all rights reserved" in " ".join(license_.lower().replace("-", " ").split()) else None
 
 

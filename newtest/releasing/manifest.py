@@ -1,4 +1,4 @@
-"""The manifest of a release: one row a member, in Parquet and CSV, the same bytes every time.
+"""The manifest of a release: one row per member, in Parquet and CSV, the same bytes every time.
 
 Parquet holds all texts as they are; in the CSV those of strangers cannot become formulas (``newtest.spreadsheets``).
 """

@@ -30,7 +30,7 @@ def set_to_check(target: str, study: Path) -> tuple[SetToCheck, Evidence]:
     target = target.removeprefix(_OF_STUDY)
     if not (study / "study.sqlite").exists():
         raise NotFoundError(
-            f"{target}: no such file or folder, and {study.resolve()} is no study to have a revision of it"
+            f"{target}: no such file or folder, and {study.resolve()} is not a study to have a revision of it"
         )
     with Study(study) as opened:
         return read_revision(opened, target), study_evidence(opened)

@@ -30,7 +30,7 @@ def block(
 ) -> Before:
     """Block images for a class, or let them in again; gives their state before, for ``restore_blocks``.
 
-    Raises UsageError for images that are no candidates of the class and for a block without a reason.
+    Raises UsageError for images that are not candidates of the class and for a block without a reason.
     """
     if blocked and not reason.strip():
         raise UsageError("say why: a block needs a reason")

@@ -30,7 +30,7 @@ class SamplingConfig:
 
     strategy: StrategyName = "matched-frequency"
     per_class: int = 10
-    """Images a class; ``all`` ignores it."""
+    """Images per class; ``all`` ignores it."""
     seed: int = 0
     min_votes: int = 10
     """Fewer votes than this and a candidate is excluded (``few_assignments``)."""

@@ -56,7 +56,7 @@ class DrawPlan:
 
     @cached_property
     def available(self) -> Ints:
-        """Eligible candidates a cell, shape (M,)."""
+        """Eligible candidates per cell, shape (M,)."""
         return np.bincount(self.cell_of[self.cell_of >= 0], minlength=len(self.cells.label)).astype(np.int64)
 
     @cached_property
@@ -82,7 +82,7 @@ class DrawPlan:
 
     @cached_property
     def histogram(self) -> pd.DataFrame:
-        """One row a cell: wnid, bin, reference, eligible, target, drawn (all counts of images)."""
+        """One row per cell: wnid, bin, reference, eligible, target, drawn (all counts of images)."""
         return pd.DataFrame(
             {
                 "wnid": self.eligible.wnids[self.cells.class_index],
@@ -112,7 +112,7 @@ class DrawPlan:
 
 def one_cell_a_class(pairs: Pairs, label: tuple[str, ...], target: Ints, reference: Ints) -> Cells:
     """Cells of a strategy that looks at classes as a whole; ``label``, ``target``, ``reference`` have one
-    entry a class.
+    entry per class.
     """
     count = len(pairs.wnids)
     return Cells(np.arange(count), label, reference, target, np.full(count, NO_CELL))

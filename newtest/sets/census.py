@@ -67,7 +67,7 @@ def _many(count: int, thing: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A stranger's file name, without what would steer a terminal or is no text."""
+    """A stranger's file name, without what would steer a terminal or is not text."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 

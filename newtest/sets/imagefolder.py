@@ -44,7 +44,7 @@ class ClassFolders:
 
 
 def read_class_folders(root: Path) -> ClassFolders:
-    """The images of a folder of class folders; a folder without any is no error. Raises OSError."""
+    """The images of a folder of class folders; a folder without any is not an error. Raises OSError."""
     walked = walk(root)
     loose = [LeftOut(name, NO_CLASS) for name in walked.images if "/" not in name]
     files = [name for name in walked.images if "/" in name]

@@ -67,7 +67,7 @@ def _frame(path: Path) -> list[dict[str, Any]]:
 
 
 def _told(path: Path) -> list[str]:
-    """The columns of a Parquet file that are no pictures: a set's ids and classes are read without its bytes."""
+    """The columns of a Parquet file that are not pictures: a set's ids and classes are read without its bytes."""
     import pyarrow as pa
 
     def is_bytes(kind: Any) -> bool:

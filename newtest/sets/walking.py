@@ -1,7 +1,7 @@
 """Walking through a folder of images, as it lies on somebody's disk.
 
 Links to folders are followed, and each folder is read once: so there are no loops, and no picture comes twice by two
-ways. Foreign names are passed over. Whatever is no image is told with its reason.
+ways. Foreign names are passed over. Whatever is not an image is told with its reason.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from newtest.sets.foreign import is_foreign
 __all__ = ["Walked", "walk"]
 
 FOREIGN = "hidden or made by the system"
-NO_TEXT = "a name that is no UTF-8"
+NO_TEXT = "a name that is not UTF-8"
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
 _BY_SUFFIX = {suffix: kind for kind in KINDS for suffix in kind.suffixes}
 
@@ -111,7 +111,7 @@ def _enter(folder: Path, prefix: str, tally: _Tally, top: list[str]) -> None:
 
 
 def _is_text(name: str) -> bool:
-    """Not so where the disk holds bytes that are no UTF-8: no table, JSON or page could hold the name."""
+    """Not so where the disk holds bytes that are not UTF-8: no table, JSON or page could hold the name."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -128,8 +128,8 @@ def _file(entry: os.DirEntry[str], name: str, tally: _Tally) -> None:
 
 
 def _refusal(entry: os.DirEntry[str]) -> str | None:
-    """Why a file is no image of the set; None if it is one. One with an image's suffix is, whatever is in it: that it
-    is damaged is found, and told, where it is opened.
+    """Why a file is not an image of the set; None if it is one. One with an image's suffix is, whatever is in it: that
+    it is damaged is found, and told, where it is opened.
     """
     try:
         mode = entry.stat().st_mode

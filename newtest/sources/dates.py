@@ -57,7 +57,7 @@ def moment(value: object) -> str | None:
 
 
 def unclear(value: object) -> bool:
-    """Whether something is there that is no day that can be read for certain."""
+    """Whether something is there that is not a day that can be read for certain."""
     empty = value is None or value != value or (isinstance(value, str) and not value.strip())
     return not empty and moment(value) is None
 

@@ -86,7 +86,7 @@ class Openverse:
         return Limits(self._page_size, self._rates)
 
     def plan(self, cls: Class, queries: Sequence[Query]) -> SearchPlan:
-        """All queries; dates are not filtered, and licences that Openverse has no code for are said."""
+        """All queries; dates are not filtered, and licences that Openverse has no code for are named."""
         if not queries:
             return SearchPlan(())
         notes = unfiltered("Openverse", queries[0], knows=("license",))

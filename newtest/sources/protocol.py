@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 LOCAL_PAGE = 500
-"""Images a page, of sources that are at hand."""
+"""Images per page, of sources that are at hand."""
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,8 @@ class Slices:
         return json.dumps([self.axis, self.windows, self.size, self.page], separators=(",", ":"))
 
     def after(self, total: int, cap: int, brought: int, *, repeats: bool = False) -> Slices | None:
-        """What is asked next when this page ``brought`` entries and its window is said to have ``total`` results.
+        """What is asked next when this page ``brought`` entries and its window has ``total`` results by its own
+        account.
 
         ``repeats``: the page only says again what the one before it said. None when all is done.
         """

@@ -24,7 +24,7 @@ def text_or_none(value: object) -> str | None:
 def storable(value: object) -> object:
     """A value of JSON or of a table as the catalog can keep it: valid Unicode, no NaN or infinity (None instead)."""
     if isinstance(value, str):
-        # Half of a surrogate pair is no text, and nobody's password is ours to keep.
+        # Half of a surrogate pair is not text, and nobody's password is ours to keep.
         return without_credentials(value.encode(errors="replace").decode())
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -16,7 +16,7 @@ def krippendorff_alpha(
 ) -> float:
     """Krippendorff's alpha for nominal labels: 1 for perfect agreement, 0 for that of chance.
 
-    ``questions`` and ``labels`` are one entry a vote (labels from 0). Questions with a single vote say nothing and
+    ``questions`` and ``labels`` are one entry per vote (labels from 0). Questions with a single vote say nothing and
     are left out. NaN when every vote is for the same label: chance then agrees as perfectly as people do. Raises
     VotesError when no question has two votes.
 
@@ -41,7 +41,7 @@ def krippendorff_alpha(
 def outliers(assignments: pd.DataFrame, *, hasty: float = 1 / 3) -> pd.DataFrame:
     """Workers whose pace or ticks stand out, one row per worker (index): hasty, all_ticked, none_ticked, assignments.
 
-    ``assignments`` has one row an assignment: worker, seconds, images, selected. *hasty* counts assignments done in
+    ``assignments`` has one row per assignment: worker, seconds, images, selected. *hasty* counts assignments done in
     less than that share of the median time of all; *all_ticked* and *none_ticked* those with every image or with none
     selected. They are grounds to look, not to reject: a class without any fitting image is rightly left unticked.
     """

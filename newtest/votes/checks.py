@@ -25,7 +25,7 @@ VOTES = ("image_id", "wnid", "worker_id", "selected")
 OPTIONAL = ("hit_id", "submitted_at", "control")
 COUNTS = ("image_id", "wnid", "num_selected", "num_shown")
 MOST_SHOWN = 1_000_000
-"""Votes an image, of counts: what follows from them stays exact in 64-bit integers."""
+"""Votes per image, of counts: what follows from them stays exact in 64-bit integers."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -50,8 +50,8 @@ def form_of(table: VotesTable) -> Literal["votes", "counts"]:
 def checked(chunk: Chunk, form: Literal["votes", "counts"]) -> pd.DataFrame:
     """The rows in their canonical form: text ids, integers 0 and 1 or counts, None where an optional is empty.
 
-    Raises VotesError naming the first row that cannot be: empty ids, selected other than 0 and 1, counts that are no
-    whole numbers or more selected than shown, a word that is no control or date.
+    Raises VotesError naming the first row that cannot be: empty ids, selected other than 0 and 1, counts that are not
+    whole numbers or more selected than shown, a word that is not a control or date.
     """
     _refuse_simulated(chunk)
     return _votes(chunk) if form == "votes" else _counts(chunk)

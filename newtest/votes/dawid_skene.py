@@ -203,7 +203,7 @@ def _known(votes: Votes, known: npt.NDArray[np.integer] | None) -> Ints:
         else np.asarray(known, dtype=np.int64)
     )
     if values.shape != (votes.num_questions,) or values.min() < -1 or values.max() >= votes.num_labels:
-        raise VotesError("known answers are one label a question, or -1")
+        raise VotesError("known answers are one label per question, or -1")
     asked = np.bincount(votes.questions, minlength=votes.num_questions) > 0
     if not (asked | (values >= 0)).all():
         raise VotesError(f"question {int(np.argmin(asked | (values >= 0)))} has no votes and no known answer")

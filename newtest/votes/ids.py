@@ -23,8 +23,8 @@ _WHOLE = r"^([+-]?[0-9]+)\.0+$"
 def id_texts(values: pd.Series[str]) -> tuple[list[str], dict[int, str]]:
     """The ids of a column, and why some cannot be: row -> the sentence's end.
 
-    White space around an id is no part of it, a whole number has no ``.0``, and a name is in Unicode's form NFC. Floats
-    from 2**53 up, and texts such as ``1.2E+17``, are refused: a program may have rounded them.
+    White space around an id is not part of it, a whole number has no ``.0``, and a name is in Unicode's form NFC.
+    Floats from 2**53 up, and texts such as ``1.2E+17``, are refused: a program may have rounded them.
     """
     if pd.api.types.is_integer_dtype(values) and not values.hasnans:
         return [str(value) for value in values.tolist()], {}

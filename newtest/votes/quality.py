@@ -2,7 +2,7 @@
 
 A worker has two parameters: *sensitivity*, the chance to select an image of the class, and *specificity*, the
 chance to leave one of another class alone. With uniform priors their posteriors are Beta(1 + right, 1 +
-wrong). A worker is flagged only when the posterior is clear, and on at least ten controls: a doubt is no
+wrong). A worker is flagged only when the posterior is clear, and on at least ten controls: a doubt is not a
 ground to leave a person out.
 """
 

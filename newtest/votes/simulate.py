@@ -31,7 +31,7 @@ __all__ = ["Simulation", "SimulationReport", "read_difficulty", "simulate_votes"
 
 @dataclass(frozen=True)
 class Simulation:
-    """A model of annotators. Beta shapes are (a, b); raises UsageError for values that are no probabilities."""
+    """A model of annotators. Beta shapes are (a, b); raises UsageError for values that are not probabilities."""
 
     seed: int = 0
     votes_per_image: int = 10

@@ -185,7 +185,7 @@ def protocol_with_limits(connections: Connections) -> type[asyncio.Protocol]:
             """See what the connection waits for now; a new request has its time afresh."""
             ours, theirs = self.conn.our_state, self.conn.their_state
             if self.transport.is_closing() or (ours is DONE and theirs is SEND_BODY):
-                phase = "rest"  # an answer that is to be read yet, or a body that nobody wants any more
+                phase = "rest"  # an answer that is to be read yet, or a body that nobody reads any more
             else:
                 phase = "idle" if theirs is IDLE else "request"
             if phase != self._phase or (afresh and phase == "request"):

@@ -1,7 +1,7 @@
 """Limits on what one request may cost: bytes of body, seconds to send them, seconds to take the answer.
 
 What a connection may take as a whole is limited below ASGI, in ``newtest.web.connections``. Requests that their clients
-broke off are counted: they are no faults, and no tracebacks.
+broke off are counted: they are not faults, and no tracebacks.
 """
 
 from __future__ import annotations

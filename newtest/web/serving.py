@@ -127,7 +127,7 @@ def _server(app: ASGIApp, limits: Limits | None, proxies: Sequence[str]) -> uvic
             ws="none",
             lifespan="on",
             log_config=None,
-            log_level="error",  # what strangers send is no news: a line for each would fill a disk
+            log_level="error",  # what strangers send is not news: a line for each would fill a disk
             access_log=False,
             proxy_headers=bool(proxies),
             forwarded_allow_ips=list(proxies),

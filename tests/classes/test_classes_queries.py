@@ -60,7 +60,7 @@ def test_classes_come_from_toml_and_csv_alike(tmp_path: Path) -> None:
         ("c.toml", '[x]\nlemmas = ["a"]\nglos = "b"\n', "unknown key 'glos'"),
         ("c.toml", "x = 1\n", "'x' is not a table"),
         ("c.toml", "[x\n", "not valid TOML"),
-        ("c.toml", '["../x"]\nlemmas = ["a"]\n', "is no class id"),
+        ("c.toml", '["../x"]\nlemmas = ["a"]\n', "is not a class id"),
         ("c.csv", "wnid,gloss\nx,y\n", "the column 'lemmas' is missing"),
         ("c.csv", "wnid,lemmas\nx,a\nx,b\n", "given twice"),
         ("c.csv", "wnid,lemmas\n", "no classes"),

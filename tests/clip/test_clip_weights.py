@@ -302,7 +302,7 @@ def test_damaged_and_strange_npz_are_one_sentence(tmp_path: Path) -> None:
     path.write_bytes(encrypted)
     with pytest.raises(WeightsError, match="encrypted"):
         open_tensors(path)
-    for member, shape, words in (("w", (1,), "w is no array"), ("w.npy", (-5,), "the shape")):
+    for member, shape, words in (("w", (1,), "w is not an array"), ("w.npy", (-5,), "the shape")):
         with zipfile.ZipFile(path, "w") as archive, archive.open(member, "w") as stream:
             np.lib.format.write_array_header_1_0(
                 stream, {"descr": "<f8", "fortran_order": False, "shape": shape}

@@ -1,8 +1,8 @@
 """Class folders against torchvision's own ImageFolder (torchvision 0.28, datasets/folder.py): the same classes, the
 same images of each, in the same order, so that predictions made with it are scored by position too.
 
-Where newtest differs on purpose: hidden folders are no classes, a folder is not read twice by two links, and kinds that
-torchvision has no suffix for (GIF, AVIF, HEIC, .jfif, no suffix) are images.
+Where newtest differs on purpose: hidden folders are not classes, a folder is not read twice by two links, and kinds
+that torchvision has no suffix for (GIF, AVIF, HEIC, .jfif, no suffix) are images.
 """
 
 from __future__ import annotations

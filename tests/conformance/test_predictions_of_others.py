@@ -139,7 +139,7 @@ def test_a_pandas_index_is_the_key_of_a_set_and_of_predictions(tmp_path: Path) -
     shuffled = answers.reset_index(drop=True).sample(frac=1, random_state=3)
     shuffled.to_parquet(tmp_path / "shuffled.parquet")
     scores, cautions = scored(tmp_path / "shuffled.parquet", evaluated)
-    assert scores == [] and cautions[0].kind == "missing-ids", "numbers of rows are no names of images"
+    assert scores == [] and cautions[0].kind == "missing-ids", "numbers of rows are not names of images"
 
 
 @pytest.mark.parametrize("orient", ["columns", "index", "records", "split", "table", "lines"])

@@ -80,7 +80,7 @@ def test_three_people_one_is_rejected_and_one_is_forgotten(study: Study, tmp_pat
     assert (tmp_path / "pay/approve.csv").read_text() == "session0\n"
     assert (tmp_path / "pay/reject.csv").read_text().startswith("submission_id,reason\nsession1,")
     assert (tmp_path / "pay/bonus.csv").read_text() == f"{PIDS[0]},1.00\n{PIDS[1]},1.00\n"
-    with pytest.raises(UsageError, match="'much' is no amount"):
+    with pytest.raises(UsageError, match="'much' is not an amount"):
         decisions(study, proposals.assign(bonus="much"))
 
     # forgotten: no name, no way back, the votes go when that is asked

@@ -73,11 +73,11 @@ def test_proposals_of_a_table_come_into_the_usual_hits(study: Study, drawn: Imag
         1,
         "n00000001",
     )
-    assert said == [f"{tmp_path / 't.csv'}: 1 ids are no images of new, first 'nobody'"]
+    assert said == [f"{tmp_path / 't.csv'}: 1 ids are not images of new, first 'nobody'"]
     hits = make_plan(study.catalog, SMALL, similar).hits
     asked = [hit for hit in hits if set(drawn[:2]) & set(hit.of("candidate")) and hit.wnid == TENCH]
     assert {image for hit in asked for image in hit.of("candidate")} >= set(drawn[:2])
-    for hit in hits:  # what may show a class is no negative control of it
+    for hit in hits:  # what may show a class is not a negative control of it
         assert hit.wnid != TENCH or not set(drawn[:2]) & set(hit.of("negative"))
     assert {hit.hit_id for hit in hits if hit.wnid == GOLDFISH} <= before, (
         "the other class's HITs are as they were"

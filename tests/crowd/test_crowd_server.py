@@ -171,7 +171,7 @@ def test_a_lease_that_ends_comes_back_and_a_late_answer_is_kept_only_while_the_p
 
 
 def test_who_takes_up_a_task_again_after_the_lease_ended_finds_it_as_it_was(server: Crowd) -> None:
-    """It is the same assignment, so its ticks are in the browser, and an old tab's answer is no late one."""
+    """It is the same assignment, so its ticks are in the browser, and an old tab's answer is not a late one."""
     server.study.catalog.execute("UPDATE market_hits SET max_assignments = 1")
     link = server.invite("ann")
     task = begin(server, link, TENCH)

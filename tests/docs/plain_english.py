@@ -10,22 +10,27 @@ __all__ = ["AVOIDED", "AVOIDED_IN_HELP", "VERBS", "complaints", "long_sentences"
 MOST_WORDS = 25
 
 _COUNTED = (
-    "annotators|assignments|candidates|captions|cents|controls|copies|documents|dollars|downloads|errors|examples|"
-    "files|HITs|images|judges|labels|lines?|links?|members|minutes|nouns|one|originals|pages|people|pictures|points|"
-    "predictions|queries|quota|requests|resamples|rows|samples|seconds|shards|tags|templates|threads|vectors|votes|"
-    "words|workers"
+    "annotators|answers?|assignments|bits|bytes|candidates|captions|cents|checkbox|chunks|code|controls|copies|counts?|"
+    "curves?|documents|dollars|downloads|dots|entry|entries|errors|examples|features|files?|folders?|functions?|hashes|"
+    "HITs|images?|judges|labels?|lines?|links?|lists?|members|minutes|models|nouns|numbers|one|originals|pages|pairs|"
+    "people|pictures|pixels|points|predictions|queries|questions|quota|requests|resamples|rows?|samples|scores?|seconds|"
+    "seeds|shards|tables?|tags|tasks|templates?|threads|tiles|uids|values?|vectors?|votes?|weights|wnids?|words|workers"
 )
 _UNITS = (
-    "annotator|bin|caption|candidate|class|concept|core|day|device|file|GPU|group|HIT|host|hour|image|item|label|line|"
-    "minute|model|page|pair|person|picture|query|row|run|second|set|shard|stage|template|text|word|worker|wnid"
+    "annotator|assignment|bin|bucket|caption|candidate|cell|centroid|class|cluster|column|concept|core|day|device|"
+    "document|draw|file|folder|forward pass|frame|frequency bin|GPU|group|HIT|host|hour|image|item|judge|label|"
+    "language|layer|line|machine|market|member|message|metric|minute|model|page|pair|person|picture|piece|pixel|pool|"
+    "process|query|question|record|release|request|revision|row|rule|run|sample|score|set|shard|side|site|stage|study|"
+    "submission|tar|task|template|text|thread|tile|uid|URL|vector|vote|window|wnid|word|worker"
 )
+_BARE = "longer|more|better|less|other|others|such|second|one|need|way|matter"
 AVOIDED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), instead)
     for pattern, instead in (
-        (rf"\b(?:{_COUNTED}) an? (?:{_UNITS})\b", '"per": votes per image'),
+        (rf"\b(?:{_COUNTED}) an? (?:{_UNITS})\b(?!'s)", '"per": votes per image'),
         (
-            r"\b(?:an?|one|two) (?:row|column|line|file|folder|array|list|checkbox|count|outcome|number|entry|interval|"
-            rf"value|place)s? an? (?:{_UNITS})\b",
+            r"\b(?:an?|one|two) (?:row|column|line|file|folder|array|list|checkbox|count|curve|download|outcome|number|"
+            rf"entry|interval|set|unit row|value|place)s? an? (?:{_UNITS})\b",
             '"per": a row per image',
         ),
         (r"\bwants\b", '"needs", "must" or "is required"'),
@@ -42,9 +47,15 @@ AVOIDED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\breckon", '"count", "estimate"'),
         (r"\bat (?:least|most) so many\b", '"at least this many"'),
         (r"\b(?:is|are) wanted\b", '"must be", "is required"'),
+        (r"\b(?:is|are|was|were) said\b", '"reported", "printed", or who says it'),
+        (rf"(?<![Tt]here )\b(?:is|are|was|were) no (?!(?:{_BARE})\b)\w+", '"is not a X", "are not X"'),
+        (r"(?<=\s)foret(?:ells?|old)\b|\bForet(?:ells?|old)\b", '"predict"'),
+        (r"\bor the like\b", "name them, or leave it out"),
     )
 )  # fmt: skip
-"""A pattern, and what to write instead."""
+"""A pattern, and what to write instead. The first two are about rates."""
+_ASKS = re.compile(r"\b(?:how many|which|what|whose)\b[^.;:]{0,30}$", re.IGNORECASE)
+"""Before what looks like a rate and is none: "how many images a page shows"."""
 
 AVOIDED_IN_HELP: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), instead)
@@ -72,6 +83,8 @@ def complaints(text: str, *, is_help: bool = False) -> Iterator[str]:
     """What is to be rewritten in a text, with the way out."""
     for pattern, instead in (*AVOIDED, *(AVOIDED_IN_HELP if is_help else ())):
         for found in pattern.finditer(text):
+            if '"per"' in instead and _ASKS.search(text[: found.start()]):
+                continue
             yield f"{found[0]!r}: write {instead}"
 
 

@@ -361,8 +361,8 @@ def test_two_classes_in_rows_of_two_are_asked_for(tmp_path: Path) -> None:
     ("classes", "answers", "right"),
     [
         (("001", "002", "010"), ["001", "010"], 2),
-        (("001", "002", "010"), [1, 10], 2),  # names: 10 is no number of three classes
-        (("001", "002", "010"), [0, 2], 2),  # numbers: 0 is no name
+        (("001", "002", "010"), [1, 10], 2),  # names: 10 is not a number of three classes
+        (("001", "002", "010"), [0, 2], 2),  # numbers: 0 is not a name
         (("001", "002", "010"), [1, 2], None),  # either
         (("0", "2", "3"), [0, 3], 2),
         (("0", "2", "3"), [0, 2], None),

@@ -71,7 +71,7 @@ def test_pairs_of_several_sets_are_told_apart(release: StoredSet, tmp_path: Path
         ("ids.txt", "x1\nx2\n", "none of its 2 names is an image of new, first 'x1'"),
         ("ids.csv", "name\ni0\n", "have the column image or image_id"),
         ("missing.txt", None, "cannot be read as a list of ids"),
-        (".", None, "a folder that is no study"),
+        (".", None, "a folder that is not a study"),
     ],
 )
 def test_what_cannot_be_used_is_said(

@@ -73,7 +73,7 @@ def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_costs_are_no_accuracies(tmp_path: Path, name: str) -> None:
     results = read(tmp_path / "t.csv", f"model,val,{name}\na,76.1,9\nb,70,12\n")
     assert values(results) == {"val": [76.1, 70.0]}
-    assert results.cautions[0].message.startswith(f"columns that are no sets: {name} (")
+    assert results.cautions[0].message.startswith(f"columns that are not sets: {name} (")
 
 
 def test_every_column_that_is_no_set_is_said_and_sets_choose(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_what_may_be_read_in_two_ways_is_refused_by_its_cell(tmp_path: Path, cel
 
 def test_times_of_parquet_are_no_accuracies(tmp_path: Path) -> None:
     frame = pd.DataFrame({"model": ["a"], "val": pd.to_datetime(["2024-01-05"])})
-    with pytest.raises(EvaluationError, match="a time is no accuracy"):
+    with pytest.raises(EvaluationError, match="a time is not an accuracy"):
         as_results(frame)
     assert as_results(frame.rename(columns={"val": "date"}).assign(val=70.0)).table["set"].tolist() == ["val"]
 
@@ -130,7 +130,7 @@ def test_times_of_parquet_are_no_accuracies(tmp_path: Path) -> None:
 def test_a_word_among_numbers_is_said_and_leaves_its_set(tmp_path: Path) -> None:
     results = read(tmp_path / "t.csv", "model,val\na,70\nb,failed\nc,60\n")
     assert values(results) == {"val": [70.0, 60.0]}
-    assert "set val: 1 cells are no numbers, first 'failed'" in results.cautions[0].message
+    assert "set val: 1 cells are not numbers, first 'failed'" in results.cautions[0].message
 
 
 def test_a_table_without_models_beside_the_testbed_s_types_is_one_sentence(tmp_path: Path) -> None:

@@ -90,7 +90,11 @@ def test_a_wrong_length_is_named() -> None:
         (lambda v: v - 1, "out-of-range", "class -1 is out of range"),
         (lambda v: np.where(v == 3, np.nan, v), "not-a-number", "answers are missing"),
         (lambda v: v / 20, "out-of-range", "fractions, not classes"),
-        (lambda v: np.array([f"c{x}" for x in v]), "out-of-range", "answers are no class of the set, first"),
+        (
+            lambda v: np.array([f"c{x}" for x in v]),
+            "out-of-range",
+            "answers are not classes of the set, first",
+        ),
         (lambda v: np.eye(21)[v], "wrong-classes", "21 scores an image for 20 classes"),
         (lambda v: np.where(np.eye(20)[v] > 0, np.nan, 0), "not-a-number", "200 rows of scores hold NaN"),
     ],
@@ -291,7 +295,7 @@ def test_a_subset_of_classes_is_scored_from_the_model_s_own(tmp_path: Path) -> N
     pd.DataFrame({"image_id": ["a", "b"], "wnid": ["n3", "n1"]}).to_csv(tmp_path / "set.csv", index=False)
     np.save(tmp_path / "m.npy", np.array([[0.1, 5.0, 0.2], [0.3, 0.2, 0.1]]))
     options = EvaluateConfig((tmp_path / "m.npy",), classes=tmp_path / "classes.txt", out=tmp_path / "out")
-    assert evaluate(str(tmp_path / "set.csv"), options).scores[0].k == 2, "n2 is no class of this set"
+    assert evaluate(str(tmp_path / "set.csv"), options).scores[0].k == 2, "n2 is not a class of this set"
     assert read_classes(tmp_path / "classes.txt", ("n1", "n3")) == ("n1", "n2", "n3")
 
 

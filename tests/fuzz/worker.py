@@ -65,7 +65,7 @@ class Worker:
         self.reading = False
 
     def warm_up(self) -> None:
-        """What a reader imports and keeps is no input's memory."""
+        """What a reader imports and keeps is not an input's memory."""
         self.seen = self._around()
         for target in self.targets.values():
             if not target.name.startswith("probe"):
@@ -181,7 +181,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, _stop)
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints is not an answer
     targets = [*TARGETS, *(PROBES if "--probe" in more else ())]
     keep = [Path(one) for one in more if one != "--probe"]
     worker = Worker(Path(place), targets, keep[0] if keep else None)

@@ -127,7 +127,7 @@ def test_every_kind_at_a_budget_of_its_own_size_stays_within_it(form: str, tmp_p
 
 
 def test_a_jpeg_too_large_for_its_budget_is_decoded_at_a_part_of_its_sides() -> None:
-    """check() and shown() must agree, so the photo of a large sensor is no failure; its size is told as it is."""
+    """check() and shown() must agree, so the photo of a large sensor is not a failure; its size is told as it is."""
     buffer = io.BytesIO()
     PIL.Image.linear_gradient("L").convert("RGB").resize((801, 601)).save(buffer, "JPEG")
     data, limits = buffer.getvalue(), ImageLimits(max_memory=801 * 601 * 4 - 1)

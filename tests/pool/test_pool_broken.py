@@ -1,4 +1,5 @@
-"""Broken pools through the command line: a clear sentence, and nothing lost; empty ones and one image are no mishap."""
+"""Broken pools through the command line: a clear sentence, and nothing lost; empty ones and one image are not
+mishaps."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def encoded(form: str, image: PIL.Image.Image = PICTURE, **options: Any) -> byte
 
 
 def odd() -> dict[str, bytes | None]:
-    """One of every kind, odd ones, and what is no image (the second part); all are called .jpg by the server."""
+    """One of every kind, odd ones, and what is not an image (the second part); all are called .jpg by the server."""
     grey = PIL.Image.fromarray(np.asarray(PICTURE.convert("L"), np.uint16) * 200)
     return {
         **{kind.name: encoded(kind.name) for kind in KINDS},

@@ -200,7 +200,7 @@ def test_the_command_warns_of_licences_and_a_killed_run_leaves_no_release(tmp_pa
     before = (out / "SHA256SUMS").stat()
     again = subprocess.run(command, capture_output=True, text=True)
     assert (again.returncode, again.stdout.strip()) == (0, str(out)), (
-        "a release that is finished stays, and is no failure"
+        "a release that is finished stays, and is not a failure"
     )
     assert (out / "SHA256SUMS").stat().st_ino == before.st_ino
     other = subprocess.run([*command, "--format", "csv"], capture_output=True, text=True)

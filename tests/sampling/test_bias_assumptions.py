@@ -58,7 +58,7 @@ def test_clean_votes_are_not_warned_of(name: str) -> None:
         ("crowds differ by +.3 logits, with controls", "unequal crowds"),
         ("crowds differ by -.3 logits, with controls", "unequal crowds"),
         ("crowds differ by +.3 logits, nothing common", "separate crowds"),
-        ("accuracy steps up at .9", "accuracy is no line in the frequency"),
+        ("accuracy steps up at .9", "accuracy is not a line in the frequency"),
     ],
 )
 def test_a_broken_assumption_is_named_with_its_size(name: str, cause: str) -> None:

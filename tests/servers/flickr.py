@@ -50,7 +50,7 @@ class FlickrServer(FaultyApi):
     """``photos`` by search text; ``asked`` holds (text, min_upload, max_upload, min_taken, max_taken, page).
 
     Further faults: ``key`` (error 100), ``unavailable`` (error 105), ``unknown`` (error 3), ``strange`` (photos that
-    lack an id, a URL, or are no objects).
+    lack an id, a URL, or are not objects).
     """
 
     key = "0123456789abcdef"

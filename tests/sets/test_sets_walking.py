@@ -126,5 +126,5 @@ def test_a_name_that_is_no_text_is_left_out_and_counted(tmp_path: Path) -> None:
     put(tmp_path / os.fsdecode(b"n\xff/a.jpg"))
     found = read_class_folders(tmp_path)
     assert [image.file for image in found.images] == ["n01/a.jpg"] and found.classes == ("n01",)
-    assert found.census.reasons() == {"a name that is no UTF-8": 2}
+    assert found.census.reasons() == {"a name that is not UTF-8": 2}
     assert [str(path) for path in read_set(tmp_path).images["path"]] == [str(tmp_path / "n01/a.jpg")]

@@ -113,7 +113,7 @@ def test_the_same_file_in_two_class_folders_is_one_image(tmp_path: Path) -> None
 
 
 def test_what_a_catalog_cannot_hold_is_made_storable(tmp_path: Path) -> None:
-    """NaN, infinity, halves of surrogate pairs, line breaks in file names; a name that is no UTF-8 is left out."""
+    """NaN, infinity, halves of surrogate pairs, line breaks in file names; a name that is not UTF-8 is left out."""
     record = (
         '{"id_search_engine": "1", "wnid": "n01443537", "search_key": "g\\ud83d", "a": NaN, "b": ["\\ud83d"]}'
     )

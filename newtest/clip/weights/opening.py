@@ -113,7 +113,7 @@ class _Npz:
             with opened_zip(path) as archive:
                 for member in archive.namelist():
                     if not member.endswith(".npy"):
-                        raise ValueError(f"{member} is no array")
+                        raise ValueError(f"{member} is not an array")
                     with translated(f"an array ({member})"), archive.open(member) as stream:
                         shape, fortran, dtype = npy_header(stream, archive.getinfo(member).file_size)
                         if dtype.byteorder == ">":

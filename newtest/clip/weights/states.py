@@ -58,7 +58,7 @@ def _none_of(wanted: str | None) -> str:
 
 
 def _strange(loaded: dict[Any, Any], tensor: type) -> str:
-    """What stands in the way: the first thing that is no tensor where the weights should be."""
+    """What stands in the way: the first thing that is not a tensor where the weights should be."""
     for name in PREFERRED:
         if isinstance(loaded.get(name), dict):
             wrong = next(

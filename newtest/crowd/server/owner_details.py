@@ -34,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Done:
-    """An assignment with its answers an image; empty where they cannot be read, or the page was a requester's own."""
+    """An assignment with its answers per image; empty where they cannot be read, or the page was a requester's own."""
 
     lease: Lease
     hit_id: str | None
@@ -64,7 +64,7 @@ class Done:
 
 @dataclass
 class ShownImage:
-    """An image of a HIT, and what was said of it."""
+    """An image of a HIT, and people's answers about it."""
 
     image: HitImage
     said: Counter[str] = field(default_factory=Counter)
@@ -78,7 +78,7 @@ class ShownImage:
 
 @dataclass
 class ShownPair:
-    """A pair of a HIT, what is known of it, and what was said of it."""
+    """A pair of a HIT, what is known of it, and people's answers about it."""
 
     images: tuple[HitImage, HitImage]
     control: str | None

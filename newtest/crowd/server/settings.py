@@ -33,7 +33,7 @@ class Recruiting:
     """Only this study's people are let in."""
     completion_code: str
     hits: int = 1
-    """After this many HITs a person is done and gets the code."""
+    """A person is done after this many HITs and gets the code."""
     no_consent_code: str | None = None
     failed_code: str | None = None
     """For who clearly failed on images whose answer is known; on the site it should lead to a review by a person."""

@@ -36,7 +36,7 @@ __all__ = ["Forecast", "agreements", "forecast"]
 Floats = npt.NDArray[np.float64]
 FEWEST_MODELS = 8
 LEAST_R2 = 0.95
-"""Below this R2 of the agreements, on the probit scale, nothing is said (Baek et al. ask for a line too)."""
+"""Below this R2 of the agreements, on the probit scale, there is no prediction (Baek et al. ask for a line too)."""
 _RULE = 0.1
 """Share of the forecast change that counts as a standard error of the rule."""
 _EDGE = 1e-4
@@ -48,7 +48,7 @@ class Forecast:
     """``models``: model, original, forecast, lo, hi (percent) and rank (1 is the best), best first.
 
     ``slope``, ``intercept``, ``partner`` are b, a and c on the probit scale; ``r2`` is of the agreements' line without
-    the second term. ``plain``: what that line alone would say of the mean accuracy, ``mean`` what is said here.
+    the second term. ``plain``: the mean accuracy that this line alone would predict, ``mean`` what is predicted here.
     """
 
     models: pd.DataFrame
@@ -103,7 +103,7 @@ def forecast(
     if (r2 := pairs.r2()) < LEAST_R2:
         raise EvaluationError(
             f"the agreements of the models on the two sets lie on no line (R2 {r2:.3f}; at least {LEAST_R2} is "
-            "needed), so nothing can be said without labels"
+            "needed), so there is no prediction without labels"
         )
     a, b, c = pairs.fit(everyone)
     found, plain = _read(accuracy, a, b, c), _read(accuracy, *pairs.plain(everyone))

@@ -53,7 +53,7 @@ class Line:
     over_models: dict[str, Interval]
     """What further models of the kind would show: name of the coefficient -> interval (``line_interval``)."""
     over_images: dict[str, Interval] | None
-    """What these models would show on endlessly many images; None where neither correctness an image nor k and n are
+    """What these models would show on endlessly many images; None where neither correctness per image nor k and n are
     known.
     """
     images_paired: bool
@@ -71,7 +71,7 @@ class Line:
         return self.fit.slopes[0]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: n, slope, intercept, r2, their intervals, and rho a model."""
+        """Plain values: n, slope, intercept, r2, their intervals, and rho per model."""
         axes, single = self.options.x, len(self.options.x) == 1
         models = [
             {str(key): _known(value) for key, value in row.items()} for row in self.models.to_dict("records")

@@ -118,7 +118,7 @@ def _r2_interval(fit: Fitted, r2: float, level: float) -> Interval:
 
 @dataclass(frozen=True)
 class Places:
-    """N models beside a line: ``columns`` (N, P) of the design, ``fitted`` (N,), and the points a unit of the scale
+    """N models beside a line: ``columns`` (N, P) of the design, ``fitted`` (N,), and the points per unit of the scale
     at their accuracies and at the line's, (N,) each.
     """
 

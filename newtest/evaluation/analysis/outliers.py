@@ -20,7 +20,7 @@ _MOST_FITTED = 1000
 
 
 def far_below(table: pd.DataFrame, original: str, new: str) -> list[Caution]:
-    """Models whose accuracy on ``new`` is far below what their accuracy on ``original`` foretells.
+    """Models whose accuracy on ``new`` is far below what their accuracy on ``original`` predicts.
 
     The line is Theil and Sen's through logits (half of the models may be wrong before it moves), the spread the median
     absolute residual. Only below: a model far above is what effective robustness is about.
@@ -35,8 +35,8 @@ def far_below(table: pd.DataFrame, original: str, new: str) -> list[Caution]:
     slope, intercept = theilslopes(y[::step], x[::step])[:2]
     residual = y - slope * x - intercept
     spread = 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
-    foretold = to_percent(slope * x + intercept, "logit")
-    low = (residual < -SPREADS * max(spread, 1e-3)) & (both["y"].to_numpy() < foretold - POINTS)
+    predicted = to_percent(slope * x + intercept, "logit")
+    low = (residual < -SPREADS * max(spread, 1e-3)) & (both["y"].to_numpy() < predicted - POINTS)
     reason = "its predictions here were likely stored in another order (of classes, of rows, or worst first)"
     return [
         Caution(
@@ -45,5 +45,5 @@ def far_below(table: pd.DataFrame, original: str, new: str) -> list[Caution]:
             f"{found:.2f} %, where the other models' line says {line:.2f} %: {reason}",
             str(model),
         )
-        for model, found, line in zip(both.index[low], both["y"].to_numpy()[low], foretold[low], strict=True)
+        for model, found, line in zip(both.index[low], both["y"].to_numpy()[low], predicted[low], strict=True)
     ]

@@ -24,7 +24,7 @@ _TABLES = (".parquet", ".csv", ".tsv")
 
 @dataclass(frozen=True)
 class Overlapping:
-    """``mask`` (N,) in the order of the set's images. ``unknown`` names of the source are no image of the set,
+    """``mask`` (N,) in the order of the set's images. ``unknown`` names of the source are not images of the set,
     ``waiting`` images of the set have close pairs in the training set that nobody has judged.
     """
 
@@ -112,7 +112,7 @@ def _is(address: str, name: str) -> bool:
 def _from_study(stored: StoredSet, folder: Path, training: str | None) -> Overlapping:
     if not (folder / "study.sqlite").exists():
         raise EvaluationError(
-            f"{folder}: a folder that is no study; give one, a table of pairs, or a list of ids"
+            f"{folder}: a folder that is not a study; give one, a table of pairs, or a list of ids"
         )
     with Study(folder) as study:
         references = [scope.removeprefix("reference:") for scope in scopes(study.catalog) if scope != "pool"]

@@ -1,4 +1,4 @@
-"""Accuracy tables: a set a column, exact intervals, change and rank change; as Markdown, CSV or LaTeX."""
+"""Accuracy tables: a column per set, exact intervals, change and rank change; as Markdown, CSV or LaTeX."""
 
 from __future__ import annotations
 

@@ -147,8 +147,8 @@ class ReportFiles:
 def build_report(inputs: ReportInputs, out: Path) -> ReportFiles:
     """Write ``out/report.html``, ``out/report.json``, ``out/table.csv`` and ``out/figures/*.{png,svg}``.
 
-    The same inputs give the same bytes. A line that cannot be fitted (too few models, too small a range) is said on
-    the page, not raised; raises EvaluationError when ``results`` is no results table or lacks ``original``.
+    The same inputs give the same bytes. A line that cannot be fitted (too few models, too small a range) is reported on
+    the page, not raised; raises EvaluationError when ``results`` is not a results table or lacks ``original``.
     """
     numbers: dict[str, Any] = {
         "title": inputs.title,

@@ -15,7 +15,7 @@ __all__ = ["draw_label_efficiency", "write_label_efficiency"]
 def draw_label_efficiency(found: Efficiency) -> Picture:
     """Mean accuracy with one standard deviation over seeds, labels per class on a log scale.
 
-    All labels are a square at their average a class. Zero-shot is a dashed line; a dotted one marks the labels that
+    All labels are a square at their average per class. Zero-shot is a dashed line; a dotted one marks the labels that
     match it.
     """
     few = [point for point in found.points if point.shots is not None]

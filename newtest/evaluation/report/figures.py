@@ -152,7 +152,7 @@ def draw_histogram(
 def draw_curves(
     categories: Sequence[str], curves: Sequence[Curve], labels: tuple[str, str], name: str
 ) -> Picture:
-    """Accuracies (percent, with 95 % intervals) over ordered categories, one curve a set."""
+    """Accuracies (percent, with 95 % intervals) over ordered categories, one curve per set."""
     with style():
         figure, axes = axes_of(4.0, 2.8)
         at = np.arange(len(categories))
@@ -260,7 +260,7 @@ def _error_bars(axes: Axes, points: pd.DataFrame, scale: Scale) -> None:
 
 
 def draw_by_frequency(sets: list[ByFrequency], name: str = "accuracy-by-frequency") -> Picture:
-    """Accuracy of the mean model against selection frequency, a curve a set, intervals over images."""
+    """Accuracy of the mean model against selection frequency, a curve per set, intervals over images."""
     curves = []
     for part in sets:
         mean = np.divide(part.k, part.n, out=np.zeros(5), where=part.n > 0)

@@ -13,7 +13,8 @@ _SIDE = 180
 
 
 def data_uri(data: bytes) -> str | None:
-    """A ``data:image/jpeg`` address of at most 180 pixels a side, orientation applied; None for what is no picture.
+    """A ``data:image/jpeg`` address of at most 180 pixels per side, orientation applied; None for what is not a
+    picture.
 
     Re-encoding leaves behind whatever else the file carried. Small pictures (digits, icons) are enlarged without blur.
     """

@@ -32,7 +32,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class Placed:
-    """Positions of answers, of their shape; -1 where an answer is no class."""
+    """Positions of answers, of their shape; -1 where an answer is not a class."""
 
     at: Ints
     how: Literal["by name", "by number"]
@@ -46,8 +46,9 @@ def place(
     strict: bool = True,
     gaps: bool = False,
 ) -> Placed:
-    """``strict``: a name that is no class makes the file wrong, else the answer. ``gaps``: -1 is no answer. Raises
-    Unscorable for missing answers, fractions, numbers out of range, unknown names, and what can be read in two ways.
+    """``strict``: a name that is not a class makes the file wrong, else the answer. ``gaps``: -1 is not an answer.
+    Raises Unscorable for missing answers, fractions, numbers out of range, unknown names, and what can be read in two
+    ways.
     """
     codes, unique = _unique(values)
     texts = [_text(value) for value in unique]
@@ -61,7 +62,8 @@ def place(
     if numbered is None:
         raise _no_number(texts, classes, gaps=gaps)
     if rule == "auto" and names_fit and not np.array_equal(named, numbered):
-        if any(_canonical(text) is None for text in texts):  # "001" is no number that a program counts with
+        # "001" is not a number that a program counts with
+        if any(_canonical(text) is None for text in texts):
             return _placed(named, codes, values.shape, "by name")
         first = int(np.flatnonzero(named != numbered)[0])
         raise Unscorable(
@@ -89,7 +91,7 @@ def _unique(values: npt.NDArray[Any]) -> tuple[Ints, npt.NDArray[Any]]:
             )
         if (unique != np.round(unique)).any():
             raise Unscorable(
-                "out-of-range", "the answers are fractions, not classes: one score an image cannot be scored"
+                "out-of-range", "the answers are fractions, not classes: one score per image cannot be scored"
             )
     return codes.astype(np.int64), np.asarray(unique)
 
@@ -174,14 +176,14 @@ def _no_class(
         return _no_number(texts, classes, gaps=False)
     wrong = int((named[codes] < 0).sum())
     first = texts[int(codes[int(np.argmax(named[codes] < 0))])]
-    return Unscorable("out-of-range", f"{wrong} answers are no class of the set, first {first!r}")
+    return Unscorable("out-of-range", f"{wrong} answers are not classes of the set, first {first!r}")
 
 
 def _no_number(texts: Sequence[str], classes: Classes, *, gaps: bool) -> Unscorable:
     numbers = [number for text in texts if (number := _canonical(text)) is not None]
     if len(numbers) < len(texts):
         first = next(text for text in texts if _canonical(text) is None)
-        return Unscorable("out-of-range", f"the answer {first!r} is no class number")
+        return Unscorable("out-of-range", f"the answer {first!r} is not a class number")
     low, high, count = min(numbers), max(numbers), len(classes.names)
     wrong = low if low < (-1 if gaps else 0) else high
     return Unscorable(

@@ -1,7 +1,7 @@
 """Published results of many models: one form for the tables and files of other people's leaderboards.
 
 A row is a model in a configuration on a set. ``BOARD_COLUMNS``: ``model``, ``config`` (how it was run: image size,
-shots; "" where nothing is said), ``data`` (what it was trained on, as far as the source says), ``group``, ``set``,
+shots; "" where the source has none), ``data`` (what it was trained on, as far as the source says), ``group``, ``set``,
 ``k`` and ``n`` (Int64, missing where only an accuracy is known), ``accuracy`` (percent), ``source`` (the file).
 """
 
@@ -65,7 +65,7 @@ def training_data(tag: str) -> str:
 
 
 def first_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, list[Caution]]:
-    """The first row of each (model, config, set). Where files differ about a cell, that is said."""
+    """The first row of each (model, config, set). Where files differ about a cell, that is reported."""
     keys = ["model", "config", "set"]
     again = table.duplicated(keys)
     if not again.any():

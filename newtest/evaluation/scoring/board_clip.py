@@ -38,7 +38,7 @@ def is_open_clip(frame: pd.DataFrame) -> bool:
 
 
 def read_open_clip(frame: pd.DataFrame, path: Path) -> Board:
-    """A row per model and set; means over sets, sizes and costs are no sets. Raises EvaluationError."""
+    """A row per model and set; means over sets, sizes and costs are not sets. Raises EvaluationError."""
     frame = frame.rename(columns={"model": "name", "version": "pretrained"})
     named = frame["name"].astype(str) + " " + frame["pretrained"].astype(str)
     sets = [str(name) for name in frame.columns if not _ABOUT.fullmatch(str(name))]
@@ -54,7 +54,7 @@ def read_open_clip(frame: pd.DataFrame, path: Path) -> Board:
         parts.append(rows[rows["accuracy"].notna()].assign(config="zero-shot"))
     if not parts:
         raise EvaluationError(f"{path}: no column that could be a set; {it_has(frame.columns)}")
-    said = f"columns that are no sets: {', '.join(left_out)}"
+    said = f"columns that are not sets: {', '.join(left_out)}"
     cautions = (Caution("left-out", path.name, said),) if left_out else ()
     return Board(board_rows(pd.concat(parts, ignore_index=True), path.name), cautions)
 

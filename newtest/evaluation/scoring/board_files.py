@@ -43,7 +43,7 @@ def read_boards(paths: Sequence[Path], options: BoardConfig | None = None) -> Bo
     """Read results tables, JSON of CLIP_benchmark and lm-eval, and results of ``newtest evaluate``, as they are.
 
     A folder stands for the tables and JSON files below it; those without accuracies are named and left out. Raises
-    EvaluationError for a file that is named and is no results.
+    EvaluationError for a file that is named and is not a table of results.
     """
     reader = _Reader(options or BoardConfig())
     for path in paths:
@@ -103,7 +103,8 @@ class _Reader:
         return Board(table, found.cautions, found.repeats)
 
     def _file(self, path: Path, *, inside: bool) -> None:
-        """``inside`` a folder what is no results is named and left out; a file that was named is refused."""
+        """``inside`` a folder what is not a table of results is named and left out; a file that was named is
+        refused."""
         try:
             if path.suffix.lower() == ".json":
                 self._json(path)

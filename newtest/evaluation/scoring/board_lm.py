@@ -36,8 +36,8 @@ def is_lm_eval(value: Any) -> bool:
 
 
 def read_lm_eval(value: Mapping[str, Any], path: Path, metric: str = "top1") -> Board:
-    """One file: a row per task. ``metric`` "top1" takes acc, exact_match, acc_norm or the like, the first that a task
-    has; another name takes that one. Tasks without it are left out and named. Raises EvaluationError for no row.
+    """One file: a row per task. ``metric`` "top1" takes acc, exact_match, acc_norm or a similar metric, the first that
+    a task has; another name takes that one. Tasks without it are left out and named. Raises EvaluationError for no row.
     """
     model = _model(value) or path.parent.name
     rows, without = [], []

@@ -1,6 +1,6 @@
 """One set under several names: what timm, open_clip, CLIP_benchmark and the testbed call it, and its own original.
 
-Names are changed only where two of these sources are read together, and that is said.
+Names are changed only where two of these sources are read together, and that is reported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Accuracies as people write them: percent signs and missing cells are read, other notations refused by their cell.
 
-"76,1" may be a decimal or a thousand, "1.234.567" is no float, and a date is no accuracy: whatever could be read in two
-ways stops here with its cell named.
+"76,1" may be a decimal or a thousand, "1.234.567" is not a float, and a date is not an accuracy. Whatever could
+be read in two ways stops here with its cell named.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NO_SETS = re.compile(
 
 @dataclass(frozen=True)
 class Cells:
-    """``values`` (N,), NaN where a cell is empty or no number; ``odd``: the rows of cells that are no numbers."""
+    """``values`` (N,), NaN where a cell is empty or no number; ``odd``: the rows of cells that are not numbers."""
 
     values: npt.NDArray[np.float64]
     odd: npt.NDArray[np.bool_]
@@ -69,7 +69,7 @@ def read_cells(column: pd.Series, where: str, rows: Sequence[object]) -> Cells:
     if pd.api.types.is_bool_dtype(column):
         return Cells(np.full(len(column), np.nan), np.ones(len(column), dtype=bool))
     if pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-        raise _refused(where, rows[0], column.iloc[0], "a time is no accuracy")
+        raise _refused(where, rows[0], column.iloc[0], "a time is not an accuracy")
     if pd.api.types.is_numeric_dtype(column):
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return Cells(np.where(np.isinf(values), np.nan, values), np.isinf(values))
@@ -92,7 +92,7 @@ def read_cells(column: pd.Series, where: str, rows: Sequence[object]) -> Cells:
     if other and len(other) + int((~np.isnan(values)).sum()) >= int(odd.sum()):
         at = other[0]
         why = (
-            "a time is no accuracy"
+            "a time is not an accuracy"
             if _TIME.fullmatch(texts[at])
             else "a comma or another separator may be a decimal or a thousand; write 1234.5"
         )

@@ -21,7 +21,7 @@ _WNID = re.compile(r"n\d{8}\b")
 def read_classes(path: Path, known: Collection[str] = ()) -> tuple[str, ...]:
     """The classes in the order of a model's outputs.
 
-    A text file has a class a line: the whole line, unless every line begins with a wnid, or only the first words are
+    A text file has a class per line: the whole line, unless every line begins with a wnid, or only the first words are
     the ``known`` classes. JSON: a list of names; ImageNetV2's ``class_info.json`` (``cid`` and ``wnid``); number ->
     name, as in a model's ``id2label``; number -> [wnid, name]; or name -> number. A table has a column ``class``,
     ``wnid`` or ``name``. Raises EvaluationError.

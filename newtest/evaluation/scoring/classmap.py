@@ -57,7 +57,7 @@ class ClassMap:
         """
         if scores.shape[1] != len(self.outputs):
             raise EvaluationError(
-                f"{scores.shape[1]} scores an image, but the class map has {len(self.outputs)} outputs"
+                f"{scores.shape[1]} scores per image, but the class map has {len(self.outputs)} outputs"
             )
         merged = np.full((len(scores), len(self.inputs)), -np.inf)
         for output, cls in enumerate(self.target[: len(self.outputs)]):

@@ -164,7 +164,7 @@ class _Reader:
         others = {name: values for name, values in single.items() if name not in answers}
         left_out: list[str] = []
         if any(is_either(name) and self.where.equals(answers[name]) for name in answers):
-            # "answer" is the truth in many a data set: beside a column that may be a model's, nobody can tell.
+            # "answer" is the truth in many data sets: beside a column that may be a model's, nobody can tell.
             beside = {
                 name: values
                 for name, values in others.items()
@@ -261,7 +261,7 @@ class _Reader:
                 raise Unscorable(
                     "misplaced",
                     f"{said}, and the rows have no ids: they are in another order than the set's, or of another set; "
-                    "if that column is no truth, name the answers with `columns`",
+                    "if that column is not the truth, name the answers with `columns`",
                 )
             self.say("truth-differs", f"{said}; the set's classes count")
 

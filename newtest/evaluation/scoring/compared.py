@@ -40,7 +40,7 @@ class ScoreConfig:
     among: Literal["auto", "set", "all", "both"] = "auto"
     """Of a model with more classes than the set: its best among the set's classes, or among all of its own.
 
-    auto: among the set's where scores allow it, else among all (an answer that is no class of the set is wrong).
+    auto: among the set's where scores allow it, else among all (an answer that is not a class of the set is wrong).
     """
 
 
@@ -69,7 +69,7 @@ def of_scores(
     if table.shape[1] != width:
         raise Unscorable(
             "wrong-classes",
-            f"{table.shape[1]} scores an image for {width} classes{too_many(table.shape[1], width)}",
+            f"{table.shape[1]} scores per image for {width} classes{too_many(table.shape[1], width)}",
         )
     how = "by name" if one.by_name else "by number"
     if not one.by_name:

@@ -188,6 +188,6 @@ def _check_numbers(group: Group, outputs: tuple[str, ...]) -> None:
     if found != list(range(len(outputs))):
         raise Unscorable(
             "wrong-classes",
-            f"{len(found)} scores an image, numbered {found[0]} to {found[-1]}, for the {len(outputs)} classes "
+            f"{len(found)} scores per image, numbered {found[0]} to {found[-1]}, for the {len(outputs)} classes "
             f"0 to {len(outputs) - 1}",
         )

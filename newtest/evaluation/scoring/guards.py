@@ -89,7 +89,7 @@ def permuted(top1: Ints, labels: Ints, num_classes: int) -> str | None:
 def at_chance(k: int, n: int, num_classes: int, *, by_position: bool, by_number: bool) -> str | None:
     """An accuracy that guessing would give, with the causes that the way of reading leaves open, the likeliest first.
 
-    Nothing is said where an accuracy halfway between guessing and perfect would fit the count as well.
+    There is no warning where an accuracy halfway between guessing and perfect would fit the count as well.
     """
     low, high = clopper_pearson(k, n)
     chance = 1 / num_classes

@@ -26,7 +26,7 @@ class Rows:
     at: npt.NDArray[np.int64]
     how: str = ""
     unknown: tuple[str, ...] = ()
-    """Names of the file that are no image of the set."""
+    """Names of the file that are not images of the set."""
 
 
 def rows_by_position(evaluated: EvaluationSet, count: int) -> Rows:

@@ -18,8 +18,8 @@ KindRule = Literal["auto", "ranking", "scores"]
 def decide(values: npt.NDArray[Any], count: int, rule: KindRule = "auto") -> Kind:
     """``values`` (N, K), ``count`` the model's classes.
 
-    A ranking has no class twice in a row, and classes only. Scores (one-hot rows and votes among them) have a column a
-    class. One-hot rows are 0 and 1 and sum to 1. Rows that order all classes fit both: they are a ranking, but for
+    A ranking has no class twice in a row, and classes only. Scores (one-hot rows and votes among them) have a column
+    per class. One-hot rows are 0 and 1 and sum to 1. Rows that order all classes fit both: they are a ranking, but for
     K = 2, where both readings are common and it is refused. Raises Unscorable there; ``rule`` decides.
     """
     if rule != "auto":
@@ -37,7 +37,7 @@ def decide(values: npt.NDArray[Any], count: int, rule: KindRule = "auto") -> Kin
     if not ranking and width != count and values.dtype.kind in "iu":
         raise Unscorable(
             "wrong-classes",
-            f"rows of {width} numbers are no ranking (a class stands twice, or is out of range 0 to {count - 1}), "
+            f"rows of {width} numbers are not ranking (a class stands twice, or is out of range 0 to {count - 1}), "
             f"and no scores of {count} classes",
         )
     return "ranking" if ranking else "scores"

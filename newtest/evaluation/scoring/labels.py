@@ -40,7 +40,7 @@ def with_labels(
     left out, and counted in ``unlabelled``; predictions in the order of the whole set still fit. Numbers mean
     ``outputs`` (the classes in the order of a model's outputs; else the set's). Rows without names are taken by the
     number in the images' names, or in the order of the set, whichever agrees with the set's own classes.
-    Raises EvaluationError where neither does, where an image has no row, and for labels that are no classes.
+    Raises EvaluationError where neither does, where an image has no row, and for labels that are not classes.
     """
     if evaluated.also is not None or evaluated.given is not None:
         raise EvaluationError(f"{evaluated.source}: the set has several labels per image already")

@@ -33,7 +33,7 @@ from newtest.sets import image_at
 __all__ = ["ModelConfig", "run_model"]
 
 PIECE = 512
-"""Images a piece: what a killed run loses at most."""
+"""Images per piece: what a killed run loses at most."""
 TOP = 5
 
 
@@ -57,7 +57,8 @@ def run_model(
     progress: Progress = UNWATCHED,
     looked_at: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Predictions, list[str]]:
-    """The five best classes of every image, and the ids of images that could not be read (their answers are no class).
+    """The five best classes of every image, and the ids of images that could not be read (their answers are not
+    classes).
 
     ``looked_at`` (outputs,) leaves outputs out of the choice. ``progress`` is told how many images are done, batch by
     batch. Pieces of an earlier run are taken over while their files have the same path, size and time of change. Raises

@@ -1,4 +1,4 @@
-"""What the names of columns say: an image's id, the truth, an answer, a score a class, or something beside them."""
+"""What the names of columns say: an image's id, the truth, an answer, a score per class, or something beside them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def is_either(name: str) -> bool:
 
 
 def is_beside(name: str) -> bool:
-    """Whether a column of this name says something of an answer or an image, and is no answer."""
+    """Whether a column of this name says something of an answer or an image, and is not an answer."""
     return plain(name) in _BESIDE
 
 

@@ -35,6 +35,6 @@ class Predictions:
     by_name: bool = False
     """The scores' columns were matched to the classes by name."""
     open_answers: bool = False
-    """An answer that is no class at all is wrong, not a sign of a wrong file."""
+    """An answer that is not a class at all is wrong, not a sign of a wrong file."""
     among_set: bool = False
     """The answers were chosen among the set's classes alone."""

@@ -72,7 +72,7 @@ class Efficiency:
     zero_shot: float | None
     """Percent."""
     match: float | None
-    """Labels a class with which the mean probe of so many equals ``zero_shot``; None where none tried does."""
+    """Labels per class with which the mean probe of so many equals ``zero_shot``; None where none tried does."""
     shared: int = 0
     """Test images whose embedding is also one of the training data: what was learned, not what was understood."""
 

@@ -62,9 +62,9 @@ def read_results(
     """Read result tables (CSV, TSV, Parquet; long or wide) into one.
 
     A long table has ``model``, ``set`` and either ``accuracy`` or ``k`` and ``n``, optionally ``group`` and ``base``.
-    A table with ``model`` and no ``set`` is wide: every other column of accuracies is a set, but for those that are
-    none by their name; what is left out is said, and ``sets`` chooses. ``groups`` is a table of model and type; without
-    it a ``model_types.csv`` beside a wide table is taken, as in the testbed.
+    A table with ``model`` and no ``set`` is wide: every other column of accuracies is a set, but for those whose name
+    tells that they are not; what is left out is reported, and ``sets`` chooses. ``groups`` is a table of model and
+    type; without it a ``model_types.csv`` beside a wide table is taken, as in the testbed.
     A table may have a column ``metric`` (f1, em, ...) with its value in ``accuracy`` or ``value``: ``metric`` picks.
     Raises EvaluationError for files that are no such table.
     """
@@ -134,14 +134,14 @@ def as_results(
         table["accuracy"] = 100 * np.divide(k, n, out=np.full(len(n), np.nan), where=n > 0)
         for name in table.loc[table["n"] == 0, "set"].unique():
             cautions.append(
-                Caution("empty-set", source, f"set {name} has no images (n = 0); nothing can be said of it")
+                Caution("empty-set", source, f"set {name} has no images (n = 0); nothing is known of it")
             )
     elif "accuracy" in frame.columns:
         table["k"] = table["n"] = pd.array([pd.NA] * len(frame), dtype="Int64")
         cells = read_cells(frame["accuracy"], f"{source}: column accuracy", table["model"].tolist())
         if cells.odd.any():
             first = str(frame["accuracy"][cells.odd].iloc[0])
-            message = f"{int(cells.odd.sum())} accuracies are no numbers, first {first!r}; they are left out"
+            message = f"{int(cells.odd.sum())} accuracies are not numbers, first {first!r}; they are left out"
             cautions.append(Caution("not-a-number", source, message))
         signed: list[str] = sorted(set(table["set"])) if cells.percent else frame.attrs.get(_SIGNED, [])
         if unit == "auto":
@@ -220,7 +220,7 @@ def _of_metric(frame: pd.DataFrame, metric: str, path: Path) -> pd.DataFrame:
 
 
 def _longer(frame: pd.DataFrame, source: str, chosen: Sequence[str]) -> tuple[pd.DataFrame, list[Caution]]:
-    """A row a (model, set) of a wide table, and what is no set in it."""
+    """A row per (model, set) of a wide table, and the columns that are not sets."""
     if (twice := frame.columns[frame.columns.duplicated()]).size:
         raise EvaluationError(f"{source}: two columns are called {str(twice[0])!r}; rename one")
     kept = [name for name in ("model", "group", "base") if name in frame.columns]
@@ -250,12 +250,10 @@ def _longer(frame: pd.DataFrame, source: str, chosen: Sequence[str]) -> tuple[pd
         columns[name] = cells.values
         if cells.odd.any():
             first = str(frame[name][cells.odd].iloc[0])
-            message = (
-                f"set {name}: {int(cells.odd.sum())} cells are no numbers, first {first!r}; they are left out"
-            )
+            message = f"set {name}: {int(cells.odd.sum())} cells are not numbers, first {first!r}; they are left out"
             cautions.append(Caution("not-a-number", source, message))
     if left_out:
-        message = f"columns that are no sets: {', '.join(left_out)}; choose with `sets`"
+        message = f"columns that are not sets: {', '.join(left_out)}; choose with `sets`"
         cautions.insert(0, Caution("left-out", source, message))
     if not columns:
         raise EvaluationError(

@@ -132,7 +132,7 @@ def _agree(aligned: Aligned, one: Predictions, other: Predictions) -> bool:
 
 
 def first_answers(aligned: Aligned, one: Predictions) -> npt.NDArray[Any]:
-    """The best answer an image, in the set's order, without its meaning."""
+    """The best answer per image, in the set's order, without its meaning."""
     values = one.values[aligned.rows(one).at]
     if values.ndim == 1:
         return values

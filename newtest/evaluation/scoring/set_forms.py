@@ -97,7 +97,7 @@ def table_frame(path: Path) -> pd.DataFrame:
 
 
 def _second(cells: pd.Series, where: str) -> pd.Series:
-    """Lists of further classes; an empty cell is an empty list, and text that is no list is one class."""
+    """Lists of further classes; an empty cell is an empty list, and text that is not a list is one class."""
 
     def listed(cell: Any) -> list[Any]:
         if isinstance(cell, list | tuple | np.ndarray):

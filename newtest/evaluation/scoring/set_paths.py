@@ -29,7 +29,7 @@ def image_folder(root: Path) -> tuple[pd.DataFrame, Census]:
 
 def with_paths(frame: pd.DataFrame, root: Path) -> pd.DataFrame:
     """Paths of the files of a manifest, or addresses in its tars and Parquet tables (``newtest.sets.image_at``); a name
-    that leaves the folder is no path of ours, and is left without one.
+    that leaves the folder is not a path of ours, and is left without one.
     """
     if "file" not in frame.columns or "path" in frame.columns:
         return frame

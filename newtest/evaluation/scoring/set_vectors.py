@@ -27,7 +27,7 @@ from newtest.sets import archive_of, image_at
 __all__ = ["SetVectors", "file_facts", "set_vectors"]
 
 PIECE, BATCH = 256, 32
-"""Images a file of the cache, and images a forward pass unless another number is asked for."""
+"""Images per file of the cache, and images per forward pass unless another number is asked for."""
 
 
 @dataclass(frozen=True)

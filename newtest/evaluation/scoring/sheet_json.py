@@ -51,7 +51,7 @@ def _of_lines(path: Path, stem: str, text: str) -> list[Sheet]:
         try:
             records.append(parse_json(line))
         except (ValueError, RecursionError) as error:
-            raise EvaluationError(f"{path}: line {number} is no JSON ({type(error).__name__})") from error
+            raise EvaluationError(f"{path}: line {number} is not JSON ({type(error).__name__})") from error
     return _of_records(path, stem, records)
 
 
@@ -178,7 +178,7 @@ def _is_record(part: Mapping[str, Any]) -> bool:
 
 
 def _are_scores(content: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether these are images with a score a class: fractions are no answers."""
+    """Whether these are images with a score per class: fractions are not answers."""
     cells = [value for part in content.values() for value in part.values()]
     numbers = all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells)
     return numbers and any(cell % 1 for cell in cells if np.isfinite(cell))

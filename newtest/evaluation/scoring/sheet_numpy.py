@@ -30,7 +30,7 @@ def numpy_sheets(path: Path, stem: str) -> list[Sheet]:
         if not any(word in str(error) for word in ("pickle", "magic")):
             raise
         raise EvaluationError(
-            f"{path}: is no array file of NumPy, or holds Python objects, which are never loaded; save numbers and "
+            f"{path}: is not an array file of NumPy, or holds Python objects, which are never loaded; save numbers and "
             "text (text: np.array(names, dtype=str))"
         ) from error
     return arrays_sheets(path, stem, arrays)

@@ -113,9 +113,9 @@ def _listed(text: str, what: str) -> list[Any]:
     if (quoted := _QUOTED.findall(inner)) and not _QUOTED.sub("", inner).strip(", \t\r\n"):
         return [ast.literal_eval(word) for word in quoted]
     if not _NUMBERS.fullmatch(inner):
-        raise EvaluationError(f"{what}: {text[:40]!r} is no list of numbers or of quoted names")
+        raise EvaluationError(f"{what}: {text[:40]!r} is not a list of numbers or of quoted names")
     words = inner.replace(",", " ").split()
     try:
         return [int(word) if word.lstrip("+-").isdigit() else float(word) for word in words]
     except ValueError:
-        raise EvaluationError(f"{what}: {text[:40]!r} is no list of numbers") from None
+        raise EvaluationError(f"{what}: {text[:40]!r} is not a list of numbers") from None

@@ -33,7 +33,7 @@ class Sheet:
     model: str = ""
     """The model that these rows are of, where the file says it."""
     open_answers: bool = False
-    """Answers are free text: one that is no class is wrong, not a sign of a wrong file."""
+    """Answers are free text: one that is not a class is wrong, not a sign of a wrong file."""
 
     def __len__(self) -> int:
         return next((len(values) for values in (*self.columns.values(), *self.ids.values())), 0)
@@ -49,7 +49,8 @@ def by_length(source: str, stem: str, columns: Mapping[str, npt.NDArray[Any]]) -
 
 
 def as_column(values: Any, what: str) -> npt.NDArray[Any]:
-    """Cells of any kind as a column. Raises EvaluationError for rows of different length, and for what is no answer."""
+    """Cells of any kind as a column. Raises EvaluationError for rows of different length, and for what is not an
+    answer."""
     array = values if isinstance(values, np.ndarray) else _array(values, what)
     if array.dtype.kind == "S":
         array = _decoded(array, what)

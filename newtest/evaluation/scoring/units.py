@@ -65,7 +65,7 @@ def percent(
         )
     if unit == "fraction" or (unit == "auto" and known.size and known.max() <= 1):
         if known.size and known.max() > 1:
-            raise EvaluationError(f"{source}: {known.max():g} is no fraction; use `unit` percent")
+            raise EvaluationError(f"{source}: {known.max():g} is not a fraction; use `unit` percent")
         message = (
             "no accuracy is above 1: read as fractions and multiplied by 100 "
             "(`unit` percent if they are percentages)"

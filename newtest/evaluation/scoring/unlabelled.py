@@ -104,7 +104,7 @@ def _numbered(evaluated: EvaluationSet, predictions: Sequence[Predictions]) -> F
 
 
 def _as_numbers(values: npt.NDArray[Any], classes: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Names by their place among the classes, numbers as they are; -1 for an answer that is no class."""
+    """Names by their place among the classes, numbers as they are; -1 for an answer that is not a class."""
     if values.dtype.kind in "iu":
         return np.where(values < 0, -1, values).astype(np.int64)
     place = {name: at for at, name in enumerate(classes)}

@@ -1,4 +1,4 @@
-"""Pictures of a set that a model could not be shown, and why: they count as wrong, and that is said."""
+"""Pictures of a set that a model could not be shown, and why: they count as wrong, and are reported."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _LONGEST = 40
 def votes_of(images: pd.DataFrame, source: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """``num_selected`` and ``num_shown``, (N,) each; an empty cell is 0.
 
-    Raises EvaluationError with the first cell that is no whole number of votes.
+    Raises EvaluationError with the first cell that is not a whole number of votes.
     """
     selected, shown = (_whole(images[name], f"{source}: column {name}") for name in VOTE_COLUMNS)
     return selected, shown
@@ -33,5 +33,7 @@ def _whole(column: pd.Series, where: str) -> npt.NDArray[np.int64]:
     whole = (values >= 0) & (values <= MOST_EXACT) & (values == np.floor(values))
     if len(wrong := np.flatnonzero(~whole & ~empty.to_numpy(dtype=bool))):
         at = int(wrong[0])
-        raise EvaluationError(f"{where}, row {at + 1}: {str(column.iloc[at])[:80]!r} is no number of votes")
+        raise EvaluationError(
+            f"{where}, row {at + 1}: {str(column.iloc[at])[:80]!r} is not a number of votes"
+        )
     return np.where(whole, values, 0).astype(np.int64)

@@ -66,7 +66,7 @@ class ZeroShotConfig:
 
 @dataclass(frozen=True)
 class Classified:
-    """The answers for a set, and the ids of images that could not be read (their answers are no class)."""
+    """The answers for a set, and the ids of images that could not be read (their answers are not classes)."""
 
     answers: Predictions
     broken: list[str]

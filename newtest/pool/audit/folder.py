@@ -114,7 +114,7 @@ def _texts(pool: Pool, shard: Shard, rows: Sequence[int]) -> dict[int, tuple[str
 
 
 def _decoded(column: pa.ChunkedArray) -> list[str]:
-    """Texts, "" where there is none; bytes that are no UTF-8 are replaced."""
+    """Texts, "" where there is none; bytes that are not UTF-8 are replaced."""
     values = pc.cast(pc.cast(column, pa.large_string(), safe=False), pa.large_binary()).to_pylist()
     return ["" if value is None else value.decode("utf-8", "replace") for value in values]
 

@@ -143,7 +143,7 @@ def _why(pool: Pool, config: DedupConfig, layer: Layer | None, rows: int) -> dic
 
 
 def _found(keeping: Keeping, config: DedupConfig) -> tuple[Joined, dict[str, Any], Layer | None]:
-    """The pairs, what is said of them, and the layer that was compared."""
+    """The pairs, the facts about them, and the layer that was compared."""
     pool, block = keeping.pool, config.block_rows or None
     if config.method == "bytes":
         return same_bytes(keeping), {}, None

@@ -52,7 +52,7 @@ def set_images(address: str, image_col: str | None = None) -> Iterator[tuple[str
 
 
 def census_of_set(address: str) -> Census | None:
-    """What lies loose in a local folder, and what of it is no image of the set; None where nothing does."""
+    """What lies loose in a local folder, and what of it is not an image of the set; None where nothing does."""
     if "://" in address or not Path(address).is_dir():
         return None
     counted = walk(Path(address)).census

@@ -1,6 +1,6 @@
 """Judge rows by rules: which stay, which rules drop the others and why.
 
-Rules that cost a model or Python code a row are asked only about rows whose fate is still open (under "and": kept
+Rules that cost a model or Python code per row are asked only about rows whose fate is still open (under "and": kept
 by everything cheaper), and the counts say how many rows each rule saw. Languages are found, and kept, for those rows
 alone.
 """

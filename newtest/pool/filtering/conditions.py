@@ -90,7 +90,7 @@ class Condition:
                 f"the column {self.column!r} holds text: {self.sign} is for numbers and dates, = and != are for "
                 "texts"
             )
-        if name.startswith("binary"):  # compared by its bytes, for it may be no text
+        if name.startswith("binary"):  # compared by its bytes, for it may not be text
             wanted = pa.array([value.encode() for value in self.values], pa.large_binary())
             return self._among(pc.is_in(pc.cast(column, pa.large_binary()), wanted))
         column = pc.cast(column, pa.large_string())

@@ -63,7 +63,7 @@ class Filter(Protocol):
 
     @property
     def cost(self) -> int:
-        """0 for arithmetic over columns, 1 for Python a row, 2 for a model a row: cheap filters are asked first."""
+        """0 for arithmetic over columns, 1 for Python per row, 2 for a model per row: cheap filters are asked first."""
         ...
 
     def keep(self, table: pa.Table) -> Verdict:

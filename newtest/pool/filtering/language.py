@@ -25,11 +25,11 @@ from newtest.pool.filtering.lid.model_file import UnknownShape, read_model
 __all__ = ["DETECTORS", "detect", "identity"]
 
 Languages = Callable[[Sequence[str]], list[str]]
-"""One code a text."""
+"""One code per text."""
 
 
 def detect(detector: str, texts: Sequence[str]) -> list[str]:
-    """One language code a text, equal texts asked about once.
+    """One language code per text, equal texts asked about once.
 
     Raises UsageError for an unknown detector, MissingExtra where it is not installed.
     """

@@ -93,7 +93,7 @@ class ShardLanguages:
         return pa.DictionaryArray.from_arrays(arrow(codes), arrow_strings(list(self._names)))
 
     def _ask(self, texts: list[str | None]) -> npt.NDArray[np.int16]:
-        """A code a text."""
+        """A code per text."""
         present = [text for text in texts if text is not None]
         self.asked += len(present)
         answers = iter(detect(self.detector, present))

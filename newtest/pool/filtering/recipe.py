@@ -69,7 +69,7 @@ class Recipe:
     min_size: int | None = None
     max_aspect: float | None = None
     remove_urls: Path | None = None
-    """URLs that opted out, one a line; the pool remembers them."""
+    """URLs that opted out, one per line; the pool remembers them."""
     remove_uids: Path | None = None
     pii: bool = False
     """Leave out captions with personal data, under "or" too."""

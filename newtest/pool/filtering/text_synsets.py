@@ -2,7 +2,7 @@
 
 DataComp asks NLTK for ``wn.synsets(word)[0]`` of each word and looks its offset up among ImageNet-21k's. The
 same answer is found here from WordNet's own ``index.noun`` and ``noun.exc`` (version 3.0), without NLTK and a
-hundred times faster: a word's first synset is its first noun synset, and a word that is no noun in any form
+hundred times faster: a word's first synset is its first noun synset, and a word that is not a noun in any form
 is not in a list of nouns.
 """
 

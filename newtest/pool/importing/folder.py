@@ -35,7 +35,7 @@ _LONGEST = 1 << 20
 
 @dataclass(frozen=True)
 class Folder:
-    """What lies in a folder: its images by path, and what is said of them."""
+    """What lies in a folder: its images by path, and the facts about them."""
 
     root: Path
     walked: Walked
@@ -44,7 +44,7 @@ class Folder:
 
     @cached_property
     def others(self) -> frozenset[str]:
-        """The names of the files that are no images."""
+        """The names of the files that are not images."""
         return frozenset(entry.name for entry in self.walked.census.left_out)
 
     def beside(self, image: str, suffixes: tuple[str, ...]) -> list[str]:
@@ -56,7 +56,7 @@ class Folder:
         ]
 
     def left_out(self) -> list[tuple[str, str]]:
-        """(file or folder, reason) of what is no image and says nothing of any."""
+        """(file or folder, reason) of what is not an image and says nothing of any."""
         used = {name for image in self.walked.images for name in self.beside(image, (*_TEXTS, ".json"))}
         used |= {name for name in self.others if is_table(name)}
         census = self.walked.census

@@ -40,7 +40,7 @@ def holds_tars(folder: Path) -> bool:
 
 
 def import_tars(address: str | Path, *, encoding: str | None = None) -> Iterator[Imported]:
-    """Write a table beside each tar of a pool that has none; one value a tar.
+    """Write a table beside each tar of a pool that has none; one value per tar.
 
     Raises PoolError for a tar that is damaged, that holds a sample's members apart or one of them twice, and for one in
     which names with dots put several photos into one sample.

@@ -78,7 +78,7 @@ class Found:
         ]
 
     def left_out(self) -> dict[str, int]:
-        """Reason -> mentions that are no candidates, of all classes."""
+        """Reason -> mentions that are not candidates, of all classes."""
         sums: Counter[str] = Counter()
         for (_, reason), number in sorted(self.counts.items()):
             sums[reason] += number

@@ -1,8 +1,8 @@
 """Which classes a caption names: its lemmas as whole words, all of them in one pass over the caption.
 
 As for LAIONet (Shirali & Hardt 2023, arXiv 2306.15769), whose substring matching ImageNot (Salaudeen & Hardt 2024,
-arXiv 2404.02112) took over, but at word borders: "car" is not in "scarred". A lemma inside a longer one is no mention
-of its own: "tiger shark" names no tiger. Case, punctuation and runs of spaces do not count.
+arXiv 2404.02112) took over, but at word borders: "car" is not in "scarred". A lemma inside a longer one is not a
+mention of its own: "tiger shark" names no tiger. Case, punctuation and runs of spaces do not count.
 """
 
 from __future__ import annotations

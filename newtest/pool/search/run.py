@@ -80,7 +80,7 @@ def search(
         tuple(cls for cls in others if cls.wnid not in known) if config.exclude_others else (),
         config.exclude_others,
     )
-    what.mentions()  # a class that cannot be searched is said before anything is read
+    what.mentions()  # a class that cannot be searched is an error before anything is read
     layer = mentions_layer(what)
     outcomes = build(pool, layer, partial(MentionsOf, what), engine, Resources(workers, light=True))
     sums = complete(watched(progress, "reading captions", outcomes, len(pool.shards)), len(pool.shards))

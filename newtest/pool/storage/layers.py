@@ -1,7 +1,7 @@
 """Layers: what was computed about a pool (embeddings, scores, languages, hashes), kept beside its shards.
 
 A layer is a folder ``__newtest/layers/<kind>-<fingerprint>/``, named by what made it (model, configuration, version of
-the rule). It holds one Parquet file a shard, in the shard's row order, named by the shard and by a
+the rule). It holds one Parquet file per shard, in the shard's row order, named by the shard and by a
 fingerprint of the shard's bytes; each appears by rename. ``manifest.json`` is written last: a layer is
 complete when it is there and names every shard that the pool holds now. So a killed run continues where it was,
 and a shard that changed is computed again alone.

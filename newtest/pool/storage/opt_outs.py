@@ -138,7 +138,7 @@ def _read(pool: Pool, kind: str) -> set[str]:
     known: set[str] = set()
     try:
         if isinstance(place, LocalPlace) and place.root.exists():
-            list(place.root.iterdir())  # a folder that cannot be listed is no empty list
+            list(place.root.iterdir())  # a folder that cannot be listed is not an empty list
         for entry in place.entries():
             with place.open(entry) as handle:
                 data = handle.read()

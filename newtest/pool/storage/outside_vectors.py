@@ -40,7 +40,7 @@ class StoredArray:
 
     @classmethod
     def open(cls, place: RemotePlace, name: str) -> StoredArray:
-        """Raises OSError, and Unreadable for what is no array."""
+        """Raises OSError, and Unreadable for what is not an array."""
         with place.open(name) as handle, translated("an .npy array"):
             size = handle.seek(0, 2)
             handle.seek(0)

@@ -69,7 +69,7 @@ class Place(Protocol):
 
 
 def is_ours(name: str) -> bool:
-    """Names that begin with ``.`` or ``_`` are no part of a pool."""
+    """Names that begin with ``.`` or ``_`` are not part of a pool."""
     return not name.startswith((".", "_"))
 
 

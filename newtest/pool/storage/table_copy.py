@@ -67,7 +67,7 @@ def named_alike(tables: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def types_differ(shards: Sequence[Shard], error: Exception) -> PoolError:
-    """What is said of tables that cannot stand in one."""
+    """The error about tables that cannot stand in one."""
     names = ", ".join(shard.name for shard in shards)
     return PoolError(
         f"the tables of the shards {names} have one column in types that do not go together ({error}); write them "

@@ -85,7 +85,8 @@ class Sample:
 
     @property
     def described(self) -> dict[str, object]:
-        """The ``.json`` member; empty where there is none that can be read. What is no object is called ``json``."""
+        """The ``.json`` member; empty where there is none that can be read. What is not an object is called
+        ``json``."""
         try:
             value = parse_json(self.members.get("json", b"{}"))
         except (ValueError, RecursionError):

@@ -95,7 +95,7 @@ def canonical_column(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray | p
     """A column of uids in any form as one of 32 hex digits each.
 
     Text whose first value is in that form already is passed on as it is: ``from_arrow`` looks at every row. Raises
-    PoolError for a value that is no uid.
+    PoolError for a value that is not a uid.
     """
     first = next((value for value in column[:1].to_pylist()), None)
     if column.type in (pa.string(), pa.large_string()) and (first is None or canonical(first) == first):

@@ -64,7 +64,7 @@
       return "";
     }
     const { undo, others } = await post(action, images(pair));
-    const counted = others.length ? 0 : 1;  // what another has judged waits for nobody, whatever is said of it now
+    const counted = others.length ? 0 : 1;  // what another has judged waits for nobody, whatever is answered now
     history.push({ undo, pair: queue.shift(), counted });
     left -= counted;
     return others.map((other) => `${other.reviewer} said ${other.duplicate ? "duplicate" : "different"} before you: both are kept, yours counts. `).join("");

@@ -13,7 +13,7 @@ from newtest.frequency.counts import VoteCounts
 __all__ = ["follows_answers"]
 
 FOLLOWS = 4.0
-"""Standard errors of the correlation from which on the number of votes is said to follow the answers."""
+"""Standard errors of the correlation from which on the number of votes counts as following the answers."""
 AT_LEAST = 0.1
 """The least correlation of that kind: classes that differ in votes and in frequency correlate a little."""
 

@@ -189,7 +189,7 @@ def _weighed(population: Population, share: Floats, seed: int | None = None) -> 
     """The mean of k/n with classes weighed by ``share``, and its standard error over images: no model is needed.
 
     With ``seed``, for votes whose number follows the answers, the mean of the expected true frequencies: k/n is
-    no unbiased estimate then, while the likelihood does not depend on when the asking stops.
+    not an unbiased estimate then, while the likelihood does not depend on when the asking stops.
     """
     frequency, owner = population.counts.frequency, population.class_index
     extra = 0.0
@@ -265,7 +265,7 @@ def _warnings(
         if abs(held.surprise) > max(CERTAIN * error, 2 * NOTABLE):
             warnings.append(
                 f"held-out votes disagree with the estimated distributions: those of the drawn images are "
-                f"{100 * held.surprise:+.1f} points of frequency off what the other half foretells (standard error "
+                f"{100 * held.surprise:+.1f} points of frequency off what the other half predicts (standard error "
                 f"{100 * error:.1f}), so the mismatch may be off by as much"
             )
     if found.assumptions is not None:
@@ -279,7 +279,7 @@ def _shortfall(original: Population, pool: Population, share: Floats, images: in
     wanted = np.bincount(group, share @ original.mixtures.members, minlength=GROUPS)
     size = np.bincount(pool.class_index, minlength=len(share)) * (share > 0)
     supply = np.bincount(group, size @ pool.mixtures.members, minlength=GROUPS) / images
-    # A step of the grid to either side is no mismatch: shares are compared from the top down.
+    # A step of the grid to either side is not a mismatch: shares are compared from the top down.
     lacking = np.cumsum((wanted - supply)[::-1])
     below = np.cumsum(wanted - supply)
     return float(max(lacking.max(), below.max(), 0.0))

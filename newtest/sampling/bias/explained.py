@@ -3,7 +3,7 @@
 A model's accuracy rises with the true frequency: by how much is the slope of correctness on the expected true frequency
 of the original's images. (Regressing on k/n instead would flatten the slope: its noise sits in the regressor. The
 expectation given the votes has no such bias when the relation is a line: regression calibration, Carroll et al. 2006.
-The expected square does the same for a bend.) Where accuracy is no line in the frequency, two sets of equal mean can
+The expected square does the same for a bend.) Where accuracy is not a line in the frequency, two sets of equal mean can
 differ: the bend is tested, and told in points.
 """
 
@@ -88,7 +88,7 @@ def points_explained(
     """One row per model: model, slope, points, low, high: the part of its accuracy gap that the mismatch explains.
 
     ``diagnosis``, or its ``mismatch`` (original less drawn in [-1, 1]); points are of accuracy, with a 95 % interval
-    that knows the errors of the slope and of the mismatch. ``attrs["warnings"]`` says where accuracy is no line.
+    that knows the errors of the slope and of the mismatch. ``attrs["warnings"]`` says where accuracy is not a line.
     """
     mismatch = diagnosis.mismatch if isinstance(diagnosis, Diagnostics) else diagnosis
     slopes, errors = accuracy_slopes(original)
@@ -113,6 +113,6 @@ def _bent(original: ScoredSet, diagnosis: Diagnostics | Estimate) -> list[str]:
         points = 100 * float(np.sum(apart * (bend.slope * grid + bend.square * grid**2)))
         told = f"; along a parabola the two distributions explain {points:+.1f} points"
     return [
-        f"accuracy is no line in the frequency: the mean model's curve lies {100 * bend.distance:.1f} points from it, "
-        f"so sets of equal mean frequency can differ in accuracy{told}"
+        f"accuracy is not a line in the frequency: the mean model's curve lies {100 * bend.distance:.1f} points from "
+        f"it, so sets of equal mean frequency can differ in accuracy{told}"
     ]

@@ -3,9 +3,9 @@
 The other half had no part in the choice, so its mean is an unbiased estimate of the true frequencies that were drawn,
 whatever their distribution is: the gap rests on no model. It judges the rule as it works with half the votes, where
 the bias of matching k/n (which falls about as 1 / votes) is about twice what it is with all of them, and where the
-correction, too, misses more: with 2 of 5 votes hardly anything is known of an image. So a gap is no cause for alarm by
-itself. The alarm compares the held-out votes of the drawn images with what the seen half and the estimated
-distributions foretell of them: if votes are binomial and the distributions right, the difference is noise whose size is
+correction, too, misses more: with 2 of 5 votes hardly anything is known of an image. So a gap is not a cause for alarm
+by itself. The alarm compares the held-out votes of the drawn images with what the seen half and the estimated
+distributions predict of them: if votes are binomial and the distributions right, the difference is noise whose size is
 known, whatever the rule, the votes and the classes are.
 """
 
@@ -41,7 +41,7 @@ class HeldOut:
     ``gap`` is original less drawn. ``standard_error`` is that of one split's gap, averaged: the splits share their
     images, so it overstates the error of their mean. ``spread`` is the standard deviation between splits.
     ``votes`` is the median number of votes of a candidate that the matching saw. ``surprise`` is the drawn images' mean
-    in the held-out votes less what the seen ones foretell, with its standard error if the model holds; None in
+    in the held-out votes less what the seen ones predict, with its standard error if the model holds; None in
     diagnoses of earlier versions.
     """
 
@@ -105,7 +105,7 @@ def held_out(
 
 
 def _surprise(mixtures: ClassMixtures, seen: Pairs, kept: Pairs, rows: Ints) -> tuple[float, float]:
-    """The mean of k/n in the kept votes less what it is foretold to be, and its standard error.
+    """The mean of k/n in the kept votes less its prediction, and its standard error.
 
     An image's kept votes vary by its posterior variance, and by s (1 - s) / n about its s.
     """

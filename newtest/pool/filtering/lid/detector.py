@@ -30,7 +30,7 @@ class Detector:
     judge: Callable[[str], str]
 
     def __call__(self, texts: Sequence[str]) -> list[str]:
-        """One language code a caption, as ``judge`` would give it."""
+        """One language code per caption, as ``judge`` would give it."""
         if len(texts) < _FEW:
             return [self.judge(text) for text in texts]
         return [answer for part in _parts(texts) for answer in self._batch(part)]

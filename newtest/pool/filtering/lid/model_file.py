@@ -36,7 +36,7 @@ _LARGE = 1e6
 
 
 class UnknownShape(Exception):
-    """The file is no compressed fastText classifier of the shape that is read here."""
+    """The file is not a compressed fastText classifier of the shape that is read here."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _model(file: _Bytes) -> Model:
     _require(
         (loss, kind) == (_HIERARCHICAL_SOFTMAX, _SUPERVISED), "no classifier with a hierarchical softmax"
     )
-    # A single character at a word's edge is no n-gram; from two characters on there is no such rule to follow.
+    # A single character at a word's edge is not an n-gram; from two characters on there is no such rule to follow.
     _require(2 <= shortest <= longest <= 8 and word_ngrams == 1, "n-grams of other lengths, or of words")
     _require(0 < buckets <= _MOST_BUCKETS, "too many buckets")
     entries, words, labels, _, kept = file.numbers("iiiqq")
