@@ -271,7 +271,7 @@ def test_rows_with_addresses_are_never_taken_by_position(tmp_path: Path) -> None
 
 
 def test_pairs_of_label_and_score(tmp_path: Path) -> None:
-    """What transformers' image-classification pipeline returns, and an object of scores an image."""
+    """What transformers' image-classification pipeline returns, and an object of scores per image."""
     order = np.random.default_rng(0).permutation(30)
     pairs = [
         [{"label": CLASSES[(at + 1) % 3], "score": 0.2}, {"label": CLASSES[at], "score": 0.7}] for at in GIVEN
@@ -345,7 +345,7 @@ def test_rows_of_numbers_are_told_by_their_values(tmp_path: Path, dtype: type) -
         scores, cautions = read(tmp_path / "m.npy", evaluated)
         assert [(s.k, s.kind) for s in scores] == [(24, kind)], (name, cautions)
     np.save(tmp_path / "m.npy", (votes[:, :5] % 3).astype(dtype))
-    assert read(tmp_path / "m.npy", evaluated)[0] == [], "repeated in a row, and no column a class"
+    assert read(tmp_path / "m.npy", evaluated)[0] == [], "repeated in a row, and no column per class"
 
 
 def test_two_classes_in_rows_of_two_are_asked_for(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_wrong_length_is_named() -> None:
             "out-of-range",
             "answers are not classes of the set, first",
         ),
-        (lambda v: np.eye(21)[v], "wrong-classes", "21 scores an image for 20 classes"),
+        (lambda v: np.eye(21)[v], "wrong-classes", "21 scores per image for 20 classes"),
         (lambda v: np.where(np.eye(20)[v] > 0, np.nan, 0), "not-a-number", "200 rows of scores hold NaN"),
     ],
 )

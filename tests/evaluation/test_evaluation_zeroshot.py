@@ -29,7 +29,7 @@ PHOTOS = 32  # each costs a forward pass of the classifier
 
 @pytest.fixture(scope="module")
 def photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ImageFolder of real photos, one a class."""
+    """An ImageFolder of real photos, one per class."""
     folder = tmp_path_factory.mktemp("zeroshot") / "photos"
     for photo in sorted((data / "images").glob("*.JPEG"))[:PHOTOS]:
         place = folder / photo.name.split("_")[0] / photo.name
