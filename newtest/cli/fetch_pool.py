@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, print_table
-from newtest.cli.pool_options import PoolAt, counted, default_out
+from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted, default_out
 
 __all__ = ["fetch_pool"]
 
@@ -33,6 +33,7 @@ def fetch_pool(
     ] = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Rows per shard.")] = 10_000,
     connections: Annotated[int, typer.Option(min=1, help="Downloads at once.")] = 256,
+    per_host: Annotated[int, typer.Option(min=1, help="Downloads at once from one host.")] = 32,
     retries: Annotated[int, typer.Option(min=0, help="Tries again within this run.")] = 4,
     blur_faces: Annotated[
         bool, typer.Option("--blur-faces", help="Blur the faces that the column face_bboxes names.")
@@ -66,6 +67,8 @@ def fetch_pool(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Allow addresses inside this network too.")
     ] = False,
+    engine: EngineName = "local",
+    workers: Workers = 0,
     json: JsonFlag = False,
 ) -> None:
     """Download a table of URLs and captions (DataComp's metadata, LAION's) into shards of tar and Parquet.
@@ -75,12 +78,15 @@ def fetch_pool(
 
     Run it again to retry the downloads that may work later. What is there is kept.
 
+    Each host is asked by one worker, so its limits hold for all workers together.
+
     Example: newtest fetch-pool metadata --out mypool
     """
     out = out or str(default_out(pool, "shards"))
     from collections import Counter
 
     from newtest.download import DownloadConfig
+    from newtest.engines import engine as engine_of
     from newtest.pool.fetching import fetch_shards
     from newtest.pool.resizing import Resize
     from newtest.pool.url_tables import url_tables
@@ -91,11 +97,13 @@ def fetch_pool(
             f"left out: {len(tables.others)} files that are not tables, or not of the format of {tables.files[0].name}"
         )
     total = tables.shards(shard_rows)
-    config = DownloadConfig(total=connections, retries=retries, allow_private=allow_private, robots=robots)
+    config = DownloadConfig(
+        total=connections, per_host=per_host, retries=retries, allow_private=allow_private, robots=robots
+    )
     shards = fetch_shards(
         tables, out, config, shard_rows=shard_rows, blur_faces=blur_faces,
         resize=Resize(resize, size, format, quality, only_if_bigger) if resize else None,  # type: ignore[arg-type]
-        allow_below=allow_below or (),
+        allow_below=allow_below or (), engine=engine_of(engine), workers=workers,
     )  # fmt: skip
     done = list(counted("downloading", shards, total))
     errors = sum((Counter(shard.errors) for shard in done), Counter[str]())

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from newtest.download.memory import HostMemory, Remembered
+from newtest.download.memory import HostMemory, Memory, Remembered
 from newtest.download.pace import Pace
 from newtest.download.records import Request
 from newtest.download.traffic import HostTraffic
@@ -45,10 +45,10 @@ class Host:
 class Hosts:
     """The hosts that a run has something for, by name, and those that throttle. Times are the event loop's."""
 
-    def __init__(self, config: DownloadConfig) -> None:
+    def __init__(self, config: DownloadConfig, memory: Memory | None = None) -> None:
         self.known: dict[str, Host] = {}
         self._config = config
-        self._memory = HostMemory() if config.remember else None
+        self._memory: Memory | None = memory or (HostMemory() if config.remember else None)
         self._before = self._memory.load() if self._memory else {}
         self._saved = float("-inf")
 

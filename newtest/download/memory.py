@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from newtest.files import open_bytes, state_folder, write_atomic
 from newtest.reading.jsons import parse_json
 
-__all__ = ["HostMemory", "Remembered"]
+__all__ = ["CarriedMemory", "HostMemory", "Memory", "Remembered"]
 
 _KEPT = 30 * 86400.0
 _MOST_HOSTS, _MOST_BYTES = 10_000, 4 * 2**20
@@ -33,6 +34,18 @@ class Remembered:
     rate: float
     rest_until: float
     seen: float
+
+
+class Memory(Protocol):
+    """Where a run looks up the paces of hosts, and leaves what it has learned."""
+
+    def load(self) -> dict[str, Remembered]:
+        """What is remembered, by host."""
+        ...
+
+    def save(self, hosts: Mapping[str, Remembered]) -> None:
+        """Remember these."""
+        ...
 
 
 class HostMemory:
@@ -74,6 +87,30 @@ class HostMemory:
             yield
         finally:
             os.close(handle)
+
+
+class CarriedMemory:
+    """What other workers of the same run have told, and what this one learns, to be told to them; on several machines
+    they have no file in common. ``on_disk``: the file of this machine is read and kept too.
+    """
+
+    def __init__(self, told: Mapping[str, Remembered], *, on_disk: bool) -> None:
+        self.learned: dict[str, Remembered] = {}
+        self._told, self._file = told, HostMemory() if on_disk else None
+
+    def load(self) -> dict[str, Remembered]:
+        """What is remembered, by host: the later word holds."""
+        known = self._file.load() if self._file is not None else {}
+        for host, entry in self._told.items():
+            if host not in known or known[host].seen < entry.seen:
+                known[host] = entry
+        return known
+
+    def save(self, hosts: Mapping[str, Remembered]) -> None:
+        """Add these to what was learned."""
+        self.learned.update(hosts)
+        if self._file is not None:
+            self._file.save(hosts)
 
 
 def _read(entry: object) -> Remembered | None:

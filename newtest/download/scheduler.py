@@ -29,6 +29,7 @@ import aiohttp
 
 from newtest.download.addresses import connector
 from newtest.download.hosts import Host, Hosts, Pending
+from newtest.download.memory import Memory
 from newtest.download.records import Download, Request
 from newtest.download.robots import Robots
 from newtest.download.traffic import Traffic
@@ -43,9 +44,14 @@ _MOST_REFUSALS = 20
 
 
 async def download(
-    requests: Iterable[Request], config: DownloadConfig, watch: Callable[[Traffic], None] | None = None
+    requests: Iterable[Request],
+    config: DownloadConfig,
+    watch: Callable[[Traffic], None] | None = None,
+    *,
+    memory: Memory | None = None,
 ) -> AsyncGenerator[Download, None]:
     """Yield one Download per request, in the order in which they end; ``watch`` is told of the traffic once a second.
+    Paces of hosts are looked up and left in ``memory``; without one in this machine's file, if ``config.remember``.
 
     ``requests`` is read ahead by ``config.read_ahead``, not counting those of hosts that throttle; no new one starts
     while ``config.total`` are in flight or waiting to be taken, so memory is bounded by ``total`` responses. Wrap in
@@ -63,7 +69,7 @@ async def download(
             "Accept-Encoding": "identity",
         },
     ) as session:
-        run = _Run(session, config, iter(requests))
+        run = _Run(session, config, iter(requests), memory)
         watching = asyncio.create_task(_watch(run, watch)) if watch is not None else None
         try:
             while (outcome := await run.next()) is not None:
@@ -84,12 +90,16 @@ class _Run:
     """One run: per host a queue, and a queue of the hosts that may start a request now."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, config: DownloadConfig, source: Iterator[Request]
+        self,
+        session: aiohttp.ClientSession,
+        config: DownloadConfig,
+        source: Iterator[Request],
+        memory: Memory | None = None,
     ) -> None:
         self._session, self._config, self._source = session, config, source
         ask = partial(robots_text, session, config)
         self._robots = Robots(config.user_agent, ask) if config.robots else None
-        self._hosts = Hosts(config)
+        self._hosts = Hosts(config, memory)
         self._ready: deque[str] = deque()
         self._results: asyncio.Queue[Download | BaseException] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()

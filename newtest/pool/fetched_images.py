@@ -25,8 +25,14 @@ class Treatment:
     blurs: bool = False
     resize: Resize | None = None
 
-    def made(self, data: bytes, row: Mapping[str, Any], result: dict[str, Any]) -> bytes | None:
-        """The bytes to keep, described in ``result``; None, and why in ``result``, where there are none."""
+    def made(
+        self, data: bytes, row: Mapping[str, Any], result: dict[str, Any], sha256: str | None = None
+    ) -> bytes | None:
+        """The bytes to keep, described in ``result``; None, and why in ``result``, where there are none.
+
+        ``sha256`` is the digest of ``data``, where the caller knows it.
+        """
+        given = data
         try:
             if self.blurs and row.get("face_bboxes"):
                 data = _blurred(data, row["face_bboxes"])
@@ -40,7 +46,8 @@ class Treatment:
         except (TypeError, ValueError):
             result.update(failed("face-boxes", final=True, status="failed_to_resize"))
             return None
-        result["sha256"] = hashlib.sha256(data).hexdigest()
+        known = sha256 if data is given else None
+        result["sha256"] = known or hashlib.sha256(data).hexdigest()
         return data
 
 

@@ -1,7 +1,8 @@
 """What downloads have brought so far, on disk until their shard is written: a killed run asks for nothing twice.
 
 A journal is a file of records, each a line of JSON and then the bytes. The record that was being written when the
-process died is cut off when the journal is opened again.
+process died is cut off when the journal is opened again. A shard has a journal for each worker that downloads for it,
+and for each run of which something was left: a worker adds to its own, and they are read together.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +26,12 @@ from newtest.files import cache_folder, full_disk_at, own_descriptor
 from newtest.pool.storage.location import JOURNALS, LocalPlace, RemotePlace
 from newtest.reading.jsons import parse_json
 
-__all__ = ["Journal", "Record", "alone", "journal_folder"]
+__all__ = ["Journal", "Journals", "Record", "alone", "journal_folder", "next_generation", "part_of"]
 
 _LONGEST_LINE = 1 << 20
+_ENDING = ".journal"
+_PATIENCE = 30.0
+"""Seconds in which a worker of a run that was killed must have ended."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,22 @@ class Record:
 
 
 class Journal:
-    """The records of one shard by (uid, URL), the last one where there are several. A context manager."""
+    """Records of one shard by (uid, URL), the last one where there are several. A context manager.
+
+    Raises PoolError while another process has it open.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._handle = open(own_descriptor(path, os.O_RDWR | os.O_APPEND), "a+b")  # noqa: SIM115  (closed by __exit__)
         self.records: dict[tuple[str, str], Record] = {}
-        self._read()
+        try:
+            _hold(self._handle.fileno(), path)
+            self._read()
+        except BaseException:
+            self._handle.close()
+            raise
 
     def __enter__(self) -> Journal:
         return self
@@ -79,6 +92,11 @@ class Journal:
         data = os.pread(self._handle.fileno(), record.size, record.offset)
         return data if hashlib.sha256(data).hexdigest() == record.sha256 else None
 
+    def knows(self, uid: str, url: str) -> bool:
+        """Whether there is an answer that is worth no second question in this run: all that was written down."""
+        record = self.records.get((uid, url))
+        return record is not None and (record.sha256 is None or self.data(record) is not None)
+
     def remove(self) -> None:
         """Forget everything: the shard is written."""
         self._path.unlink(missing_ok=True)
@@ -100,6 +118,82 @@ class Journal:
             None if head["kind"] is None else str(head["kind"]), bool(head["permanent"]),
             None if sha256 is None else str(sha256), offset, head["size"],
         )  # fmt: skip
+
+
+class Journals:
+    """All journals of one shard as one; what was written down later holds. A context manager."""
+
+    def __init__(self, folder: Path, shard: str) -> None:
+        self._journals: list[Journal] = []
+        self._of: dict[tuple[str, str], Journal] = {}
+        try:
+            for path in _parts(folder, shard):
+                self._journals.append(Journal(path))
+                self._of.update(dict.fromkeys(self._journals[-1].records, self._journals[-1]))
+        except BaseException:
+            self._close()
+            raise
+
+    def __enter__(self) -> Journals:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def record(self, uid: str, url: str) -> Record | None:
+        """What became of a request, None where nothing was written down."""
+        journal = self._of.get((uid, url))
+        return journal.records[uid, url] if journal is not None else None
+
+    def data(self, uid: str, url: str) -> bytes | None:
+        """The bytes of a download; None for a failure, and for bytes that a power cut spoilt."""
+        journal = self._of.get((uid, url))
+        return journal.data(journal.records[uid, url]) if journal is not None else None
+
+    def remove(self) -> None:
+        """Forget everything: the shard is written."""
+        for journal in self._journals:
+            journal.remove()
+
+    def _close(self) -> None:
+        for journal in self._journals:
+            journal.__exit__(None, None, None)
+
+
+def part_of(folder: Path, shard: str, part: str) -> Path:
+    """The journal of one shard that one worker writes; parts of later runs have names that sort behind."""
+    return folder / f"{shard}.{part}{_ENDING}"
+
+
+def next_generation(folder: Path) -> int:
+    """A number for the parts of this run, larger than those of runs that left something."""
+    used = [path.name.split(".")[1].partition("-")[0] for path in folder.glob(f"*.*{_ENDING}")]
+    return 1 + max((int(number) for number in used if number.isdecimal()), default=0)
+
+
+def _parts(folder: Path, shard: str) -> list[Path]:
+    """The oldest first; newtest 0.x had one without a part, ``SHARD.journal``."""
+    whole = folder / f"{shard}{_ENDING}"
+    return [*([whole] if whole.exists() else []), *sorted(folder.glob(f"{shard}.*{_ENDING}"))]
+
+
+def _hold(handle: int, path: Path) -> None:
+    """Hold a journal for this process. Workers of a killed run end a moment after it: they are waited for."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise PoolError(
+                    f"{path}: another process writes this; wait until it has ended, then run again"
+                ) from error
+            time.sleep(0.05)
+        except OSError:
+            return  # a file system without locks
 
 
 def journal_folder(place: LocalPlace | RemotePlace) -> Path:
