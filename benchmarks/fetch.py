@@ -132,7 +132,7 @@ def serve(server: str, ready: multiprocessing.connection.Connection) -> None:
         application.router.add_get("/{number}.jpg", answer)
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+        await web.TCPSite(runner, "0.0.0.0", 0, backlog=1024).start()
         ready.send(runner.addresses[0][1])
         await asyncio.sleep(7200)
 

@@ -36,6 +36,8 @@ def host_of(url: str) -> str:
     """Who is asked, and whose pace it is: ``host``, or ``host:port`` where a port is named. Empty for no URL."""
     try:
         parts = urlsplit(url)
-        return f"{parts.hostname}:{parts.port}" if parts.hostname and parts.port else parts.hostname or ""
+        host = parts.hostname
+        port = parts.port if host else None
     except ValueError:
         return ""
+    return f"{host}:{port}" if port else host or ""

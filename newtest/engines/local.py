@@ -8,7 +8,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -48,6 +48,24 @@ class LocalEngine:
         if resources.light and not resources.workers:
             return _begun_here(make_worker, items, threads)
         return _in_processes(make_worker, items, workers, one_gpu_each=resources.gpus > 0, threads=threads)
+
+    @contextmanager
+    def keeping(
+        self, make_worker: MakeWorker[Any, Any]
+    ) -> Iterator[Callable[[Sequence[Any], int], Iterator[Outcome[Any, Any]]]]:
+        """Give a function that maps (items, workers), for several maps one after another: processes that one has
+        started do the next one too. One worker runs in this process.
+        """
+        crew = _Crew(make_worker, keeps=True)
+
+        def mapped(items: Sequence[Any], workers: int) -> Iterator[Outcome[Any, Any]]:
+            workers = Resources(workers).count(len(items))
+            return _in_process(make_worker, items) if workers == 1 else crew.map(items, workers)
+
+        try:
+            yield mapped
+        finally:
+            crew.stop()
 
 
 def _in_process(make_worker: MakeWorker[Any, Any], items: Sequence[Any]) -> Iterator[Outcome[Any, Any]]:
@@ -127,8 +145,10 @@ class _Crew:
     """The running children and the items that wait for them."""
 
     make_worker: MakeWorker[Any, Any]
-    waiting: deque[tuple[int, Any]]
     threads: int = 0
+    keeps: bool = False
+    """Whether children with nothing to do wait for the next map."""
+    waiting: deque[tuple[int, Any]] = field(default_factory=deque)
     children: list[_Child] = field(default_factory=list)
 
     def start(self, gpu: int | None) -> None:
@@ -143,6 +163,8 @@ class _Crew:
 
     def give(self, child: _Child) -> None:
         child.held = self.waiting.popleft() if self.waiting else None
+        if child.held is None and self.keeps:
+            return
         try:
             child.pipe.send(child.held)
         except (BrokenPipeError, ConnectionResetError):
@@ -150,6 +172,51 @@ class _Crew:
         except BaseException:
             self.stop()
             raise
+
+    def map(
+        self, items: Sequence[Any], workers: int, *, one_gpu_each: bool = False
+    ) -> Iterator[Outcome[Any, Any]]:
+        """One outcome for every item, by the children that are there and as many more as make ``workers``."""
+        self.waiting = deque(enumerate(items))
+        attempts: dict[int, int] = {}
+        for child in self.children:
+            self.give(child)
+        for number in range(len(self.children), workers):
+            self.start(number if one_gpu_each else None)
+        left = len(items)
+        while left:
+            pipes = {child.pipe: child for child in self.children if child.held is not None}
+            for pipe in wait(list(pipes)):
+                child = pipes[pipe]  # type: ignore[index]
+                assert child.held is not None
+                index, item = child.held
+                try:
+                    value, error = child.pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    attempts[index] = attempts.get(index, 0) + 1
+                    self.children.remove(child)
+                    child.process.join()
+                    if child.process.exitcode == _UNGUARDED:
+                        raise UsageError(
+                            "worker processes import the script that starts them, and this one starts its own while it "
+                            'is imported; put what it does under if __name__ == "__main__":'
+                        ) from None
+                    if attempts[index] < _ATTEMPTS:
+                        self.waiting.appendleft((index, item))
+                    else:
+                        left -= 1
+                        yield Outcome(
+                            item,
+                            error=f"the worker process died twice on it (exit code {child.process.exitcode})",
+                        )
+                    if self.waiting:
+                        self.start(child.gpu if one_gpu_each else None)
+                    continue
+                if isinstance(error, BaseException):
+                    raise error
+                left -= 1
+                self.give(child)
+                yield Outcome(item, value, error)
 
     def stop(self) -> None:
         for child in self.children:
@@ -167,45 +234,9 @@ def _in_processes(
     one_gpu_each: bool,
     threads: int = 0,
 ) -> Iterator[Outcome[Any, Any]]:
-    crew = _Crew(make_worker, deque(enumerate(items)), threads)
-    attempts: dict[int, int] = {}
+    crew = _Crew(make_worker, threads)
     try:
-        for number in range(workers):
-            crew.start(number if one_gpu_each else None)
-        left = len(items)
-        while left:
-            pipes = {child.pipe: child for child in crew.children if child.held is not None}
-            for pipe in wait(list(pipes)):
-                child = pipes[pipe]  # type: ignore[index]
-                assert child.held is not None
-                index, item = child.held
-                try:
-                    value, error = child.pipe.recv()
-                except (EOFError, ConnectionResetError):
-                    attempts[index] = attempts.get(index, 0) + 1
-                    crew.children.remove(child)
-                    child.process.join()
-                    if child.process.exitcode == _UNGUARDED:
-                        raise UsageError(
-                            "worker processes import the script that starts them, and this one starts its own while it "
-                            'is imported; put what it does under if __name__ == "__main__":'
-                        ) from None
-                    if attempts[index] < _ATTEMPTS:
-                        crew.waiting.appendleft((index, item))
-                    else:
-                        left -= 1
-                        yield Outcome(
-                            item,
-                            error=f"the worker process died twice on it (exit code {child.process.exitcode})",
-                        )
-                    if crew.waiting:
-                        crew.start(child.gpu if one_gpu_each else None)
-                    continue
-                if isinstance(error, BaseException):
-                    raise error
-                left -= 1
-                crew.give(child)
-                yield Outcome(item, value, error)
+        yield from crew.map(items, workers, one_gpu_each=one_gpu_each)
     finally:
         crew.stop()
 

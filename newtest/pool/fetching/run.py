@@ -6,7 +6,8 @@ groups lie in journals, and as many rows in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from newtest.download import DownloadConfig
 from newtest.download.memory import HostMemory
-from newtest.engines import Engine, LocalEngine, Resources
+from newtest.engines import Engine, LocalEngine, MakeWorker, Outcome, Resources
 from newtest.errors import PoolError
 from newtest.pool.fetch_below import Below
 from newtest.pool.fetched_images import Treatment
@@ -32,6 +33,9 @@ from newtest.pool.storage.pool import Pool
 from newtest.pool.url_tables import UrlTables, url_tables
 
 __all__ = ["fetch_shards"]
+
+_Map = Callable[[Sequence[Any], int], Iterator[Outcome[Any, Any]]]
+"""Items and a number of workers to outcomes."""
 
 _GROUP_ROWS = 40_000
 """The fewest rows of a group: connections are opened once for each, and its slowest host is waited for."""
@@ -71,8 +75,20 @@ def fetch_shards(
     folder = journal_folder(place_of(out))
     with alone(folder):
         shards = Shards(out, folder, treatment, below)
-        run = _Run(shards, config, engine or LocalEngine(), workers, next_generation(folder))
-        yield from _in_order(run.fetched(_named(tables.batches(shard_rows)), shard_rows))
+        engine = engine or LocalEngine()
+        with _keeping(engine, partial(_worker, shards)) as mapped:
+            run = _Run(shards, config, mapped, engine.name == "local", workers, next_generation(folder))
+            yield from _in_order(run.fetched(_named(tables.batches(shard_rows)), shard_rows))
+
+
+@contextmanager
+def _keeping(engine: Engine, make_worker: MakeWorker[Any, Any]) -> Iterator[_Map]:
+    """Workers for several maps, where the engine can keep them."""
+    if isinstance(engine, LocalEngine):
+        with engine.keeping(make_worker) as mapped:
+            yield mapped
+    else:
+        yield lambda items, workers: engine.map(make_worker, items, Resources(workers))
 
 
 def _named(batches: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
@@ -94,15 +110,18 @@ def _in_order(fetched: Iterable[Fetched]) -> Iterator[Fetched]:
 class _Run:
     shards: Shards
     config: DownloadConfig
-    engine: Engine
+    mapped: _Map
+    here: bool
+    """Whether the workers are processes of this machine."""
     workers: int
-    generation: int
+    generation: str
     paces: dict[str, Any] = field(default_factory=dict)
 
     def fetched(self, batches: Iterator[tuple[str, pa.Table]], shard_rows: int) -> Iterator[Fetched]:
         """What became of each shard, as they are written."""
         count = Resources(self.workers).count(2**31)
         size = max(count, -(-_GROUP_ROWS // shard_rows))
+        trusted = self.generation if self.here else None
         to_write: list[Writing] = []
         while group := list(islice(batches, size)):
             writings, asked = [], {}
@@ -111,7 +130,7 @@ class _Run:
                 if isinstance(plan, Fetched):
                     yield plan
                     continue
-                writings.append(Writing(name, batch, len(plan)))
+                writings.append(Writing(name, batch, len(plan), trusted))
                 asked[name] = plan
             del group
             downloads = self._downloads(asked, count)
@@ -133,7 +152,7 @@ class _Run:
         return [
             Downloads(
                 hand,
-                f"{self.generation:04d}-{number:04d}",
+                f"{self.generation}-{number:04d}",
                 replace(self.config, total=hand.total),
                 dict(self.paces),
             )
@@ -142,8 +161,7 @@ class _Run:
 
     def _done(self, items: Sequence[Downloads | Writing], workers: int) -> Iterator[Fetched]:
         """Do some items; what was learned of hosts is kept for the next ones. Raises PoolError."""
-        make_worker = partial(_worker, self.shards)
-        for outcome in self.engine.map(make_worker, items, Resources(workers)):
+        for outcome in self.mapped(items, workers):
             if outcome.error is not None:
                 raise PoolError(f"{outcome.error}; what came is kept: run it again")
             if isinstance(outcome.value, Fetched):
