@@ -37,6 +37,13 @@ class Host:
     timer: asyncio.TimerHandle | None = None
 
     @property
+    def needs_another(self) -> bool:
+        """Whether the connection of the request that is now started will be needed again: whether more wait than can
+        start beside it, and than the others that are under way will take.
+        """
+        return len(self.waiting) > max(self.pace.at_once - self.active, self.active - 1)
+
+    @property
     def throttles(self) -> bool:
         """Whether it ever asked for fewer requests."""
         return self.pace.rate is not None or self.pace.refusals > 0

@@ -12,6 +12,8 @@ here knows of studies or pools. The rules:
   says; silence and dripping are not (they would hold a place for as long again), nor is anything the server meant;
 - only http and https, only public addresses unless allowed (see ``newtest.download.addresses``), redirects alike;
 - user names and passwords in URLs are neither sent nor repeated;
+- a connection is kept while its host has more to be asked for, and ended with the last request: hosts by the thousand
+  would leave as many open;
 - bytes are counted while they stream; compressed transfers are refused, so that no few bytes become many;
 - a server that says ``X-Robots-Tag: noai`` is obeyed (for all agents, or for ours by name), on a redirect too;
 - robots.txt is obeyed where that is asked for (see ``newtest.download.robots``).
@@ -148,7 +150,7 @@ class _Run:
             host.active += 1
             host.pace.begin(self._clock())
             self._offer(name, host)
-            task = asyncio.create_task(self._try(pending, host))
+            task = asyncio.create_task(self._try(pending, host, keep=host.needs_another))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -184,12 +186,12 @@ class _Run:
 
             host.timer = self._after(wait, go_on)
 
-    async def _try(self, pending: Pending, host: Host) -> None:
+    async def _try(self, pending: Pending, host: Host, *, keep: bool) -> None:
         pending.tries += 1
         begun = self._clock()
         result: Transferred | None = None
         try:
-            result = await transfer(self._session, pending.request.url, self._config, self._robots)
+            result = await transfer(self._session, pending.request.url, self._config, self._robots, keep=keep)
         finally:
             host.active -= 1
             if isinstance(result, Throttled):

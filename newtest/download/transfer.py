@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
@@ -20,6 +21,8 @@ __all__ = ["DownloadConfig", "Throttled", "Transferred", "TryAgain", "robots_tex
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _GONE = frozenset({404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LAST = {"Connection": "close"}
+_SHORT, _SOON = 1 << 16, 0.5
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,20 @@ class Throttled(TryAgain):
 
 
 async def transfer(
-    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None = None
+    session: aiohttp.ClientSession,
+    url: str,
+    config: DownloadConfig,
+    robots: Robots | None = None,
+    *,
+    keep: bool = True,
 ) -> Transferred:
-    """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised."""
+    """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised.
+
+    Without ``keep`` the server is asked to end the connection.
+    """
     try:
         async with asyncio.timeout(config.deadline):
-            return await _hops(session, url, config, robots)
+            return await _hops(session, url, config, robots, None if keep else _LAST)
     except aiohttp.ServerTimeoutError as error:
         return Transferred(None, "timeout", f"the server was silent for too long ({_text(error)})")
     except TimeoutError:
@@ -139,7 +150,11 @@ async def _kept_out(robots: Robots, url: str) -> Transferred | None:
 
 
 async def _hops(
-    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None
+    session: aiohttp.ClientSession,
+    url: str,
+    config: DownloadConfig,
+    robots: Robots | None,
+    headers: Mapping[str, str] | None,
 ) -> Transferred:
     """Follow redirects by hand: each hop must be http or https, and each may opt out."""
     for _ in range(config.max_redirects + 1):
@@ -150,7 +165,9 @@ async def _hops(
             return _bad_url("its host is a number")
         if robots is not None and (refused := await _kept_out(robots, url)) is not None:
             return refused
-        async with session.get(url, allow_redirects=False) as response:
+        async with session.get(url, allow_redirects=False, headers=headers) as response:
+            if response.status != 200:
+                await _drain(response)
             if word := opted_out(
                 response.headers.getall("X-Robots-Tag", []), config.opt_out, config.user_agent
             ):
@@ -194,6 +211,17 @@ def _refusal(response: aiohttp.ClientResponse, config: DownloadConfig) -> Transf
     if (response.content_length or 0) > config.max_bytes:
         return _too_big(config)
     return None
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Read what a refusal or redirect says, if it is short and comes soon: its connection can then be used again."""
+    if (response.content_length or 0) > _SHORT:
+        return
+    try:
+        async with asyncio.timeout(_SOON):
+            await response.content.readexactly(_SHORT + 1)
+    except (asyncio.IncompleteReadError, TimeoutError, aiohttp.ClientError):
+        return  # it has ended, which is what was hoped for, or the connection will be closed
 
 
 async def _body(response: aiohttp.ClientResponse, config: DownloadConfig) -> Transferred:

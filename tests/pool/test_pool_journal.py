@@ -11,7 +11,14 @@ from pool_commands import newtest
 
 from newtest.download import Download
 from newtest.errors import PoolError
-from newtest.pool.journal import Journal, alone, journal_folder
+from newtest.pool.journal import (
+    Journal,
+    Journals,
+    alone,
+    journal_folder,
+    next_generation,
+    part_of,
+)
 from newtest.pool.storage.location import LocalPlace
 
 
@@ -64,3 +71,36 @@ def test_no_journal_is_written_through_a_link(link: str, tmp_path: Path) -> None
     with pytest.raises((PoolError, OSError), match="link"):
         Journal(journal_folder(LocalPlace(pool)) / "0.journal")
     assert (outside / "0.journal").read_text() == "a year of work"
+
+
+def test_what_a_later_run_wrote_down_holds_and_all_parts_are_removed_together(tmp_path: Path) -> None:
+    first = next_generation(tmp_path)
+    with Journal(part_of(tmp_path, "0", f"{first}-0001")) as journal:
+        journal.add("a", "u", Download("0", None, "http-503", "later"))
+        journal.add("b", "u", Download("1", b"early"))
+        assert journal.knows("a", "u") and journal.knows("b", "u") and not journal.knows("c", "u")
+    second = next_generation(tmp_path)
+    assert second > first
+    with Journal(part_of(tmp_path, "0", f"{second}-0000")) as journal:
+        journal.add("a", "u", Download("0", b"late"))
+    with Journal(part_of(tmp_path, "00", f"{second}-0000")) as other:
+        other.add("a", "u", Download("0", b"of another shard"))
+    with Journals(tmp_path, "0", trusted=second) as journals:
+        assert (journals.data("a", "u"), journals.data("b", "u"), journals.data("c", "u")) == (
+            b"late",
+            b"early",
+            None,
+        )
+        record = journals.record("a", "u")
+        assert record is not None and record.kind is None
+        journals.remove()
+    assert [path.name.partition(".")[0] for path in tmp_path.iterdir()] == ["00"]
+
+
+def test_a_journal_that_another_process_writes_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newtest.pool.journal._PATIENCE", 0.1)
+    with Journal(tmp_path / "j"), pytest.raises(PoolError, match="another process writes this"):
+        Journal(tmp_path / "j")
+    Journal(tmp_path / "j").__exit__(None, None, None)

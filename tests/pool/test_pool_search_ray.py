@@ -1,4 +1,4 @@
-"""search-pool on Ray: the bytes of the local engine, also when it is killed and run again.
+"""search-pool and fetch-pool on Ray: the bytes of the local engine, also of a search that is killed and run again.
 
 The paths are relative: the processes of a cluster that is there already were started in a folder of its own.
 """
@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pool_commands import killed_when, newtest
+from pool_commands import contents, killed_when, left_over, newtest
+from servers.images import ImageServer, made_photo, serving
 
 pytestmark = [
     pytest.mark.filterwarnings(
@@ -57,3 +58,30 @@ def test_ray_and_this_machine_write_the_same_bytes(datacomp: Path, tmp_path: Pat
         if (files := list((tmp_path / f"{name}-layers").rglob("*.parquet")))
     ]
     assert len(layers) == 2 and layers[0] == layers[1]
+
+
+def test_fetch_pool_on_ray_writes_the_same_bytes_and_keeps_the_limits(tmp_path: Path, address: str) -> None:
+    with serving(ImageServer([made_photo(number) for number in range(4)], latency=0.01), "0.0.0.0") as server:
+        port = server.base.rpartition(":")[2]
+        paths = [f"{'flaky-1/' if row % 9 == 5 else ''}{row}.jpg" for row in range(30)]
+        urls = [f"http://127.0.0.{1 + row % 4}:{port}/{path}" for row, path in enumerate(paths)]
+        for name, engine in (("here", "local"), ("there", f"ray:{address}")):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "urls.txt").write_text("\n".join(urls))
+            server.peak = 0
+            options = (
+                "--allow-private",
+                "--shard-rows",
+                "10",
+                "--connections",
+                "3",
+                "--engine",
+                engine,
+                "--workers",
+                "2",
+            )
+            done = newtest("fetch-pool", "urls.txt", *options, "--json", cwd=tmp_path / name)
+            assert json.loads(done.stdout)["success"] == len(urls), done.stderr
+            assert server.peak <= 3
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+    assert left_over(tmp_path / "there") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import platform
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from newtest.download import DownloadConfig, Request, download
 from newtest.download.memory import CarriedMemory, Remembered
+from newtest.errors import PoolError
 from newtest.pool.fetch_below import Below
 from newtest.pool.fetching.dealing import Asked, Hand
 from newtest.pool.journal import Journal, part_of
@@ -41,7 +43,15 @@ class Downloads:
     paces: Learned
 
     def run(self, folder: Path, below: Below) -> Learned:
-        """Ask for what the journals in ``folder`` lack; the paces of hosts that throttle, as they are now known."""
+        """Ask for what the journals in ``folder`` lack; the paces of hosts that throttle, as they are now known.
+
+        Raises PoolError on a machine that has not the folder.
+        """
+        if not folder.is_dir():
+            raise PoolError(
+                f"{folder}: there is no such folder on {platform.node()}, where a worker runs; all machines need it "
+                "in common (NEWTEST_CACHE names it for a pool in a store)"
+            )
         memory = CarriedMemory(self.paces, on_disk=self.config.remember)
         end_with_parent()
         with ExitStack() as stack:
