@@ -31,7 +31,7 @@ __all__ = ["Journal", "Journals", "Record", "alone", "journal_folder", "next_gen
 _LONGEST_LINE = 1 << 20
 _ENDING = ".journal"
 _PATIENCE = 30.0
-"""Seconds in which a worker of a run that was killed must have ended."""
+"""Seconds in which the workers of a killed run must have ended."""
 
 
 @dataclass(frozen=True)
