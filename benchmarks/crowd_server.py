@@ -2,13 +2,21 @@
 
 A load generator (this process) plays workers over loopback: list, take a HIT, its frame and page, its 48 pictures, a
 pause as for looking at them, submit; then the next. The server is `newtest annotate serve` in a process of its own.
-Printed for each pace and repeat: requests a second, latency at the median, the 95th and 99th percentile and the
+Printed for each pace and repeat: requests per second, latency at the median, the 95th and 99th percentile and the
 largest, the most people who had a HIT open at once, the 99th percentile of what was asked after the last of them
 arrived, lost and doubled assignments (from the catalog), and the ratio of the 99th percentile to that of a bare
-Starlette application which answers the same paths with constant bytes. Processor milliseconds a request (of the
+Starlette application which answers the same paths with constant bytes. Processor milliseconds per request (of the
 server's process, its start included) hardly depend on what else the machine is doing.
 
     python benchmarks/crowd_server.py [--workers 1000] [--seconds 45] [--repeats 3] [--pace 72] [--arrive 72]
+
+All of a thousand people at once (they arrive over 50 s, and the run goes on until 72 s):
+
+    python benchmarks/crowd_server.py --workers 1000 --pace 72 --arrive 50 --seconds 72 --repeats 1
+
+The same with 30 people, in 23 s:
+
+    python benchmarks/crowd_server.py --workers 30 --pace 4 --arrive 2 --seconds 8 --repeats 1
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def gap(
     With votes or several labels per image in both sets it is also split into frequency, share of multi-label images,
     and rest.
 
-    Example: newtest report gap results --original val --new matched-0
+    Example: newtest report gap results --original val --new matched-0 --exclude '*-broken'
     """
     from newtest.evaluation.analysis.frequency_gap import (
         adjusted,

@@ -108,6 +108,9 @@ def test_the_commands_of_the_how_to_guides_run(tmp_path: Path, monkeypatch: pyte
     )
     assert about
     (tmp_path / "about.toml").write_text(about[1])
+    counts = re.search(r"^```csv\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert counts
+    (tmp_path / "accuracies.csv").write_text(counts[1])
 
     ran, taken = [], ""
     for line in typed():
@@ -118,7 +121,9 @@ def test_the_commands_of_the_how_to_guides_run(tmp_path: Path, monkeypatch: pyte
             words[1] = taken = str(pd.read_parquet("releases/a-0/manifest.parquet")["image_id"][0])
         if words[:2] == ["annotate", "design"]:
             words += ["--simulations", "10"]
-        newtest(*words)
+        printed = newtest(*words)
+        if words[:2] == ["report", "gap"]:
+            assert "over 3 models" in printed and "12.31" in printed and "12.31" in PAGE.read_text()
         ran.append(line)
 
     assert len(ran) >= 13
