@@ -27,7 +27,7 @@ def test_what_is_no_number_of_votes_is_named_with_its_row(cell: str, tmp_path: P
     table = tmp_path / "pool.csv"
     table.write_text(f"num_selected,num_shown\n1,5\n{cell},5\n")
     with pytest.raises(
-        EvaluationError, match=r"pool\.csv: column num_selected, row 2: .* no number of votes"
+        EvaluationError, match=r"pool\.csv: column num_selected, row 2: .* is not a number of votes"
     ):
         read_pool(table)
 
