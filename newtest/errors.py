@@ -17,6 +17,8 @@
     ├── ReleaseError             a release that cannot be written or does not check out
     ├── EvaluationError          predictions or accuracies that cannot be scored
     ├── PoolError                a pool, layer or subset that cannot be read
+    │   └── FolderMissing        a worker's machine lacks a folder that the command sees
+    ├── ClusterError             a cluster that cannot be reached, or that has no room
     └── WeightsError             a checkpoint that cannot be read, or checkpoints that do not fit each other
 
 Failures of single items (one download, one image) are not exceptions but rows with a reason.
@@ -26,8 +28,10 @@ from __future__ import annotations
 
 __all__ = [
     "ClassError",
+    "ClusterError",
     "ConfigError",
     "EvaluationError",
+    "FolderMissing",
     "ImageError",
     "MissingExtra",
     "NewtestError",
@@ -119,6 +123,14 @@ class EvaluationError(NewtestError):
 
 class PoolError(NewtestError):
     """A pool, a layer or a subset that cannot be read."""
+
+
+class FolderMissing(PoolError):
+    """A folder that the command sees is not on the machine of a worker: the work may be done on another."""
+
+
+class ClusterError(NewtestError):
+    """A cluster that cannot be reached, refuses us, or has no room for a worker."""
 
 
 class WeightsError(NewtestError):

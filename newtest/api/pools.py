@@ -90,7 +90,7 @@ class Pool:
         config = config or EmbedConfig(model)
         total, on_gpu = len(self.shards.shards), gpus() > 0
         resources = Resources(self.workers if on_gpu or self.workers else 1, gpus=1.0 if on_gpu else 0.0)
-        outcomes = embed(self.shards, config, self._engine(), resources)
+        outcomes = embed(self.shards, config, self._engine(progress), resources)
         sums = complete(watched(progress, "embedding", outcomes, total), total)
         complete(score(self.shards, config, LocalEngine(), self.workers), total)
         return dict(sums)
@@ -120,7 +120,7 @@ class Pool:
         source = vectors_for(self.shards, model, vectors)
         total = len(self.shards.shards)
         scoring = by_function(self.shards, name, function, source, self.workers)
-        outcomes = scoring.outcomes(self._engine())
+        outcomes = scoring.outcomes(self._engine(progress))
         return dict(complete(watched(progress, "scoring", outcomes, total), total))
 
     def score_with(self, scoring: Scoring, *, progress: Progress = UNWATCHED) -> dict[str, int]:
@@ -131,7 +131,7 @@ class Pool:
         from newtest.pool.storage.passes import complete
 
         total = len(self.shards.shards)
-        outcomes = scoring.outcomes(self._engine())
+        outcomes = scoring.outcomes(self._engine(progress))
         return dict(complete(watched(progress, "scoring", outcomes, total), total))
 
     def filter(self, recipe: Recipe | None = None, *, progress: Progress = UNWATCHED, **rules: Any) -> Subset:
@@ -143,7 +143,7 @@ class Pool:
         """
         from newtest.pool.filtering.recipe import Recipe, run
 
-        return run(self.shards, recipe or Recipe(**rules), self._engine(), self.workers, progress)
+        return run(self.shards, recipe or Recipe(**rules), self._engine(progress), self.workers, progress)
 
     def best(
         self, scores: npt.ArrayLike, *, fraction: float | None = None, at_least: float | None = None
@@ -186,7 +186,7 @@ class Pool:
         """One row of each group of near-duplicates: ``subset`` stays, ``pairs`` is the table of what was found."""
         from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
 
-        return dedup(self.shards, config or DedupConfig(), progress, self._engine(), self.workers)
+        return dedup(self.shards, config or DedupConfig(), progress, self._engine(progress), self.workers)
 
     def decontaminate(
         self,
@@ -200,7 +200,7 @@ class Pool:
 
         sets = [str(which) for which in against]
         return decontaminate(
-            self.shards, sets, config or DecontaminateConfig(), progress, self._engine(), self.workers
+            self.shards, sets, config or DecontaminateConfig(), progress, self._engine(progress), self.workers
         )
 
     def balance(
@@ -222,7 +222,7 @@ class Pool:
 
         wanted = dict(queries) if isinstance(queries, Mapping) else {ANY: list(queries)}
         config = Balancing(wanted, cap, power, seed, language_col)
-        return balance(self.shards, config, self._engine(), self.workers, progress)
+        return balance(self.shards, config, self._engine(progress), self.workers, progress)
 
     def search(
         self,
@@ -249,7 +249,7 @@ class Pool:
             chosen,
             config,
             others=further,
-            engine=self._engine(),
+            engine=self._engine(progress),
             workers=self.workers,
             progress=progress,
         )
@@ -303,14 +303,14 @@ class Pool:
             paths = [subset] if isinstance(subset, (str, Path)) else subset
             chosen = subsets.read_all([Path(path) for path in paths])
         plan = plan_reshard(self.shards, chosen, shard_rows)
-        outcomes = reshard(self.shards, plan, out, self._engine(), Resources(self.workers))
+        outcomes = reshard(self.shards, plan, out, self._engine(progress), Resources(self.workers))
         shown = watched(progress, "resharding", outcomes, len(plan.outputs))
         failed = [f"{one.item.name}: {one.error}" for one in shown if one.error is not None]
         if failed:
             raise PoolError(f"{out}: {len(failed)} shards failed: {'; '.join(sorted(failed)[:3])}")
         return Pool(out, engine=self.engine, workers=self.workers)
 
-    def _engine(self) -> Engine:
+    def _engine(self, progress: Progress) -> Engine:
         from newtest.engines import engine
 
-        return engine(self.engine)
+        return engine(self.engine, progress)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, own_subset, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, default_out
+from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, default_out, engine_of
 
 __all__ = ["balance_pool"]
 
@@ -58,7 +58,6 @@ def balance_pool(
     Example: newtest balance-pool commonpool --queries queries.txt --cap 20000
     """
     out = out or default_out(pool, "balanced.npy")
-    from newtest.engines import engine as engine_of
     from newtest.pool.balance import ANY, Balancing, balance, queries_from_captions
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.filtering.text_synsets import wordnet_folder

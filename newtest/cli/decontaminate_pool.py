@@ -19,6 +19,7 @@ from newtest.cli.pool_options import (
     VectorsAt,
     Workers,
     default_out,
+    engine_of,
 )
 
 __all__ = ["decontaminate_pool"]
@@ -60,7 +61,6 @@ def decontaminate_pool(
 
     Example: newtest decontaminate-pool mypool --against releases/v1 --against imagenet/val
     """
-    from newtest.engines import engine as engine_of
     from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.storage import subset as subsets

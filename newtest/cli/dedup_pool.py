@@ -19,6 +19,7 @@ from newtest.cli.pool_options import (
     VectorsAt,
     Workers,
     default_out,
+    engine_of,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ def dedup_pool(
 
     Example: newtest dedup-pool mypool --method exact --threshold 0.95 --out dedup.npy
     """
-    from newtest.engines import engine as engine_of
     from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.storage import subset as subsets

@@ -8,7 +8,7 @@ import typer
 
 from newtest.cli.encoder_options import EncoderName, Like, Precision, encoder_of
 from newtest.cli.options import JsonFlag, note, print_json
-from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, counted
+from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, counted, engine_of
 
 __all__ = ["embed_pool"]
 
@@ -36,7 +36,6 @@ def embed_pool(
 
     from newtest.clip.torch_runtime import gpus
     from newtest.engines import Resources
-    from newtest.engines import engine as engine_of
     from newtest.pool.embedding import (
         EmbedConfig,
         embed,

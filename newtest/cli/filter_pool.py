@@ -19,6 +19,7 @@ from newtest.cli.pool_options import (
     VectorsAt,
     Workers,
     default_out,
+    engine_of,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +130,6 @@ def filter_pool(
 
     Example: newtest filter-pool commonpool --clip-score --fraction 0.3 --model l14
     """
-    from newtest.engines import engine as engine_of
     from newtest.pool.filtering.recipe import Recipe, carried_out, plan_of
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "JsonFlag",
+    "Notes",
     "StudyDir",
     "choice",
     "note",
@@ -158,6 +159,15 @@ def progress() -> Iterator[Progress]:
     )  # fmt: skip
     with shown.Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         yield _Bars(bars)
+
+
+class Notes:
+    """``newtest.progress.Progress`` without bars: sentences on stderr."""
+
+    def advance(self, what: str, done: int = 1, total: int | None = None) -> None: ...
+
+    def say(self, sentence: str) -> None:
+        note(sentence)
 
 
 class _Bars:

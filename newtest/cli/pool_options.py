@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from newtest.cli.options import progress
 from newtest.progress import watched
+
+if TYPE_CHECKING:
+    from newtest.engines import Engine
 
 __all__ = [
     "Arch",
@@ -22,6 +25,7 @@ __all__ = [
     "Workers",
     "counted",
     "default_out",
+    "engine_of",
 ]
 
 T = TypeVar("T")
@@ -63,8 +67,22 @@ ImageCol = Annotated[
         help="The column of images, where tables have several; COLUMN[0] is the first of each list.",
     ),
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="local, ray, or ray:ADDRESS.")]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="local, ray, or ray:ADDRESS; for Ray also memory=4GiB, cpus=2, wait=600 after commas.",
+    ),
+]
 Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is one per core (or per GPU).")]
+
+
+def engine_of(name: str) -> Engine:
+    """The engine of a command; what a person should know of it stands on stderr. Raises UsageError."""
+    from newtest.cli.options import Notes
+    from newtest.engines import engine
+
+    return engine(name, Notes())
 
 
 def default_out(pool: str, name: str) -> Path:

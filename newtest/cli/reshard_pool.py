@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json
-from newtest.cli.pool_options import EngineName, ImageCol, PoolAt, Workers, counted, default_out
+from newtest.cli.pool_options import EngineName, ImageCol, PoolAt, Workers, counted, default_out, engine_of
 
 __all__ = ["reshard_pool"]
 
@@ -54,7 +54,6 @@ def reshard_pool(
     """
     out = out or str(default_out(pool, "resharded"))
     from newtest.engines import Resources
-    from newtest.engines import engine as engine_of
     from newtest.pool.reshard import plan_reshard, reshard
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool

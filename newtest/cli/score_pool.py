@@ -11,7 +11,7 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, note, print_json, progress
-from newtest.cli.pool_options import EngineName, LayersDir, ModelName, PoolAt, VectorsAt, counted
+from newtest.cli.pool_options import EngineName, LayersDir, ModelName, PoolAt, VectorsAt, counted, engine_of
 from newtest.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def score_pool(
 
     Example: newtest score-pool mypool --scorer heads:aesthetic --weights aesthetic.pt --model ViT-L-14/openai
     """
-    from newtest.engines import engine as engine_of
     from newtest.pool.scorers import Scorer
     from newtest.pool.scores.layers import by_neg_clip_loss, by_norm_sim, by_ranks
     from newtest.pool.scores.neg_clip_loss import NegClipLoss

@@ -10,7 +10,7 @@ import typer
 from newtest.cli.class_options import ClassesFile, Wnids, WnidsFile, chosen_classes, lines_of
 from newtest.cli.encoder_options import EncoderName, Like, Precision, encoder_of
 from newtest.cli.options import JsonFlag, note, own_file, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers
+from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, engine_of
 
 __all__ = ["search_pool"]
 
@@ -62,7 +62,6 @@ def search_pool(
 
     Example: newtest search-pool mypool --wnids-file wnids.txt --exclude-others --per-class 200 --out found.parquet
     """
-    from newtest.engines import engine as engine_of
     from newtest.errors import UsageError
     from newtest.pool.search import SearchConfig, search, write_found
     from newtest.pool.storage.pool import open_pool

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from newtest.engines.base import Engine, MakeWorker, Outcome, Resources
 from newtest.engines.local import LocalEngine
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["Engine", "LocalEngine", "MakeWorker", "Outcome", "Resources", "engine"]
 
 
-def engine(name: str) -> Engine:
-    """``local``, ``ray`` (a cluster that is found or started here) or ``ray:ADDRESS``. Raises UsageError."""
+def engine(name: str, progress: Progress = UNWATCHED) -> Engine:
+    """``local``, ``ray`` (a cluster that is found or started here) or ``ray:ADDRESS``, with settings after commas.
+
+    The settings of a cluster are ``memory=4GiB`` and ``cpus=2`` (what a worker takes) and ``wait=600`` (seconds without
+    a worker after which to give up). ``progress`` is told what a person should know. Raises UsageError.
+    """
     from newtest.errors import UsageError
 
-    kind, _, address = name.partition(":")
-    if kind == "local" and not address:
+    place, *settings = name.split(",")
+    kind, _, address = place.partition(":")
+    if kind == "local" and not address and not settings:
         return LocalEngine()
     if kind == "ray":
-        from newtest.engines.ray import RayEngine
+        from newtest.engines.ray import RayEngine, settings_of
 
-        return RayEngine(address or None)
+        return RayEngine(address or None, progress=progress, **settings_of(settings))
     raise UsageError(f"no engine is called {name!r}; there are local, ray and ray:ADDRESS")

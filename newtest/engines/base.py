@@ -10,7 +10,19 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from newtest.errors import NewtestError
 from newtest.files import is_full_disk
 
-__all__ = ["Engine", "Item", "MakeWorker", "Outcome", "Resources", "Value", "Worker", "attempt", "failure"]
+__all__ = [
+    "Engine",
+    "Item",
+    "MakeWorker",
+    "Outcome",
+    "Resources",
+    "Value",
+    "Worker",
+    "attempt",
+    "cores",
+    "failure",
+    "sendable",
+]
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -50,6 +62,8 @@ class Outcome(Generic[Item, Value]):
     item: Item
     value: Value | None = None
     error: str | None = None
+    tries: int = 1
+    """How often the item was begun: more than once where a worker was lost. That is no failure."""
 
 
 class Engine(Protocol):
@@ -90,3 +104,12 @@ def cores() -> int:
 def failure(error: BaseException) -> str:
     """An exception as the reason of an outcome: its text, with the type where it is not one of ours."""
     return str(error) if isinstance(error, NewtestError) else f"{type(error).__name__}: {error}"
+
+
+def sendable(error: BaseException) -> BaseException:
+    """What the parent raises: exceptions of foreign types may not survive the way, so they travel as text."""
+    if isinstance(error, OSError):
+        return OSError(error.errno, error.strerror, error.filename)
+    if isinstance(error, NewtestError):
+        return NewtestError(str(error))
+    return RuntimeError(failure(error))

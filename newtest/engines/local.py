@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from newtest.engines.base import MakeWorker, Outcome, Resources, attempt, cores, failure
-from newtest.errors import NewtestError, UsageError
+from newtest.engines.base import MakeWorker, Outcome, Resources, attempt, cores, sendable
+from newtest.errors import UsageError
 
 __all__ = ["LocalEngine"]
 
@@ -208,6 +208,7 @@ class _Crew:
                         yield Outcome(
                             item,
                             error=f"the worker process died twice on it (exit code {child.process.exitcode})",
+                            tries=_ATTEMPTS,
                         )
                     if self.waiting:
                         self.start(child.gpu if one_gpu_each else None)
@@ -216,7 +217,7 @@ class _Crew:
                     raise error
                 left -= 1
                 self.give(child)
-                yield Outcome(item, value, error)
+                yield Outcome(item, value, error, attempts.get(index, 0) + 1)
 
     def stop(self) -> None:
         for child in self.children:
@@ -281,19 +282,10 @@ def _child(pipe: Connection, make_worker: MakeWorker[Any, Any], gpu: int | None)
                 outcome = attempt(worker, held[1])
                 pipe.send((outcome.value, outcome.error))
             except BaseException as error:
-                pipe.send((None, _sendable(error)))
+                pipe.send((None, sendable(error)))
                 return
     except (EOFError, KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone or was interrupted: what was finished is on disk
-
-
-def _sendable(error: BaseException) -> BaseException:
-    """What the parent raises: exceptions of foreign types may not survive the pipe, so they travel as text."""
-    if isinstance(error, OSError):
-        return OSError(error.errno, error.strerror, error.filename)
-    if isinstance(error, NewtestError):
-        return NewtestError(str(error))
-    return RuntimeError(failure(error))
 
 
 def _gpus() -> int:

@@ -47,12 +47,12 @@ def test_a_node_that_is_killed_costs_no_item(nodes: tuple[Any, Any, str]) -> Non
     cluster, second, address = nodes
     outcomes = []
     killed = False
-    for outcome in RayEngine(address).map(make_slow, list(range(60)), Resources(2)):
+    for outcome in RayEngine(address).map(make_slow, list(range(24)), Resources(2)):
         outcomes.append(outcome)
         # Only when both nodes are at work is there something to lose.
         if not killed and len({value[1] for value in (each.value for each in outcomes) if value}) == 2:
             cluster.remove_node(second, allow_graceful=False)
             killed = True
     assert killed
-    assert sorted(outcome.item for outcome in outcomes) == list(range(60))
-    assert [outcome.error for outcome in outcomes] == [None] * 60
+    assert sorted(outcome.item for outcome in outcomes) == list(range(24))
+    assert [outcome.error for outcome in outcomes] == [None] * 24

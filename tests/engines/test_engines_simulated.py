@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from newtest.engines import Outcome, Resources
-from newtest.engines.ray import _Crew
+from newtest.engines import Outcome
+from newtest.engines.ray.crew import Crew
+from newtest.engines.ray.patience import Needs, Patience
+from newtest.engines.ray.worker import Answer, Arrival
 from newtest.pool.dedup.joins import block_rows
 from newtest.pool.storage.row_ranges import ranges
+from newtest.progress import UNWATCHED
+from newtest.version import __version__
 
 WORKERS, SECONDS, STARTS = 1000, 60.0, 20.0
 ROWS = 12_800_000
@@ -54,8 +58,15 @@ class Cluster:
         worker = SimpleNamespace(
             speed=speed, ready=self.now + STARTS * self.draw.random(), dies=self.now + dies
         )
+        worker.arrive = SimpleNamespace(remote=lambda: self.arrived(worker))
         worker.run = SimpleNamespace(remote=lambda item: self.begin(worker, item))
         return worker
+
+    def arrived(self, worker: Any) -> int:
+        reference = len(self.results)
+        self.results[reference] = Arrival("node", "10.0.0.1", __version__)
+        heapq.heappush(self.events, (worker.ready, reference))
+        return reference
 
     def begin(self, worker: Any, item: int) -> int:
         start = max(self.now, worker.ready)
@@ -63,7 +74,7 @@ class Cluster:
         reference = len(self.results)
         if start + takes < worker.dies:
             self.busy += takes
-            self.results[reference] = Outcome(item, item * 2)
+            self.results[reference] = Answer(Outcome(item, item * 2))
             heapq.heappush(self.events, (start + takes, reference))
         else:
             self.results[reference] = Lost()
@@ -71,7 +82,10 @@ class Cluster:
         worker.ready = start + takes
         return reference
 
-    def wait(self, held: list[int], num_returns: int) -> tuple[list[int], list[int]]:
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"NodeID": "node", "Alive": True, "Resources": {}}]
+
+    def wait(self, held: list[int], num_returns: int, timeout: float) -> tuple[list[int], list[int]]:
         assert num_returns == 1 and len(held) <= WORKERS
         self.now, reference = heapq.heappop(self.events)
         return [reference], []
@@ -88,11 +102,17 @@ class Cluster:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_thousand_workers_of_which_one_in_twenty_is_lost(seed: int) -> None:
     cluster = Cluster(np.random.default_rng(seed), doomed=WORKERS // 20)
-    crew = _Crew(cluster, None, Resources(WORKERS), deque(enumerate(range(ITEMS))))
-    outcomes = list(crew.run(WORKERS, ITEMS))
+    needs = Needs()
+    items = deque(enumerate(range(ITEMS)))
+    crew = Crew(cluster, None, needs, items, Patience(cluster, needs, UNWATCHED), WORKERS)  # type: ignore[arg-type]
+    outcomes = list(crew.run())
     assert sorted(outcome.item for outcome in outcomes) == list(range(ITEMS))
     assert all(outcome.value == 2 * outcome.item for outcome in outcomes)
     assert (
         cluster.started > WORKERS + WORKERS // 25
     )  # most of the doomed died at work, and others took their place
+    assert cluster.started - WORKERS <= sum(
+        outcome.tries > 1 for outcome in outcomes
+    )  # retries are told apart
+    assert not any(outcome.error for outcome in outcomes)
     assert cluster.busy / (WORKERS * cluster.now) >= 0.9

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from newtest.errors import PoolError
+from newtest.errors import FolderMissing, PoolError
 from newtest.files import atomic_path, open_bytes
 from newtest.outputs import MADE
 from newtest.pool.storage.places import CLAIM, HOME, JOURNALS, Entry, checked, is_ours
@@ -23,6 +23,14 @@ class LocalPlace:
     """A folder on this machine."""
 
     root: Path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to a worker, a place looks where it arrives whether its folder is there: FolderMissing is raised.
+
+        A folder that is still to be made asks for the nearest one above it.
+        """
+        there = next((path for path in (self.root, *self.root.parents) if path.is_dir()), self.root)
+        return _arrived, (self.root, there, _is_filled(there))
 
     @property
     def url(self) -> str:
@@ -74,6 +82,24 @@ class LocalPlace:
     def path(self, name: str) -> Path:
         """The file's path; raises PoolError for a name that leads out of the folder."""
         return self.root / checked(name)
+
+
+def _arrived(root: Path, there: Path, filled: bool) -> LocalPlace:  # noqa: FBT001 - pickle calls it
+    try:
+        known = Path.cwd() / there
+    except FileNotFoundError:  # the command's folder is not here: a relative path means nothing
+        known = there
+    if not known.is_dir() or (known == there and not there.is_absolute()):
+        raise FolderMissing(f"there is no folder {root} on this machine")
+    if filled and not _is_filled(known):
+        raise FolderMissing(f"the folder {known} is empty on this machine, as if nothing were mounted there")
+    return LocalPlace(root)
+
+
+def _is_filled(folder: Path) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return next(entries, None) is not None
+    return False
 
 
 def _size(path: Path) -> int | None:
