@@ -273,7 +273,7 @@ class Pool:
             self.shards,
             config or AuditConfig(),
             subset,
-            engine=self._engine(),
+            engine=self._engine(progress),
             workers=self.workers,
             progress=progress,
         )

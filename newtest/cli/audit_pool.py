@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, own_folder, print_json, print_table, progress
-from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, default_out
+from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, default_out, engine_of
 
 if TYPE_CHECKING:
     from newtest.pool.audit import Audited
@@ -77,7 +77,6 @@ def audit_pool(
 
         _print(audited(folder, answers, level=level), as_json=json)
         return
-    from newtest.engines import engine as engine_of
     from newtest.pool.audit import AuditConfig, draw, write_audit
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import open_pool

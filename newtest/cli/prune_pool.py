@@ -18,6 +18,7 @@ from newtest.cli.pool_options import (
     VectorsAt,
     Workers,
     default_out,
+    engine_of,
 )
 
 __all__ = ["prune_pool"]
@@ -67,7 +68,6 @@ def prune_pool(
 
     Example: newtest prune-pool mypool --within dedup.npy --fraction 0.3 --clusters 500
     """
-    from newtest.engines import engine as engine_of
     from newtest.pool.dedup.joins import keeping_for
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.density.prune import PruneConfig, prune

@@ -5,11 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-__all__ = ["make_dying", "make_full", "make_late", "make_slow", "make_square", "make_unmakeable"]
+from newtest.errors import FolderMissing
+
+__all__ = [
+    "make_dying",
+    "make_elsewhere",
+    "make_full",
+    "make_late",
+    "make_slow",
+    "make_square",
+    "make_unmakeable",
+    "make_variables",
+]
 
 
 def make_square() -> Callable[[int], int]:
@@ -40,6 +53,7 @@ class make_dying:  # called like a function, picklable with its folder
         marks = sorted(self.folder.iterdir())
         if item == 3 and marks:
             marks[0].unlink()
+            print("the last words", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
         return item
 
@@ -60,7 +74,7 @@ def make_slow() -> Callable[[int], tuple[int, str]]:
     import ray
 
     def slow(item: int) -> tuple[int, str]:
-        time.sleep(0.3)
+        time.sleep(0.2)
         return item, ray.get_runtime_context().get_node_id()
 
     return slow
@@ -74,3 +88,28 @@ def _late(item: int) -> int:
     """Takes longer than half of ``local.HERE_S``, and says which process did it."""
     time.sleep(0.3)
     return os.getpid()
+
+
+class make_elsewhere:
+    """Its folder is missing on some of Ray's nodes, which it finds out when it is unpacked there."""
+
+    def __init__(self, without: list[str]) -> None:
+        self.without = without
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        import ray
+
+        self.__dict__.update(state)
+        if ray.get_runtime_context().get_node_id() in self.without:
+            raise FolderMissing("there is no folder /data/pool on this machine")
+
+    def __call__(self) -> Callable[[int], tuple[int, str]]:
+        return make_slow()
+
+
+def make_variables() -> Callable[[list[str]], dict[str, str | None]]:
+    return _variables
+
+
+def _variables(names: list[str]) -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in names}

@@ -50,10 +50,30 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         with suppress(Exception):
             ray.shutdown()
         raise _told(ray, error, named) from error
+    with _stdout_kept_clean(ray):
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _stdout_kept_clean(ray: Any) -> Iterator[None]:
+    """Ray prints what its nodes report (twenty lines of a log for a lost node) on stdout, where the result belongs.
+
+    It has a switch for that which is not public, and which is left alone where a version lacks it.
+    """
+    module = getattr(getattr(ray, "_private", None), "worker", None)
+    name = "_worker_logs_enabled"
+    before = getattr(module, name, None)
+    if module is None or before is None:
+        yield
+        return
+    setattr(module, name, False)
     try:
         yield
     finally:
-        ray.shutdown()
+        setattr(module, name, before)
 
 
 def _join(ray: Any, address: str | None, named: str | None) -> None:

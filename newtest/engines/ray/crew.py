@@ -115,7 +115,7 @@ class Crew:
             return
         if arrival.unset:
             self._say(
-                f"{arrival.place} lacks what these variables name, so they are not set there: "
+                f"{arrival.place} lacks the files or folders of these variables, so they stay there as they are: "
                 f"{', '.join(arrival.unset)}"
             )
         self._give(actor, arrival)

@@ -6,11 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 from newtest.engines.ray.worker import Arrival
+from newtest.files import open_bytes
 
 __all__ = ["losses", "reason"]
 
 _LINES, _LENGTH = 3, 300
-_WAIT_S = 10.0
+_WAIT_S = 5.0
+_GONE = "its node is gone"
 _RAYS_OWN = (":job_id:", ":actor_name:", ":task_name:")
 
 
@@ -25,17 +27,18 @@ def reason(ray: Any, error: BaseException, worker: Arrival | None) -> str:
     if worker is None:
         return _kind(str(error))
     alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    if worker.node not in alive:
-        return f"on {worker.place}, its node is gone"
-    end = _end(ray, worker)
-    return f"on {worker.place}, {_kind(str(error))}" + (f"; its log ends: {end}" if end else "")
+    kind = _kind(str(error)) if worker.node in alive else _GONE
+    end = _end(ray, worker) if kind != _GONE and worker.log.startswith("/") else ""
+    if end is None:  # Ray may take a while to see that a node is gone
+        return f"on {worker.place}, it or its node is gone"
+    return f"on {worker.place}, {kind}" + (f"; its log ends: {end}" if end else "")
 
 
 def _kind(text: str) -> str:
     """Ray's words for it are long and name causes that may be; what is certain of them is little."""
     lower = text.lower()
     if "node is dead" in lower or "node has died" in lower or "node was terminated" in lower:
-        return "its node is gone"
+        return _GONE
     if "running low on memory" in lower or "memory usage threshold" in lower or "outofmemory" in lower:
         return "Ray ended it because the node was short of memory; let a worker reserve more (memory=4GiB)"
     if "import" in lower and "module" in lower:
@@ -48,21 +51,19 @@ def _last_line(text: str) -> str:
     return (lines or [""])[-1][:_LENGTH]
 
 
-def _end(ray: Any, worker: Arrival) -> str:
-    """The last lines of the worker's log, read on its node; empty where that cannot be."""
-    if not worker.log.startswith("/"):
-        return ""
+def _end(ray: Any, worker: Arrival) -> str | None:
+    """The last lines of the worker's log, read on its node; None where the node does not answer."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = NodeAffinitySchedulingStrategy(worker.node, soft=False)
     read = ray.remote(_last_lines).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
     with suppress(Exception):  # the node may go while it is asked
         return str(ray.get(read.remote(worker.log), timeout=_WAIT_S))
-    return ""
+    return None
 
 
 def _last_lines(path: str) -> str:
-    with open(path, "rb") as file:
+    with open_bytes(path) as file:
         file.seek(max(0, file.seek(0, 2) - 8192))
         lines = file.read().decode("utf-8", "replace").splitlines()
     said = [line.strip() for line in lines if line.strip() and not line.startswith(_RAYS_OWN)]
