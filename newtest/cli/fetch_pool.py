@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, print_table
-from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted, default_out
+from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted, default_out, engine_of
 
 __all__ = ["fetch_pool"]
 
@@ -86,7 +86,6 @@ def fetch_pool(
     from collections import Counter
 
     from newtest.download import DownloadConfig
-    from newtest.engines import engine as engine_of
     from newtest.pool.fetching import fetch_shards
     from newtest.pool.resizing import Resize
     from newtest.pool.url_tables import url_tables

@@ -13,7 +13,7 @@ from engine_work import make_elsewhere, make_slow, make_square, make_variables
 from watchers import Watcher
 
 from newtest.engines import Resources, engine
-from newtest.engines.ray import RayEngine, connecting, crew, patience
+from newtest.engines.ray import RayEngine, connecting, crew, lost, patience
 from newtest.errors import ClusterError, FolderMissing
 
 pytestmark = [
@@ -182,8 +182,11 @@ def _port_of_a_node(nodes: Nodes) -> int:
     return port
 
 
-def test_a_node_that_is_killed_costs_no_item(nodes: Nodes, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_node_that_is_killed_costs_no_item(
+    nodes: Nodes, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last test: it leaves one node."""
+    monkeypatch.setattr(lost, "_WAIT_S", 1.0)
     watcher = Watcher()
     outcomes = []
     killed = False
