@@ -38,7 +38,7 @@ AVOIDED: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<!there )\b(?:is|are) none\b", '"is not one of", "there is no X"'),
         (r"\b(?:may|can|will) still come\b", '"may work later"'),
         (r"\bsaid and not applied\b", '"reported and ignored"'),
-        (r"\bgo(?:es)? on (?:where|with what)\b", '"continues"'),
+        (r"\bgo(?:es)? on (?:where|when you|with what)\b", '"continues"'),
         (r"\b(?:what|that) was killed\b", '"a run that was stopped continues"'),
         (r"\blook(?:s|ed)? by\b", '"compare by", "metric"'),
         (r"\bdoes not do what\b", "say what failed"),

@@ -108,7 +108,7 @@ def test_the_commands_of_the_how_to_guides_run(tmp_path: Path, monkeypatch: pyte
     )
     assert about
     (tmp_path / "about.toml").write_text(about[1])
-    counts = re.search(r"^```csv\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    counts = re.search(r"^```text\n(model,set,.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert counts
     (tmp_path / "accuracies.csv").write_text(counts[1])
 
