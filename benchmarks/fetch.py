@@ -1,15 +1,16 @@
-"""Images a second from a local server with 50 ms latency: newtest fetch beside img2dataset, in one run.
+"""Images per second from a local server with 50 ms latency, in one run: newtest, img2dataset, and a bare fetch.
 
-    python benchmarks/fetch.py [--images 4000] [--repeat 3] [--peer-python PATH]
+    python benchmarks/fetch.py [--images 8000] [--hosts 16] [--repeat 3] [--only NAME ...] [--peer-python PATH]
 
-Both download the same URLs (real photos where the shared data is there, each made unique by a few bytes behind its
-end) from the same server, a process of its own on loopback. img2dataset is told not to re-encode (``resize_mode=no``,
-``disable_all_reencoding``), so it writes what it got without looking at it; newtest decodes every image to check it,
-stores it by its hash and makes a thumbnail. img2dataset lives in its own virtual environment, made on first use in
-~/.cache/newtest-bench. Three servers: *calm*; *faults* (5 % answer 503 twice, 2 % hang, 1 % send no image, 1 % are
-404); *drips* (one in a thousand sends a byte every
-0.2 s for a minute). Peak memory is the largest resident set of the process
-tree, sampled ten times a second.
+All download the same URLs (real photos where the shared data is there, each made unique by a few bytes behind its
+end) from the same server, a process of its own on the same cores, under so many loopback addresses. *bare* keeps 256
+connections alive with aiohttp, reads the bodies and drops them. ``fetch-pool`` checks every image and writes tars with
+tables, as img2dataset does, which is told not to re-encode (``resize_mode=no``, ``disable_all_reencoding``), so it
+writes what it got without looking at it. ``fetch`` stores images in a study by their hash; thumbnails are left out.
+img2dataset lives in its own virtual environment, made on first use in ~/.cache/newtest-bench. Three servers: *calm*;
+*faults* (5 % answer 503 twice, 2 % hang, 1 % send no image, 1 % are 404); *drips* (one in a thousand sends a byte every
+0.2 s for a minute). All numbers are of whole processes, from their start to their end. Peak memory is the largest
+resident set of the process tree, sampled ten times per second.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from aiohttp import web
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+COMMAND = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from newtest.cli import main; main()"
 LATENCY = 0.05
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where both write: what is measured is the downloading, not the disk, which others may be using."""
@@ -49,8 +51,8 @@ PEER_OPTIONS = {
 
 
 LEFT_OUT = {
-    "faults": ("img2dataset, 2 processes",),
-    "drips": ("img2dataset, its defaults", "img2dataset, 2 processes, 3 retries"),
+    "faults": ("bare", "img2dataset, 2 processes"),
+    "drips": ("bare", "img2dataset, its defaults", "img2dataset, 2 processes, 3 retries"),
 }
 """Those that would take minutes to say what another says already."""
 
@@ -183,15 +185,67 @@ def run_newtest(urls: list[str], server: str, folder: Path) -> Result:
             "INSERT INTO images (image_id, source, source_id, url) VALUES (?, 'bench', ?, ?)",
             [(f"i{n:06}", str(n), url) for n, url in enumerate(urls)],
         )
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from newtest.cli import main; main()"
     options = ["fetch", "--allow-private", "--per-host", "256", "--study", "study", "--no-thumbnails"]
-    seconds, memory = measured([sys.executable, "-c", code, *options], folder)
+    seconds, memory = measured([sys.executable, "-c", COMMAND, *options], folder)
     with Study(folder / "study") as study:
         rows = study.catalog.execute(
             "SELECT i.source_id FROM files f JOIN images i USING (image_id) WHERE state = 'ok'"
         )
         stored = [int(row[0]) for row in rows]
     return Result(seconds, len(stored), sum(fault_of(server, n) == "503" for n in stored), memory)
+
+
+BARE = """
+import asyncio, sys, aiohttp
+async def main(urls):
+    left, answers = iter(urls), []
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=256)) as session:
+        async def some():
+            for url in left:
+                async with session.get(url) as response:
+                    await response.read()
+                    answers.append((response.status, url))
+        await asyncio.gather(*(some() for _ in range(256)))
+    open("answers.txt", "w").writelines(f"{url}\\n" for status, url in answers if status == 200)
+asyncio.run(main(open("urls.txt").read().split()))
+"""
+
+
+def run_bare(urls: list[str], server: str, folder: Path) -> Result:
+    (folder / "urls.txt").write_text("\n".join(urls))
+    seconds, memory = measured([sys.executable, "-c", BARE], folder)
+    return Result(seconds, len((folder / "answers.txt").read_text().split()), 0, memory)
+
+
+def run_pool(*options: str) -> Callable[[list[str], str, Path], Result]:
+    def run(urls: list[str], server: str, folder: Path) -> Result:
+        (folder / "urls.txt").write_text("\n".join(urls))
+        command = [
+            "fetch-pool",
+            "urls.txt",
+            "--out",
+            "out",
+            "--allow-private",
+            "--shard-rows",
+            "1000",
+            *options,
+        ]
+        seconds, memory = measured([sys.executable, "-c", COMMAND, *command], folder)
+        return stored_in(folder / "out", server, seconds, memory)
+
+    return run
+
+
+def stored_in(pool: Path, server: str, seconds: float, memory: float) -> Result:
+    """What the tables of a pool say, ours or img2dataset's."""
+    import pyarrow.parquet
+
+    stored = []
+    for table in pool.glob("*.parquet"):
+        read = pyarrow.parquet.read_table(table, columns=["url", "status"])
+        stored += [u.as_py() for u, s in zip(*read.columns, strict=True) if s.as_py() == "success"]
+    numbers = [int(url.rpartition("/")[2].removesuffix(".jpg")) for url in stored]
+    return Result(seconds, len(stored), sum(fault_of(server, n) == "503" for n in numbers), memory)
 
 
 def run_peer(python: Path, options: dict[str, int]) -> Callable[[list[str], str, Path], Result]:
@@ -208,14 +262,7 @@ def run_peer(python: Path, options: dict[str, int]) -> Callable[[list[str], str,
         )
         (folder / "peer.py").write_text(code)
         seconds, memory = measured([str(python), "peer.py", json.dumps(arguments)], folder)
-        stored = []
-        for table in (folder / "out").glob("*.parquet"):
-            import pyarrow.parquet
-
-            read = pyarrow.parquet.read_table(table, columns=["url", "status"])
-            stored += [u.as_py() for u, s in zip(*read.columns, strict=True) if s.as_py() == "success"]
-        numbers = [int(url.rpartition("/")[2].removesuffix(".jpg")) for url in stored]
-        return Result(seconds, len(stored), sum(fault_of(server, n) == "503" for n in numbers), memory)
+        return stored_in(folder / "out", server, seconds, memory)
 
     return run
 
@@ -236,32 +283,49 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--hosts", type=int, default=16, help="addresses of the server, at most 250")
+    parser.add_argument("--only", nargs="+", help="names of programs, or their beginnings")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--servers", nargs="+", default=SERVERS, choices=SERVERS)
     parser.add_argument("--peer-python", type=Path)
     options = parser.parse_args()
     python = peer_python(options.peer_python)
-    contestants: dict[str, Callable[[list[str], str, Path], Result]] = {"newtest": run_newtest}
+    at_once = ("--per-host", "256")
+    contestants: dict[str, Callable[[list[str], str, Path], Result]] = {
+        "bare": run_bare,
+        "fetch-pool": run_pool(*at_once),
+        "fetch-pool, 1 worker": run_pool(*at_once, "--workers", "1"),
+        "fetch-pool, 32 per host": run_pool(),
+        "fetch": run_newtest,
+    }
     contestants |= {f"img2dataset, {name}": run_peer(python, chosen) for name, chosen in PEER_OPTIONS.items()}
+    if options.only:
+        contestants = {name: run for name, run in contestants.items() if name.startswith(tuple(options.only))}
     print(
-        f"{options.images} images, {os.cpu_count()} cores, {platform.machine()}, median of {options.repeat} (range)\n"
+        f"{options.images} images, {options.hosts} hosts, {os.cpu_count()} cores, {platform.machine()}, load "
+        f"{os.getloadavg()[0]:.1f} at the start, median of {options.repeat} (range)\n"
     )
-    print("| server | program | seconds | stored | 503s recovered | images/s | ratio | peak MiB |")
+    print("| server | program | seconds | stored | 503s recovered | images/s | of the first | peak MiB |")
     print("|---|---|---|---|---|---|---|---|")
     for server in options.servers:
         chosen = {name: contestants[name] for name in contestants if name not in LEFT_OUT.get(server, ())}
-        compare(server, chosen, options.images, options.repeat)
+        compare(server, chosen, options.images, options.hosts, options.repeat)
 
 
 def compare(
-    server: str, contestants: dict[str, Callable[[list[str], str, Path], Result]], images: int, repeat: int
+    server: str,
+    contestants: dict[str, Callable[[list[str], str, Path], Result]],
+    images: int,
+    hosts: int,
+    repeat: int,
 ) -> None:
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(server, there), daemon=True)
     process.start()
-    base = f"http://127.0.0.1:{here.recv()}"
-    urls = [f"{base}/{number}.jpg" for number in range(images)]
+    port = here.recv()
+    base = f"http://127.0.0.1:{port}"
+    urls = [f"http://127.0.0.{1 + number % hosts}:{port}/{number}.jpg" for number in range(images)]
     transient = sum(fault_of(server, number) == "503" for number in range(images))
     results: dict[str, list[Result]] = {name: [] for name in contestants}
     for _ in range(repeat):  # turn about, so that a busy machine is busy for all
@@ -273,14 +337,15 @@ def compare(
                 Path(folder).mkdir()
     process.terminate()
     process.join()
-    own = statistics.median(r.stored / r.seconds for r in results["newtest"])
+    first = results.get("bare") or next(iter(results.values()))
+    reference = statistics.median(r.stored / r.seconds for r in first)
     for name, runs in results.items():
         seconds = [run.seconds for run in runs]
         rate = statistics.median(run.stored / run.seconds for run in runs)
         middle = sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
         spread = f"{statistics.median(seconds):.1f} ({min(seconds):.1f} to {max(seconds):.1f})"
         counts = f"{middle.stored} | {middle.recovered} of {transient}"
-        figures = f"{rate:.0f} | {own / rate:.2f} | {middle.memory:.0f}"
+        figures = f"{rate:.0f} | {rate / reference:.2f} | {middle.memory:.0f}"
         print(f"| {server} | {name} | {spread} | {counts} | {figures} |", flush=True)
 
 

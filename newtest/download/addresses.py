@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-__all__ = ["PrivateAddress", "connector", "is_public"]
+__all__ = ["Connections", "PrivateAddress", "is_public"]
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that IANA gives out, unlike ::10.0.0.1 or fec0::1
@@ -47,15 +47,29 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def connector(*, allow_private: bool) -> aiohttp.TCPConnector:
-    """A connector that limits nothing but where it connects to; a refused address is a PrivateAddress error inside
-    aiohttp's ClientConnectorError. Must be made inside a running event loop."""
-    return aiohttp.TCPConnector(
-        limit=0,
-        ttl_dns_cache=300,
-        resolver=_Resolver(),
-        socket_factory=_any_socket if allow_private else _public_socket,
-    )
+class Connections(aiohttp.TCPConnector):
+    """Connects without a limit but where to; a refused address is a PrivateAddress error inside aiohttp's
+    ClientConnectorError. Must be made inside a running event loop.
+    """
+
+    def __init__(self, *, allow_private: bool) -> None:
+        super().__init__(
+            limit=0,
+            ttl_dns_cache=300,
+            resolver=_Resolver(),
+            socket_factory=_any_socket if allow_private else _public_socket,
+        )
+
+    def let_go(self, host: str, *, most: int) -> None:
+        """Close the idle connections of ``host`` (a name, or ``name:port``), which is done with; then, of hosts that
+        were only redirected to, the oldest ones, until idle ones are left to at most ``most`` hosts.
+
+        aiohttp has no call for this: its connections would stay open for 15 s more, and be too many.
+        """
+        keys = [key for key in self._conns if host in (key.host, f"{key.host}:{key.port}")]
+        for key in keys + [key for key in self._conns if key not in keys][:-most]:
+            for connection, _ in self._conns.pop(key):
+                connection.close()
 
 
 def _any_socket(info: tuple[Any, ...]) -> socket.socket:

@@ -37,13 +37,6 @@ class Host:
     timer: asyncio.TimerHandle | None = None
 
     @property
-    def needs_another(self) -> bool:
-        """Whether the connection of the request that is now started will be needed again: whether more wait than can
-        start beside it, and than the others that are under way will take.
-        """
-        return len(self.waiting) > max(self.pace.at_once - self.active, self.active - 1)
-
-    @property
     def throttles(self) -> bool:
         """Whether it ever asked for fewer requests."""
         return self.pace.rate is not None or self.pace.refusals > 0
@@ -69,11 +62,13 @@ class Hosts:
             pace.rest_until = now + max(0.0, before.rest_until - time.time())
         return self.known.setdefault(name, Host(pace))
 
-    def forget_if_idle(self, name: str) -> None:
-        """Drop a host that has nothing to do and nothing to be remembered."""
+    def forget_if_idle(self, name: str) -> bool:
+        """Drop a host that has nothing to do and nothing to be remembered; whether it has nothing to do."""
         host = self.known[name]
-        if not host.active and not host.waiting and not host.throttles:
+        idle = not host.active and not host.waiting
+        if idle and not host.throttles:
             del self.known[name]
+        return idle
 
     def paced(self, now: float) -> tuple[HostTraffic, ...]:
         """The hosts that throttle and that something waits for, in the order in which they were met."""

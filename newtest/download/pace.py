@@ -53,14 +53,9 @@ class Pace:
 
     def wait(self, active: int, now: float) -> float | None:
         """Seconds until one more request may start, beside ``active`` ones; None: not before one of these ends."""
-        if active >= self.at_once:
+        if active >= min(self.most_at_once, int(self._window)):
             return None
         return max(0.0, self.rest_until - now, self._next - now)
-
-    @property
-    def at_once(self) -> int:
-        """How many requests may be under way at once, as things stand."""
-        return min(self.most_at_once, int(self._window))
 
     def begin(self, now: float) -> None:
         """A request starts."""

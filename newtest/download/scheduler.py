@@ -12,8 +12,8 @@ here knows of studies or pools. The rules:
   says; silence and dripping are not (they would hold a place for as long again), nor is anything the server meant;
 - only http and https, only public addresses unless allowed (see ``newtest.download.addresses``), redirects alike;
 - user names and passwords in URLs are neither sent nor repeated;
-- a connection is kept while its host has more to be asked for, and ended with the last request: hosts by the thousand
-  would leave as many open;
+- connections are kept while their host has more to be asked for, and closed behind the last request: hosts by the
+  thousand would leave as many open;
 - bytes are counted while they stream; compressed transfers are refused, so that no few bytes become many;
 - a server that says ``X-Robots-Tag: noai`` is obeyed (for all agents, or for ours by name), on a redirect too;
 - robots.txt is obeyed where that is asked for (see ``newtest.download.robots``).
@@ -29,7 +29,7 @@ from functools import partial
 
 import aiohttp
 
-from newtest.download.addresses import connector
+from newtest.download.addresses import Connections
 from newtest.download.hosts import Host, Hosts, Pending
 from newtest.download.memory import Memory
 from newtest.download.records import Download, Request
@@ -60,8 +60,9 @@ async def download(
     ``contextlib.aclosing`` to leave early.
     """
     timeout = aiohttp.ClientTimeout(total=None, connect=config.connect_timeout, sock_read=config.read_timeout)
+    connections = Connections(allow_private=config.allow_private)
     async with aiohttp.ClientSession(
-        connector=connector(allow_private=config.allow_private),
+        connector=connections,
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -71,7 +72,7 @@ async def download(
             "Accept-Encoding": "identity",
         },
     ) as session:
-        run = _Run(session, config, iter(requests), memory)
+        run = _Run(session, connections, config, iter(requests), memory)
         watching = asyncio.create_task(_watch(run, watch)) if watch is not None else None
         try:
             while (outcome := await run.next()) is not None:
@@ -94,6 +95,7 @@ class _Run:
     def __init__(
         self,
         session: aiohttp.ClientSession,
+        connections: Connections,
         config: DownloadConfig,
         source: Iterator[Request],
         memory: Memory | None = None,
@@ -101,6 +103,7 @@ class _Run:
         self._session, self._config, self._source = session, config, source
         ask = partial(robots_text, session, config)
         self._robots = Robots(config.user_agent, ask) if config.robots else None
+        self._connections = connections
         self._hosts = Hosts(config, memory)
         self._ready: deque[str] = deque()
         self._results: asyncio.Queue[Download | BaseException] = asyncio.Queue()
@@ -150,7 +153,7 @@ class _Run:
             host.active += 1
             host.pace.begin(self._clock())
             self._offer(name, host)
-            task = asyncio.create_task(self._try(pending, host, keep=host.needs_another))
+            task = asyncio.create_task(self._try(pending, host))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
@@ -186,12 +189,12 @@ class _Run:
 
             host.timer = self._after(wait, go_on)
 
-    async def _try(self, pending: Pending, host: Host, *, keep: bool) -> None:
+    async def _try(self, pending: Pending, host: Host) -> None:
         pending.tries += 1
         begun = self._clock()
         result: Transferred | None = None
         try:
-            result = await transfer(self._session, pending.request.url, self._config, self._robots, keep=keep)
+            result = await transfer(self._session, pending.request.url, self._config, self._robots)
         finally:
             host.active -= 1
             if isinstance(result, Throttled):
@@ -271,7 +274,8 @@ class _Run:
 
     def _leave(self, name: str, host: Host) -> None:
         self._offer(name, host)
-        self._hosts.forget_if_idle(name)
+        if self._hosts.forget_if_idle(name):
+            self._connections.let_go(name, most=self._config.total)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

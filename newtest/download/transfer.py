@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
@@ -21,7 +20,6 @@ __all__ = ["DownloadConfig", "Throttled", "Transferred", "TryAgain", "robots_tex
 _TRANSIENT = frozenset({408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 _GONE = frozenset({404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_LAST = {"Connection": "close"}
 _SHORT, _SOON = 1 << 16, 0.5
 
 
@@ -88,20 +86,12 @@ class Throttled(TryAgain):
 
 
 async def transfer(
-    session: aiohttp.ClientSession,
-    url: str,
-    config: DownloadConfig,
-    robots: Robots | None = None,
-    *,
-    keep: bool = True,
+    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None = None
 ) -> Transferred:
-    """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised.
-
-    Without ``keep`` the server is asked to end the connection.
-    """
+    """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised."""
     try:
         async with asyncio.timeout(config.deadline):
-            return await _hops(session, url, config, robots, None if keep else _LAST)
+            return await _hops(session, url, config, robots)
     except aiohttp.ServerTimeoutError as error:
         return Transferred(None, "timeout", f"the server was silent for too long ({_text(error)})")
     except TimeoutError:
@@ -150,11 +140,7 @@ async def _kept_out(robots: Robots, url: str) -> Transferred | None:
 
 
 async def _hops(
-    session: aiohttp.ClientSession,
-    url: str,
-    config: DownloadConfig,
-    robots: Robots | None,
-    headers: Mapping[str, str] | None,
+    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None
 ) -> Transferred:
     """Follow redirects by hand: each hop must be http or https, and each may opt out."""
     for _ in range(config.max_redirects + 1):
@@ -165,7 +151,7 @@ async def _hops(
             return _bad_url("its host is a number")
         if robots is not None and (refused := await _kept_out(robots, url)) is not None:
             return refused
-        async with session.get(url, allow_redirects=False, headers=headers) as response:
+        async with session.get(url, allow_redirects=False) as response:
             if response.status != 200:
                 await _drain(response)
             if word := opted_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import platform
@@ -65,6 +66,8 @@ class Downloads:
                 for row, asked in enumerate(rows)
                 if not journals[shard].knows(*asked)
             }
+            if multiprocessing.parent_process() is not None:
+                gc.freeze()  # in a process of ours, rows by the ten thousand are not looked through again and again
             asyncio.run(_download(todo, self.config, below, memory))
         return memory.learned
 
