@@ -18,7 +18,7 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Ask people: plan HITs, show them, publish, collect, pay.")
 
 
-@app.command()
+@app.command(short_help="Make HITs for the images that lack votes.")
 def plan(
     study: StudyDir = Path(),
     images: Annotated[int, typer.Option("--images", min=1, help="Images per HIT, controls included.")] = 48,
@@ -96,7 +96,7 @@ def plan(
         float, typer.Option("--seconds-per-image", min=0.01, help="The pace that hours are estimated with.")
     ] = 1.5,
     budget: Annotated[
-        str | None, typer.Option("--budget", metavar="DOLLARS", help="Say what is left of it.")
+        str | None, typer.Option("--budget", metavar="DOLLARS", help="Print what is left of this amount.")
     ] = None,
     second_labels: SecondLabels = None,
     predictions: Predictions = None,
@@ -191,7 +191,7 @@ def plan(
     )
 
 
-@app.command()
+@app.command(short_help="Check a template and show what workers would see.")
 def preview(
     study: StudyDir = Path(),
     template: Annotated[
@@ -284,12 +284,14 @@ def preview(
     run(preview_app(shown), listener)
 
 
-app.command("design")(annotate_design.design)
-app.command("serve")(annotate_serve.serve)
-app.command("invite")(annotate_serve.invite)
-app.command("publish")(annotate_market.publish)
+app.command("design", short_help="Compare designs by error and cost, before you pay.")(annotate_design.design)
+app.command("serve", short_help="Show HITs to people, with a page for the owner.")(annotate_serve.serve)
+app.command("invite", short_help="Print a personal link for each name.")(annotate_serve.invite)
+app.command("publish", short_help="Open the planned HITs to workers.")(annotate_market.publish)
 app.add_typer(annotate_prolific.app, name="prolific")
-app.command("people")(annotate_people.people)
-app.command("forget")(annotate_people.forget)
-app.command("collect")(annotate_market.collect)
-app.command("pay")(annotate_market.pay)
+app.command("people", short_help="List who came from a recruiting site.")(annotate_people.people)
+app.command("forget", short_help="Delete who a person is.")(annotate_people.forget)
+app.command("collect", short_help="Fetch what workers submitted and make votes of it.")(
+    annotate_market.collect
+)
+app.command("pay", short_help="Propose which work to approve and which to reject.")(annotate_market.pay)

@@ -70,7 +70,7 @@ def design(
         float,
         typer.Option("--slope", help="Points of accuracy per point of frequency of the evaluated model."),
     ] = 0.8,
-    base: Annotated[float, typer.Option("--base", help="Its accuracy at frequency 0.")] = 0.15,
+    base: Annotated[float, typer.Option("--base", help="Accuracy of that model at frequency 0.")] = 0.15,
     reward: Annotated[
         str | None,
         typer.Option(

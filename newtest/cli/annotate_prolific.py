@@ -37,14 +37,18 @@ def create(
     places: Annotated[int, typer.Option("--places", min=1, help="How many people.")],
     minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long it should take.")],
     reward: Annotated[int, typer.Option("--cents", min=1, help="Reward per person, in cents.")],
-    completion_code: Annotated[str, typer.Option("--completion-code", metavar="CODE", help="Who is done.")],
+    completion_code: Annotated[
+        str, typer.Option("--completion-code", metavar="CODE", help="Code for people who are done.")
+    ],
     code_no_consent: Annotated[
-        str | None, typer.Option("--code-no-consent", help="Who does not consent.")
+        str | None, typer.Option("--code-no-consent", help="Code for people who do not consent.")
     ] = None,
     code_failed: Annotated[
-        str | None, typer.Option("--code-failed", help="Who failed on known images.")
+        str | None, typer.Option("--code-failed", help="Code for people who failed on known images.")
     ] = None,
-    code_late: Annotated[str | None, typer.Option("--code-late", help="Who came too late.")] = None,
+    code_late: Annotated[
+        str | None, typer.Option("--code-late", help="Code for people who came too late.")
+    ] = None,
     api_url: ApiUrl = None,
     json: JsonFlag = False,
 ) -> None:

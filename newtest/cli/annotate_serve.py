@@ -102,7 +102,9 @@ def serve(
     pay_text: Annotated[
         str, typer.Option("--pay", metavar="TEXT", help="Say on arrival what is paid, in the site's terms.")
     ] = "",
-    recruit_hits: Annotated[int, typer.Option("--recruit-hits", min=1, help="HITs each of them does.")] = 1,
+    recruit_hits: Annotated[
+        int, typer.Option("--recruit-hits", min=1, help="HITs per recruited person.")
+    ] = 1,
     max_cost: Annotated[
         str | None,
         typer.Option(

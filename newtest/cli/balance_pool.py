@@ -25,7 +25,9 @@ def balance_pool(
     at_least: Annotated[int, typer.Option(min=1, help="Captions a noun must be in, to be a query.")] = 20,
     cap: Annotated[
         int,
-        typer.Option(help="Samples that a query may bring, on average; of several languages an English one."),
+        typer.Option(
+            help="Samples that a query may bring, on average; with several languages, an English query."
+        ),
     ] = 20_000,
     power: Annotated[
         float,

@@ -42,7 +42,7 @@ def dedup_pool(
     like: Like = None,
     arch: Arch = None,
     vectors: VectorsAt = None,
-    clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one for 1,000 rows.")] = 0,
+    clusters: Annotated[int, typer.Option(help="Clusters of semantic; 0 is one per 1,000 rows.")] = 0,
     probe: Annotated[
         int, typer.Option(min=1, help="Nearest clusters in which a row is compared (semantic).")
     ] = 1,

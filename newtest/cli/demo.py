@@ -16,7 +16,7 @@ def demo(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where everything goes.", callback=own_folder)
     ] = Path("newtest-demo"),
-    seed: Annotated[int, typer.Option(help="Another seed deals, votes and draws otherwise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the deal, the votes and the draw.")] = 0,
     json: JsonFlag = False,
 ) -> None:
     """Replicate a test set of handwritten digits from end to end, in about a minute; open report.html at its end.

@@ -112,7 +112,11 @@ def evaluate(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The model's weights, prepared for as the named ones.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file with the model's weights. Pictures are prepared as for the named weights.",
+        ),
     ] = None,
     like: Like = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once, with --model.")] = 64,

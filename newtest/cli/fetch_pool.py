@@ -7,13 +7,20 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, print_table
-from newtest.cli.pool_options import EngineName, PoolAt, Workers, counted, default_out, engine_of
+from newtest.cli.pool_options import EngineName, Workers, counted, default_out, engine_of
 
 __all__ = ["fetch_pool"]
 
 
 def fetch_pool(
-    pool: PoolAt = ".",
+    pool: Annotated[
+        str,
+        typer.Argument(
+            metavar="TABLE",
+            help="A table of URLs, or a folder of such tables; also at an fsspec URL.",
+            show_default="the current folder",
+        ),
+    ] = ".",
     out: Annotated[
         str | None, typer.Option(help="The pool to write: a folder or an fsspec URL.", show_default="shards")
     ] = None,
@@ -42,7 +49,7 @@ def fetch_pool(
         str | None,
         typer.Option(
             metavar="MODE",
-            help="Resize images: keep_ratio, keep_ratio_largest, center_crop, border; no: write them again alone.",
+            help="Resize images: keep_ratio, keep_ratio_largest, center_crop, border, or no (write again, as large).",
             show_default="keep the bytes that came",
         ),
     ] = None,
@@ -73,7 +80,7 @@ def fetch_pool(
 ) -> None:
     """Download a table of URLs and captions (DataComp's metadata, LAION's) into shards of tar and Parquet.
 
-    POOL is a folder or one file of Parquet, CSV, TSV, TXT, JSON or JSON lines, gzipped or not. Every column stays, in
+    TABLE is a folder or one file of Parquet, CSV, TSV, TXT, JSON or JSON lines, gzipped or not. Every column stays, in
     the new table and in each sample's .json.
 
     Run it again to retry the downloads that may work later. What is there is kept.

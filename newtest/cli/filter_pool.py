@@ -45,14 +45,15 @@ def filter_pool(
     where: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="RULE", help="On any column: 'score<=0.5', license=by,cc0, width=200..800, nsfw=null."
+            metavar="RULE",
+            help="A rule on any column: 'score<=0.5', license=by,cc0, width=200..800, nsfw=null.",
         ),
     ] = None,
     function: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE.py:NAME",
-            help="Your own: its parameters name columns; it answers true or false per row.",
+            help="A function of your own: its parameters name columns; it answers true or false per row.",
         ),
     ] = None,
     score: Annotated[
@@ -83,8 +84,8 @@ def filter_pool(
     ] = None,
     min_words: Annotated[int | None, typer.Option(help="Smallest number of words.")] = None,
     min_chars: Annotated[int | None, typer.Option(help="Smallest number of characters.")] = None,
-    min_size: Annotated[int | None, typer.Option(help="Shorter side, in pixels.")] = None,
-    max_aspect: Annotated[float | None, typer.Option(help="Longer side over shorter.")] = None,
+    min_size: Annotated[int | None, typer.Option(help="Smallest shorter side, in pixels.")] = None,
+    max_aspect: Annotated[float | None, typer.Option(help="Largest longer side over shorter.")] = None,
     pii: Annotated[
         bool,
         typer.Option(

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Merge checkpoints: WiSE-FT's interpolation, uniform and greedy soups. Streamed; no network is built.",
+    help="Merge checkpoints: WiSE-FT's interpolation, uniform and greedy soups. Tensors are streamed."
+    " No network is built.",
     no_args_is_help=True,
 )
 
@@ -69,7 +70,7 @@ def _print_points(
         )
 
 
-@app.command("wise")
+@app.command("wise", short_help="Interpolate between two checkpoints.")
 def wise(
     zeroshot: Annotated[Path, typer.Option("--zeroshot", help="The model before fine-tuning (alpha 0).")],
     finetuned: Annotated[Path, typer.Option("--finetuned", help="The model after fine-tuning (alpha 1).")],
@@ -202,7 +203,7 @@ def _own_log(path: Path | None) -> Path | None:
     return on_this_machine(path)
 
 
-@app.command()
+@app.command(short_help="Merge a greedy soup by held-out scores.")
 def greedy(
     checkpoints: Checkpoints,
     out: Out,
@@ -220,7 +221,7 @@ def greedy(
     ] = None,
     log: Annotated[
         Path | None,
-        typer.Option("--log", help="Every decision, a line each (JSON).", callback=_own_log),
+        typer.Option("--log", help="Write every decision here, one JSON line each.", callback=_own_log),
     ] = None,
     state: State = None,
     strip_prefix: StripPrefix = None,

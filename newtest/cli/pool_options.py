@@ -46,7 +46,7 @@ ModelName = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="Whose vectors: as embed-pool has it, b32, l14, or a key of the .npz.",
+        help="Whose vectors: an encoder as for embed-pool, b32, l14, or a key of the .npz.",
         show_default="what the pool has",
     ),
 ]

@@ -30,10 +30,10 @@ def probe(
     model: EncoderName = "conse",
     like: Like = None,
     shots: Annotated[
-        str, typer.Option(help="Labelled images per class, with commas; all is every one.")
+        str, typer.Option(help="Labelled images per class, with commas; all takes every image.")
     ] = "1,2,4,8,16,all",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the few labels, for the error bars.")] = 3,
-    seed: Annotated[int, typer.Option(help="The first of them.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the first draw.")] = 0,
     zeroshot: Annotated[
         float | None,
         typer.Option(metavar="PERCENT", min=0, max=100, help="Zero-shot accuracy: how many labels match it?"),

@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 
 
-@app.command("add")
+@app.command("add", short_help="Register the original test set.")
 def add(
     name: Annotated[str, typer.Argument(help="What to call it, such as imagenet-val.")],
     images: Annotated[
@@ -89,7 +89,7 @@ def add(
         raise typer.Exit(1)
 
 
-@app.command("list")
+@app.command("list", short_help="List the reference sets of the study.")
 def list_(study: StudyDir = Path(), json: JsonFlag = False) -> None:
     """List the reference sets of the study, and how many of their images have bytes.
 

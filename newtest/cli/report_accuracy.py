@@ -100,7 +100,8 @@ def line(
         str | None, typer.Option(metavar="NAME", help="Fit the models of this group.", show_default="all")
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Not fitted (shell patterns); may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Leave out of the fit (shell patterns); may be repeated."),
     ] = None,
     pivot: Annotated[float | None, typer.Option(metavar="PERCENT", help="Let the line bend here.")] = None,
     two_fits: Annotated[
@@ -108,9 +109,9 @@ def line(
         typer.Option("--two-fits", help="Fit both sides of --pivot by themselves: the line may jump there."),
     ] = False,
     figure: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it, as .svg or .png.", callback=own_file)
+        Path | None, typer.Option(metavar="FILE", help="Draw the figure, as .svg or .png.", callback=own_file)
     ] = None,
-    resamples: Annotated[int, typer.Option(min=20, help="Redraw the images so often (400 at most).")] = 400,
+    resamples: Annotated[int, typer.Option(min=20, help="Redraw the images this often (400 at most).")] = 400,
     seed: Annotated[int, typer.Option(help="Seed of the redrawn images.")] = 0,
     cluster: Cluster = None,
     metric: Metric = "top1",

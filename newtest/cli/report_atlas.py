@@ -68,7 +68,8 @@ def atlas(
         ),
     ] = None,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Not fitted (shell patterns); may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Leave out of the fit (shell patterns); may be repeated."),
     ] = None,
     pair: Annotated[
         list[str] | None,

@@ -22,10 +22,10 @@ def compare(
         str, typer.Option("--set", metavar="SET", help="The set they are compared on.", show_default=False)
     ],
     model: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Only these; may be repeated.")
+        list[str] | None, typer.Option(metavar="MODEL", help="Only these models; may be repeated.")
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="SET", help="Also rank correlations with this set.")
+        str | None, typer.Option(metavar="SET", help="Print rank correlations with this set too.")
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="Pairs to print (--json has all).")] = 20,
     resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples.")] = 1000,
@@ -118,7 +118,8 @@ def similarity(
         float, typer.Option(min=0.01, help="Points by which a worse model must not look better.")
     ] = 1.0,
     exclude: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL", help="Leave out (shell patterns); may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="MODEL", help="Leave out these models (shell patterns); may be repeated."),
     ] = None,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The heat map, as .svg or .png.", callback=own_file)

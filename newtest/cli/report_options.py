@@ -50,7 +50,9 @@ Cluster = Annotated[
 ]
 Exclude = Annotated[
     list[str] | None,
-    typer.Option("--exclude", metavar="MODEL", help="Leave out (shell patterns); may be repeated."),
+    typer.Option(
+        "--exclude", metavar="MODEL", help="Leave out these models (shell patterns); may be repeated."
+    ),
 ]
 Sets = Annotated[
     list[str] | None,

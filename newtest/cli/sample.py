@@ -134,7 +134,7 @@ def sample(
 
 def diff(
     first: Annotated[str, typer.Argument(metavar="R1", help="A revision.")],
-    second: Annotated[str, typer.Argument(metavar="R2", help="Another one.")],
+    second: Annotated[str, typer.Argument(metavar="R2", help="Another revision.")],
     study: StudyDir = Path(),
     json: JsonFlag = False,
 ) -> None:

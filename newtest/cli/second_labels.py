@@ -41,7 +41,7 @@ Classes = Annotated[
 Near = Annotated[
     int,
     typer.Option(
-        "--near", min=0, help="Propose so many nearest classes (see --similar), with --second-labels."
+        "--near", min=0, help="Propose this many nearest classes (see --similar), with --second-labels."
     ),
 ]
 Proposals = Annotated[

@@ -20,11 +20,11 @@ app = typer.Typer(
 )
 
 
-app.command("quality")(votes_quality.quality)
-app.command("export")(votes_quality.export)
+app.command("quality", short_help="Judge workers by controls, agreement and times.")(votes_quality.quality)
+app.command("export", short_help="Write votes, or tasks for Label Studio.")(votes_quality.export)
 
 
-@app.command("import")
+@app.command("import", short_help="Import votes, or counts of votes.")
 def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of votes or of counts.")],
     study: StudyDir = Path(),
@@ -109,7 +109,7 @@ def import_(
     )
 
 
-@app.command()
+@app.command(short_help="Simulate votes where there are none.")
 def simulate(
     study: StudyDir = Path(),
     seed: Annotated[int, typer.Option(help="The seed of the simulation.")] = 0,

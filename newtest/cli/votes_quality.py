@@ -26,7 +26,7 @@ def quality(
         float, typer.Option("--certainty", min=0.5, max=1, help="How clear the posterior must be.")
     ] = 0.95,
     min_controls: Annotated[
-        int, typer.Option("--min-controls", min=1, help="On fewer controls nobody is flagged.")
+        int, typer.Option("--min-controls", min=1, help="Flag nobody with fewer controls.")
     ] = 10,
     exclude: Annotated[
         bool,

@@ -61,7 +61,9 @@ def zeroshot(
         str | None,
         typer.Option("--as", help="The model's name in the results.", show_default="MODEL zero-shot"),
     ] = None,
-    group: Annotated[str, typer.Option(help="Its group in the results, for report line.")] = "zero-shot",
+    group: Annotated[
+        str, typer.Option(help="The model's group in the results, for report line.")
+    ] = "zero-shot",
     save_embeddings: Annotated[
         Path | None,
         typer.Option(
