@@ -63,7 +63,7 @@ class Outcome(Generic[Item, Value]):
     value: Value | None = None
     error: str | None = None
     tries: int = 1
-    """How often the item was begun: more than once where a worker was lost. That is no failure."""
+    """How often the item was begun: more than once where a worker was lost. That is not a failure."""
 
 
 class Engine(Protocol):

@@ -94,5 +94,5 @@ def test_settings_stand_behind_the_name() -> None:
     named = engine("ray:10.0.0.1:6379,memory=4GiB,cpus=0.5,wait=60")
     assert (named.address, named.memory, named.cpus, named.wait) == ("10.0.0.1:6379", 4 << 30, 0.5, 60)  # type: ignore[attr-defined]
     for wrong in ("ray,memory", "ray,memory=much", "ray,cpus=2GiB", "ray,nodes=3", "ray:10.0.0.1:6379,"):
-        with pytest.raises(UsageError, match="is no setting of a Ray engine"):
+        with pytest.raises(UsageError, match="is not a setting of a Ray engine"):
             engine(wrong)

@@ -94,7 +94,9 @@ def _looked_at(address: str) -> None:
         )
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise UsageError(f"{address!r} is no address of a Ray cluster; give HOST:PORT, such as 10.0.0.1:6379")
+        raise UsageError(
+            f"{address!r} is not an address of a Ray cluster; give HOST:PORT, such as 10.0.0.1:6379"
+        )
     try:
         connection = _reached(host.strip("[]"), int(port))
     except socket.gaierror as error:

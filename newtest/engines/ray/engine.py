@@ -75,7 +75,7 @@ def settings_of(words: Sequence[str]) -> Settings:
         number = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]iB)?", value)
         if name not in ("memory", "cpus", "wait") or number is None or (number[2] and name != "memory"):
             raise UsageError(
-                f"{word!r} is no setting of a Ray engine; there are memory=4GiB, cpus=2 and wait=600 (seconds)"
+                f"{word!r} is not a setting of a Ray engine; there are memory=4GiB, cpus=2 and wait=600 (seconds)"
             )
         if name == "memory":
             settings["memory"] = int(float(number[1]) * _UNITS[number[2] or ""])

@@ -1,4 +1,4 @@
-"""Waiting for a worker: what the cluster lacks is said after a while, again each minute, and not for ever."""
+"""Waiting for a worker: what the cluster lacks is reported after a while, again each minute, and not for ever."""
 
 from __future__ import annotations
 
