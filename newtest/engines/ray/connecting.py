@@ -108,7 +108,7 @@ def _looked_at(address: str) -> None:
         ) from error
     except OSError as error:
         raise ClusterError(
-            f"{address}: no Ray listens there ({error.strerror}); give the address that `ray start --head` printed"
+            f"{address}: no Ray listens there ({error.strerror}); give the address that Ray printed when the head was started"
         ) from error
     with connection:
         if os.environ.get("RAY_USE_TLS", "0") in ("0", "") and not _speaks_http2(connection):
@@ -199,7 +199,7 @@ def _told(ray: Any, error: BaseException, address: str | None) -> ClusterError:
     if "temp_dir" in text or "Failed to connect to GCS" in text or text.startswith("ConnectionError: \n"):
         return ClusterError(
             f"{where}: what listens there does not answer as the head of Ray {ray.__version__} does; give the port of "
-            "the head (usually 6379), and see with `ray --version` that the cluster's version is the same"
+            "the head (usually 6379), and see that the cluster has the same version"
         )
     if address == "auto" and isinstance(error, ConnectionError):
         return ClusterError("no Ray cluster was found on this machine; give its address as ray:HOST:PORT")
