@@ -108,7 +108,7 @@ def _looked_at(address: str) -> None:
         ) from error
     except OSError as error:
         raise ClusterError(
-            f"{address}: no Ray listens there ({error.strerror}); give the address that Ray printed when the head was started"
+            f"{address}: no Ray listens there ({error.strerror}); give the address that the head printed"
         ) from error
     with connection:
         if os.environ.get("RAY_USE_TLS", "0") in ("0", "") and not _speaks_http2(connection):
