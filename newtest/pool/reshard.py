@@ -140,7 +140,7 @@ def reshard(
             yield Outcome(output, {"written": written, "missing": wanted - written, "computed": 0})
         else:
             todo.append(output)
-    yield from engine.map(_Writing(pool, str(out), plan.form), todo, resources)
+    yield from engine.map(_Writing(pool, place, plan.form), todo, resources)
 
 
 def _require_one_kind(pool: Pool) -> None:
@@ -226,7 +226,7 @@ class _Writing:
     """Makes the worker that writes one output shard."""
 
     pool: Pool
-    out: str
+    out: LocalPlace | RemotePlace
     form: str
 
     def __call__(self) -> Any:
@@ -241,11 +241,11 @@ class _Writing:
     def _table_alone(self, output: Output) -> int:
         pieces = [(piece.shard, np.array(piece.rows, np.int64)) for piece in output.pieces]
         copied = copied_with_images if pieces[0][0].tar is not None else copied_rows
-        with place_of(self.out).writing(f"{output.name}.parquet") as path:
+        with self.out.writing(f"{output.name}.parquet") as path:
             return copied(self.pool, pieces, path, {_INPUTS: output.inputs})
 
     def _with_tar(self, output: Output) -> int:
-        place = place_of(self.out)
+        place = self.out
         tables: list[pa.Table] = []
         number = output.first
         with place.writing(f"{output.name}.tar") as path, open(path, "wb") as archive:

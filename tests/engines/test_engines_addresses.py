@@ -12,6 +12,7 @@ from engine_work import make_square
 
 from newtest.engines import engine
 from newtest.engines.ray import connecting
+from newtest.engines.ray.lost import reason
 from newtest.errors import ClusterError, NewtestError, UsageError
 
 
@@ -88,6 +89,17 @@ def test_a_missing_token_is_told_as_such() -> None:
     )
     told = str(connecting._told(ray, error, "10.0.0.1:6379"))
     assert told.startswith("10.0.0.1:6379: the cluster asks for a token") and "\n" not in told
+
+
+def test_a_machine_without_newtest_is_named() -> None:
+    """Ray's words of a worker whose machine lacks the package (recorded in part, of a node that had none)."""
+    error = RuntimeError(
+        "The actor died because of an error raised in its creation task, ray::Worker.__init__() (pid=8688, "
+        "ip=10.0.0.7, actor_id=b795)\n  At least one of the input arguments for this task could not be computed:\n"
+        "ModuleNotFoundError: No module named 'newtest.engines'"
+    )
+    told = "on 10.0.0.7, it could not start: No module named 'newtest.engines', so newtest or"
+    assert reason(None, error, None).startswith(told)
 
 
 def test_settings_stand_behind_the_name() -> None:

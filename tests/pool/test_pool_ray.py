@@ -108,3 +108,20 @@ def test_a_place_looks_whether_its_folder_is_there(tmp_path: Path, monkeypatch: 
     for gone in (packed, layers, *relative):
         with pytest.raises(FolderMissing, match="there is no folder"):
             pickle.loads(gone)
+
+
+def test_a_pool_and_its_layers_are_looked_for(datacomp: Path, tmp_path: Path) -> None:
+    """A pool that is packed for a worker: its folder, and that of its layers."""
+    here = Path(shutil.copytree(datacomp, tmp_path / "pool"))
+    elsewhere = tmp_path / "layers"
+    elsewhere.mkdir()
+    pool = open_pool(here, layers=elsewhere)
+    packed = pickle.dumps(pool)
+    assert pickle.loads(packed) == pool and vars(pickle.loads(packed)) == vars(pool)
+    elsewhere.rmdir()
+    with pytest.raises(FolderMissing, match=r"there is no folder .*/layers on this machine"):
+        pickle.loads(packed)
+    elsewhere.mkdir()
+    shutil.rmtree(here)
+    with pytest.raises(FolderMissing, match=r"there is no folder .*/pool on this machine"):
+        pickle.loads(packed)

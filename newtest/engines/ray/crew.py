@@ -41,13 +41,14 @@ class Crew:
     waiting: deque[tuple[int, Any]]
     patience: Patience
     workers: int = 0
+    without: dict[str, str] = field(default_factory=dict)
+    """The nodes that lack a folder: by id, what they lack."""
     starting: dict[Any, Any] = field(default_factory=dict)
     held: dict[Any, _Held] = field(default_factory=dict)
     tries: Counter[int] = field(default_factory=Counter)
     deaths: Counter[int] = field(default_factory=Counter)
-    without: dict[str, str] = field(default_factory=dict)
-    """The nodes that lack a folder: by id, what they lack."""
     stillborn: int = 0
+    told: set[str] = field(default_factory=set)
     lost: int = 0
     grown: float = 0.0
 
@@ -165,11 +166,12 @@ class Crew:
 
     def _stillborn(self, error: BaseException) -> None:
         self.stillborn += 1
+        why = reason(self.ray, error, None)
         if self.stillborn >= _STARTS:
-            raise ClusterError(
-                f"workers of Ray do not start: {reason(self.ray, error, None)}; is newtest installed on all machines "
-                "of the cluster?"
-            ) from error
+            raise ClusterError(f"{_STARTS} workers of Ray in a row did not start (the last {why})") from error
+        if why not in self.told:
+            self.told.add(why)
+            self._say(f"a worker of Ray did not start ({why})")
 
     def _grow(self) -> None:
         """As many workers as there is work and room for. Those that find no room wait, and Ray's autoscaler sees it."""

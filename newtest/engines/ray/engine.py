@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -45,6 +45,8 @@ class RayEngine:
     cpus: float = 1
     wait: float = 0
     progress: Progress = UNWATCHED
+    without: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The nodes that lacked a folder in an earlier map: by id, what they lack."""
 
     def map(
         self, make_worker: MakeWorker[Any, Any], items: Sequence[Any], resources: Resources = Resources()
@@ -63,6 +65,7 @@ class RayEngine:
                 deque(enumerate(items)),
                 Patience(ray, needs, self.progress, self.wait),
                 resources.workers,
+                self.without,
             )
             yield from crew.run()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -24,8 +25,9 @@ def losses(ray: Any) -> tuple[type[BaseException], ...]:
 
 def reason(ray: Any, error: BaseException, worker: Arrival | None) -> str:
     """``on 10.0.0.2 (...), its node is gone``, or how it ended, and the last lines of its log."""
-    if worker is None:
-        return _kind(str(error))
+    if worker is None:  # it had not arrived
+        address = re.search(r"\bip[=:]\s*([0-9a-fA-F.:]*[0-9a-fA-F])", str(error))
+        return f"on {address[1]}, {_kind(str(error))}" if address else _kind(str(error))
     alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     kind = _kind(str(error)) if worker.node in alive else _GONE
     end = _end(ray, worker) if kind != _GONE and worker.log.startswith("/") else ""
@@ -41,14 +43,9 @@ def _kind(text: str) -> str:
         return _GONE
     if "running low on memory" in lower or "memory usage threshold" in lower or "outofmemory" in lower:
         return "Ray ended it because the node was short of memory; let a worker reserve more (memory=4GiB)"
-    if "import" in lower and "module" in lower:
-        return f"it could not start: {_last_line(text)}"
+    if module := re.search(r"No module named '[\w.]+'", text):
+        return f"it could not start: {module[0]}, so newtest or a package of it must be installed there"
     return "its process ended by itself or was killed"
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if "Error" in line]
-    return (lines or [""])[-1][:_LENGTH]
 
 
 def _end(ray: Any, worker: Arrival) -> str | None:

@@ -30,7 +30,7 @@ class LocalPlace:
         A folder that is still to be made asks for the nearest one above it.
         """
         there = next((path for path in (self.root, *self.root.parents) if path.is_dir()), self.root)
-        return _arrived, (self.root, there, _is_filled(there))
+        return _arrived, (self.root, there, _is_filled(there), os.path.abspath(self.root))  # noqa: PTH100 - links stay
 
     @property
     def url(self) -> str:
@@ -84,13 +84,13 @@ class LocalPlace:
         return self.root / checked(name)
 
 
-def _arrived(root: Path, there: Path, filled: bool) -> LocalPlace:  # noqa: FBT001 - pickle calls it
+def _arrived(root: Path, there: Path, filled: bool, name: str) -> LocalPlace:  # noqa: FBT001 - pickle calls it
     try:
         known = Path.cwd() / there
     except FileNotFoundError:  # the command's folder is not here: a relative path means nothing
         known = there
     if not known.is_dir() or (known == there and not there.is_absolute()):
-        raise FolderMissing(f"there is no folder {root} on this machine")
+        raise FolderMissing(f"there is no folder {name} on this machine")
     if filled and not _is_filled(known):
         raise FolderMissing(f"the folder {known} is empty on this machine, as if nothing were mounted there")
     return LocalPlace(root)

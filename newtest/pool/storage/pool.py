@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,6 +58,13 @@ class Pool:
     layers_address: str
     image_col: str | None = None
     """The column of images that is meant where tables have several."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to a worker: the places go along, for they look where they arrive (FolderMissing)."""
+        return {**vars(self), "places": (self.place, self.layers)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update((name, value) for name, value in state.items() if name != "places")
 
     @property
     def place(self) -> LocalPlace | RemotePlace:
