@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["AVOIDED", "AVOIDED_IN_HELP", "VERBS", "complaints", "long_sentences", "sentences"]
+__all__ = [
+    "AVOIDED",
+    "AVOIDED_IN_HELP",
+    "VERBS",
+    "complaints",
+    "long_sentences",
+    "long_sentences_of_page",
+    "sentences",
+]
 
 MOST_WORDS = 25
 
@@ -98,3 +106,11 @@ def sentences(text: str) -> list[str]:
 def long_sentences(text: str) -> list[str]:
     """Sentences of more than 25 words."""
     return [each for each in sentences(text) if len(each.split()) > MOST_WORDS]
+
+
+def long_sentences_of_page(page: str) -> list[str]:
+    """Sentences of more than 25 words in the prose of a Markdown page, but for those that list three things or more."""
+    kept = [line for line in page.splitlines() if not line.startswith(("|", "#", "    ", "<!--"))]
+    prose = re.sub(r"\]\([^)]*\)", "]", "\n".join(kept))
+    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", prose)
+    return [each for block in blocks for each in long_sentences(block) if len(re.findall(r"[,;] ", each)) < 2]

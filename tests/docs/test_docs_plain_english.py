@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plain_english import VERBS, complaints, long_sentences
+from plain_english import VERBS, complaints, long_sentences, long_sentences_of_page
 
 from newtest.cli.app import command
 
@@ -53,7 +53,10 @@ def messages() -> Iterator[tuple[str, str]]:
 
 
 def pages() -> list[Path]:
-    return [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    return [
+        *sorted((ROOT / "docs").glob("*.md")),
+        *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")),
+    ]
 
 
 def prose(page: Path) -> str:
@@ -81,6 +84,9 @@ def test_the_patterns_find_what_they_are_for() -> None:
         "it is no longer there",
     ):
         assert not list(complaints(text, is_help=True)), text
+    assert long_sentences_of_page("# Title\n\nshort.\n" + "word " * 26 + ".") and not long_sentences_of_page(
+        "w " * 20
+    )
     assert long_sentences("word " * 26 + ".") and not long_sentences("word " * 20 + ": " + "word " * 20)
 
 
@@ -120,6 +126,7 @@ def test_docstrings_and_comments() -> None:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_pages(page: Path) -> None:
     assert not list(complaints(prose(page)))
+    assert page.name == "python-names.md" or not long_sentences_of_page(prose(page))
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
