@@ -1,4 +1,4 @@
--- The catalog of a study, version 1. One section a stage, in the order of the work.
+-- The catalog of a study, in its newest layout. One section per stage, in the order of the work.
 -- Dates are ISO 8601 in UTC. JSON columns hold canonical JSON (sorted keys). Nothing here is ever rewritten by a
 -- later stage: stages insert facts, and a fact that stops holding gets a row that says so.
 
