@@ -16,6 +16,11 @@ from newtest.download.transfer import DownloadConfig
 __all__ = ["Host", "Hosts", "Pending"]
 
 
+_KNOWN, _LEAST_PATIENCE, _TIMES = 60, 3.0, 10.0
+"""A host is known after so many answers; then silence is waited for so many seconds at least, and so many times as long
+as its slowest answer took."""
+
+
 @dataclass
 class Pending:
     """A request that has not ended. ``refusals``: how often its host wanted fewer requests."""
@@ -35,6 +40,24 @@ class Host:
     active: int = 0
     queued: bool = False
     timer: asyncio.TimerHandle | None = None
+    answers: int = 0
+    slowest: float = 0.0
+    """Seconds that the slowest of its answers took, from the request to the last byte."""
+
+    def answered(self, seconds: float) -> None:
+        """It answered a request, whatever it said, after so long."""
+        self.answers += 1
+        self.slowest = max(self.slowest, seconds)
+
+    def patience(self, full: float) -> float:
+        """Seconds that it may be silent: fewer than ``full`` while it holds up others and has always been quick.
+
+        A silent request holds one of the host's places. A later run asks again, with more patience: it knows of no
+        answers yet.
+        """
+        if self.answers < _KNOWN or not self.waiting:
+            return full
+        return min(full, max(_LEAST_PATIENCE, _TIMES * self.slowest))
 
     @property
     def throttles(self) -> bool:

@@ -10,6 +10,7 @@ here knows of studies or pools. The rules:
 - a time-out for connecting and for each read, a least speed, and a deadline for the whole try, redirects included;
 - other 5xx and broken connections are tried again after an exponential back-off with jitter, or after what Retry-After
   says; silence and dripping are not (they would hold a place for as long again), nor is anything the server meant;
+- a host that always answered at once is waited for less, while silent requests hold the places of others;
 - only http and https, only public addresses unless allowed (see ``newtest.download.addresses``), redirects alike;
 - user names and passwords in URLs are neither sent nor repeated;
 - connections are kept while their host has more to be asked for, and closed behind the last request: hosts by the
@@ -194,19 +195,21 @@ class _Run:
         begun = self._clock()
         result: Transferred | None = None
         try:
-            result = await transfer(self._session, pending.request.url, self._config, self._robots)
+            patience = host.patience(self._config.read_timeout)
+            result = await transfer(self._session, pending.request.url, self._config, self._robots, patience)
         finally:
             host.active -= 1
             if isinstance(result, Throttled):
                 self._refused(pending, host, begun, result)
             elif result is not None:
-                self._answered(pending, host, result)
+                self._answered(pending, host, begun, result)
             self._leave(pending.host, host)
 
-    def _answered(self, pending: Pending, host: Host, result: Transferred) -> None:
+    def _answered(self, pending: Pending, host: Host, begun: float, result: Transferred) -> None:
         host.pace.end()
         if result.kind is None or result.kind.startswith("http-") or result.permanent:
             host.pace.answer(self._clock())
+            host.answered(self._clock() - begun)
         if isinstance(result, TryAgain) and (wait := self._wait(pending, result)) is not None:
             self._after(wait, lambda: self._again(pending))
             return

@@ -86,12 +86,21 @@ class Throttled(TryAgain):
 
 
 async def transfer(
-    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None = None
+    session: aiohttp.ClientSession,
+    url: str,
+    config: DownloadConfig,
+    robots: Robots | None = None,
+    patience: float | None = None,
 ) -> Transferred:
-    """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised."""
+    """Get one URL. Everything that a server or network can do is a value; only defects of ours are raised.
+
+    ``patience``: seconds of silence that are allowed, where these are not ``config.read_timeout``.
+    """
+    silent = config.read_timeout if patience is None else patience
+    timeout = aiohttp.ClientTimeout(total=None, connect=config.connect_timeout, sock_read=silent)
     try:
         async with asyncio.timeout(config.deadline):
-            return await _hops(session, url, config, robots)
+            return await _hops(session, url, config, robots, timeout)
     except aiohttp.ServerTimeoutError as error:
         return Transferred(None, "timeout", f"the server was silent for too long ({_text(error)})")
     except TimeoutError:
@@ -140,7 +149,11 @@ async def _kept_out(robots: Robots, url: str) -> Transferred | None:
 
 
 async def _hops(
-    session: aiohttp.ClientSession, url: str, config: DownloadConfig, robots: Robots | None
+    session: aiohttp.ClientSession,
+    url: str,
+    config: DownloadConfig,
+    robots: Robots | None,
+    timeout: aiohttp.ClientTimeout,
 ) -> Transferred:
     """Follow redirects by hand: each hop must be http or https, and each may opt out."""
     for _ in range(config.max_redirects + 1):
@@ -151,7 +164,7 @@ async def _hops(
             return _bad_url("its host is a number")
         if robots is not None and (refused := await _kept_out(robots, url)) is not None:
             return refused
-        async with session.get(url, allow_redirects=False) as response:
+        async with session.get(url, allow_redirects=False, timeout=timeout) as response:
             if response.status != 200:
                 await _drain(response)
             if word := opted_out(

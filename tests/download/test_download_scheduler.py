@@ -19,9 +19,11 @@ from newtest.download import (
     DownloadConfig,
     Request,
     download,
+    hosts,
     retry_after,
     without_credentials,
 )
+from newtest.download.pace import Pace
 
 QUICK = DownloadConfig(allow_private=True, backoff=0.01, read_timeout=1.0, deadline=5.0)
 
@@ -330,3 +332,30 @@ def test_backoff_is_the_same_in_every_run(server: ImageServer) -> None:
     first = fetch([server.url(f"flaky-1/{n}.jpg") for n in range(20)], replace(QUICK, backoff=0.2))
     assert all(outcome.tries == 2 for outcome in first.values())
     assert time.monotonic() - begun >= 0.1  # half of the back-off at least
+
+
+def test_a_quick_host_is_waited_for_less_while_silent_requests_hold_up_others(
+    server: ImageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the full patience, an hour here, the four silent ones would hold all four places of their host."""
+    monkeypatch.setattr(hosts, "_LEAST_PATIENCE", 0.2)
+    quick = [server.url(f"{number}.jpg") for number in range(80)]
+    hanging = [server.url(f"hang/{number}.jpg") for number in range(4)]
+    patient = replace(QUICK, per_host=4, read_timeout=3600.0, deadline=3600.0)
+    urls = [*quick[:70], *hanging, *quick[70:]]
+    outcomes = fetch(urls, patient)
+    assert {outcomes[url].kind for url in quick} == {None}
+    assert {(outcomes[url].kind, outcomes[url].permanent) for url in hanging} == {("timeout", False)}
+
+
+def test_patience_is_full_for_hosts_that_are_unknown_slow_or_keep_nobody_waiting() -> None:
+    host = hosts.Host(Pace(4))
+    host.waiting.append(hosts.Pending(Request("1", "http://a/1"), "a"))
+    assert host.patience(10.0) == 10.0
+    for _ in range(60):
+        host.answered(0.05)
+    assert host.patience(10.0) == 3.0 and host.patience(2.0) == 2.0
+    host.answered(0.5)
+    assert host.patience(10.0) == 5.0
+    host.waiting.clear()
+    assert host.patience(10.0) == 10.0

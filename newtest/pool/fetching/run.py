@@ -39,7 +39,7 @@ _Map = Callable[[Sequence[Any], int], Iterator[Outcome[Any, Any]]]
 
 _GROUP_ROWS = 40_000
 """The fewest rows of a group: connections are opened once for each, and its slowest host is waited for."""
-_A_MOMENT = 500
+_A_MOMENT = 2_000
 """For fewer downloads no processes are started, unless they were asked for."""
 
 
