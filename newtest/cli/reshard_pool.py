@@ -56,13 +56,19 @@ def reshard_pool(
     from newtest.engines import Resources
     from newtest.pool.reshard import plan_reshard, reshard
     from newtest.pool.storage import subset as subsets
-    from newtest.pool.storage.pool import open_pool
+    from newtest.pool.storage.pool import bare_tars, open_pool
 
     opened = open_pool(pool, image_col=image_col)
     chosen = None if everything else subsets.read_all(subset or [Path("subset.npy")])
     plan = plan_reshard(opened, chosen, shard_rows, format_ or "")
     if chosen is not None and len(subset or ()) > 1:
         note(f"{len(chosen):,} rows are in all {len(subset or ())} subsets")
+    bare = bare_tars(opened)
+    if bare:
+        note(
+            f"{len(bare):,} tars have no table beside them and are not read, such as {bare[0]}; 'newtest import-pool' "
+            "writes their tables"
+        )
     if plan.absent:
         note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
     if plan.opted_out:
@@ -85,6 +91,7 @@ def reshard_pool(
             "samples": plan.samples,
             "shards": len(plan.outputs),
             "absent": list(plan.absent),
+            "tars_without_table": bare,
             "opted_out": plan.opted_out,
             "rows_that_share_a_uid": plan.shared,
             "failed": failures,

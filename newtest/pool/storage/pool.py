@@ -29,7 +29,7 @@ from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_
 from newtest.reading.failures import Unreadable
 from newtest.reading.parquet import batches, open_parquet
 
-__all__ = ["BATCH_ROWS", "TARS", "Pool", "Shard", "open_pool"]
+__all__ = ["BATCH_ROWS", "TARS", "Pool", "Shard", "bare_tars", "open_pool"]
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """What the names of tars end in; those that lie beside a table of the same name are its own."""
@@ -198,6 +198,13 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None, image_co
         raise PoolError(f"{address}: no pool here, {_advice(entries)}")
     kept = f"{place.url.rstrip('/')}/{layers_of(place, listed)}" if layers is None else str(layers)
     return Pool(str(address), shards, kept, image_col)
+
+
+def bare_tars(pool: Pool) -> list[str]:
+    """The names of tars that no table of the pool belongs to: nothing of them is read."""
+    known = {shard.tar.name for shard in pool.shards if shard.tar is not None}
+    names = (entry.name for entry in of_this_pool(pool.place.entries()))
+    return [name for name in names if name.endswith(TARS) and name not in known]
 
 
 def _require_one_of_each(names: Sequence[str], columns: Sequence[str], where: str) -> None:
