@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import commands
 import pytest
 from servers.flickr import FlickrServer, Photo, made_photos
 from servers.images import serving
@@ -177,8 +178,7 @@ def test_options_reach_the_queries(tmp_path: Path, server: FlickrServer) -> None
 
 
 def newtest(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120)
+    return commands.newtest(*map(str, arguments), env=os.environ | environment)
 
 
 def test_the_goldfish_of_2018_are_133_candidates(tmp_path: Path, data: Path) -> None:

@@ -7,11 +7,10 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -39,8 +38,7 @@ def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def newtest(*words: str, at: Path) -> str:
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", *words]
-    done = subprocess.run(command, cwd=at, capture_output=True, text=True, check=False, timeout=120)
+    done = commands.newtest(*words, cwd=at)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from newtest.clip.weights.curve import draw_alpha_curve
 
-NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 # The "model" is one weight; in distribution 0.7 is best, shifted 0.3.
 SCORER = """
 import sys
@@ -23,7 +23,7 @@ print('{"in_distribution": %.6f, "shifted": %.6f}' % (90 - 100 * (w - .7) ** 2, 
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*NEWTEST, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    return commands.newtest(*map(str, arguments))
 
 
 @pytest.fixture

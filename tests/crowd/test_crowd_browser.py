@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import commands
 import pytest
 from crowd_study import GOLDFISH, TENCH, TOKEN, Crowd, crowd
 
@@ -359,8 +360,7 @@ def test_the_owners_page_fills_in_and_its_forms_work(browser: Browser, server: C
 
 
 def newtest(*arguments: str | Path) -> str:
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = commands.newtest(*map(str, arguments))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

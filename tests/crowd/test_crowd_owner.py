@@ -10,6 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import commands
 import pytest
 from crowd_study import GOLDFISH, TENCH, TOKEN, Crowd
 from test_crowd_server import Reply, ask, begin, send
@@ -143,8 +144,7 @@ def test_behind_a_proxy_that_is_trusted_cookies_are_secure_and_links_are_https(s
 
 
 def newtest(*arguments: str) -> str:
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = commands.newtest(*arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

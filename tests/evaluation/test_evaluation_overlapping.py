@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,11 +17,9 @@ from newtest.evaluation.analysis.overlapping import overlapping
 from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
 from newtest.evaluation.scoring.store import StoredSet, read_store
 
-NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
-
 
 def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*NEWTEST, *map(str, words)], capture_output=True, text=True, timeout=120)
+    return commands.newtest(*map(str, words))
 
 
 def stored_of(images: pd.DataFrame, name: str = "new") -> StoredSet:

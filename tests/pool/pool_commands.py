@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import commands
+
 __all__ = ["contents", "killed_at_event", "killed_when", "left_over", "losing", "newtest"]
 
 COMMAND = "from newtest.cli import main; main()"
@@ -39,7 +41,9 @@ sys.addaudithook(lose)
 def newtest(
     *arguments: str, cwd: Path, setup: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``newtest`` in a folder; ``setup`` runs in the child first (limits)."""
+    """Run ``newtest`` in a folder; with ``setup``, which runs in the child first (limits), as a fresh process."""
+    if setup is None:
+        return commands.newtest(*arguments, cwd=cwd)
     return subprocess.run(
         [sys.executable, "-c", COMMAND, *arguments],
         cwd=cwd, capture_output=True, text=True, timeout=120, check=False, preexec_fn=setup,

@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 from votes_studies import make_study
 
 
 def _newtest(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return commands.newtest(*arguments)
 
 
 def test_a_bad_file_is_one_sentence_and_exit_code_1_and_leaves_the_good_one_alone(tmp_path: Path) -> None:
