@@ -19,6 +19,7 @@ No data and no weights are downloaded. A part that fails is named in the table, 
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import json
 import platform
@@ -29,6 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ import numpy as np
 import numpy.typing as npt
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path.insert(0, str(ROOT))
 
 WIDTH = 512
 PAIRS = 12.8e6
@@ -148,9 +150,7 @@ def join(sizes: Sizes) -> Iterator[Found]:
         other = _rows(sizes.rows, done + 1)
         spent += _timed(
             sizes,
-            lambda other=other: linked_above(
-                rows, other, threshold=0.95, device=sizes.device, backend="torch"
-            ),
+            partial(linked_above, rows, other, threshold=0.95, device=sizes.device, backend="torch"),
         )[0]
         done += 1
     rate = done * float(sizes.rows) ** 2 * WIDTH / spent
@@ -172,9 +172,7 @@ def kmeans(sizes: Sizes) -> Iterator[Found]:
     for backend, device in (("torch", sizes.device), ("numpy", "cpu")):
         ways[backend] = _timed(
             sizes,
-            lambda backend=backend, device=device: trained(
-                rows, sizes.clusters, generator(0, "kmeans"), device=device, backend=backend
-            ),
+            partial(trained, rows, sizes.clusters, generator(0, "kmeans"), device=device, backend=backend),
         )
     same = np.array_equal(ways["torch"][1], ways["numpy"][1])
     yield Found(
@@ -185,8 +183,7 @@ def kmeans(sizes: Sizes) -> Iterator[Found]:
 
 def embedding(sizes: Sizes) -> Iterator[Found]:
     """Images per second of ``embed-pool`` beside the bare forward pass."""
-    from pool_images import make_pool
-
+    from benchmarks.pool_images import make_pool
     from newtest.clip.loading import encoder
     from newtest.engines import LocalEngine, Resources
     from newtest.pool.embedding import EmbedConfig, embed
@@ -201,17 +198,13 @@ def embedding(sizes: Sizes) -> Iterator[Found]:
             batch = np.stack([made.prepare(image) for image in _pictures(sizes.batch)])
             made.look(batch)
             count = max(sizes.images // 4 // sizes.batch, 1)
-            bare, _ = _timed(
-                sizes, lambda made=made, batch=batch, count=count: [made.look(batch) for _ in range(count)]
-            )
+            bare, _ = _timed(sizes, partial(_again, made.look, batch, count))
             config = EmbedConfig(model, sizes.precision, batch=sizes.batch)
             on_gpu = sizes.device == "cuda"
             resources = Resources(1, gpus=1.0 if on_gpu else 0.0)
             seconds, sums = _timed(
                 sizes,
-                lambda pool=pool, config=config, resources=resources: complete(
-                    embed(pool, config, LocalEngine(), resources), len(pool.shards)
-                ),
+                lambda: complete(embed(pool, config, LocalEngine(), resources), len(pool.shards)),  # noqa: B023
             )
             yield Found(
                 f"embed-pool, {name}, {sizes.precision}", sizes.images / seconds, "images/s",
@@ -300,6 +293,11 @@ def _timed(sizes: Sizes, work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, found
 
 
+def _again(work: Callable[[Any], Any], given: Any, times: int) -> None:
+    for _ in range(times):
+        work(given)
+
+
 def _rows(rows: int, seed: int) -> npt.NDArray[np.float16]:
     """Unit rows; a few are copies of others."""
     draw = np.random.default_rng(seed)
@@ -333,9 +331,7 @@ def _encoder_file(name: str, folder: Path) -> str:
     """An encoder of open_clip with random weights in a file, as ``--model`` names it."""
     if name == "tiny":
         sys.path.append(str(ROOT / "tests" / "pool"))
-        from pool_tiny_model import tiny_model
-
-        return tiny_model(folder)
+        return str(importlib.import_module("pool_tiny_model").tiny_model(folder))
     from safetensors.torch import save_file
 
     from newtest.clip.torch_runtime import library

@@ -36,6 +36,8 @@ class _Host:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
         self.process.kill()
+        if self.process.stdout:
+            self.process.stdout.close()
 
     def run(self, job: dict[str, object], timeout: float) -> int:
         """The exit code of one command; after ``timeout`` seconds it is killed, and TimeoutExpired is raised."""

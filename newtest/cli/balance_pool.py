@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, own_subset, print_json, print_table, progress
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, default_out, engine_of
 
 __all__ = ["balance_pool"]
@@ -48,6 +49,7 @@ def balance_pool(
     ] = None,
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    plan: Plan = False,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -78,6 +80,11 @@ def balance_pool(
         wanted = {ANY: nouns}
         note(f"queries: {len(nouns):,} nouns of WordNet that at least {at_least} captions contain")
     config = Balancing(wanted, cap, power, seed, language_col)
+    if plan:
+        from newtest.pool.pass_plans import plan_balance
+
+        print_plan(plan_balance(opened, config).told(workers), as_json=json)
+        return
     with progress() as bars:
         found = balance(opened, config, chosen, workers, bars)
     table = out.with_suffix(".queries.parquet")

@@ -9,6 +9,7 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import (
     Arch,
     EngineName,
@@ -51,6 +52,7 @@ def decontaminate_pool(
     ] = None,
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    plan: Plan = False,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -69,6 +71,17 @@ def decontaminate_pool(
 
     out = out or default_out(pool, "clean.npy")
 
+    if plan:
+        from newtest.pool.pass_plans import plan_decontaminate, plan_hashes
+
+        opened = open_pool(pool, layers=layers, image_col=image_col)
+        if method == "hash":
+            print_plan(plan_hashes(opened, "decontaminate-pool").told(workers), as_json=json)
+            return
+        encoder = encoder_of(model or arch, like)
+        told_plan = plan_decontaminate(opened, against or [], encoder, vectors, device, workers)
+        print_plan(told_plan, as_json=json)
+        return
     config = DecontaminateConfig(method, threshold, radius, encoder_of(model or arch, like), device, vectors)  # type: ignore[arg-type]
     with progress() as bars:
         opened = open_pool(pool, layers=layers, image_col=image_col)

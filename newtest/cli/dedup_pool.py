@@ -9,6 +9,7 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
+from newtest.cli.plan_option import print_plan
 from newtest.cli.pool_options import (
     Arch,
     EngineName,
@@ -66,7 +67,7 @@ def dedup_pool(
     engine: EngineName = "local",
     workers: Workers = 0,
     plan: Annotated[
-        bool, typer.Option("--plan", help="Print operations, bytes and hours, and stop (exact, semantic).")
+        bool, typer.Option("--plan", help="Print rows, operations, bytes and hours, and stop.")
     ] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -131,8 +132,17 @@ def dedup_pool(
 
 
 def _print_plan(pool: Pool, config: DedupConfig, workers: int, *, as_json: bool) -> None:
+    from newtest.pool.dedup.choice import best_method
     from newtest.pool.dedup.planning import planned
 
+    method = config.method
+    if method == "auto":
+        method, _ = best_method(pool, config.encoder, config.vectors)
+    if method in ("hash", "bytes"):
+        from newtest.pool.pass_plans import plan_hashes
+
+        print_plan(plan_hashes(pool, "dedup-pool").told(workers), as_json=as_json)
+        return
     told = planned(pool, config, workers)
     if as_json:
         print_json(told)

@@ -8,6 +8,7 @@ import typer
 
 from newtest.cli.encoder_options import EncoderName, Like, Precision, encoder_of
 from newtest.cli.options import JsonFlag, note, print_json
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, counted, engine_of
 
 __all__ = ["embed_pool"]
@@ -24,6 +25,7 @@ def embed_pool(
     engine: EngineName = "local",
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    plan: Plan = False,
     json: JsonFlag = False,
 ) -> None:
     """Embed the images and captions of a pool, and keep their CLIP scores beside it, for filters, dedup and the rest.
@@ -51,6 +53,11 @@ def embed_pool(
 
     config = EmbedConfig(encoder_of(model, like) or model, precision, batch, decoders)
     opened = open_pool(pool, layers=layers, image_col=image_col)
+    if plan:
+        from newtest.pool.pass_plans import plan_embed
+
+        print_plan(plan_embed(opened, config).told(workers), as_json=json)
+        return
     encoder = encoder_facts(config)
     name = encoder.name
     if encoder.doubt:

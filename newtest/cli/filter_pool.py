@@ -9,6 +9,7 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, note, own_folder, own_subset, print_json, print_table, progress
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import (
     Arch,
     EngineName,
@@ -119,6 +120,7 @@ def filter_pool(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and print; write nothing.")] = False,
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    plan: Plan = False,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -147,16 +149,21 @@ def filter_pool(
     )  # fmt: skip
     target = None if dry_run else out or default_out(pool, f"{recipe.name}.npy")
     opened = open_pool(pool, layers=layers, image_col=image_col)
+    if plan:
+        from newtest.pool.pass_plans import plan_filter
+
+        print_plan(plan_filter(opened, recipe, engine_of(engine)).told(workers), as_json=json)
+        return
     with progress() as bars:
-        plan = plan_of(opened, recipe, engine_of(engine), workers, bars)
-        chosen = carried_out(opened, plan, engine_of(engine), workers, bars)
+        rules = plan_of(opened, recipe, engine_of(engine), workers, bars)
+        chosen = carried_out(opened, rules, engine_of(engine), workers, bars)
     if target is not None:
         subsets.write(chosen, target)
     if report is not None and not dry_run:
         from newtest.pool.filtering.report import write_report
 
         with progress() as bars:
-            page = write_report(opened, plan, report, progress=bars)
+            page = write_report(opened, rules, report, progress=bars)
         note(f"report: {page}")
     if json:
         print_json({"out": None if target is None else str(target), "rows": len(chosen), **chosen.manifest})

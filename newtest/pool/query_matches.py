@@ -60,7 +60,8 @@ class _Captions:
         self.automata = {name: automaton_of(own) for name, own in queries.items() if own}
         self.opt_outs: OptOuts = known(pool)
 
-    def rows(self, shard: Shard) -> Iterator[_Row]:
+    def rows(self, shard: Shard, *, keep: bool = True) -> Iterator[_Row]:
+        """A shard's rows in order; languages that were found are kept, unless not to ``keep``."""
         further = self.languages.columns if self.languages else ()
         columns = dict.fromkeys(("uid", "text", *further, *self.opt_outs.columns))
         found = self.languages.of(shard) if self.languages else None
@@ -74,7 +75,7 @@ class _Captions:
                 batch["uid"].to_pylist(), batch["text"].to_pylist(), out.tolist(), said, strict=True
             ):
                 yield _Row(uid, text, gone, language)
-        if found is not None:
+        if found is not None and keep:
             found.keep()
 
     def matched(self, row: _Row) -> set[int]:

@@ -26,9 +26,10 @@ from newtest.pool.storage.passes import complete
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired, require_images
 from newtest.pool.storage.row_ranges import Range, shards_of, starts_of
+from newtest.pool.storage.tars import Sample
 from newtest.progress import UNWATCHED, Progress, watched
 
-__all__ = ["HASHES", "HashJoin", "framed_hashes", "same_bytes"]
+__all__ = ["HASHES", "HashJoin", "framed_hashes", "hashed", "same_bytes"]
 
 HASHES = Layer("hashes", {"perceptual": KIND, "bytes": "sha256", "rule": 1})
 
@@ -148,11 +149,7 @@ class _HashShard:
         perceptual: list[list[int] | None] = [None] * rows
         reasons: list[str | None] = ["no image"] * rows
         for row, sample in paired(pool, shard):
-            if sample.image is not None:
-                digests[row] = hashlib.sha256(sample.image).hexdigest()
-                perceptual[row], reasons[row] = _perceptual(sample.image)
-            else:
-                reasons[row] = sample.why
+            digests[row], perceptual[row], reasons[row] = hashed(sample)
         width = len(FRAMINGS) * WORDS
         return pa.table(
             {
@@ -160,6 +157,13 @@ class _HashShard:
                 "perceptual": pa.array(perceptual, pa.list_(pa.uint64(), width)),
             }
         )  # fmt: skip
+
+
+def hashed(sample: Sample) -> tuple[str | None, list[int] | None, str | None]:
+    """sha256 and perceptual hash of a sample's image, and why one is missing."""
+    if sample.image is None:
+        return None, None, sample.why
+    return hashlib.sha256(sample.image).hexdigest(), *_perceptual(sample.image)
 
 
 def _perceptual(data: bytes) -> tuple[list[int] | None, str | None]:
