@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from newtest.download.memory import HostMemory, Remembered
+from newtest.download.memory import CarriedMemory, HostMemory, Remembered
 from newtest.download.pace import Pace
 
 Host = Callable[[float], float | None]
@@ -190,3 +190,19 @@ def test_paces_are_remembered_beside_those_of_other_processes(tmp_path: Path) ->
 def test_a_memory_that_cannot_be_read_or_is_old_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "paces.json").write_text(text)
     assert HostMemory(tmp_path).load() == {}
+
+
+def test_what_one_worker_learned_of_a_host_goes_to_the_next_one_and_the_later_word_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEWTEST_STATE", str(tmp_path))
+    now = time.time()
+    first = CarriedMemory({}, on_disk=False)
+    first.save({"a": Remembered(0.5, 0.0, now)})
+    assert CarriedMemory(first.learned, on_disk=False).load() == {"a": Remembered(0.5, 0.0, now)}
+    assert HostMemory().load() == {}, "that was not to be remembered"
+    HostMemory().save({"a": Remembered(2.0, 0.0, now - 60), "b": Remembered(3.0, 0.0, now)})
+    second = CarriedMemory(first.learned, on_disk=True)
+    assert {host: entry.rate for host, entry in second.load().items()} == {"a": 0.5, "b": 3.0}
+    second.save({"c": Remembered(1.0, 0.0, now)})
+    assert set(second.learned) == {"c"} < set(HostMemory().load())
