@@ -37,7 +37,10 @@ def print_plan(told: Mapping[str, Any], *, as_json: bool) -> None:
     rows += [
         ("GiB to read", f"{told['bytes_read'] / GIB:,.2f}"),
         ("hours on this machine", f"{told['hours_here']:,.3g}"),
-        (f"hours of {told['workers']} workers", f"{told['hours_on_workers']:,.3g}"),
+        (
+            f"hours of {told['workers']} worker{'s' if told['workers'] > 1 else ''}",
+            f"{told['hours_on_workers']:,.3g}",
+        ),
     ]
     if told["hours_on_h100"] is not None:
         rows.append(("hours on an H100 (assumed rate)", f"{told['hours_on_h100']:,.3g}"))
