@@ -132,9 +132,7 @@ def plan_filter(pool: Pool, recipe: Recipe, engine: Engine) -> PassPlan:
     Raises PoolError, and UsageError for rules that first compute something else.
     """
     if recipe.image_near is not None:
-        raise UsageError(
-            "a plan of `image_near` is not made: its k-means is that of dedup-pool --method semantic"
-        )
+        raise UsageError("a plan of `image_near` is not made: its k-means is that of semantic dedup-pool")
     scores = [parsed_score(text, recipe) for text in recipe.scores if ":" in text or ">" not in text]
     shares = len(scores) + int(recipe.clip_score and recipe.min_score is None)
     # Cuts would need the very passes that are planned; without one every row stays, which costs the most.
