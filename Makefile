@@ -59,6 +59,7 @@ lint: $(MARK)-test
 # Warnings are errors; then the built pages are checked: every link leads somewhere, nothing loads from outside.
 docs: $(MARK)-test
 	$(BIN)/python docs/figures/bias.py
+	$(BIN)/python docs/pictures.py
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 	$(BIN)/python docs/check_site.py build/docs
 	@echo "open build/docs/index.html"

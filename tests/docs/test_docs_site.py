@@ -162,3 +162,13 @@ PAGE_WORDS = {
     "sources": ("Flickr", "Openverse"),
 }
 """A test of tests/conformance -> what its rows on the page say."""
+
+
+def test_each_picture_is_made_by_the_build_or_named_as_made_by_hand() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    by_hand = {"report.png", "label-efficiency.png", "zero-shot-line.png", "design.png"}
+    made = (docs / "pictures.py").read_text() + (docs / "figures" / "bias.py").read_text()
+    pictures = [path for form in ("*.png", "*/*.png", "*/*.jpg") for path in docs.glob(form)]
+    assert len(pictures) > 12
+    named = set(re.findall(r"[\w-]+\.(?:png|jpg)", made)) | {"crowd-desk.jpg", "crowd-phone.jpg"}
+    assert {path.name for path in pictures} - named == by_hand
