@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import commands
 import pytest
 
 from newtest.cli.app import command
@@ -67,8 +67,7 @@ def test_fields_become_the_flags_of_the_command_that_runs(
 
 def test_an_error_of_the_library_ends_a_command_with_its_flag(tmp_path: Path) -> None:
     def said(*arguments: str) -> str:
-        command = [sys.executable, "-c", "from newtest.cli import main; main()", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=60)
+        done = commands.newtest(*arguments, cwd=tmp_path)
         assert done.returncode in (1, 2) and not done.stdout
         return done.stderr
 

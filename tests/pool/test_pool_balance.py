@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -145,8 +144,7 @@ def test_both_commands_run(pool: Pool, tmp_path: Path) -> None:
         ["balance-pool", pool.address, "--queries", "q.txt", "--cap", "50"],
         ["caption-pool", "labels.csv", "photos.jsonl", "--out", "new"],
     ):
-        command = [sys.executable, "-c", "from newtest.cli import main; main()", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = commands.newtest(*arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "balanced.npy").is_file()
     assert "1 of 1 rows have a caption (100.0%)" in done.stdout

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import numpy as np
 import pandas as pd
 import pytest
@@ -209,11 +210,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def newtest(study: Study, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    command = [sys.executable, "-c", MAIN, *arguments, "--study", str(study.root)]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=study.root, env=environment, check=False
-    )
+    return commands.newtest(*arguments, "--study", str(study.root), cwd=study.root)
 
 
 def test_sample_prints_and_stores_what_diagnose_prints(study):
