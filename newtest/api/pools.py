@@ -290,7 +290,7 @@ class Pool:
     ) -> Pool:
         """Write a subset's samples as a new pool; of several files the rows that are in all of them.
 
-        Raises PoolError that names every shard that failed.
+        Raises PoolError that names every shard that failed, and for a subset without a row of this pool.
         """
         from newtest.engines import Resources
         from newtest.errors import PoolError
@@ -303,6 +303,8 @@ class Pool:
             paths = [subset] if isinstance(subset, (str, Path)) else subset
             chosen = subsets.read_all([Path(path) for path in paths])
         plan = plan_reshard(self.shards, chosen, shard_rows)
+        if not plan.outputs:
+            raise PoolError(f"{out}: the subset holds no row of this pool, so there is nothing to write")
         outcomes = reshard(self.shards, plan, out, self._engine(progress), Resources(self.workers))
         shown = watched(progress, "resharding", outcomes, len(plan.outputs))
         failed = [f"{one.item.name}: {one.error}" for one in shown if one.error is not None]

@@ -174,8 +174,9 @@ class OwnerPages:
                     "seconds": row["seconds"],
                     "controls": counts[row["worker"]].total if found else 0,
                     "checks": tuple(self._tally.checks.get(row["worker"], (0, 0))),
-                    "sensitivity": found.sensitivity if found else None,
-                    "specificity": found.specificity if found else None,
+                    # Without a control of its kind the posterior is the prior: a number that nobody earned.
+                    "sensitivity": found.sensitivity if found and counts[row["worker"]].positives else None,
+                    "specificity": found.specificity if found and counts[row["worker"]].negatives else None,
                     "flagged": bool(found and found.flagged),
                 }
             )

@@ -74,11 +74,14 @@ class SeveralStudies:
 
     @property
     def quality(self) -> tuple[str, str, bool]:
-        """Sensitivity and specificity in percent, and whether they are flagged."""
-        if not self.counts[1] + self.counts[3]:
-            return "", "", False
-        found = assess(ControlCounts(*self.counts))
-        return f"{100 * found.sensitivity:.0f} %", f"{100 * found.specificity:.0f} %", found.flagged
+        """Sensitivity and specificity in percent, "" without a control of that kind; and whether they are flagged."""
+        counts = ControlCounts(*self.counts)
+        found = assess(counts)
+        return (
+            f"{100 * found.sensitivity:.0f} %" if counts.positives else "",
+            f"{100 * found.specificity:.0f} %" if counts.negatives else "",
+            bool(counts.total and found.flagged),
+        )
 
 
 class StudiesPages:

@@ -11,7 +11,7 @@
       "", worker.done, worker.seconds === null ? "" : Math.round(worker.seconds), worker.controls,
       percent(worker.sensitivity), percent(worker.specificity), worker.checks[1] ? worker.checks.join(" of ") : "", worker.flagged ? "poor" : worker.revoked ? "revoked" : "",
     ];
-    const labels = ["", "HITs", "Seconds a HIT", "Controls", "Sensitivity", "Specificity", "Checks passed", ""];
+    const labels = ["", "HITs", "Seconds per HIT", "Controls", "Sensitivity", "Specificity", "Checks passed", ""];
     cells.forEach((value, n) => { const td = document.createElement("td"); td.textContent = value; if (labels[n]) td.dataset.label = labels[n]; tr.append(td); });
     const link = document.createElement("a");
     link.textContent = worker.name;
