@@ -51,7 +51,7 @@ def dedup_pool(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep the row most like the concept that is least represented: captions, one per line, or .npy.",
+            help="Keep the row most like the least represented concept: captions, one concept per line, or .npy.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the k-means and of the recall's sample.")] = 0,

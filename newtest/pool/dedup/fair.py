@@ -5,6 +5,9 @@ captions such as "a photo of a dark-skinned woman". Groups are gone through in t
 found whose mean similarity with the rows that stay so far is lowest, and the row that is most similar to that concept
 stays. Rows that have no duplicate stay, and count.
 
+Rows and prototypes are rounded to float16, so that their products add up exactly in float64, and similarities to whole
+multiples of 2^-24: no shard, range, worker or library of linear algebra shows in a sum.
+
 The paper goes through the clusters of SemDeDup one by one and begins each anew; here one mean runs through the pool, so
 that neither clusters nor methods show in the rule.
 """
@@ -12,6 +15,7 @@ that neither clusters nor methods show in the rule.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +41,9 @@ __all__ = ["Concepts", "Fair", "chosen_fairly", "concepts_of", "fair"]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+_UNIT = 2.0**24
+UNKNOWN = np.iinfo(np.int64).min
+"""The similarity of a row that has no vector."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,10 @@ class Fair:
 
 
 def concepts_of(source: VectorSource, file: Path, model: str | None = None) -> Concepts:
-    """Prototypes from an ``.npy`` of vectors, or from captions in a text file, one per line, by the pool's encoder.
+    """Prototypes from an ``.npy`` of vectors, or from captions in a text file, one concept per line.
+
+    The pool's encoder makes the vectors of captions. Captions of one concept are parted by tabs: the prototype is the
+    mean of their unit vectors, and the first names it.
 
     Raises PoolError, UsageError.
     """
@@ -70,14 +80,12 @@ def concepts_of(source: VectorSource, file: Path, model: str | None = None) -> C
             vectors = np.asarray(load_array(file), np.float32)
             names = tuple(str(number) for number in range(len(vectors)))
         else:
-            names = tuple(dict.fromkeys(line.strip() for line in read_lines(file) if line.strip()))
-            vectors = np.empty((0, 1), np.float32)
+            captions = _captions(read_lines(file))
+            names, vectors = tuple(captions), np.empty((0, 1), np.float32)
     except (OSError, ValueError) as error:
         raise PoolError(f"{file}: cannot be read as concepts ({error})") from error
     if not len(names):
-        raise PoolError(
-            f"{file}: no concepts in this file; write one caption per line, or name an .npy of vectors"
-        )
+        raise PoolError(f"{file}: no concepts in this file; write one per line, or name an .npy of vectors")
     if file.suffix != ".npy":
         if source.layer is None:
             raise UsageError(
@@ -85,12 +93,21 @@ def concepts_of(source: VectorSource, file: Path, model: str | None = None) -> C
             )
         wanted = str(source.layer.config["encoder"])
         own, precision = parted(wanted)
-        vectors = encoder(own if model in (None, wanted) else str(model), precision=precision).texts(
-            list(names)
-        )
+        opened = encoder(own if model in (None, wanted) else str(model), precision=precision)
+        vectors = np.stack([unit_rows(opened.texts(list(some))).mean(axis=0) for some in captions.values()])
     if vectors.ndim != 2 or not (np.isfinite(vectors).all() and vectors.any(axis=1).all()):
         raise PoolError(f"{file}: concepts are rows of finite numbers, not all 0")
     return Concepts(names, unit_rows(vectors))
+
+
+def _captions(lines: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The captions of each concept, by the first. Raises ValueError: two concepts begin with the same one."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        own = tuple(dict.fromkeys(part.strip() for part in line.split("\t") if part.strip()))
+        if own and found.setdefault(own[0], own) != own:
+            raise ValueError(f"two concepts begin with {own[0]!r}")
+    return found
 
 
 def fair(
@@ -131,47 +148,46 @@ def _over_the_pool(
     place[groups.rows] = np.arange(len(groups.rows))
     first = np.full(len(groups), total, np.int64)
     np.minimum.at(first, groups.numbers, groups.rows)
-    similar = np.full((len(groups.rows), len(concepts.names)), -np.inf)
-    sums, counts = np.zeros((len(groups), len(concepts.names))), np.zeros(len(groups))
-    so_far, number = np.zeros(len(concepts.names)), 0.0
-    prototypes = concepts.vectors.astype(np.float64).T
+    similar = np.full((len(groups.rows), len(concepts.names)), UNKNOWN)
+    sums = np.zeros((len(groups), len(concepts.names)), np.int64)
+    so_far, number = np.zeros(len(concepts.names), np.int64), 0
+    prototypes = concepts.vectors.astype(np.float16).astype(np.float64).T
     for start, stop in ranges(rows.starts, BLOCK):
         progress.advance("comparing with concepts", start, total)
         vectors, there = rows.block((start, stop))
-        near = vectors.astype(np.float64) @ prototypes
+        near = np.round(vectors.astype(np.float64) @ prototypes * _UNIT).astype(np.int64)
         own = place[start:stop]
         known = (own >= 0) & there
         similar[own[known]] = near[known]
         alone = (own < 0) & there & ~barred[start:stop]
-        steps = np.cumsum(np.where(alone[:, None], near, 0.0), axis=0) + so_far
-        ends = np.cumsum(alone) + number
+        steps = np.cumsum(np.where(alone[:, None], near, 0), axis=0) + so_far
         here = np.flatnonzero((first >= start) & (first < stop))
-        sums[here], counts[here] = steps[first[here] - start], ends[first[here] - start]
-        so_far, number = steps[-1], float(ends[-1])
+        sums[here] = steps[first[here] - start]
+        so_far, number = steps[-1], number + int(np.count_nonzero(alone))
     progress.advance("comparing with concepts", total, total)
-    found = chosen_fairly(groups.numbers, similar, barred[groups.rows], sums, counts)
-    kept = found & np.isfinite(similar).all(axis=1)
-    means = (so_far + similar[kept].sum(axis=0)) / max(number + np.count_nonzero(kept), 1)
+    found = chosen_fairly(groups.numbers, similar, barred[groups.rows], sums)
+    kept = found & ~barred[groups.rows] & (similar != UNKNOWN).all(axis=1)
+    means = (so_far + similar[kept].sum(axis=0)) / _UNIT / max(number + int(np.count_nonzero(kept)), 1)
     return Fair(found, means)
 
 
-def chosen_fairly(numbers: Ints, similar: Floats, barred: Mask, before: Floats, count_before: Floats) -> Mask:
+def chosen_fairly(numbers: Ints, similar: Ints, barred: Mask, before: Ints) -> Mask:
     """Which rows stay, one of each group, (m,). ``numbers`` (m,) are the rows' groups, in the order of the rows;
-    ``similar`` (m, c) their similarities, -inf where they are not known; ``before`` (g, c) and ``count_before`` (g,)
-    the sums and numbers of the rows without duplicates that come before each group's first row.
+    ``similar`` (m, c) their similarities, or UNKNOWN; ``before`` (g, c) the sums over the rows without duplicates that
+    come before each group's first row. The lowest mean is the lowest sum, for all means are over the same rows.
 
     A barred row stays only where its whole group is barred. Of equals the first in the pool stays.
     """
     order = np.argsort(numbers, kind="stable")
     edges = np.searchsorted(numbers[order], np.arange(len(before) + 1))
-    sums, count = np.zeros(similar.shape[1]), 0
+    sums = np.zeros(similar.shape[1], np.int64)
     stays = np.zeros(len(numbers), np.bool_)
     for group in range(len(before)):  # they are numbered in the order of their first rows
         members = order[edges[group] : edges[group + 1]]
         free = members[~barred[members]] if not barred[members].all() else members
-        least = int(((before[group] + sums) / max(count_before[group] + count, 1)).argmin())
+        least = int((before[group] + sums).argmin())
         best = free[int(similar[free, least].argmax())]
         stays[best] = True
-        if np.isfinite(similar[best]).all() and not barred[best]:
-            sums, count = sums + similar[best], count + 1
+        if similar[best, least] != UNKNOWN and not barred[best]:
+            sums += similar[best]
     return stays
