@@ -77,7 +77,7 @@ class Mixture:
 
 @dataclass(frozen=True)
 class ClassMixtures:
-    """One distribution a class: ``weights`` (C, G), shrunk with ``strength`` towards ``pooled``.
+    """One distribution per class: ``weights`` (C, G), shrunk with ``strength`` towards ``pooled``.
 
     ``members`` (C, G) is the mean posterior of a class's own images: where the weights speak of the population
     that the class's images come from, this speaks of those very images.
@@ -169,7 +169,7 @@ def shrinkage(counts: VoteCounts, class_index: Ints, pooled: Mixture) -> float:
 def fit_classes(
     counts: VoteCounts, class_index: Ints, num_classes: int, *, strength: float | None = None
 ) -> ClassMixtures:
-    """One distribution a class, shrunk towards the pooled one; classes without images get the pooled one.
+    """One distribution per class, shrunk towards the pooled one; classes without images get the pooled one.
 
     ``class_index`` (N,) points into 0 .. num_classes - 1. ``strength`` None estimates it (see ``shrinkage``).
     """

@@ -49,7 +49,7 @@ class Page:
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """The searches that a source will answer for a class, and sentences on what of them it cannot do."""
+    """The searches that a source answers for a class, and sentences on what it cannot do."""
 
     queries: tuple[Query, ...]
     notes: tuple[str, ...] = field(default=())

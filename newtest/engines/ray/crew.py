@@ -47,7 +47,7 @@ class Crew:
     held: dict[Any, _Held] = field(default_factory=dict)
     tries: Counter[int] = field(default_factory=Counter)
     deaths: Counter[int] = field(default_factory=Counter)
-    stillborn: int = 0
+    failed_starts: int = 0
     told: set[str] = field(default_factory=set)
     lost: int = 0
     grown: float = 0.0
@@ -85,13 +85,13 @@ class Crew:
             try:
                 self._arrived(actor, self.ray.get(reference))
             except lost as error:
-                self._stillborn(error)
+                self._failed_start(error)
             return
         held = self.held.pop(reference)
         try:
             answer: Answer = self.ray.get(reference)
         except lost as error:
-            yield from self._mourned(held, error)
+            yield from self._lost_with(held, error)
             return
         if answer.error is not None:
             raise answer.error
@@ -105,7 +105,7 @@ class Crew:
         yield replace(answer.outcome, item=held.item, tries=self.tries[held.index])
 
     def _arrived(self, actor: Any, arrival: Arrival) -> None:
-        self.stillborn = 0
+        self.failed_starts = 0
         if arrival.version != __version__:
             raise ClusterError(
                 f"{arrival.place} has newtest {arrival.version}, and this machine {__version__}: install the same "
@@ -147,7 +147,7 @@ class Crew:
             )
         self._say(f"{self.without[arrival.node]}; it gets no more work, and its items go to other nodes")
 
-    def _mourned(self, held: _Held, error: BaseException) -> Iterator[Outcome[Any, Any]]:
+    def _lost_with(self, held: _Held, error: BaseException) -> Iterator[Outcome[Any, Any]]:
         self.lost += 1
         self.grown = 0  # another takes its place at once
         self.deaths[held.index] += 1
@@ -164,10 +164,10 @@ class Crew:
         if why:
             self._say(f"a worker of Ray was lost, and its item is begun again elsewhere ({why})")
 
-    def _stillborn(self, error: BaseException) -> None:
-        self.stillborn += 1
+    def _failed_start(self, error: BaseException) -> None:
+        self.failed_starts += 1
         why = reason(self.ray, error, None)
-        if self.stillborn >= _STARTS:
+        if self.failed_starts >= _STARTS:
             raise ClusterError(f"{_STARTS} workers of Ray in a row did not start (the last {why})") from error
         if why not in self.told:
             self.told.add(why)
