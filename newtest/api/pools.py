@@ -155,6 +155,7 @@ class Pool:
         """
         from newtest.errors import UsageError
         from newtest.pool.storage import uids as ids
+        from newtest.pool.storage.row_uids import uids_of
         from newtest.pool.storage.subset import Subset
 
         values = np.asarray(scores, np.float64)
@@ -164,11 +165,7 @@ class Pool:
             )
         if (fraction is None) == (at_least is None):
             raise UsageError("`fraction` and `at_least` exclude each other; give one")
-        uids = ids.concatenated(
-            ids.from_arrow(batch["uid"].combine_chunks(), f"shard {shard.name}")
-            for shard in self.shards.shards
-            for batch in self.shards.batches(shard, ["uid"])
-        )
+        uids = ids.concatenated(uids_of(self.shards, shard) for shard in self.shards.shards)
         if at_least is not None:
             stays = values >= at_least
         else:

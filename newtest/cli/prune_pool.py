@@ -104,6 +104,6 @@ def prune_pool(
             for row in shown.slice(0, 10).to_pylist()
         ],
     )
-    print(
-        f"kept {len(found.subset):,} rows of {manifest['prune']['clusters']:,} clusters; wrote {out} and {table}"
-    )
+    count = manifest["prune"]["clusters"]
+    of = f"{count:,} cluster{'s' if count > 1 else ''}"
+    print(f"kept {len(found.subset):,} rows of {of}; wrote {out} and {table}")

@@ -144,8 +144,12 @@ def balance(
         uids.append(ids.from_arrow(pa.array(part.kept, pa.string())))
         chosen[part.shard] = np.packbits(np.array(part.stays, np.bool_))
         drawn.add(part)
-    if languages is not None:
+    if languages is not None and drawn.not_kept is None:
         languages.settle()
+    elif drawn.not_kept is not None:
+        progress.say(
+            f"languages could not be kept: {drawn.not_kept}; `layers` names a folder that can be written to"
+        )
     manifest = _manifest(pool, config, counts, caps, drawn, sum(map(len, uids)))
     rows = np.concatenate([chosen[shard.name] for shard in pool.shards])
     return Balanced(Subset.of(ids.concatenated(uids), manifest, rows), _table(config, counts, probabilities))

@@ -24,7 +24,7 @@ from newtest.pool.dedup.planning import H100, H100_READS, Rates, measured
 from newtest.pool.dedup.target_sets import vectors_of_set
 from newtest.pool.embedding import EmbedConfig, embeddings_layer, encoder_facts
 from newtest.pool.filtering.apply import ShardCounts, judged
-from newtest.pool.filtering.recipe import Recipe, parsed_score, plan_of
+from newtest.pool.filtering.recipe import Recipe, is_condition, parsed_score, plan_of
 from newtest.pool.query_matches import Drawer
 from newtest.pool.row_languages import RowLanguages
 from newtest.pool.storage.layers import Layer
@@ -133,10 +133,11 @@ def plan_filter(pool: Pool, recipe: Recipe, engine: Engine) -> PassPlan:
     """
     if recipe.image_near is not None:
         raise UsageError("a plan of `image_near` is not made: its k-means is that of semantic dedup-pool")
-    scores = [parsed_score(text, recipe) for text in recipe.scores if ":" in text or ">" not in text]
-    shares = len(scores) + int(recipe.clip_score and recipe.min_score is None)
+    others = tuple(text for text in recipe.scores if is_condition(text))
+    scores = [parsed_score(text, recipe) for text in recipe.scores if text not in others]
+    shares = sum(least is None for _, _, least in scores)
+    shares += int(recipe.clip_score and recipe.min_score is None)
     # Cuts would need the very passes that are planned; without one every row stays, which costs the most.
-    others = tuple(text for text in recipe.scores if ">" in text)
     whole = replace(
         recipe, fraction=None, dry_run=True, min_score=LEAST if recipe.clip_score else None,
         scores=(*others, *(f"{column}>={LEAST:g}" for column, _, _ in scores)),

@@ -59,6 +59,8 @@ class _Captions:
         self.pool, self.languages = pool, languages
         self.automata = {name: automaton_of(own) for name, own in queries.items() if own}
         self.opt_outs: OptOuts = known(pool)
+        self.not_kept: str | None = None
+        """Why languages that were found could not be kept."""
 
     def rows(self, shard: Shard, *, keep: bool = True) -> Iterator[_Row]:
         """A shard's rows in order; languages that were found are kept, unless not to ``keep``."""
@@ -76,7 +78,7 @@ class _Captions:
             ):
                 yield _Row(uid, text, gone, language)
         if found is not None and keep:
-            found.keep()
+            self.not_kept = found.keep() or self.not_kept
 
     def matched(self, row: _Row) -> set[int]:
         """The numbers of the queries, of the row's language, that its caption contains; none where it opted out."""
@@ -114,6 +116,7 @@ class Drawn:
     opted_out: int = 0
     other_language: int = 0
     languages: dict[str, int] = field(default_factory=dict)
+    not_kept: str | None = None
 
     def add(self, other: Drawn) -> None:
         """Sum the counts, in place."""
@@ -121,6 +124,7 @@ class Drawn:
         self.matched += other.matched
         self.opted_out += other.opted_out
         self.other_language += other.other_language
+        self.not_kept = self.not_kept or other.not_kept
         for name, number in other.languages.items():
             self.languages[name] = self.languages.get(name, 0) + number
 
@@ -146,12 +150,13 @@ class Drawer:
             found = self.captions.matched(row)
             told.matched += bool(found)
             told.opted_out += row.opted_out
-            told.other_language += not row.opted_out and row.language not in self.queries
+            told.other_language += bool(row.text) and not row.opted_out and row.language not in self.queries
             told.languages[row.language] = told.languages.get(row.language, 0) + 1
             stays = any(self._drawn(row, number) for number in sorted(found))
             told.stays.append(stays)
             if stays:
                 told.kept.append(row.uid)
+        told.not_kept = self.captions.not_kept
         return told
 
     def _drawn(self, row: _Row, number: int) -> bool:

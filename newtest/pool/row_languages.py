@@ -50,12 +50,12 @@ class _OfShard:
             found = self.detected.column(rows, batch["text"])
         else:
             found = batch[self.column]
-            if not pa.types.is_string(found.type) and not pa.types.is_large_string(found.type):
-                raise PoolError(f"the column {self.column} of languages holds {found.type}, not text")
+            kind = found.type.value_type if pa.types.is_dictionary(found.type) else found.type
+            if str(kind) not in ("string", "large_string", "string_view", "null"):
+                raise PoolError(f"the column {self.column} of languages holds {kind}, not text")
         self.start += len(batch)
         return [language or "" for language in found.to_pylist()]
 
-    def keep(self) -> None:
-        """Keep what the detector was asked; a pool that cannot be written to is asked again."""
-        if self.detected is not None:
-            self.detected.keep()
+    def keep(self) -> str | None:
+        """Keep what the detector was asked; why that cannot be, for a pool that cannot be written to."""
+        return None if self.detected is None else self.detected.keep()

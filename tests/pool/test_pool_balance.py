@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from watchers import Watcher
 
 from newtest.engines import LocalEngine
 from newtest.errors import PoolError, UsageError
@@ -226,10 +227,14 @@ def test_each_caption_is_balanced_with_the_queries_of_its_language(tmp_path: Pat
         "text": [captions[at][1] for at in order],
         "lang": [captions[at][0] for at in order],
     }
+    for name, value in {"uid": f"{len(captions):032x}", "text": None, "lang": None}.items():
+        table[name].append(value)  # a row without a caption is in no language
     folder = tmp_path / "pool"
     folder.mkdir()
     pq.write_table(pa.table(table).slice(0, 200), folder / "0.parquet")
-    pq.write_table(pa.table(table).slice(200), folder / "1.parquet")
+    last = pa.table(table).slice(200)
+    last = last.set_column(2, "lang", last["lang"].dictionary_encode())
+    pq.write_table(last, folder / "1.parquet")
     queries = {"en": words["en"], "de": words["de"]}
     config = Balancing(queries, cap=50, language_col="lang")
     pool = open_pool(folder)
@@ -239,7 +244,8 @@ def test_each_caption_is_balanced_with_the_queries_of_its_language(tmp_path: Pat
     assert told["en"] == {"queries": 3, "cap": 50, "rows": 380}
     assert told["de"] == {"queries": 3, "cap": cap_of(np.array([90, 40, 9]), share), "rows": 139}
     assert told["de"]["cap"] == 9
-    assert found.subset.manifest["rows_in_other_languages"] == 11
+    counts = found.subset.manifest
+    assert (counts["rows_in_other_languages"], counts["rows_that_match_no_query"]) == (11, 1)
     probability = {(row["language"], row["query"]): row["probability"] for row in found.queries.to_pylist()}
     assert probability["de", "hund"] == pytest.approx(0.1)
     assert probability["de", "selten"] == probability["en", "rare"] == 1
@@ -269,5 +275,11 @@ def test_languages_are_found_by_fasttext_and_kept(tmp_path: Path) -> None:
         ("en", "dog"): 1, ("en", "cat"): 1, ("en", "hund"): 0, ("de", "hund"): 1,
     }  # fmt: skip
     assert [state.kind for state in states(open_pool(folder))] == ["languages"]
+    (tmp_path / "file").write_text("in the way")
+    watcher = Watcher()
+    elsewhere = open_pool(folder, layers=tmp_path / "file" / "layers")
+    again = balance(elsewhere, Balancing(queries, cap=10), ENGINE, 1, watcher)
+    assert again.subset.uids.tobytes() == found.subset.uids.tobytes()
+    assert "languages could not be kept" in watcher.said[0]
     with pytest.raises(PoolError, match=r"call them en\.txt, de\.txt"):
         queries_by_language(folder)

@@ -51,6 +51,9 @@ def test_each_heavy_command_plans_and_writes_nothing(
     table_bytes = sum(path.stat().st_size for path in datacomp.glob("*.parquet"))
     assert told["bytes_read"] < table_bytes
     assert planned("filter-pool", datacomp, "--min-words", "3")["passes"] == 1
+    score = "clip_b32_similarity_score"
+    for given, passes in ((f"{score}<=0.5", 1), (f"{score}>=0.2", 1), (f"{score}:0.3", 2)):
+        assert planned("filter-pool", datacomp, "--score", given)["passes"] == passes
 
     told = planned("balance-pool", datacomp, "--queries", "queries.txt")
     assert (told["rows"], told["passes"]) == (3501, 2)

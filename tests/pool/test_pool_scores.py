@@ -235,3 +235,15 @@ def test_on_the_command_line_the_papers_recipe_is_four_commands(
         done = CliRunner().invoke(app, ["score-pool", pool.address, *words])
         assert isinstance(done.exception, NewtestError)
         assert said in str(done.exception)
+
+
+def test_references_of_a_stranger_are_not_taken(tmp_path: Path) -> None:
+    pool = pool_of(tmp_path / "pool", (40,))
+    config = NegClipLoss(20, batches=1, temperature=0.05)
+    scoring = by_neg_clip_loss(pool, "ncl", vectors_for(pool), config, LocalEngine())
+    (file,) = (tmp_path / "pool").rglob("references.npz")
+    with np.load(file) as arrays:
+        wrong = {name: np.roll(arrays[name], 1, axis=0) for name in arrays.files}
+    np.savez(file, **wrong)
+    with pytest.raises(PoolError, match=r"references\.npz is damaged or not ours"):
+        complete(scoring.outcomes(LocalEngine()), len(pool.shards))

@@ -1,21 +1,19 @@
 """Prune a pool by density: clusters of its image vectors, how many rows each keeps, and which.
 
 Of a cluster the *hard* rows stay, those farthest from its centroid, or the *easy* ones, or random ones. Equal distances
-go by uid, so no shard, worker or engine shows. The driver holds about 20 bytes per row.
+go by uid, so no shard, worker or engine shows. The driver holds about 30 bytes per row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.config import fingerprint
 from newtest.errors import PoolError, UsageError
 from newtest.neighbors.kmeans import Centroids, nearest
 from newtest.pool.dedup.clusters import MOST_CLUSTERS, kmeans, picked
@@ -31,6 +29,7 @@ from newtest.pool.storage.opt_outs import rows_left_out
 from newtest.pool.storage.passes import complete, mapped
 from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_ranges import VectorRows, ranges
+from newtest.pool.storage.row_uids import uids_of
 from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.uids import Uids
 from newtest.pool.storage.vectors import VectorSource
@@ -77,10 +76,15 @@ class Pruned:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Of each row of the pool its cluster (n,), -1 for none, and the number by which it is kept (n,), largest first."""
+    """Of each row of the pool its cluster (n,), -1 for none, and the number by which it is kept (n,), largest first.
+
+    ``sizes`` and ``units`` (k,): the rows of each cluster, and the sum of their distances in multiples of 2^-24.
+    """
 
     cluster: npt.NDArray[np.int32]
     rank: npt.NDArray[np.float32]
+    sizes: Ints
+    units: Ints
 
 
 def prune(keeping: Keeping, source: VectorSource, config: PruneConfig, within: Mask | None = None) -> Pruned:
@@ -95,12 +99,12 @@ def prune(keeping: Keeping, source: VectorSource, config: PruneConfig, within: M
     if out is not None:
         considered &= ~out
     layer, centroids = _clustered(keeping, rows, considered, config)
-    found = _read(keeping, layer, considered, config)
-    sizes = np.bincount(found.cluster[found.cluster >= 0], minlength=len(centroids)).astype(np.int64)
+    found = _read(keeping, layer, considered, config, len(centroids))
+    sizes = found.sizes
     total = int(config.fraction * sizes.sum())
     if not total:
         raise UsageError(f"a fraction of {config.fraction:g} of {sizes.sum():,} rows keeps none")
-    intra = _within(keeping, layer, considered, sizes)
+    intra = found.units / np.maximum(sizes, 1) / _UNIT
     inter = between(centroids)
     probability = shares(inter * intra, config.temperature)
     counts = allotted(probability, sizes, total)
@@ -144,7 +148,7 @@ def _clustered(
     centroids = kmeans(lambda some: picked(rows, among[some], size), len(among), count, config.seed)
     made_of = {
         "clusters": count, "seed": config.seed, "rule": RULE, "vectors": made_of_vectors(pool, rows.source),
-        "centroids": fingerprint(centroids.tobytes().hex()),
+        "centroids": hashlib.sha256(centroids.tobytes()).hexdigest()[:32],
     }  # fmt: skip
     layer = Layer("density", made_of)
     outcomes = build(pool, layer, partial(_Assigning, rows, centroids), keeping.engine, keeping.resources)
@@ -178,41 +182,39 @@ def _spans(pool: Pool) -> dict[str, tuple[int, int]]:
     return {shard.name: (ends[at], ends[at + 1]) for at, shard in enumerate(pool.shards)}
 
 
-def _read(keeping: Keeping, layer: Layer, considered: Mask, config: PruneConfig) -> _Rows:
+def _read(keeping: Keeping, layer: Layer, considered: Mask, config: PruneConfig, clusters: int) -> _Rows:
     pool, spans = keeping.pool, _spans(keeping.pool)
-    found = _Rows(np.full(len(considered), -1, np.int32), np.zeros(len(considered), np.float32))
+    found = _Rows(
+        np.full(len(considered), -1, np.int32), np.zeros(len(considered), np.float32),
+        np.zeros(clusters, np.int64), np.zeros(clusters, np.int64),
+    )  # fmt: skip
     work = partial(_of_shard, pool, layer, config)
     resources = replace(keeping.resources, light=True)
-    for name, cluster, rank in mapped(pool, work, keeping.engine, resources, keeping.progress, "ranking"):
+    for name, cluster, distance, rank in mapped(
+        pool, work, keeping.engine, resources, keeping.progress, "ranking"
+    ):
         span = slice(*spans[name])
-        found.cluster[span] = np.where(considered[span], cluster, -1)
+        own = considered[span] & (cluster >= 0)
+        found.cluster[span] = np.where(own, cluster, -1)
         found.rank[span] = rank
+        np.add.at(found.sizes, cluster[own], 1)
+        np.add.at(
+            found.units, cluster[own], np.round(distance[own].astype(np.float64) * _UNIT).astype(np.int64)
+        )
     return found
 
 
 def _of_shard(
     pool: Pool, layer: Layer, config: PruneConfig, shard: Shard
-) -> tuple[str, npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+) -> tuple[str, npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """A shard's name, and of its rows the cluster, the distance, and the number by which they are kept."""
     table = layer.table(pool, shard, ["cluster", "distance"])
     distance = table["distance"].to_numpy()
     rank = {"hard": distance, "easy": -distance}.get(config.keep)
     if rank is None:
-        hashed = order_of(_shard_uids(pool, shard), "density", config.seed)
+        hashed = order_of(uids_of(pool, shard), "density", config.seed)
         rank = (hashed >> np.uint64(40)).astype(np.float32)  # 24 bits, whole in float32
-    return shard.name, table["cluster"].to_numpy().astype(np.int32), rank.astype(np.float32)
-
-
-def _within(keeping: Keeping, layer: Layer, considered: Mask, sizes: Ints) -> npt.NDArray[np.float64]:
-    """d_intra of each cluster; 0 for one without rows."""
-    sums = np.zeros(len(sizes), np.int64)
-    for name, (start, stop) in _spans(keeping.pool).items():
-        shard = next(shard for shard in keeping.pool.shards if shard.name == name)
-        table = layer.table(keeping.pool, shard, ["cluster", "distance"])
-        cluster, distance = table["cluster"].to_numpy(), table["distance"].to_numpy()
-        own = considered[start:stop] & (cluster >= 0)
-        units = np.round(distance[own].astype(np.float64) * _UNIT).astype(np.int64)
-        np.add.at(sums, cluster[own], units)
-    return np.asarray(sums / np.maximum(sizes, 1) / _UNIT, np.float64)
+    return shard.name, table["cluster"].to_numpy().astype(np.int32), distance, rank.astype(np.float32)
 
 
 def _chosen(pool: Pool, found: _Rows, counts: Ints, keeping: Keeping) -> Mask:
@@ -268,10 +270,4 @@ def _uids(keeping: Keeping, chosen: Mask) -> Uids:
 
 
 def _named_uids(pool: Pool, shard: Shard) -> tuple[str, Uids]:
-    return shard.name, _shard_uids(pool, shard)
-
-
-def _shard_uids(pool: Pool, shard: Shard) -> Uids:
-    where = f"shard {shard.name}"
-    parts: Sequence[Any] = [batch["uid"].combine_chunks() for batch in pool.batches(shard, ["uid"])]
-    return ids.concatenated([ids.from_arrow(part, where) for part in parts])
+    return shard.name, uids_of(pool, shard)

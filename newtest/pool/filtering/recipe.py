@@ -193,7 +193,7 @@ def plan_of(
             Rule("clip-score", (_by_score(pool, recipe, source.column, layers, engine, workers, progress),))
         )
     for text in recipe.scores:
-        if re.search(r"<|!=|[^<>!]=(?!=)", text.replace(">=", "")):
+        if is_condition(text):
             asked = condition(text)
             rules.append(Rule(asked.said, (asked,)))
             continue
@@ -248,6 +248,11 @@ def _not_computable(pool: Pool, recipe: Recipe) -> str | None:
     if not any(pool.tells(shard, "text") for shard in pool.shards):
         return "and no captions to compare its images with; there is nothing to score"
     return "and a dry run computes none; 'newtest embed-pool' does" if recipe.dry_run else None
+
+
+def is_condition(text: str) -> bool:
+    """Whether a score is given as a rule like those of ``where``, such as ``COLUMN<=0.5``."""
+    return re.search(r"<|!=|[^<>!]=(?!=)", text.replace(">=", "")) is not None
 
 
 def parsed_score(text: str, recipe: Recipe) -> tuple[str, float | None, float | None]:

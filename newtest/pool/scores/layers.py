@@ -86,7 +86,7 @@ def by_neg_clip_loss(
         "batch": config.batch, "batches": config.batches, "temperature": config.temperature, "seed": config.seed,
         "references": said,
     }  # fmt: skip
-    make = partial(_NegClipLossShard, *both, config, pool, file)
+    make = partial(_NegClipLossShard, *both, config, pool, file, said)
     return Scoring(pool, name, Layer(KIND, made_of), make, _one_process(workers))
 
 
@@ -203,7 +203,7 @@ class _NegClipLossShard:
     """In a worker: the references once, then shard after shard."""
 
     def __init__(
-        self, images: VectorRows, texts: VectorRows, config: NegClipLoss, pool: Pool, file: str
+        self, images: VectorRows, texts: VectorRows, config: NegClipLoss, pool: Pool, file: str, said: str
     ) -> None:
         self.images, self.texts, self.config = images, texts, config
         self.device = "cuda" if gpus() else "numpy"
@@ -212,6 +212,8 @@ class _NegClipLossShard:
                 References(*(arrays[f"{kind}{number}"] for kind in ("places", "images", "texts")))
                 for number in range(config.batches)
             ]
+        if fingerprint_of(self.draws) != said:
+            raise PoolError(f"{pool.layers.url}: {file} is damaged or not ours; remove it and run again")
 
     def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
         place = pool.shards.index(shard)

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from newtest.engines import Engine, Resources
 from newtest.pool.hashed_order import order_of
 from newtest.pool.scores.neg_clip_loss import NegClipLoss, References
-from newtest.pool.storage import uids as ids
 from newtest.pool.storage.opt_outs import OptOuts, known, mask_of
 from newtest.pool.storage.passes import mapped
 from newtest.pool.storage.pool import Shard
 from newtest.pool.storage.row_ranges import VectorRows
+from newtest.pool.storage.row_uids import uids_of
 from newtest.progress import Progress
 
 __all__ = ["drawn", "fingerprint_of"]
@@ -123,9 +123,7 @@ def _lowest(
 ) -> list[tuple[Words, Ints]]:
     """A shard's samples whose hashes are low enough, for each draw: hashes and places."""
     pool = both.images.pool
-    where = f"shard {shard.name}"
-    batches = pool.batches(shard, ["uid"])
-    uids = ids.concatenated([ids.from_arrow(batch["uid"].combine_chunks(), where) for batch in batches])
+    uids = uids_of(pool, shard)
     out = mask_of(pool, shard, opt_outs)
     allowed = np.ones(len(uids), np.bool_) if out is None else ~out
     limit = np.uint64(min(int(share * 2.0**64), 2**64 - 1))
