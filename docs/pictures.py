@@ -74,8 +74,11 @@ def main() -> int:
 
 
 def reports(browser: Browser, demo: Path) -> None:
-    """The demo's report, a figure of it, and the atlas of its sets."""
+    """The demo's report, a figure of it, the atlas of its sets, and the forecast of larger studies."""
     photographed(browser, (demo / "report.html").as_uri(), (1000, 900), "demo-report.png")
+    further_down(
+        browser, (demo / "report.html").as_uri(), "Accuracy, new against original", (1000, 1420), "report.png"
+    )
     panels = [Image.open(path).convert("RGB") for path in sorted((demo / "figures").glob("scatter-*.png"))]
     chosen = [panels[0], panels[-1]]  # matched frequencies, and the top images
     both = Image.new(
@@ -88,6 +91,9 @@ def reports(browser: Browser, demo: Path) -> None:
     written("demo-scatter.png", data.getvalue())
     newtest(demo, "report", "atlas", "results.csv", "--x", "original", "--out", "atlas.html")
     photographed(browser, (demo / "atlas.html").as_uri(), (1100, 940), "pictures/atlas.jpg")
+    designs = ("--candidates", "50,100", "--votes", "5,10,3:20", "--within", "1")
+    newtest(demo, "annotate", "design", "--study", "study", *designs, "--plot", "design.png")
+    written("pictures/design.png", (demo / "design.png").read_bytes())
 
 
 def workers(browser: Browser, demo: Path) -> None:
@@ -206,6 +212,16 @@ def photographed(browser: Browser, address: str, size: tuple[int, int], name: st
     """A page as it opens."""
     page = opened(browser, address, size)
     photograph(page, size, name)
+    page.context.close()
+
+
+def further_down(browser: Browser, address: str, heading: str, size: tuple[int, int], name: str) -> None:
+    """A page from a heading on."""
+    page = opened(browser, address, size)
+    box = page.get_by_role("heading", name=heading).first.bounding_box()
+    assert box, heading
+    clip = {"x": 0, "y": box["y"] - 12, "width": size[0], "height": size[1]}
+    written(name, page.screenshot(full_page=True, clip=clip))  # type: ignore[arg-type]
     page.context.close()
 
 

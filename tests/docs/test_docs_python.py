@@ -22,6 +22,8 @@ from newtest.study import Study
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
+TO_BE_WRITTEN = {"newtest/sources/yours.py"}
+"""Files that a page asks its reader to write."""
 NOT_PYTHON = {"newtest.failed", "newtest.known"}
 """Keys in the metadata of Parquet files."""
 DOTTED = re.compile(r"`(newtest(?:\.\w+)+)[`(]")
@@ -94,7 +96,7 @@ def given(page: str, folder: Path) -> dict[str, object]:
         counts = VoteCounts(draw.binomial(10, 0.7, 40), shown)
         return {
             "num_selected": draw.binomial(10, 0.8, 40), "num_shown": shown, "correct": draw.integers(0, 2, 40),
-            "replica": ScoredSet(counts, draw.integers(0, 2, 40)),
+            "replica": ScoredSet(counts, draw.integers(0, 2, 40).astype(float)),
         }  # fmt: skip
     if page == "neighbours.md":
         np.save(folder / "embeddings.npy", rows)
@@ -121,3 +123,9 @@ def test_a_block_runs_with_what_it_takes_for_granted(
         "pool-scores.md": "aesthetic",
     }
     assert names[made[page]] is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_the_checkout_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"`((?:newtest|tests|benchmarks|docs|pipelines)/[\w./-]+)`", page.read_text("utf-8"))
+    assert not [name for name in sorted(set(named) - TO_BE_WRITTEN) if not (ROOT / name).exists()]
