@@ -287,10 +287,13 @@ class Pool:
     ) -> Pool:
         """Write a subset's samples as a new pool; of several files the rows that are in all of them.
 
+        Tars without a table are read, too.
+
         Raises PoolError that names every shard that failed, and for a subset without a row of this pool.
         """
         from newtest.engines import Resources
         from newtest.errors import PoolError
+        from newtest.pool.importing.bare_tars import with_bare_tars
         from newtest.pool.reshard import plan_reshard, reshard
         from newtest.pool.storage import subset as subsets
 
@@ -299,10 +302,12 @@ class Pool:
         else:
             paths = [subset] if isinstance(subset, (str, Path)) else subset
             chosen = subsets.read_all([Path(path) for path in paths])
-        plan = plan_reshard(self.shards, chosen, shard_rows)
+        engine, resources = self._engine(progress), Resources(self.workers)
+        pool, _ = with_bare_tars(self.shards, engine, resources, progress)
+        plan = plan_reshard(pool, chosen, shard_rows)
         if not plan.outputs:
             raise PoolError(f"{out}: the subset holds no row of this pool, so there is nothing to write")
-        outcomes = reshard(self.shards, plan, out, self._engine(progress), Resources(self.workers))
+        outcomes = reshard(pool, plan, out, engine, resources)
         shown = watched(progress, "resharding", outcomes, len(plan.outputs))
         failed = [f"{one.item.name}: {one.error}" for one in shown if one.error is not None]
         if failed:

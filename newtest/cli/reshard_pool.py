@@ -7,8 +7,17 @@ from typing import Annotated
 
 import typer
 
-from newtest.cli.options import JsonFlag, note, print_json
-from newtest.cli.pool_options import EngineName, ImageCol, PoolAt, Workers, counted, default_out, engine_of
+from newtest.cli.options import JsonFlag, note, print_json, progress
+from newtest.cli.pool_options import (
+    EngineName,
+    ImageCol,
+    LayersDir,
+    PoolAt,
+    Workers,
+    counted,
+    default_out,
+    engine_of,
+)
 
 __all__ = ["reshard_pool"]
 
@@ -38,6 +47,7 @@ def reshard_pool(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written; touch nothing.")
     ] = False,
+    layers: LayersDir = None,
     image_col: ImageCol = None,
     engine: EngineName = "local",
     workers: Workers = 0,
@@ -45,6 +55,8 @@ def reshard_pool(
 ) -> None:
     """Write a subset's samples as new shards, as many copies of each as the subset holds: tars with their tables, or
     tables alone (with the images in them, where there are any) where the pool has no tars.
+
+    Tars without a table are read, too: the uid of a sample stands in its .json.
 
     With --format parquet the images of tars go into the tables, which load_dataset opens as they are.
 
@@ -54,21 +66,27 @@ def reshard_pool(
     """
     out = out or str(default_out(pool, "resharded"))
     from newtest.engines import Resources
+    from newtest.pool.importing.bare_tars import BareTars, with_bare_tars
     from newtest.pool.reshard import plan_reshard, reshard
     from newtest.pool.storage import subset as subsets
     from newtest.pool.storage.pool import bare_tars, open_pool
 
-    opened = open_pool(pool, image_col=image_col)
     chosen = None if everything else subsets.read_all(subset or [Path("subset.npy")])
+    running, resources = engine_of(engine), Resources(workers)
+    opened, tars = open_pool(pool, layers=layers, image_col=image_col, bare=True), BareTars()
+    if bare := [tar.name for tar in bare_tars(opened)]:
+        if dry_run:
+            note(
+                f"{len(bare):,} tars have no table beside them, such as {bare[0]}; a dry run does not "
+                "count their samples"
+            )
+        else:
+            with progress() as shown:
+                opened, tars = with_bare_tars(opened, running, resources, shown)
+            note(tars.says())
     plan = plan_reshard(opened, chosen, shard_rows, format_ or "")
     if chosen is not None and len(subset or ()) > 1:
         note(f"{len(chosen):,} rows are in all {len(subset or ())} subsets")
-    bare = bare_tars(opened)
-    if bare:
-        note(
-            f"{len(bare):,} tars have no table beside them and are not read, such as {bare[0]}; 'newtest import-pool' "
-            "writes their tables"
-        )
     if plan.absent:
         note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
     if plan.opted_out:
@@ -80,7 +98,7 @@ def reshard_pool(
     sums = {"written": 0, "missing": 0, "computed": 0}
     failures = []
     if not dry_run:
-        outcomes = reshard(opened, plan, out, engine_of(engine), Resources(workers))
+        outcomes = reshard(opened, plan, out, running, resources)
         for outcome in counted("resharding", outcomes, len(plan.outputs)):
             if outcome.value is None:
                 failures.append(f"shard {outcome.item.name}: {outcome.error}")
@@ -92,6 +110,7 @@ def reshard_pool(
             "shards": len(plan.outputs),
             "absent": list(plan.absent),
             "tars_without_table": bare,
+            "left_out_of_these": dict(tars.left_out),
             "opted_out": plan.opted_out,
             "rows_that_share_a_uid": plan.shared,
             "failed": failures,
@@ -104,7 +123,7 @@ def reshard_pool(
             "nothing was touched"
         )
     else:
-        from_tars = opened.shards[0].tar is not None
+        from_tars = any(shard.tar is not None for shard in opened.shards)
         print(
             f"{sums['written']:,} samples in {len(plan.outputs) - len(failures)} shards of {out}, "
             f"{sums['computed']} written now; "

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -87,7 +87,8 @@ def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, fo
 
     ``subset`` None is the whole pool; ``form`` "parquet" writes tables with the images inside.
 
-    Raises UsageError, and PoolError where some shards have tars and some have none.
+    Tars without a table are in it where ``newtest.pool.importing.bare_tars`` gave the pool a shard for each. Raises
+    UsageError, and PoolError where some shards have tars and some have none.
     """
     if shard_rows < 1:
         raise UsageError(f"a shard has at least one row, not {shard_rows}")
@@ -97,7 +98,9 @@ def plan_reshard(pool: Pool, subset: Subset | None, shard_rows: int = 10_000, fo
     subset = _everything(pool) if subset is None else subset
     wanted = subset.distinct()
     taken = np.zeros(len(wanted), np.bool_)
-    chosen = rows_chosen(pool, subset)
+    # A subset may have been made when nobody looked at tars without a table.
+    own = replace(pool, shards=tuple(shard for shard in pool.shards if not shard.made))
+    chosen = rows_chosen(pool, subset) or (rows_chosen(own, subset) if own.shards else {})
     opt_outs, pieces, shared, opted_out = known(pool), [], 0, 0
     for shard in pool.shards:
         out = mask_of(pool, shard, opt_outs)

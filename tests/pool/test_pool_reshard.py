@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,10 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from newtest.cli import commands
-from newtest.cli.app import app
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
 from newtest.pool.reshard import plan_reshard, reshard
@@ -190,13 +185,3 @@ def test_of_several_subsets_the_rows_that_are_in_all_are_written(
     (table,) = (tmp_path / "out").glob("*.parquet")
     both = np.intersect1d(parts[0].uids, parts[1].uids)
     assert sorted(pq.read_table(table)["uid"].to_pylist()) == ids.to_hex(both).to_pylist()
-
-
-def test_tars_without_a_table_are_named(photo_pool: Path, tmp_path: Path) -> None:
-    pool = Path(shutil.copytree(photo_pool, tmp_path / "pool"))
-    next(pool.glob("*1.parquet")).unlink()
-    commands.attach(app)
-    arguments = ["reshard-pool", str(pool), "--all", "--out", str(tmp_path / "out"), "--json"]
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert json.loads(done.stdout)["tars_without_table"] == ["00000001.tar"]
-    assert "1 tars have no table beside them and are not read, such as 00000001.tar" in done.stderr

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newtest.errors import PoolError
@@ -21,7 +22,7 @@ from newtest.pool.storage.pool import TARS, Pool, Shard
 from newtest.pool.storage.tars import Sample, samples
 from newtest.sets import walk
 
-__all__ = ["holds_tars", "import_tars", "is_tar", "left_beside"]
+__all__ = ["holds_tars", "import_tars", "is_tar", "left_beside", "table_of_tar"]
 
 _TEXTS = ("txt", "text", "caption")
 
@@ -57,10 +58,17 @@ def import_tars(address: str | Path, *, encoding: str | None = None) -> Iterator
         if f"{stem}.parquet" in names:
             continue
         pool = Pool(str(address), (), f"{place.url}/{LAYERS}")
-        yield _import_tar(pool, Shard(stem, Entry(f"{stem}.parquet", 0), tar), tar.name, encoding)
+        shard = Shard(stem, Entry(f"{stem}.parquet", 0), tar)
+        table, imported = table_of_tar(pool, shard, encoding)
+        with place.writing(shard.table.name) as path:
+            pq.write_table(table, path)
+        yield imported
 
 
-def _import_tar(pool: Pool, shard: Shard, tar: str, encoding: str | None) -> Imported:
+def table_of_tar(pool: Pool, shard: Shard, encoding: str | None = None) -> tuple[pa.Table, Imported]:
+    """The table of a shard's tar, a row per sample, and what was left out. Raises PoolError as ``import_tars`` does."""
+    assert shard.tar is not None
+    tar = shard.tar.name
     rows = []
     left_out: list[tuple[str, str]] = []
     differing: list[tuple[str, str]] = []
@@ -79,9 +87,10 @@ def _import_tar(pool: Pool, shard: Shard, tar: str, encoding: str | None) -> Imp
         without += not given.texts
         repeated += given.repeated
         differing += [(sample.key, name) for name in given.differing]
-    with pool.place.writing(shard.table.name) as path:
-        pq.write_table(table_of(rows), path)
-    return Imported(shard.name, len(rows), tuple(left_out), without, repeated, imageless, tuple(differing))
+    imported = Imported(
+        shard.name, len(rows), tuple(left_out), without, repeated, imageless, tuple(differing)
+    )
+    return table_of(rows), imported
 
 
 def left_beside(address: str | Path) -> list[tuple[str, str]]:

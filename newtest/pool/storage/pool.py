@@ -47,6 +47,8 @@ class Shard:
     table: Entry
     tar: Entry | None = None
     embeddings: Entry | None = None
+    made: bool = False
+    """Whether the table was made of the tar, which had none, and lies among the layers."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Pool:
 
         Times of change play no part, so that a copied pool keeps its layers. Raises PoolError when a file vanished.
         """
-        ends = [_end(self, shard.table, whole=False)]
+        ends = [] if shard.made else [_end(self, shard.table, whole=False)]
         if shard.tar:
             ends.append(_end(self, shard.tar, whole=True))
         elif self.image_col and image_columns(self.schema(shard)) != [self.image_col]:
@@ -89,7 +91,9 @@ class Pool:
         return fingerprint(shard.name, ends)
 
     def table_fingerprint(self, shard: Shard) -> str:
-        """The same of the shard's table alone."""
+        """The same of the shard's table alone; a table that was made is what its tar is."""
+        if shard.made:
+            return self.shard_fingerprint(shard)
         return fingerprint(shard.name, [_end(self, shard.table, whole=False)])
 
     def file_fingerprint(self, entry: Entry) -> str:
@@ -167,14 +171,17 @@ class Pool:
     @contextmanager
     def parquet(self, shard: Shard) -> Iterator[pq.ParquetFile]:
         """The shard's Parquet file, opened; errors name the shard."""
-        with _explained(self, shard), _opened(self, shard.table) as handle, open_parquet(handle) as file:
+        with _explained(self, shard), _opened(self, shard) as handle, open_parquet(handle) as file:
             yield file
 
 
-def open_pool(address: str | Path, *, layers: str | Path | None = None, image_col: str | None = None) -> Pool:
+def open_pool(
+    address: str | Path, *, layers: str | Path | None = None, image_col: str | None = None, bare: bool = False
+) -> Pool:
     """List a pool's shards. Raises PoolError where there is none, and says what would make the folder one.
 
-    ``image_col`` names the column of images, for tables that have several.
+    ``image_col`` names the column of images, for tables that have several. With ``bare`` a folder of tars alone will
+    do: a pool without a shard.
     """
     place = place_of(address)
     if isinstance(place, LocalPlace) and not place.root.is_dir():
@@ -194,17 +201,17 @@ def open_pool(address: str | Path, *, layers: str | Path | None = None, image_co
         for entry in entries
         if entry.name.endswith(".parquet")
     )
-    if not shards:
+    if not shards and not (bare and any(entry.name.endswith(TARS) for entry in entries)):
         raise PoolError(f"{address}: no pool here, {_advice(entries)}")
     kept = f"{place.url.rstrip('/')}/{layers_of(place, listed)}" if layers is None else str(layers)
     return Pool(str(address), shards, kept, image_col)
 
 
-def bare_tars(pool: Pool) -> list[str]:
-    """The names of tars that no table of the pool belongs to: nothing of them is read."""
+def bare_tars(pool: Pool) -> list[Entry]:
+    """The tars that no table of the pool belongs to."""
     known = {shard.tar.name for shard in pool.shards if shard.tar is not None}
-    names = (entry.name for entry in of_this_pool(pool.place.entries()))
-    return [name for name in names if name.endswith(TARS) and name not in known]
+    entries = of_this_pool(pool.place.entries())
+    return [entry for entry in entries if entry.name.endswith(TARS) and entry.name not in known]
 
 
 def _require_one_of_each(names: Sequence[str], columns: Sequence[str], where: str) -> None:
@@ -244,14 +251,14 @@ def _seen(pool: Pool, shard: Shard, file: pq.ParquetFile, columns: Sequence[str]
 
 
 @contextmanager
-def _opened(pool: Pool, entry: Entry) -> Iterator[IO[bytes] | pa.MemoryMappedFile]:
-    place = pool.place
+def _opened(pool: Pool, shard: Shard) -> Iterator[IO[bytes] | pa.MemoryMappedFile]:
+    place = pool.layers if shard.made else pool.place
     # Local files are read by Arrow itself, which holds no interpreter lock while it does.
     if isinstance(place, LocalPlace):
-        with pa.OSFile(str(place.path(entry.name)), "rb") as native:
+        with pa.OSFile(str(place.path(shard.table.name)), "rb") as native:
             yield native
     else:
-        with place.open(entry) as handle:
+        with place.open(shard.table.name if shard.made else shard.table) as handle:
             yield handle
 
 
