@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from newtest.clip.encoder import unit_rows
-from newtest.neighbors.kmeans import added, nearest, renewed, trained
+from newtest.neighbors import kmeans
+from newtest.neighbors.halves import widened
+from newtest.neighbors.kmeans import added, nearest, renewed, started, trained
 
 
 def halves(seed: int, rows: int, width: int = 24, heaps: int = 8) -> np.ndarray:
@@ -57,12 +60,57 @@ def test_both_backends_train_the_same_centroids_and_skipped_rows_lose_nothing() 
     rows = halves(4, 3000)
     made = [trained(rows, 40, np.random.default_rng(5), 9, backend=name) for name in ("numpy", "torch")]
     assert made[0].tobytes() == made[1].tobytes()
-    # Lloyd's rounds by the book, from the same first centroids.
-    plain = trained(rows, 40, np.random.default_rng(5), 0)
-    for _ in range(9):
-        labels = ordered(rows, plain)[:, 0]
-        plain = renewed(*added(rows, labels, 40))
-    assert plain.tobytes() == made[0].tobytes()
+    assert by_the_book(rows, 40, 5, 9).tobytes() == made[0].tobytes()
+
+
+def by_the_book(rows: np.ndarray, clusters: int, seed: int, rounds: int) -> np.ndarray:
+    """Lloyd's rounds, from the same first centroids."""
+    plain = trained(rows, clusters, np.random.default_rng(seed), 0)
+    for _ in range(rounds):
+        plain = renewed(*added(rows, ordered(rows, plain)[:, 0], clusters))
+    return plain
+
+
+@pytest.mark.parametrize(
+    ("rows", "clusters", "heaps", "copies"),
+    [
+        (2500, 130, 90, 1),
+        (1500, 60, 400, 1),
+        (1200, 90, 60, 12),
+        (900, 300, 5, 1),
+        (40, 1, 3, 1),
+        (7, 7, 7, 1),
+    ],
+)
+def test_what_is_skipped_changes_nothing(rows: int, clusters: int, heaps: int, copies: int) -> None:
+    some = np.repeat(halves(rows, rows // copies, heaps=heaps), copies, axis=0)
+    made = trained(some, clusters, np.random.default_rng(8), 12)
+    assert made.tobytes() == by_the_book(some, clusters, 8, 12).tobytes()
+
+
+def test_neither_threads_nor_a_sample_left_in_halves_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = halves(9, 6000)
+    one = trained(rows, 60, np.random.default_rng(1))
+    with threadpool_limits(1):
+        assert trained(rows, 60, np.random.default_rng(1)).tobytes() == one.tobytes()
+        alone = nearest(rows, one, 2)
+    assert np.array_equal(nearest(rows, one, 2), alone)
+    monkeypatch.setattr(kmeans, "WIDENED", 0)
+    assert trained(rows, 60, np.random.default_rng(1)).tobytes() == one.tobytes()
+
+
+def test_first_centroids_do_not_depend_on_the_order_of_sums() -> None:
+    rows = halves(10, 400)
+    order = np.random.default_rng(0).permutation(rows.shape[1])
+    chosen, other = (started(some, 30, np.random.default_rng(2)) for some in (rows, rows[:, order]))
+    assert np.array_equal(chosen[:, order], other)
+
+
+def test_every_half_is_widened_exactly() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    every = every[np.isfinite(every)].reshape(-1, 2)
+    for some in (every, every[::3], every[:, ::-1], every[:0]):
+        assert widened(some).tobytes() == some.astype(np.float32).tobytes()
 
 
 def test_fewer_different_rows_than_clusters() -> None:
