@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated
     from newtest.pool.embedding import EmbedConfig
     from newtest.pool.filtering.recipe import Recipe
+    from newtest.pool.group_caps import Capped
     from newtest.pool.scoring import Scoring
     from newtest.pool.search import Found, SearchConfig
     from newtest.pool.storage.pool import Pool as Shards
@@ -221,6 +222,24 @@ class Pool:
         config = Balancing(wanted, cap, power, seed, language_col)
         return balance(self.shards, config, self._engine(progress), self.workers, progress)
 
+    def balance_per(
+        self,
+        per: str,
+        *,
+        model: str | None = None,
+        vectors: str | None = None,
+        progress: Progress = UNWATCHED,
+        **caps: Any,
+    ) -> Capped:
+        """Cap how many samples each ``host``, ``cluster`` or value of a column brings: ``cap=20_000`` on average.
+
+        Further ``caps``: ``power``, ``seed``, and ``clusters``, which ``model`` and ``vectors`` go with.
+        """
+        from newtest.pool.group_caps import GroupCaps, balance_per
+
+        config, engine = GroupCaps(per, **caps), self._engine(progress)
+        return balance_per(self.shards, config, engine, self.workers, progress, model, vectors)
+
     def search(
         self,
         classes: Sequence[Class | str],
@@ -287,31 +306,11 @@ class Pool:
     ) -> Pool:
         """Write a subset's samples as a new pool; of several files the rows that are in all of them.
 
-        Tars without a table are read, too.
-
-        Raises PoolError that names every shard that failed, and for a subset without a row of this pool.
+        Tars without a table are read, too. Raises PoolError that names every shard that failed.
         """
-        from newtest.engines import Resources
-        from newtest.errors import PoolError
-        from newtest.pool.importing.bare_tars import with_bare_tars
-        from newtest.pool.reshard import plan_reshard, reshard
-        from newtest.pool.storage import subset as subsets
+        from newtest.api.resharding import reshard
 
-        if isinstance(subset, subsets.Subset):
-            chosen = subset
-        else:
-            paths = [subset] if isinstance(subset, (str, Path)) else subset
-            chosen = subsets.read_all([Path(path) for path in paths])
-        engine, resources = self._engine(progress), Resources(self.workers)
-        pool, _ = with_bare_tars(self.shards, engine, resources, progress)
-        plan = plan_reshard(pool, chosen, shard_rows)
-        if not plan.outputs:
-            raise PoolError(f"{out}: the subset holds no row of this pool, so there is nothing to write")
-        outcomes = reshard(pool, plan, out, engine, resources)
-        shown = watched(progress, "resharding", outcomes, len(plan.outputs))
-        failed = [f"{one.item.name}: {one.error}" for one in shown if one.error is not None]
-        if failed:
-            raise PoolError(f"{out}: {len(failed)} shards failed: {'; '.join(sorted(failed)[:3])}")
+        reshard(self.shards, subset, out, shard_rows, self._engine(progress), self.workers, progress)
         return Pool(out, engine=self.engine, workers=self.workers)
 
     def _engine(self, progress: Progress) -> Engine:

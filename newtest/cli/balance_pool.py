@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
+from newtest.cli.balance_groups import GroupsAsked, balance_groups
+from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, note, own_subset, print_json, print_table, progress
 from newtest.cli.plan_option import Plan, print_plan
-from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, default_out, engine_of
+from newtest.cli.pool_options import (
+    EngineName,
+    ImageCol,
+    LayersDir,
+    ModelName,
+    PoolAt,
+    VectorsAt,
+    Workers,
+    default_out,
+    engine_of,
+)
+from newtest.errors import UsageError
 
 __all__ = ["balance_pool"]
 
@@ -27,7 +40,7 @@ def balance_pool(
     cap: Annotated[
         int,
         typer.Option(
-            help="Samples that a query may bring, on average; with several languages, an English query."
+            help="Samples that a query (or group) may bring, on average; with several languages, an English query."
         ),
     ] = 20_000,
     power: Annotated[
@@ -38,11 +51,24 @@ def balance_pool(
         str | None,
         typer.Option(help="The column with each caption's language code.", show_default="ask fastText"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    per: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GROUP",
+            help="Cap groups instead of queries: host (of the URL), cluster (of the vectors), or a column's values.",
+        ),
+    ] = None,
+    clusters: Annotated[
+        int, typer.Option(min=0, help="Clusters of the k-means, with --per cluster; 0 is one per 1,000 rows.")
+    ] = 0,
+    model: ModelName = None,
+    like: Like = None,
+    vectors: VectorsAt = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draws, and of the k-means.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The subset; the table of queries goes beside it.",
+            help="The subset; the table of queries or groups goes beside it.",
             callback=own_subset,
             show_default="balanced.npy",
         ),
@@ -59,9 +85,23 @@ def balance_pool(
     With a folder of queries each caption is matched with those of its language. English keeps the cap. Every other
     language gets the cap at which its rare queries have the same share of the matches as in English (MetaCLIP 2).
 
+    With --per each row is in one group, and large groups are capped: websites by their host, look-alikes by their
+    cluster, or the values of any column.
+
     Example: newtest balance-pool commonpool --queries queries.txt --cap 20000
     """
     out = out or default_out(pool, "balanced.npy")
+    if per is not None:
+        if queries is not None or language_col is not None:
+            raise UsageError("`per` caps groups; it goes without `queries` and `language_col`")
+        source = (encoder_of(model, like), vectors)
+        groups = GroupsAsked(
+            pool, per, clusters, source, cap, power, seed, image_col, layers, engine, workers
+        )
+        balance_groups(groups, out, plan=plan, as_json=json)
+        return
+    if clusters or model or like or vectors:
+        raise UsageError("`clusters`, `model`, `like` and `vectors` go with `per` cluster")
     from newtest.pool.balance import ANY, Balancing, balance, queries_from_captions
     from newtest.pool.dedup.pairs import write_pairs
     from newtest.pool.filtering.text_synsets import wordnet_folder

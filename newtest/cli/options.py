@@ -62,12 +62,17 @@ def own_folder(path: Path | None) -> Path | None:
     return path if path is None else require_own_folder(path)
 
 
+BESIDE_SUBSETS = (
+    ".json", ".rows.npy", ".rules.npy", ".pairs.parquet", ".queries.parquet", ".clusters.parquet", ".groups.parquet",
+)  # fmt: skip
+
+
 def own_subset(path: Path | None) -> Path | None:
     """Check an option that names a subset to write, and the files that go beside it."""
     from newtest.outputs import require_own_file
 
     if path is not None:
-        for suffix in ("", ".json", ".pairs.parquet", ".queries.parquet", ".rules.npy"):
+        for suffix in ("", *BESIDE_SUBSETS):
             require_own_file(path.with_suffix(suffix) if suffix else path)
     return path
 

@@ -25,6 +25,7 @@ from newtest.pool.dedup.target_sets import vectors_of_set
 from newtest.pool.embedding import EmbedConfig, embeddings_layer, encoder_facts
 from newtest.pool.filtering.apply import ShardCounts, judged
 from newtest.pool.filtering.recipe import Recipe, is_condition, parsed_score, plan_of
+from newtest.pool.group_caps import GroupCaps, groups_by
 from newtest.pool.query_matches import Drawer
 from newtest.pool.row_languages import RowLanguages
 from newtest.pool.storage.layers import Layer
@@ -33,7 +34,15 @@ from newtest.pool.storage.row_images import paired, require_images
 from newtest.pool.storage.row_ranges import VectorRows
 from newtest.pool.storage.vectors import vector_source
 
-__all__ = ["PassPlan", "plan_balance", "plan_decontaminate", "plan_embed", "plan_filter", "plan_hashes"]
+__all__ = [
+    "PassPlan",
+    "plan_balance",
+    "plan_decontaminate",
+    "plan_embed",
+    "plan_filter",
+    "plan_groups",
+    "plan_hashes",
+]
 
 SECOND = 1.0
 LEAST = -1e30
@@ -159,6 +168,25 @@ def plan_balance(pool: Pool, config: Balancing) -> PassPlan:
     matched = map(captions.matched, captions.rows(_first(pool), keep=False))
     tried, rate = _tried(1 for _ in matched)
     read = 2 * _bytes(pool, tars=False) * _share(pool, {"uid", "text"})
+    return PassPlan("balance-pool", len(pool.shards), _rows(pool), 0, read, tried, rate, cores(), passes=2)
+
+
+def plan_groups(pool: Pool, config: GroupCaps) -> PassPlan:
+    """Of ``balance-pool`` by groups: two passes over their column. Raises PoolError, and UsageError for clusters."""
+    groups = groups_by(pool, config.per)
+    if groups is None:
+        raise UsageError(
+            "a plan of `per` cluster is not made: its k-means is that of `prune-pool`, and of `dedup-pool` by meaning"
+        )
+    shard = _first(pool)
+
+    def looked_at() -> Iterator[int]:
+        for _, names in groups.of(pool, shard, pool.batches(shard, ["uid", *groups.columns], 1 << 12)):
+            names.value_counts()
+            yield len(names)
+
+    tried, rate = _tried(looked_at())
+    read = 2 * _bytes(pool, tars=False) * _share(pool, {"uid", *(name.lower() for name in groups.columns)})
     return PassPlan("balance-pool", len(pool.shards), _rows(pool), 0, read, tried, rate, cores(), passes=2)
 
 

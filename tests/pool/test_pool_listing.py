@@ -68,6 +68,7 @@ def test_what_is_no_part_of_a_pool_is_told_by_its_names() -> None:
     names = [
         "0.parquet", "a/1.parquet", "a/layers/scores-1/0-ab.parquet", "b/0.parquet", "b/c/0.parquet", "b/fetch.json",
         "d/reshard.json", "d/0.tar", "layers.parquet", "layers/x/0.parquet", "reshard.json", "x.pairs.parquet",
+        "x.queries.parquet", "x.clusters.parquet", "x.groups.parquet",
     ]  # fmt: skip
     kept = [entry.name for entry in of_this_pool([Entry(name, 1) for name in names])]
     assert kept == ["0.parquet", "a/1.parquet", "layers.parquet", "reshard.json"]

@@ -6,7 +6,6 @@ go by uid, so no shard, worker or engine shows. The driver holds about 30 bytes 
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,37 +13,27 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from newtest.errors import PoolError, UsageError
-from newtest.neighbors.kmeans import Centroids, nearest
-from newtest.pool.dedup.clusters import MOST_CLUSTERS, kmeans, picked
-from newtest.pool.dedup.copies import copies
-from newtest.pool.dedup.joins import block_rows
+from newtest.errors import UsageError
+from newtest.pool.density.clustering import UNIT, clustered
 from newtest.pool.density.complexity import allotted, between, shares
 from newtest.pool.hashed_order import order_of
-from newtest.pool.scoring import made_of_vectors
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.kept_items import Keeping
-from newtest.pool.storage.layers import Layer, build
+from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.opt_outs import rows_left_out
-from newtest.pool.storage.passes import complete, mapped
+from newtest.pool.storage.passes import mapped
 from newtest.pool.storage.pool import Pool, Shard
-from newtest.pool.storage.row_ranges import VectorRows, ranges
+from newtest.pool.storage.row_ranges import VectorRows
 from newtest.pool.storage.row_uids import uids_of
 from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.uids import Uids
 from newtest.pool.storage.vectors import VectorSource
-from newtest.progress import watched
 
 __all__ = ["KEEP", "PruneConfig", "Pruned", "prune"]
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-RULE = 1
 KEEP = ("hard", "easy", "random")
-ROWS_PER_CLUSTER = 1000
-AT_A_TIME = 1 << 14
-_UNIT = 2.0**24
-"""Distances are added up as whole multiples of 2^-24, so that their order does not matter."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +87,13 @@ def prune(keeping: Keeping, source: VectorSource, config: PruneConfig, within: M
     considered = np.ones(rows.starts[-1], np.bool_) if within is None else within.copy()
     if out is not None:
         considered &= ~out
-    layer, centroids = _clustered(keeping, rows, considered, config)
+    layer, centroids = clustered(keeping, rows, considered, config.clusters, config.seed)
     found = _read(keeping, layer, considered, config, len(centroids))
     sizes = found.sizes
     total = int(config.fraction * sizes.sum())
     if not total:
         raise UsageError(f"a fraction of {config.fraction:g} of {sizes.sum():,} rows keeps none")
-    intra = found.units / np.maximum(sizes, 1) / _UNIT
+    intra = found.units / np.maximum(sizes, 1) / UNIT
     inter = between(centroids)
     probability = shares(inter * intra, config.temperature)
     counts = allotted(probability, sizes, total)
@@ -132,51 +121,6 @@ def prune(keeping: Keeping, source: VectorSource, config: PruneConfig, within: M
     return Pruned(Subset.of(_uids(keeping, stays), manifest, chosen_rows(pool, stays)), table)
 
 
-def _clustered(
-    keeping: Keeping, rows: VectorRows, considered: Mask, config: PruneConfig
-) -> tuple[Layer, Centroids]:
-    """The layer of each row's cluster and distance, which is kept, and the centroids."""
-    pool = keeping.pool
-    size = block_rows(rows.starts[-1])
-    same = copies(keeping, rows, ranges(rows.starts, size))
-    there = same.joined
-    there[same.right] = True
-    among = np.flatnonzero(there & considered)
-    if not len(among):
-        raise PoolError(f"{pool.place.url}: no row that may stay has a vector")
-    count = min(config.clusters or max(1, len(among) // ROWS_PER_CLUSTER), MOST_CLUSTERS, len(among))
-    centroids = kmeans(lambda some: picked(rows, among[some], size), len(among), count, config.seed)
-    made_of = {
-        "clusters": count, "seed": config.seed, "rule": RULE, "vectors": made_of_vectors(pool, rows.source),
-        "centroids": hashlib.sha256(centroids.tobytes()).hexdigest()[:32],
-    }  # fmt: skip
-    layer = Layer("density", made_of)
-    outcomes = build(pool, layer, partial(_Assigning, rows, centroids), keeping.engine, keeping.resources)
-    total = len(pool.shards)
-    complete(watched(keeping.progress, "assigning clusters", outcomes, total), total)
-    return layer, centroids
-
-
-@dataclass(frozen=True)
-class _Assigning:
-    """In a worker: each row's nearest centroid and its distance from it; -1 and NaN where there is no vector."""
-
-    rows: VectorRows
-    centroids: Centroids
-
-    def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
-        place = pool.shards.index(shard)
-        first, number = self.rows.starts[place], pool.rows(shard)
-        cluster, distance = np.full(number, -1, np.int32), np.full(number, np.nan, np.float32)
-        for wanted in ranges(self.rows.starts[place : place + 2], AT_A_TIME):
-            vectors, known = self.rows.block(wanted)
-            own = wanted[0] - first + np.flatnonzero(known)
-            labels = nearest(vectors[known], self.centroids)[:, 0]
-            nearby = np.multiply(vectors[known].astype(np.float64), self.centroids[labels]).sum(axis=1)
-            cluster[own], distance[own] = labels, np.round((1 - nearby) * _UNIT) / _UNIT
-        return pa.table({"cluster": cluster, "distance": distance})
-
-
 def _spans(pool: Pool) -> dict[str, tuple[int, int]]:
     ends = np.cumsum([0, *(pool.rows(shard) for shard in pool.shards)]).tolist()
     return {shard.name: (ends[at], ends[at + 1]) for at, shard in enumerate(pool.shards)}
@@ -199,7 +143,7 @@ def _read(keeping: Keeping, layer: Layer, considered: Mask, config: PruneConfig,
         found.rank[span] = rank
         np.add.at(found.sizes, cluster[own], 1)
         np.add.at(
-            found.units, cluster[own], np.round(distance[own].astype(np.float64) * _UNIT).astype(np.int64)
+            found.units, cluster[own], np.round(distance[own].astype(np.float64) * UNIT).astype(np.int64)
         )
     return found
 

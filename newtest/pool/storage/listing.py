@@ -15,7 +15,7 @@ from newtest.pool.storage.location import Entry
 __all__ = ["of_this_pool"]
 
 _OLD_CLAIMS = ("fetch.json", "reshard.json")
-_ABOUT = (".pairs.parquet", ".queries.parquet")
+_ABOUT = (".pairs.parquet", ".queries.parquet", ".clusters.parquet", ".groups.parquet")
 
 
 def of_this_pool(entries: Sequence[Entry]) -> list[Entry]:
