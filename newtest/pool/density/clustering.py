@@ -1,6 +1,6 @@
 """Clusters of a pool's image vectors, and a layer of each row's cluster and its distance from the centroid.
 
-``prune-pool`` keeps shares of them, ``balance-pool --per cluster`` caps them; equal settings share the layer.
+``prune-pool`` keeps shares of them, ``balance-pool`` caps them; equal settings share the layer.
 """
 
 from __future__ import annotations
