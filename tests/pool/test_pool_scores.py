@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pool_commands import contents, killed_at_event, newtest
 from scipy.stats import rankdata
 from typer.testing import CliRunner
 
@@ -117,10 +118,12 @@ def test_neg_clip_loss_is_the_papers_formula(tmp_path: Path, batch: int) -> None
 def test_shards_workers_and_where_vectors_lie_do_not_show(tmp_path: Path) -> None:
     config = NegClipLoss(20, batches=2, temperature=0.05)
     results = []
-    for number, (cuts, npz, workers) in enumerate([((), False, 1), ((10, 30, 31), True, 2)]):
+    for number, (cuts, npz, workers) in enumerate(
+        [((), False, 1), ((10, 30, 31), True, 2), ((1, 59), True, 1)]
+    ):
         pool = pool_of(tmp_path / f"{number}", cuts, npz)
         results.append(run(by_neg_clip_loss(pool, "ncl", vectors_for(pool), config, LocalEngine(), workers)))
-    np.testing.assert_allclose(results[0], results[1], atol=1e-7)
+    assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
     again = by_neg_clip_loss(pool, "ncl", vectors_for(pool), config, LocalEngine())
     assert complete(again.outcomes(LocalEngine()), len(pool.shards))["computed"] == 0
     other = by_neg_clip_loss(pool, "ncl", vectors_for(pool), NegClipLoss(20, 2, 0.05, seed=1), LocalEngine())
@@ -247,3 +250,18 @@ def test_references_of_a_stranger_are_not_taken(tmp_path: Path) -> None:
     np.savez(file, **wrong)
     with pytest.raises(PoolError, match=r"references\.npz is damaged or not ours"):
         complete(scoring.outcomes(LocalEngine()), len(pool.shards))
+
+
+def test_killed_before_and_behind_its_references_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    arguments = ["score-pool", "pool", "--neg-clip-loss", "--batch", "20", "--batches", "2", "--workers", "1"]
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        pool_of(tmp_path / name / "pool", (40,))
+    before = set(contents(tmp_path / "whole"))
+    assert newtest(*arguments, cwd=tmp_path / "whole").returncode == 0
+    made = contents(tmp_path / "whole")
+    assert {Path(name).name for name in made if name not in before} >= {"references.npz", "layer.json"}
+    for after in (0, 1, 2):  # before the references are there, behind them, and between two shards
+        killed_at_event(*arguments, cwd=tmp_path / "killed", after=after)
+    assert newtest(*arguments, cwd=tmp_path / "killed").returncode == 0
+    assert contents(tmp_path / "killed") == made

@@ -29,6 +29,8 @@ Halves = npt.NDArray[np.float16]
 Ints = npt.NDArray[np.int64]
 PRODUCTS = 1 << 22
 """Products that are looked at at a time on the CPU."""
+MOST_ROWS = 2048
+"""Rows at a time, at most: a shard's last block is filled up to as many."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ def neg_clip_loss(
 ) -> npt.NDArray[np.float32]:
     """negCLIPLoss of samples (n,): unit ``images`` and ``texts`` (n, d), ``places`` (n,) in the pool.
 
-    ``device``: numpy, or a device of torch. Products are float32, sums float64; another device, or another number of
-    rows at a time, may change the last digits (1e-7).
+    ``device``: numpy, or a device of torch. Products are float32, sums float64; another device or processor may change
+    the last digits (1e-7). Which rows are computed together changes none.
     """
     own = np.einsum("nd,nd->n", images.astype(np.float64), texts.astype(np.float64))
     loss = np.zeros(len(own))
@@ -98,11 +100,16 @@ def _log_sums(
     result = np.empty(len(rows))
     full = len(others) >= config.batch
     summed = _Numpy(others, config) if device == "numpy" else _Torch(others, config, device)
-    step = max(summed.at_a_time // max(len(others), 1), 1)
+    step = min(max(summed.at_a_time // max(len(others), 1), 1), MOST_ROWS)
     for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        last = np.where(inside[part], np.nan if full else -np.inf, own[part]).astype(np.float32)
-        result[part] = summed(rows[part].astype(np.float32), last, instead=full)
+        part = slice(start, min(start + step, len(rows)))
+        size = part.stop - start
+        # Each block has as many rows as any other: a library multiplies few of them in another way than many.
+        block = np.zeros((step, rows.shape[1]), np.float32)
+        block[:size] = rows[part]
+        last = np.zeros(step, np.float32)
+        last[:size] = np.where(inside[part], np.nan if full else -np.inf, own[part])
+        result[part] = summed(block, last, instead=full)[:size]
     return result
 
 
@@ -132,10 +139,10 @@ class _Numpy:
 class _Torch:
     """The same on a CPU or GPU by torch, whose exp uses all cores."""
 
-    at_a_time = 1 << 26
-
     def __init__(self, others: Halves, config: NegClipLoss, device: str) -> None:
         import torch
+
+        self.at_a_time = 1 << 26 if device.startswith("cuda") else PRODUCTS
 
         self.torch, self.device, self.temperature = torch, device, config.temperature
         wide = others[: config.batch].astype(np.float32)
