@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,21 @@ def test_order_holds_for_many_ids_of_one_first_byte_whatever_else_they_share(sha
     words[:100] = words[-100:]  # copies
     parts = [part.view(UID)[:, 0] for part in np.array_split(words, 3)]
     assert ids.ordered(parts).tolist() == sorted(map(tuple, words.tolist()))
+    assert ids.ordered_in_passes(lambda: iter(parts)).tobytes() == ids.ordered(parts).tobytes()
+
+
+def test_ids_in_passes_are_held_once_and_must_not_change() -> None:
+    draw = np.random.default_rng(0)
+    parts = [draw.integers(0, 2**64, (5000, 2), np.uint64).view(UID)[:, 0] for _ in range(40)]
+    tracemalloc.start()
+    found = ids.ordered_in_passes(lambda: iter(parts))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 24 * len(found) == 24 * 200_000
+    for other in (parts[1:], [*parts, parts[0]], [parts[0], *parts[:39]]):
+        passes = iter([parts, other])
+        with pytest.raises(PoolError, match="changed while they were read"):
+            ids.ordered_in_passes(lambda again=passes: iter(next(again)))
 
 
 @settings(deadline=None, max_examples=60)

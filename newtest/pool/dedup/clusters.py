@@ -125,19 +125,33 @@ class _Joining:
 
     def _members(self, item: _Group) -> tuple[Ints, Ints, npt.NDArray[np.float16]]:
         """Labels, rows and vectors of the group's clusters, by label, then row."""
-        labels, rows, parts = [np.empty(0, np.int64)], [np.empty(0, np.int64)], []
+        labels, rows, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)], []
         for place, part in enumerate(self.cut):
             table = self.tables[place] if self.tables else kept(self.pool, self.folder, part)
             each = np.stack([column.to_numpy() for column in table.columns], axis=1)
             here, which = np.nonzero((each >= item.first) & (each < item.last))
-            if len(here):
-                labels.append(each[here, which].astype(np.int64))
-                rows.append(here + part.wanted[0])
-                parts.append(self.rows.block(part.wanted)[0][here])
+            labels.append(each[here, which].astype(np.int64))
+            rows.append(here + part.wanted[0])
+            counts.append(len(here))
         label, row = np.concatenate(labels), np.concatenate(rows)
         order = np.lexsort((row, label))
-        vectors = np.concatenate(parts)[order] if parts else np.empty((0, 1), np.float16)
-        return label[order], row[order], vectors
+        return label[order], row[order], self._vectors(row, order, counts)
+
+    def _vectors(self, row: Ints, order: Ints, counts: list[int]) -> npt.NDArray[np.float16]:
+        """The vectors of rows, of which so many lie in each range, in an order; they are in memory once."""
+        goes = np.empty_like(order)
+        goes[order] = np.arange(len(order))
+        vectors, start = np.empty((0, 1), np.float16), 0
+        for part, count in zip(self.cut, counts, strict=True):
+            if not count:
+                continue
+            some = slice(start, start + count)
+            read = self.rows.block(part.wanted)[0]
+            if not start:
+                vectors = np.empty((len(row), read.shape[1]), np.float16)
+            vectors[goes[some]] = read[row[some] - part.wanted[0]]
+            start += count
+        return vectors
 
 
 def join_in_clusters(

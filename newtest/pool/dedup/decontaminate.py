@@ -30,6 +30,7 @@ from newtest.pool.storage.kept_items import Keeping
 from newtest.pool.storage.opt_outs import rows_left_out
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_ranges import starts_of
+from newtest.pool.storage.row_uids import staying_uids
 from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.uids import Uids
 from newtest.pool.storage.vectors import vector_source
@@ -123,28 +124,27 @@ def decontaminate(
         "rows_opted_out": 0 if opted_out is None else int(np.count_nonzero(opted_out)),
         "rows_removed": int(np.count_nonzero(gone if opted_out is None else gone & ~opted_out)),
     }
-    clean, dirty = _parted(pool, leaves)
-    places = np.flatnonzero(leaves)
+    dirty, places = _uids_of(pool, leaves), np.flatnonzero(leaves)
     tables = [
         _pairs(
             dirty[np.searchsorted(places, rows)], address, [names[item] for item in items.tolist()], closeness
         )
         for address, names, (rows, items, closeness) in found
     ]
-    return Decontaminated(Subset.of(clean, manifest, chosen_rows(pool, ~leaves)), pa.concat_tables(tables))
+    stays = ~leaves
+    kept = Subset(staying_uids(pool, stays), manifest, chosen_rows(pool, stays))
+    return Decontaminated(kept, pa.concat_tables(tables))
 
 
-def _parted(pool: Pool, gone: npt.NDArray[np.bool_]) -> tuple[Uids, Uids]:
-    """The uids of the rows that stay, and of those that go, both in the pool's order."""
-    clean, dirty, start = [], [], 0
+def _uids_of(pool: Pool, chosen: npt.NDArray[np.bool_]) -> Uids:
+    """The uids of some rows, in the pool's order."""
+    found, start = [], 0
     for shard in pool.shards:
         for batch in pool.batches(shard, ["uid"]):
-            uids = ids.from_arrow(batch["uid"].combine_chunks(), shard.name)
-            goes = gone[start : start + len(uids)]
-            clean.append(uids[~goes])
-            dirty.append(uids[goes])
-            start += len(uids)
-    return ids.concatenated(clean), ids.concatenated(dirty)
+            some = chosen[start : start + len(batch)]
+            found.append(ids.from_arrow(batch["uid"].combine_chunks(), shard.name, some))
+            start += len(batch)
+    return ids.concatenated(found)
 
 
 @dataclass(frozen=True)

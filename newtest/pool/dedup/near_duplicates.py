@@ -34,6 +34,7 @@ from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.opt_outs import rows_left_out
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.row_ranges import starts_of
+from newtest.pool.storage.row_uids import staying_uids
 from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.vectors import vector_source
 from newtest.progress import UNWATCHED, Progress
@@ -128,10 +129,8 @@ def dedup(
         "rows_opted_out": int(np.count_nonzero(out)),
         "rows_removed": int(np.count_nonzero(copies)),
     }
-    kept = ids.concatenated(part[stays[start : start + len(part)]] for start, part in ranks.every)
-    return Deduplicated(
-        Subset.of(kept, manifest, chosen_rows(pool, stays)), _named(found.pairs, groups, ranks, stays)
-    )
+    kept = Subset(staying_uids(pool, stays), manifest, chosen_rows(pool, stays))
+    return Deduplicated(kept, _named(found.pairs, groups, ranks, stays))
 
 
 def _why(pool: Pool, config: DedupConfig, layer: Layer | None, rows: int) -> dict[str, int]:

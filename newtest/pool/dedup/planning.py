@@ -92,7 +92,7 @@ def join_plan(rows: int, width: int, method: str, clusters: int = 0, probe: int 
     # Digests, the sample, the assignment, the recall; and each group looks for its rows in all ranges.
     read = once * (4 + groups)
     held = (group + block) * row + _TILE
-    driver = DRIVER * rows + sample * width * (6.0 if sample * width <= WIDENED else 2.0)
+    driver = DRIVER * rows + sample * (48 + width * (6.0 if sample * width <= WIDENED else 2.0))
     return JoinPlan(rows, width, count, ranges + groups, operations, read, held, driver)
 
 

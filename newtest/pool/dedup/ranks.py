@@ -18,16 +18,12 @@ __all__ = ["Ranks", "keepers", "ranked"]
 
 @dataclass(frozen=True)
 class Ranks:
-    """Of the rows of groups, all (m,); a missing score counts as the lowest, a missing size as no pixels.
-
-    ``every`` has the uids of all rows of the pool, in parts with their first rows.
-    """
+    """Of the rows of groups, all (m,); a missing score counts as the lowest, a missing size as no pixels."""
 
     uids: Uids
     scores: npt.NDArray[np.float64]
     pixels: npt.NDArray[np.float64]
     score_name: str | None
-    every: list[tuple[int, Uids]]
 
 
 def ranked(pool: Pool, rows: npt.NDArray[np.int64], encoder: str | None = None) -> Ranks:
@@ -35,16 +31,13 @@ def ranked(pool: Pool, rows: npt.NDArray[np.int64], encoder: str | None = None) 
     source = score_source(pool, None, encoder)
     sized = all(pool.tells(shard, side) for shard in pool.shards for side in ("width", "height"))
     columns = ["uid", *([source.column] if source else []), *(["width", "height"] if sized else [])]
-    every: list[tuple[int, Uids]] = []
     scores, pixels, uids = [np.empty(0)], [np.empty(0)], []
     start = 0
     for shard in pool.shards:
         for batch in read_batches(pool, shard, columns, source.layers if source else {}):
-            part = ids.from_arrow(batch["uid"].combine_chunks(), shard.name)
-            every.append((start, part))
             first, last = np.searchsorted(rows, (start, start + len(batch)))
             some = rows[first:last] - start
-            uids.append(part[some])
+            uids.append(ids.from_arrow(batch["uid"].combine_chunks(), shard.name, some))
             nothing = np.zeros(len(some))
             scores.append(
                 np.nan_to_num(numbers(batch[source.column])[some], nan=-np.inf) if source else nothing
@@ -57,7 +50,7 @@ def ranked(pool: Pool, rows: npt.NDArray[np.int64], encoder: str | None = None) 
             start += len(batch)
     return Ranks(
         ids.concatenated(uids), np.concatenate(scores), np.concatenate(pixels),
-        source.column if source else None, every,
+        source.column if source else None,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
@@ -32,12 +32,14 @@ __all__ = [
     "derived",
     "from_arrow",
     "ordered",
+    "ordered_in_passes",
     "to_hex",
 ]
 
 UID = np.dtype([("f0", "<u8"), ("f1", "<u8")])
 """numpy's name for it is "u8,u8": the high and the low word, as DataComp stores them."""
 
+_CHANGED = "the pool's uids changed while they were read; run again when nothing else writes there"
 _PAIR = np.dtype("V16")
 """The two words as one thing to copy: numpy copies records field by field."""
 
@@ -148,6 +150,33 @@ def ordered(parts: Sequence[Uids]) -> Uids:
     words = np.empty((int(ends[-1]), 2), "<u8")
     with ThreadPoolExecutor(cores()) as threads:
         list(threads.map(partial(_deal, words), parts, starts, sizes))
+    return _sorted(words, ends)
+
+
+def ordered_in_passes(parts: Callable[[], Iterable[Uids]]) -> Uids:
+    """The same of parts that are asked for twice and not held: nothing but the result is as large as all of them.
+
+    Raises PoolError where they are not the same both times.
+    """
+    spans = np.zeros(256, np.int64)
+    for part in parts():
+        spans += np.bincount(_first_bytes(part), minlength=256)
+    ends = np.cumsum(spans)
+    words, starts = np.empty((int(ends[-1]), 2), "<u8"), ends - spans
+    for part in parts():
+        sizes = np.bincount(_first_bytes(part), minlength=256)
+        if (starts + sizes > ends).any():
+            raise PoolError(_CHANGED)
+        _deal(words, part, starts, sizes)
+        starts += sizes
+    if not np.array_equal(starts, ends):
+        raise PoolError(_CHANGED)
+    return _sorted(words, ends)
+
+
+def _sorted(words: npt.NDArray[np.uint64], ends: npt.NDArray[np.int64]) -> Uids:
+    """Sort what was dealt out, (n, 2), each span by itself; ``ends`` (256,)."""
+    with ThreadPoolExecutor(cores()) as threads:
         list(threads.map(_sort, (span for span in np.split(words, ends[:-1]) if len(span) > 1)))
     return words.view(UID)[:, 0]
 
