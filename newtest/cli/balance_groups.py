@@ -42,9 +42,16 @@ def balance_groups(asked: GroupsAsked, out: Path, *, plan: bool, as_json: bool) 
     )
     config = GroupCaps(asked.per, asked.cap, asked.power, asked.seed, asked.clusters)
     if plan:
+        from newtest.pool.group_caps import groups_by
         from newtest.pool.pass_plans import plan_groups
+        from newtest.pool.scoring import vectors_for
+        from newtest.pool.work_plans import plan_clusters
 
-        print_plan(plan_groups(opened, config).told(asked.workers), as_json=as_json)
+        if groups_by(opened, asked.per) is None:
+            told = plan_clusters(opened, "balance-pool", vectors_for(opened, *asked.source), asked.clusters)
+        else:
+            told = plan_groups(opened, config).told(asked.workers)
+        print_plan(told, as_json=as_json)
         return
     with progress() as bars:
         found = balance_per(opened, config, engine, asked.workers, bars, *asked.source)

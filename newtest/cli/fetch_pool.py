@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, print_table
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import EngineName, Workers, counted, default_out, engine_of
 
 __all__ = ["fetch_pool"]
@@ -74,6 +75,7 @@ def fetch_pool(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Allow addresses inside this network too.")
     ] = False,
+    plan: Plan = False,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -106,6 +108,11 @@ def fetch_pool(
     config = DownloadConfig(
         total=connections, per_host=per_host, retries=retries, allow_private=allow_private, robots=robots
     )
+    if plan:
+        from newtest.pool.work_plans import plan_fetch
+
+        print_plan(plan_fetch(tables, config, workers), as_json=json)
+        return
     shards = fetch_shards(
         tables, out, config, shard_rows=shard_rows, blur_faces=blur_faces,
         resize=Resize(resize, size, format, quality, only_if_bigger) if resize else None,  # type: ignore[arg-type]

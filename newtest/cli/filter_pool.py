@@ -150,9 +150,9 @@ def filter_pool(
     target = None if dry_run else out or default_out(pool, f"{recipe.name}.npy")
     opened = open_pool(pool, layers=layers, image_col=image_col)
     if plan:
-        from newtest.pool.pass_plans import plan_filter
+        from newtest.pool.work_plans import plan_filtering
 
-        print_plan(plan_filter(opened, recipe, engine_of(engine)).told(workers), as_json=json)
+        print_plan(plan_filtering(opened, recipe, engine_of(engine), workers), as_json=json)
         return
     with progress() as bars:
         rules = plan_of(opened, recipe, engine_of(engine), workers, bars)

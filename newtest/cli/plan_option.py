@@ -15,6 +15,23 @@ Plan = Annotated[
     bool, typer.Option("--plan", help="Print rows, bytes and hours, measured in about a second, and stop.")
 ]
 GIB = 2.0**30
+_TOLD = (
+    ("rows", "rows", "{:,}"),
+    ("done", "rows that are done", "{:,}"),
+    ("shards", "shards", "{:,}"),
+    ("passes", "passes", "{}"),
+    ("rate", "rows per second and worker", "{:,.4g}"),
+    ("tried", "measured on rows", "{:,}"),
+    ("here", "workers on this machine", "{}"),
+    ("hosts", "hosts of these", "{:,}"),
+    ("share_of_the_largest_host", "share of the largest host", "{:.1%}"),
+    ("seconds_per_image", "seconds per download (assumed)", "{:g}"),
+    ("images", "images of the sets", "{:,}"),
+    ("clusters", "clusters", "{:,}"),
+    ("width", "numbers per row", "{}"),
+    ("operations", "operations", "{:.3g}"),
+)
+"""What a plan may tell, in this order: its name there, its label, and how it is shown."""
 
 
 def print_plan(told: Mapping[str, Any], *, as_json: bool) -> None:
@@ -22,18 +39,7 @@ def print_plan(told: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(dict(told))
         return
-    rows: list[tuple[str, object]] = [("rows", f"{told['rows']:,}")]
-    if "done" in told:
-        rows += [
-            ("rows that are done", f"{told['done']:,}"), ("shards", f"{told['shards']:,}"),
-            ("passes", told["passes"]), ("rows per second and worker", f"{told['rate']:,.4g}"),
-            ("measured on rows", f"{told['tried']:,}"), ("workers on this machine", told["here"]),
-        ]  # fmt: skip
-    else:
-        rows += [
-            ("images of the sets", f"{told['images']:,}"), ("numbers per row", told["width"]),
-            ("operations", f"{told['operations']:.3g}"),
-        ]  # fmt: skip
+    rows = [(label, shown.format(told[name])) for name, label, shown in _TOLD if name in told]
     rows += [
         ("GiB to read", f"{told['bytes_read'] / GIB:,.2f}"),
         ("hours on this machine", f"{told['hours_here']:,.3g}"),

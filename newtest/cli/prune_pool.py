@@ -9,6 +9,7 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, own_subset, print_json, print_table, progress
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import (
     EngineName,
     ImageCol,
@@ -57,6 +58,7 @@ def prune_pool(
     ] = None,
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    plan: Plan = False,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -81,6 +83,11 @@ def prune_pool(
     config = PruneConfig(fraction, clusters, temperature, keep, seed)
     opened = open_pool(pool, layers=layers, image_col=image_col)
     source = vectors_for(opened, encoder_of(model, like), vectors)
+    if plan:
+        from newtest.pool.work_plans import plan_clusters
+
+        print_plan(plan_clusters(opened, "prune-pool", source, clusters), as_json=json)
+        return
     allowed = None if within is None else every_member(opened, subsets.read(within))
     with progress() as bars:
         keeping = keeping_for(opened, starts_of(opened)[-1], "auto", bars, engine_of(engine), workers)

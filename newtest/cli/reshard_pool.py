@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, progress
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import (
     EngineName,
     ImageCol,
@@ -49,6 +50,7 @@ def reshard_pool(
     ] = False,
     layers: LayersDir = None,
     image_col: ImageCol = None,
+    plan: Plan = False,
     engine: EngineName = "local",
     workers: Workers = 0,
     json: JsonFlag = False,
@@ -74,6 +76,11 @@ def reshard_pool(
     chosen = None if everything else subsets.read_all(subset or [Path("subset.npy")])
     running, resources = engine_of(engine), Resources(workers)
     opened, tars = open_pool(pool, layers=layers, image_col=image_col, bare=True), BareTars()
+    if plan:
+        from newtest.pool.work_plans import plan_reshard as plan_of
+
+        print_plan(plan_of(opened).told(workers), as_json=json)
+        return
     if bare := [tar.name for tar in bare_tars(opened)]:
         if dry_run:
             note(
@@ -84,48 +91,48 @@ def reshard_pool(
             with progress() as shown:
                 opened, tars = with_bare_tars(opened, running, resources, shown)
             note(tars.says())
-    plan = plan_reshard(opened, chosen, shard_rows, format_ or "")
+    todo = plan_reshard(opened, chosen, shard_rows, format_ or "")
     if chosen is not None and len(subset or ()) > 1:
         note(f"{len(chosen):,} rows are in all {len(subset or ())} subsets")
-    if plan.absent:
-        note(f"{len(plan.absent):,} uids of the subset are not in the pool; the first is {plan.absent[0]}")
-    if plan.opted_out:
-        note(f"{plan.opted_out:,} samples opted out, by the pool's own lists, and are not written")
-    if plan.shared:
+    if todo.absent:
+        note(f"{len(todo.absent):,} uids of the subset are not in the pool; the first is {todo.absent[0]}")
+    if todo.opted_out:
+        note(f"{todo.opted_out:,} samples opted out, by the pool's own lists, and are not written")
+    if todo.shared:
         note(
-            f"{plan.shared:,} rows have the uid of an earlier row, and are not written; the subset does not say which"
+            f"{todo.shared:,} rows have the uid of an earlier row, and are not written; the subset does not say which"
         )
     sums = {"written": 0, "missing": 0, "computed": 0}
     failures = []
     if not dry_run:
-        outcomes = reshard(opened, plan, out, running, resources)
-        for outcome in counted("resharding", outcomes, len(plan.outputs)):
+        outcomes = reshard(opened, todo, out, running, resources)
+        for outcome in counted("resharding", outcomes, len(todo.outputs)):
             if outcome.value is None:
                 failures.append(f"shard {outcome.item.name}: {outcome.error}")
             else:
                 sums = {name: sums[name] + outcome.value[name] for name in sums}
     if json:
         result = {
-            "samples": plan.samples,
-            "shards": len(plan.outputs),
-            "absent": list(plan.absent),
+            "samples": todo.samples,
+            "shards": len(todo.outputs),
+            "absent": list(todo.absent),
             "tars_without_table": bare,
             "left_out_of_these": dict(tars.left_out),
-            "opted_out": plan.opted_out,
-            "rows_that_share_a_uid": plan.shared,
+            "opted_out": todo.opted_out,
+            "rows_that_share_a_uid": todo.shared,
             "failed": failures,
             **sums,
         }
         print_json({"out": None if dry_run else out, **result})
     elif dry_run:
         print(
-            f"dry run: {plan.samples:,} samples would go into {len(plan.outputs)} shards of {out}; "
+            f"dry run: {todo.samples:,} samples would go into {len(todo.outputs)} shards of {out}; "
             "nothing was touched"
         )
     else:
         from_tars = any(shard.tar is not None for shard in opened.shards)
         print(
-            f"{sums['written']:,} samples in {len(plan.outputs) - len(failures)} shards of {out}, "
+            f"{sums['written']:,} samples in {len(todo.outputs) - len(failures)} shards of {out}, "
             f"{sums['computed']} written now; "
             + (
                 f"{sums['missing']:,} have no files in the pool's tars"

@@ -11,6 +11,7 @@ import typer
 
 from newtest.cli.encoder_options import Like, encoder_of
 from newtest.cli.options import JsonFlag, note, print_json, progress
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import EngineName, LayersDir, ModelName, PoolAt, VectorsAt, counted, engine_of
 from newtest.errors import UsageError
 
@@ -69,6 +70,7 @@ def score_pool(
     like: Like = None,
     vectors: VectorsAt = None,
     layers: LayersDir = None,
+    plan: Plan = False,
     engine: EngineName = "local",
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Processes; 0 is one, which may use all cores.")
@@ -91,6 +93,7 @@ def score_pool(
     from newtest.pool.scoring import by_function, vectors_for
     from newtest.pool.storage.passes import complete
     from newtest.pool.storage.pool import open_pool
+    from newtest.pool.work_plans import plan_neg_clip_loss, plan_ranks, plan_scoring
 
     _one_of(scorer=scorer, neg_clip_loss=neg_clip_loss, norm_sim=norm_sim, rank=rank)
     opened, runs = open_pool(pool, layers=layers), engine_of(engine)
@@ -98,11 +101,17 @@ def score_pool(
     source = None if rank else vectors_for(opened, encoder, vectors)
     if source is not None:
         note(f"vectors: {source.said}")
+    config = NegClipLoss(batch, batches, temperature, seed)
+    if plan and (source is None or neg_clip_loss):  # these read the whole pool before they score
+        found = (
+            plan_ranks(opened, rank or []) if source is None else plan_neg_clip_loss(opened, source, config)
+        )
+        print_plan(found.told(workers), as_json=json)
+        return
     with progress() as bars:
         if source is None:
             scoring = by_ranks(opened, name or "rank", rank or [], rank_by, runs, workers, bars)
         elif neg_clip_loss:
-            config = NegClipLoss(batch, batches, temperature, seed)
             scoring = by_neg_clip_loss(opened, name or "neg-clip-loss", source, config, runs, workers, bars)
         elif norm_sim:
             scoring, unreadable = by_norm_sim(
@@ -113,6 +122,9 @@ def score_pool(
             function = Scorer(str(scorer), tuple(weights or ()))
             called = name or str(scorer).rpartition(":")[2]
             scoring = by_function(opened, called, function, source, workers)
+    if plan:
+        print_plan(plan_scoring(scoring).told(workers), as_json=json)
+        return
     sums = complete(counted("scoring", scoring.outcomes(runs), len(opened.shards)), len(opened.shards))
     _print(scoring, sums, as_json=json)
 

@@ -10,6 +10,7 @@ import typer
 from newtest.cli.class_options import ClassesFile, Wnids, WnidsFile, chosen_classes, lines_of
 from newtest.cli.encoder_options import EncoderName, Like, Precision, encoder_of
 from newtest.cli.options import JsonFlag, note, own_file, print_json, print_table, progress
+from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import EngineName, ImageCol, LayersDir, PoolAt, Workers, engine_of
 
 __all__ = ["search_pool"]
@@ -54,6 +55,7 @@ def search_pool(
     workers: Workers = 0,
     image_col: ImageCol = None,
     layers: LayersDir = None,
+    plan: Plan = False,
     json: JsonFlag = False,
 ) -> None:
     """Find candidates of classes in a pool by its captions; newtest collect --source table:FOUND reads them.
@@ -80,6 +82,11 @@ def search_pool(
     classes = chosen_classes(wnid, wnids_file, classes_file)
     further = chosen_classes(lines_of(others), None, None) if others is not None else []
     opened = open_pool(pool, layers=layers, image_col=image_col)
+    if plan:
+        from newtest.pool.work_plans import plan_search
+
+        print_plan(plan_search(opened, classes, further, config).told(workers), as_json=json)
+        return
     with progress() as bars:
         found = search(
             opened, classes, config, others=further, engine=engine_of(engine), workers=workers, progress=bars

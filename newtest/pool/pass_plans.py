@@ -90,8 +90,8 @@ def plan_embed(pool: Pool, config: EmbedConfig) -> PassPlan:
     from newtest.images import shown
 
     require_images(pool)
-    rows, done = _left(pool, embeddings_layer(encoder_facts(config)))
-    model, shard = encoder(config.encoder, precision=config.precision), _first(pool)
+    rows, done = rows_left(pool, embeddings_layer(encoder_facts(config)))
+    model, shard = encoder(config.encoder, precision=config.precision), first_shard(pool)
     samples = [sample.image for _, sample in islice(paired(pool, shard), config.batch) if sample.image]
     start, pixels = time.perf_counter(), []
     for data in samples:
@@ -121,7 +121,7 @@ def plan_embed(pool: Pool, config: EmbedConfig) -> PassPlan:
     flops = _multiplications(model, np.stack(pixels[:1]))
     h100 = None if flops is None else min(H100 / flops, 16 * count / decoding)
     return PassPlan(
-        "embed-pool", len(pool.shards), rows, done, _bytes(pool, tars=True), count, count / seconds,
+        "embed-pool", len(pool.shards), rows, done, bytes_of(pool, tars=True), count, count / seconds,
         max(gpus(), 1), h100_rate=h100,
     )  # fmt: skip
 
@@ -129,10 +129,10 @@ def plan_embed(pool: Pool, config: EmbedConfig) -> PassPlan:
 def plan_hashes(pool: Pool, command: str) -> PassPlan:
     """Of the hashing before a join of hashes or bytes, for pools whose images must be read. Raises PoolError."""
     require_images(pool)
-    rows, done = _left(pool, HASHES)
-    work = (1 for _ in map(hashed, (sample for _, sample in paired(pool, _first(pool)))))
-    tried, rate = _tried(work)
-    return PassPlan(command, len(pool.shards), rows, done, _bytes(pool, tars=True), tried, rate, cores())
+    rows, done = rows_left(pool, HASHES)
+    work = (1 for _ in map(hashed, (sample for _, sample in paired(pool, first_shard(pool)))))
+    count, rate = tried(work)
+    return PassPlan(command, len(pool.shards), rows, done, bytes_of(pool, tars=True), count, rate, cores())
 
 
 def plan_filter(pool: Pool, recipe: Recipe, engine: Engine) -> PassPlan:
@@ -141,7 +141,7 @@ def plan_filter(pool: Pool, recipe: Recipe, engine: Engine) -> PassPlan:
     Raises PoolError, and UsageError for rules that first compute something else.
     """
     if recipe.image_near is not None:
-        raise UsageError("a plan of `image_near` is not made: its k-means is that of semantic dedup-pool")
+        raise UsageError("`image_near` has a plan of its own: its k-means is the work")
     others = tuple(text for text in recipe.scores if is_condition(text))
     scores = [parsed_score(text, recipe) for text in recipe.scores if text not in others]
     shares = sum(least is None for _, _, least in scores)
@@ -153,10 +153,10 @@ def plan_filter(pool: Pool, recipe: Recipe, engine: Engine) -> PassPlan:
     )  # fmt: skip
     plan = plan_of(pool, whole, engine, 1)
     columns = {name.lower() for name in plan.columns if name not in plan.layers}
-    batches = (len(each.table) for each in judged(pool, plan, _first(pool), ["uid"], ShardCounts()))
-    tried, rate = _tried(batches)
-    read = _bytes(pool, tars=False) * _share(pool, columns | {"uid"})
-    return PassPlan("filter-pool", len(pool.shards), _rows(pool), 0, read, tried, rate, cores(), 1 + shares)
+    batches = (len(each.table) for each in judged(pool, plan, first_shard(pool), ["uid"], ShardCounts()))
+    count, rate = tried(batches)
+    read = bytes_of(pool, tars=False) * _share(pool, columns | {"uid"})
+    return PassPlan("filter-pool", len(pool.shards), rows_of(pool), 0, read, count, rate, cores(), 1 + shares)
 
 
 def plan_balance(pool: Pool, config: Balancing) -> PassPlan:
@@ -165,10 +165,10 @@ def plan_balance(pool: Pool, config: Balancing) -> PassPlan:
     sure = {name: np.ones(len(queries)) for name, queries in config.queries.items()}
     drawer = Drawer(pool, config.queries, sure, config.seed, languages)
     captions = drawer.captions
-    matched = map(captions.matched, captions.rows(_first(pool), keep=False))
-    tried, rate = _tried(1 for _ in matched)
-    read = 2 * _bytes(pool, tars=False) * _share(pool, {"uid", "text"})
-    return PassPlan("balance-pool", len(pool.shards), _rows(pool), 0, read, tried, rate, cores(), passes=2)
+    matched = map(captions.matched, captions.rows(first_shard(pool), keep=False))
+    count, rate = tried(1 for _ in matched)
+    read = 2 * bytes_of(pool, tars=False) * _share(pool, {"uid", "text"})
+    return PassPlan("balance-pool", len(pool.shards), rows_of(pool), 0, read, count, rate, cores(), passes=2)
 
 
 def plan_groups(pool: Pool, config: GroupCaps) -> PassPlan:
@@ -178,16 +178,16 @@ def plan_groups(pool: Pool, config: GroupCaps) -> PassPlan:
         raise UsageError(
             "a plan of `per` cluster is not made: its k-means is that of `prune-pool`, and of `dedup-pool` by meaning"
         )
-    shard = _first(pool)
+    shard = first_shard(pool)
 
     def looked_at() -> Iterator[int]:
         for _, names in groups.of(pool, shard, pool.batches(shard, ["uid", *groups.columns], 1 << 12)):
             names.value_counts()
             yield len(names)
 
-    tried, rate = _tried(looked_at())
-    read = 2 * _bytes(pool, tars=False) * _share(pool, {"uid", *(name.lower() for name in groups.columns)})
-    return PassPlan("balance-pool", len(pool.shards), _rows(pool), 0, read, tried, rate, cores(), passes=2)
+    count, rate = tried(looked_at())
+    read = 2 * bytes_of(pool, tars=False) * _share(pool, {"uid", *(name.lower() for name in groups.columns)})
+    return PassPlan("balance-pool", len(pool.shards), rows_of(pool), 0, read, count, rate, cores(), passes=2)
 
 
 def plan_decontaminate(
@@ -216,7 +216,7 @@ def plan_decontaminate(
     }  # fmt: skip
 
 
-def _tried(work: Iterable[int]) -> tuple[int, float]:
+def tried(work: Iterable[int]) -> tuple[int, float]:
     """Rows that were worked on in about a second, and rows per second. Raises PoolError where there are none."""
     start, rows = time.perf_counter(), 0
     steps: Iterator[int] = iter(work)
@@ -229,11 +229,11 @@ def _tried(work: Iterable[int]) -> tuple[int, float]:
     return rows, rows / max(time.perf_counter() - start, 1e-6)
 
 
-def _rows(pool: Pool) -> int:
+def rows_of(pool: Pool) -> int:
     return sum(pool.rows(shard) for shard in pool.shards)
 
 
-def _first(pool: Pool) -> Shard:
+def first_shard(pool: Pool) -> Shard:
     """The first shard that has rows. Raises UsageError."""
     for shard in pool.shards:
         if pool.rows(shard):
@@ -241,7 +241,7 @@ def _first(pool: Pool) -> Shard:
     raise UsageError(f"{pool.place.url}: the pool has no rows, so there is nothing to plan")
 
 
-def _left(pool: Pool, layer: Layer) -> tuple[int, int]:
+def rows_left(pool: Pool, layer: Layer) -> tuple[int, int]:
     """Rows that a layer lacks, and rows that it has."""
     root = getattr(pool.layers, "root", None)
     there = {entry.name for entry in pool.layers.entries()} if root is None or root.is_dir() else set()
@@ -250,14 +250,14 @@ def _left(pool: Pool, layer: Layer) -> tuple[int, int]:
     return sum(rows.values()) - done, done
 
 
-def _bytes(pool: Pool, *, tars: bool) -> float:
+def bytes_of(pool: Pool, *, tars: bool) -> float:
     sizes = ((shard.tar.size if tars and shard.tar else 0) + shard.table.size for shard in pool.shards)
     return float(sum(sizes))
 
 
 def _share(pool: Pool, columns: set[str]) -> float:
     """The share of a table's bytes that these columns have, in the first shard; 1 where they are derived."""
-    with pool.parquet(_first(pool)) as file:
+    with pool.parquet(first_shard(pool)) as file:
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
         own = total = 0
         for group in groups:

@@ -26,7 +26,7 @@ from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_ranges import VectorRows, ranges
 from newtest.progress import watched
 
-__all__ = ["UNIT", "clustered"]
+__all__ = ["ROWS_PER_CLUSTER", "UNIT", "clustered"]
 
 RULE = 1
 ROWS_PER_CLUSTER = 1000

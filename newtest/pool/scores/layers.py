@@ -37,7 +37,7 @@ from newtest.pool.storage.vectors import VectorSource
 from newtest.progress import UNWATCHED, Progress
 from newtest.reading.arrays import open_arrays
 
-__all__ = ["by_neg_clip_loss", "by_norm_sim", "by_ranks", "texts_beside"]
+__all__ = ["by_neg_clip_loss", "by_norm_sim", "by_ranks", "scores_of", "scores_read", "texts_beside"]
 
 RULE = 1
 """The version of what this room computes; part of the layers' names."""
@@ -135,9 +135,9 @@ def by_ranks(
         raise UsageError(f"`rank_by` is {', '.join(WAYS)}, not {way!r}")
     if len(set(columns)) < 2:
         raise UsageError("ranks bring at least two scores together; name each with `rank`")
-    read, layers = _columns(pool, columns)
+    read, layers = scores_read(pool, columns)
     resources = Resources(workers, kind="thread")
-    work = partial(_scores_of, pool, read, layers)
+    work = partial(scores_of, pool, read, layers)
     held = list(mapped(pool, work, engine, resources, progress, "reading scores"))
     values = [np.concatenate([part[at] for part in held]) for at in range(len(read))]
     made_of = {
@@ -149,7 +149,8 @@ def by_ranks(
     return Scoring(pool, name, Layer(KIND, made_of), make, resources)
 
 
-def _columns(pool: Pool, columns: Sequence[str]) -> tuple[list[str], Columns]:
+def scores_read(pool: Pool, columns: Sequence[str]) -> tuple[list[str], Columns]:
+    """What is read for these scores: names of columns, and the layers that some come from. Raises PoolError."""
     read, layers = [], named_columns(pool, columns)
     for column in columns:
         source = score_source(pool, None) if column == "clip_score" else None
@@ -161,9 +162,10 @@ def _columns(pool: Pool, columns: Sequence[str]) -> tuple[list[str], Columns]:
     return read, layers
 
 
-def _scores_of(
+def scores_of(
     pool: Pool, columns: Sequence[str], layers: Columns, shard: Shard
 ) -> list[npt.NDArray[np.floating[Any]]]:
+    """A shard's scores, one array (n,) per column, NaN where there is none. Raises PoolError."""
     batches = [
         [numbers(batch[column]) for column in columns] for batch in read_batches(pool, shard, columns, layers)
     ]
@@ -252,5 +254,5 @@ class _RankShard:
         self.ranked, self.columns, self.layers = ranked, columns, layers
 
     def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
-        scores = self.ranked.scores(_scores_of(pool, self.columns, self.layers, shard))
+        scores = self.ranked.scores(scores_of(pool, self.columns, self.layers, shard))
         return _table(scores, np.full(len(scores), MISSING, object))

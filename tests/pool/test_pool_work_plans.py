@@ -1,0 +1,116 @@
+"""Plans of scoring, pruning, searching, resharding and fetching: what they count, and that they write nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pool_commands import contents, newtest
+
+from newtest.cli.app import app
+from newtest.cli.commands import attach
+
+WITHOUT = {
+    "pool-status": "reads footers alone",
+    "import-pool": "reads each file once",
+    "caption-pool": "reads two tables once",
+    "audit-pool": "draws a sample",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(photo_pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photos' pool, with vectors, a score and URLs beside it."""
+    made = tmp_path_factory.mktemp("plans")
+    shutil.copytree(photo_pool, made / "pool")
+    np.save(made / "v.npy", np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32))
+    (made / "head.py").write_text("def total(vectors):\n    return vectors.sum(axis=1)\n")
+    urls = [f"http://{'big' if row % 4 else 'small'}.example/{row}.jpg" for row in range(400)]
+    pq.write_table(pa.table({"url": urls, "text": ["a"] * 400}), made / "urls.parquet")
+    return made
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, Any]:
+    before = contents(folder)
+    done = newtest(*arguments, "--plan", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert contents(folder) == before
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told["command"] == arguments[0] and told["hours_here"] > 0
+    return told
+
+
+def test_every_heavy_command_on_pools_has_a_plan() -> None:
+    attach(app)
+    import typer
+
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    pools = {
+        name: command for name, command in commands.items() if name.endswith("-pool") or name == "pool-status"
+    }
+    having = {
+        name for name, command in pools.items() if any("--plan" in each.opts for each in command.params)
+    }
+    assert set(pools) - having == set(WITHOUT) & set(pools)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passes"),
+    [
+        (("reshard-pool", "pool", "--all"), 1),
+        (("score-pool", "pool", "--vectors", "v.npy", "--scorer", "head.py:total"), 1),
+        (("score-pool", "pool", "--vectors", "v.npy", "--norm-sim", "v.npy"), 1),
+        (("score-pool", "pool", "--rank", "original_width", "--rank", "original_height"), 2),
+        (("search-pool", "pool", "--wnid", "n01440764"), 2),
+    ],
+)
+def test_passes_count_all_rows(folder: Path, arguments: tuple[str, ...], passes: int) -> None:
+    told = planned(folder, *arguments)
+    assert (told["rows"], told["shards"], told["passes"], told["done"]) == (64, 3, passes, 0)
+    assert told["tried"] >= 30 and told["hours_on_workers"] == pytest.approx(
+        passes * 64 / told["rate"] / 3600
+    )
+    sizes = sum(path.stat().st_size for path in (folder / "pool").glob("*.tar"))
+    assert (told["bytes_read"] > sizes) == (arguments[0] == "reshard-pool")
+
+
+def test_a_plan_of_neg_clip_loss_counts_batches(folder: Path) -> None:
+    pool = shutil.copytree(folder / "pool", folder.parent / f"{folder.name}-npz" / "pool")
+    for number, rows in enumerate((30, 30, 4)):
+        made = np.random.default_rng(number).normal(size=(rows, 8)).astype(np.float16)
+        np.savez(pool / f"{number:08d}.npz", b32_img=made, b32_txt=made)
+    few, many = (
+        planned(Path(pool).parent, "score-pool", "pool", "--neg-clip-loss", "--batches", batches)
+        for batches in ("1", "50")
+    )
+    assert few["rate"] > 5 * many["rate"] and few["bytes_read"] == 4 * 64 * 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "clusters"),
+    [
+        (("prune-pool", "pool", "--vectors", "v.npy", "--clusters", "7"), 7),
+        (("balance-pool", "pool", "--per", "cluster", "--vectors", "v.npy"), 1),
+        (("filter-pool", "pool", "--image-near", "v.npy", "--vectors", "v.npy"), 1),
+    ],
+)
+def test_plans_of_clusters_count_multiplications(
+    folder: Path, arguments: tuple[str, ...], clusters: int
+) -> None:
+    told = planned(folder, *arguments)
+    assert (told["rows"], told["clusters"], told["width"]) == (64, clusters, 16)
+    assert told["operations"] == (12 * 64 + 64) * clusters * 16
+
+
+def test_a_plan_of_a_download_asks_nobody_and_the_largest_host_decides(folder: Path) -> None:
+    told = planned(folder, "fetch-pool", "urls.parquet", "--connections", "100", "--per-host", "10")
+    assert (told["rows"], told["hosts"], told["share_of_the_largest_host"]) == (400, 2, 0.75)
+    assert told["hours_here"] == pytest.approx(300 / 10 * told["seconds_per_image"] / 3600)
+    said = newtest("fetch-pool", "urls.parquet", "--plan", cwd=folder).stdout
+    assert "share of the largest host" in said and "75.0%" in said and "(assumed)" in said
