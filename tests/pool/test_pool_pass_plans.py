@@ -74,7 +74,7 @@ def test_what_is_done_is_not_planned_again(embedded_pool: Path, tmp_path: Path) 
 def test_what_cannot_be_planned_is_said(datacomp: Path) -> None:
     attach(app)
     for words, said in (
-        (("filter-pool", "--image-near", "x"), "a plan of `image_near` is not made"),
+        (("filter-pool", "--image-near", "x"), "there are no image embeddings"),
         (("decontaminate-pool",), "name at least one set"),
         (("embed-pool",), "there are no images to read"),
     ):
