@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pool_commands import newtest
+from werkzeug.serving import WSGIRequestHandler
 
 from newtest.pool.storage.location import place_of
 from newtest.pool.storage.ranges import TAIL, Known, RangedFile
@@ -70,7 +71,44 @@ def test_languages_ask_once_per_small_shard_and_once_for_what_its_layer_knows(
     assert later == {"GET shard": SHARDS, "GET layer": SHARDS}
 
 
-def test_of_a_large_shard_little_more_than_the_columns_is_fetched(tmp_path: Path) -> None:
+def test_the_server_sends_little_more_of_a_large_shard_than_the_columns(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Counted by the lengths that the server itself writes into its answers."""
+    rows, rng = 60_000, np.random.default_rng(0)
+    table = {
+        "uid": [f"{row:032x}" for row in range(rows)],
+        **{name: rng.random(rows) for name in "abcdefghijkl"},
+    }
+    place = place_of(f"{bucket}/large")
+    with place.writing("0.parquet") as path:
+        pq.write_table(pa.table(table), path, row_group_size=20_000)
+        about, size = pq.read_metadata(path), path.stat().st_size
+    needed = sum(
+        about.row_group(group).column(at).total_compressed_size
+        for group in range(about.num_row_groups)
+        for at in range(about.num_columns)
+        if about.row_group(group).column(at).path_in_schema in ("uid", "b")
+    )
+    sent: list[tuple[str, int]] = []
+    plain = WSGIRequestHandler.send_header
+
+    def counted(self: WSGIRequestHandler, keyword: str, value: str) -> None:
+        if keyword.lower() == "content-length" and self.path.endswith("0.parquet"):
+            sent.append((self.command, int(value)))
+        plain(self, keyword, value)
+
+    monkeypatch.setattr(WSGIRequestHandler, "send_header", counted)
+    for _ in range(2):
+        sent.clear()
+        done = newtest("filter-pool", place.url, "--where", "b<0.5", "--out", "kept.npy", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        fetched = sum(length for method, length in sent if method == "GET")
+        assert needed < fetched <= 1.3 * needed < size / 2
+        assert {method for method, _ in sent} == {"GET"}
+
+
+def test_of_a_large_file_little_more_than_the_columns_is_fetched(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     columns = {name: rng.random(100_000) for name in ("a", "b", "c", "d", "e", "f", "g", "h")}
     path = tmp_path / "large.parquet"
