@@ -1,9 +1,12 @@
-"""Pools of vectors with known copies, and joins that kill their workers; other processes import it."""
+"""Pools of vectors with known copies, and work that kills its workers; other processes import it."""
 
 from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from newtest.clip.encoder import unit_rows
-from newtest.pool.dedup.joins import VectorJoin
+from newtest.hashes import FRAMINGS, WORDS
+from newtest.pool.dedup.hashing import HASHES
 from newtest.pool.storage.layers import Layer
-from newtest.pool.storage.pool import open_pool
+from newtest.pool.storage.pool import Pool, open_pool
 
-__all__ = ["DyingJoin", "made_vectors", "vector_pool"]
+__all__ = ["Dying", "Idle", "hashed_layer", "made_vectors", "vector_pool"]
 
 WIDTH = 32
 
@@ -70,14 +74,59 @@ def _write_layer(folder: Path, vectors: np.ndarray) -> None:
 
 
 @dataclass(frozen=True)
-class DyingJoin(VectorJoin):
-    """Kills its worker as often as there are marks to take from the folder."""
+class Dying:
+    """Work of which the first item kills its worker, if there is a mark for that. If there is one for it, work also
+    says on which of Ray's nodes it is, and waits there until a node was killed. Never kills the ``driver``.
+    """
 
-    marks: str = ""
+    make: Callable[[], Callable[[Any], Any]]
+    marks: Path
+    driver: int
 
-    def join(self, left: np.ndarray, right: np.ndarray | None) -> Any:
-        marks = sorted(Path(self.marks).iterdir())
-        if right is not None and marks:
-            marks[0].unlink(missing_ok=True)
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().join(left, right)
+    def __call__(self) -> Callable[[Any], Any]:
+        work = self.make()
+
+        def run(item: Any) -> Any:
+            with suppress(FileNotFoundError):
+                if os.getpid() != self.driver:
+                    (self.marks / "worker").unlink()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            if (self.marks / "node").exists():
+                import ray
+
+                (self.marks / ray.get_runtime_context().get_node_id()).touch()
+                waits_until = time.monotonic() + 60
+                while (self.marks / "node").exists() and time.monotonic() < waits_until:
+                    time.sleep(0.02)
+            return work(item)
+
+        return run
+
+
+def hashed_layer(pool: Pool) -> None:
+    """Hashes of which 100 have a near copy, 50 are equal, and the last is missing."""
+    draw = np.random.default_rng(4)
+    words = draw.integers(0, 2**63, (500, len(FRAMINGS), WORDS), np.uint64)
+    words[..., 2] &= np.uint64(0xFFFF)
+    words[200:300] = words[100:200] ^ np.uint64(5)
+    words[200:300, :, 2] = words[100:200, :, 2]
+    words[400:450] = words[400]
+    start = 0
+    for shard in pool.shards:
+        some = words[start : start + pool.rows(shard)].reshape(pool.rows(shard), -1).tolist()
+        start += len(some)
+        lists = pa.array(
+            [*some[:-1], None] if start == 500 else some, pa.list_(pa.uint64(), len(FRAMINGS) * WORDS)
+        )
+        with pool.layers.writing(HASHES.file(pool, shard)) as path:
+            pq.write_table(pa.table({"perceptual": lists}), path)
+
+
+class Idle:
+    """An engine that is asked for nothing."""
+
+    name = "idle"
+
+    def map(self, make_worker: Any, items: Any, resources: Any = None) -> Any:
+        assert not list(items), "nothing was left to do"
+        return iter(())

@@ -4,56 +4,27 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from join_work import DyingJoin, made_vectors, vector_pool
+from join_work import Idle, made_vectors, vector_pool
 from pool_commands import contents, killed_at_event, newtest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from newtest.clip.encoder import unit_rows
-from newtest.engines import Engine, LocalEngine, Resources, engine
+from newtest.engines import LocalEngine
 from newtest.errors import PoolError
-from newtest.hashes import FRAMINGS, WORDS
 from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
-from newtest.pool.dedup.hashing import HASHES, HashJoin
-from newtest.pool.dedup.joins import VectorJoin, join_within
 from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated, dedup
-from newtest.pool.storage.kept_items import Keeping
 from newtest.pool.storage.location import place_of
-from newtest.pool.storage.pool import Pool, open_pool
-from newtest.pool.storage.row_ranges import VectorRows, ranges, starts_of
+from newtest.pool.storage.pool import open_pool
+from newtest.pool.storage.row_ranges import VectorRows, ranges
 from newtest.pool.storage.vectors import vector_source
 from newtest.progress import UNWATCHED
 
 THRESHOLD = 0.9
-
-pytestmark = [
-    pytest.mark.filterwarnings(
-        "ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
-    ),
-    pytest.mark.xdist_group("ray"),
-]
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[object]:
-    """A local Ray; its workers find the tests' modules by PYTHONPATH."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]))
-        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        import ray
-
-        ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
-        yield ray
-        ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -92,80 +63,19 @@ def test_groups_are_those_of_all_pairs(vectors: np.ndarray, made: Path, whole: D
     assert sorted(told.values()) == sorted(sizes[sizes > 1].tolist())
 
 
-@pytest.mark.parametrize("way", ["one", "processes", "ray"])
-@pytest.mark.parametrize("block", [64, 170])
-def test_the_engine_and_the_ranges_do_not_show(
-    way: str, block: int, made: Path, whole: Deduplicated, tmp_path: Path, request: pytest.FixtureRequest
+@pytest.mark.parametrize(("workers", "block"), [(1, 64), (1, 170), (2, 64)])
+def test_workers_and_ranges_do_not_show(
+    workers: int, block: int, made: Path, whole: Deduplicated, tmp_path: Path
 ) -> None:
-    if way == "ray":
-        request.getfixturevalue("ray_cluster")
-    chosen: Engine = engine("ray" if way == "ray" else "local")
     pool = open_pool(made, layers=tmp_path / "layers")
     config = DedupConfig("exact", threshold=THRESHOLD, block_rows=block)
-    found = dedup(pool, config, UNWATCHED, chosen, 1 if way == "one" else 2)
+    found = dedup(pool, config, UNWATCHED, LocalEngine(), workers)
     assert same(found, whole)
     kept = contents(tmp_path / "layers")
     assert len(kept) > 10
-    again = dedup(pool, config, UNWATCHED, Broken(), 2)  # everything is there: nothing is asked of an engine
+    again = dedup(pool, config, UNWATCHED, Idle(), 2)  # everything is there: nothing is asked of an engine
     assert same(again, whole)
     assert contents(tmp_path / "layers") == kept
-
-
-class Broken:
-    name = "broken"
-
-    def map(self, make_worker: object, items: object, resources: object = None) -> Iterator[object]:
-        raise AssertionError("nothing was left to do")
-
-
-@pytest.mark.parametrize("way", ["one", "processes", "ray"])
-def test_clusters_sets_and_hashes_are_joined_alike_on_every_engine(
-    way: str, vectors: np.ndarray, made: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if way == "ray":
-        request.getfixturevalue("ray_cluster")
-    chosen, workers = engine("ray" if way == "ray" else "local"), 1 if way == "one" else 2
-    here, there = open_pool(made), open_pool(made, layers=tmp_path / "layers")
-    semantic = DedupConfig("semantic", threshold=THRESHOLD, clusters=6, probe=2)
-    parts = replace(semantic, block_rows=170)
-    plain, found = dedup(here, semantic), dedup(there, parts, UNWATCHED, chosen, workers)
-    assert same(found, plain)
-    assert found.subset.manifest["dedup"] == plain.subset.manifest["dedup"]
-    assert same(dedup(there, parts, UNWATCHED, Broken(), 2), plain)
-    np.save(tmp_path / "set.npy", np.concatenate([vectors[20:60], vectors[200:330]]))
-    against = [str(tmp_path / "set.npy")]
-    clean = DecontaminateConfig("exact", threshold=THRESHOLD)
-    one = decontaminate(here, against, clean)
-    other = decontaminate(there, against, replace(clean, block_rows=170), UNWATCHED, chosen, workers)
-    assert one.pairs.equals(other.pairs) and one.subset.uids.tobytes() == other.subset.uids.tobytes()
-    assert one.subset.manifest == other.subset.manifest
-    hashed_layer(there)
-    rows = HashJoin(there, starts_of(there), 12)
-    whole = join_within(keeping_here(there), rows, 1000)
-    keeping = Keeping(there, chosen, Resources(workers), UNWATCHED)
-    tiles = join_within(keeping, rows, 170)
-    for name in ("left", "right", "closeness"):
-        assert np.array_equal(getattr(tiles.pairs, name), getattr(whole.pairs, name))
-    assert (tiles.compared, len(whole.pairs.left)) == (whole.compared, 100 + 49)
-
-
-def hashed_layer(pool: Pool) -> None:
-    """Hashes of which 100 have a near copy, 50 are equal, and the last is missing."""
-    draw = np.random.default_rng(4)
-    words = draw.integers(0, 2**63, (500, len(FRAMINGS), WORDS), np.uint64)
-    words[..., 2] &= np.uint64(0xFFFF)
-    words[200:300] = words[100:200] ^ np.uint64(5)
-    words[200:300, :, 2] = words[100:200, :, 2]
-    words[400:450] = words[400]
-    start = 0
-    for shard in pool.shards:
-        some = words[start : start + pool.rows(shard)].reshape(pool.rows(shard), -1).tolist()
-        start += len(some)
-        lists = pa.array(
-            [*some[:-1], None] if start == 500 else some, pa.list_(pa.uint64(), len(FRAMINGS) * WORDS)
-        )
-        with pool.layers.writing(HASHES.file(pool, shard)) as path:
-            pq.write_table(pa.table({"perceptual": lists}), path)
 
 
 def test_rows_that_are_near_a_set_are_those_of_all_pairs(
@@ -213,42 +123,17 @@ def test_vectors_of_a_file_give_what_npz_files_give(
     assert same(dedup(open_pool(made, layers=tmp_path / "layers"), config), whole)
 
 
-def test_on_a_store_it_gives_what_it_gives_on_disk(
+def test_vectors_of_a_file_on_a_store_give_what_npz_files_give(
     bucket: str, vectors: np.ndarray, made: Path, whole: Deduplicated, tmp_path: Path
 ) -> None:
+    """``test_pool_joins_contract.py`` has the pools on a store."""
     place = place_of(f"{bucket}/joined")
     np.save(tmp_path / "all.npy", vectors)
-    for path in [*made.glob("*.*"), tmp_path / "all.npy"]:
+    for path in [*made.glob("*.parquet"), tmp_path / "all.npy"]:
         with place.writing(path.name) as target:
             shutil.copy(path, target)
-    pool = open_pool(f"{bucket}/joined")
-    config = DedupConfig("exact", threshold=THRESHOLD, block_rows=170)
-    assert same(dedup(pool, config, UNWATCHED, LocalEngine(), 2), whole)
-    outside = DedupConfig("exact", threshold=THRESHOLD, block_rows=170, vectors=f"{bucket}/joined/all.npy")
-    assert same(dedup(pool, outside), whole)
-
-
-@pytest.mark.parametrize("way", ["processes", "ray"])
-def test_a_worker_that_is_killed_costs_nothing(
-    way: str, made: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if way == "ray":
-        request.getfixturevalue("ray_cluster")
-    (tmp_path / "marks").mkdir()
-    (tmp_path / "marks" / "0").touch()
-    pool = open_pool(made, layers=tmp_path / "layers")
-    source, starts = vector_source(pool), starts_of(pool)
-    keeping = Keeping(pool, engine("ray" if way == "ray" else "local"), Resources(2), UNWATCHED)
-    dying = DyingJoin(pool, source, starts, THRESHOLD, marks=str(tmp_path / "marks"))
-    found = join_within(keeping, dying, 170)
-    assert not list((tmp_path / "marks").iterdir())
-    plain = join_within(keeping_here(pool), VectorJoin(pool, source, starts, THRESHOLD), 1000)
-    for name in ("left", "right", "closeness"):
-        assert np.array_equal(getattr(found.pairs, name), getattr(plain.pairs, name))
-
-
-def keeping_here(pool: Pool) -> Keeping:
-    return Keeping(pool, LocalEngine(), Resources(1), UNWATCHED)
+    config = DedupConfig("exact", threshold=THRESHOLD, block_rows=170, vectors=f"{bucket}/joined/all.npy")
+    assert same(dedup(open_pool(f"{bucket}/joined"), config), whole)
 
 
 def test_a_damaged_result_is_computed_again(made: Path, whole: Deduplicated, tmp_path: Path) -> None:
