@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from PIL import Image
 from watchers import Watcher
 
 from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.scoring import models
+from newtest.evaluation.scoring.classifiers import Classifier
 from newtest.evaluation.scoring.classmap import class_map, read_class_map
 from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
-from newtest.evaluation.scoring.models import ModelConfig, run_model
+from newtest.evaluation.scoring.models import Asked, ModelConfig, run_model, run_models
 from newtest.evaluation.scoring.score import ScoreConfig, score
 from newtest.evaluation.scoring.sets import read_set
 from newtest.evaluation.scoring.store import read_store
@@ -118,6 +121,59 @@ def test_threads_that_decode_ahead_change_no_answer(
         kept.append((found.values.tobytes(), [path.read_bytes() for path in sorted(out.rglob("*.npz"))]))
     assert kept[0] == kept[1] == kept[2]
     assert kept[0][1], "pieces are kept"
+
+
+def test_models_that_run_together_answer_as_each_alone_and_images_are_decoded_once(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("timm:test_resnet", "timm:test_resnet.r160_in1k", "torchvision:squeezenet1_1")
+    options, evaluated = options_for(names[0], tmp_path), read_set(photos)
+    asked = [
+        Asked(names[0]), Asked(names[2]), Asked(names[1], np.arange(1000) >= 1), Asked(names[0], np.arange(1000) >= 500),
+        Asked(names[1], np.ones(3, bool)),
+    ]  # fmt: skip
+    plain = models.build
+
+    def build(name: str, weights: Path | None) -> Classifier:
+        built = plain(name, weights)
+        if name != names[1]:
+            return built
+        return replace(built, transform=lambda image: built.transform(image).flip(2), alike="mirrored")
+
+    monkeypatch.setattr(models, "build", build)
+    monkeypatch.setattr(models, "TOGETHER", 5)
+    opened: list[str] = []
+    read = models.image_at
+    monkeypatch.setattr(models, "image_at", lambda path: (opened.append(path), read(path))[1])
+    told = Watcher()
+    answers = run_models(asked, evaluated, options, tmp_path / "out", told)
+    assert sorted(opened) == sorted(evaluated.images["path"]), "each image is read once"
+    done = Counter[str]()
+    for name, images, _ in told.shown:
+        done[name] += images
+    assert done == {names[0]: 12, names[1]: 6}
+    assert isinstance(answers[1], EvaluationError) and "cannot be built" in str(answers[1])
+    assert isinstance(answers[4], EvaluationError) and "1000 outputs, and its class list 3" in str(answers[4])
+    for place in (0, 2, 3):
+        found, broken = answers[place]  # type: ignore[misc]
+        alone, _ = run_model(
+            asked[place].name,
+            evaluated,
+            options,
+            tmp_path / f"alone{place}",
+            looked_at=asked[place].looked_at,
+        )
+        assert (found.values == alone.values).all() and found.model == alone.model and broken == ["5.png"]
+    assert (answers[0][0].values != answers[2][0].values).any()  # type: ignore[index]
+    opened.clear()
+    again = run_models(asked[:1] + asked[2:4], evaluated, options, tmp_path / "out")
+    assert not opened and [one[0].values.tolist() for one in again] == [  # type: ignore[index]
+        answers[place][0].values.tolist()
+        for place in (0, 2, 3)  # type: ignore[index]
+    ]
+    with pytest.raises(UsageError, match="unknown"):
+        run_models([asked[0], Asked("nothing:x")], evaluated, options, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_killed_run_goes_on_where_it_was(

@@ -31,11 +31,13 @@ LITE0 = "efficientnet-lite0"
 
 @dataclass(frozen=True)
 class Classifier:
-    """A model ready to run: ``transform`` makes (3, H, W) float32 of an RGB image."""
+    """A model ready to run: ``transform`` makes (3, H, W) float32 of an RGB image; ``preprocessing`` describes it."""
 
     module: Any
     transform: Callable[[Any], Any]
     preprocessing: str
+    alike: str
+    """Equal for models whose transforms make the same of each image."""
 
 
 def full_name(name: str, weights: Path | None) -> str:
@@ -103,7 +105,7 @@ def _lite0(_: str, file: Path | None) -> Classifier:
         pixels = np.asarray(_lite0_cut(image, 256, 224), dtype=np.float32)
         return torch.from_numpy((pixels - 127.0) / 128.0).permute(2, 0, 1)
 
-    return Classifier(module, transform, "short side 256 bicubic, centre crop 224, (x - 127) / 128")
+    return Classifier(module, transform, "short side 256 bicubic, centre crop 224, (x - 127) / 128", LITE0)
 
 
 def _lite0_cut(image: Any, short_side: int, crop: int) -> Any:
@@ -136,7 +138,8 @@ def _timm_name(name: str) -> str:
 def _timm(name: str, file: Path | None) -> Classifier:
     timm = torch_runtime.library("timm", "timm", "clip")
     module = timm.create_model(_timm_name(name), pretrained=file is None, checkpoint_path=str(file or ""))
-    return Classifier(module, *own_preprocessing(module))
+    transform, described = own_preprocessing(module)
+    return Classifier(module, transform, described, repr(transform))
 
 
 def _torchvision(name: str, file: Path | None) -> Classifier:
@@ -149,7 +152,8 @@ def _torchvision(name: str, file: Path | None) -> Classifier:
     with _from_file(weights, file) if file is not None else contextlib.nullcontext():
         module = vision.models.get_model(model, weights=weights, progress=False)
     transform = weights.transforms()
-    return Classifier(module, transform, " ".join(repr(transform).split()))
+    described = " ".join(repr(transform).split())
+    return Classifier(module, transform, described, described)
 
 
 def _vision(name: str) -> tuple[str, Any]:

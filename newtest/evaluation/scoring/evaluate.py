@@ -20,7 +20,7 @@ from newtest.evaluation.scoring.frames import read_frame
 from newtest.evaluation.scoring.kinds import KindRule
 from newtest.evaluation.scoring.labels import with_labels
 from newtest.evaluation.scoring.mapped import Unreachable, mapped
-from newtest.evaluation.scoring.models import ModelConfig, run_model
+from newtest.evaluation.scoring.models import Answer, Asked, ModelConfig, run_models
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.reading import read_predictions
 from newtest.evaluation.scoring.score import Score, ScoreConfig, score
@@ -138,6 +138,7 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
         except EvaluationError as error:
             cautions.append(Caution("unreadable", path.name, str(error), fatal=True))
     groups: dict[str, str] = {}
+    ran = _classifiers(evaluated, mapping, options, progress)
     for name, among in product(options.models, _measures(options, mapping)):
         inside = mapping is not None and among == "set"
         try:
@@ -145,7 +146,8 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
                 found, wrong = _zero_shot(name, evaluated, mapping, options, progress, inside=inside)
                 groups[found.model] = ZeroShotConfig.group
             else:
-                found, wrong = _classifier(name, evaluated, mapping, options, progress, inside=inside)
+                found, broken = _told(ran[name, inside])
+                wrong = [unreadable(evaluated, broken, found.model)] if broken else []
         except EvaluationError as error:
             cautions.append(Caution("model", evaluated.name, str(error), name, fatal=True))
             continue
@@ -167,19 +169,28 @@ def _measures(options: EvaluateConfig, mapping: ClassMap | None) -> tuple[str, .
     return {"auto": ("set",), "both": ("set", "all")}.get(options.among, (options.among,))
 
 
-def _classifier(
-    name: str,
-    evaluated: EvaluationSet,
-    mapping: ClassMap | None,
-    options: EvaluateConfig,
-    progress: Progress,
-    *,
-    inside: bool,
-) -> tuple[Predictions, list[Caution]]:
+def _classifiers(
+    evaluated: EvaluationSet, mapping: ClassMap | None, options: EvaluateConfig, progress: Progress
+) -> dict[tuple[str, bool], Answer | EvaluationError]:
+    """The answers of all models that are no encoders, by name and whether they were asked among the set's classes."""
+    asked = {
+        (name, mapping is not None and among == "set"): Asked(
+            name, mapping.looked_at if mapping is not None and among == "set" else None
+        )
+        for name, among in product(options.models, _measures(options, mapping))
+        if not names_an_encoder(name)
+    }
+    if not asked:
+        return {}
     folder = mark_folder(set_folder(options.root, evaluated))
-    looked_at = mapping.looked_at if mapping is not None and inside else None
-    found, broken = run_model(name, evaluated, options.model, folder, progress, looked_at)
-    return found, [unreadable(evaluated, broken, found.model)] if broken else []
+    answers = run_models(list(asked.values()), evaluated, options.model, folder, progress)
+    return dict(zip(asked, answers, strict=True))
+
+
+def _told(answer: Answer | EvaluationError) -> Answer:
+    if isinstance(answer, EvaluationError):
+        raise answer
+    return answer
 
 
 def _zero_shot(

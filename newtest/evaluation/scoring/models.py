@@ -5,7 +5,7 @@ are needed. Predictions are kept in pieces as they are made, so that a killed ru
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -30,11 +30,13 @@ from newtest.progress import UNWATCHED, Progress
 from newtest.reading.arrays import open_arrays
 from newtest.sets import image_at
 
-__all__ = ["ModelConfig", "run_model"]
+__all__ = ["Answer", "Asked", "ModelConfig", "run_model", "run_models"]
 
 PIECE = 512
 """Images per piece: what a killed run loses at most."""
 TOP = 5
+TOGETHER = 4
+"""Models that are held at a time: images are decoded once for them."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,18 @@ class ModelConfig:
     like: str | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A model by name, and which of its outputs (outputs,) may be chosen; None: all."""
+
+    name: str
+    looked_at: npt.NDArray[np.bool_] | None = None
+
+
+Answer = tuple[Predictions, list[str]]
+"""The five best classes of every image, and the ids of images that could not be read."""
+
+
 def run_model(
     name: str,
     evaluated: EvaluationSet,
@@ -56,114 +70,202 @@ def run_model(
     folder: Path,
     progress: Progress = UNWATCHED,
     looked_at: npt.NDArray[np.bool_] | None = None,
-) -> tuple[Predictions, list[str]]:
-    """The five best classes of every image, and the ids of images that could not be read (their answers are not
-    classes).
+) -> Answer:
+    """The answer of one model. Raises as ``run_models`` does, and the error of a model that cannot be run."""
+    (answer,) = run_models([Asked(name, looked_at)], evaluated, options, folder, progress)
+    if isinstance(answer, EvaluationError):
+        raise answer
+    return answer
 
-    ``looked_at`` (outputs,) leaves outputs out of the choice. ``progress`` is told how many images are done, batch by
-    batch. Pieces of an earlier run are taken over while their files have the same path, size and time of change. Raises
-    UsageError for an unknown kind of model, EvaluationError where a model or the set's files cannot be had or the model
-    has another number of outputs than ``looked_at``, MissingExtra without torch.
+
+def run_models(
+    asked: Sequence[Asked],
+    evaluated: EvaluationSet,
+    options: ModelConfig,
+    folder: Path,
+    progress: Progress = UNWATCHED,
+) -> list[Answer | EvaluationError]:
+    """The answers of several models, in order; each image is decoded once for ``TOGETHER`` of them, and prepared once
+    for those whose transforms are alike.
+
+    ``progress`` is told how many images of a model are done, batch by batch. Pieces of an earlier run are taken over
+    while their files have the same path, size and time of change. In the place of a model that cannot be run stands its
+    error: it cannot be had, or has another number of outputs than ``looked_at``. Raises, before any is run, UsageError
+    for a precision or kind of model that is unknown, EvaluationError where the set names no files, MissingExtra.
     """
     if options.precision not in torch_runtime.PRECISIONS:
         raise UsageError(f"`precision` {options.precision}: known are {', '.join(torch_runtime.PRECISIONS)}")
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
-    model = full_name(name, options.weights)
     paths = evaluated.images["path"].astype(str).tolist()
-    key = fingerprint(
-        model,
-        [] if looked_at is None else np.flatnonzero(looked_at).tolist(),
-        options.precision,
-        "3",
-    )
-    pieces = folder / "predictions" / key[:16]
-    built: Classifier | None = None
+    every = [
+        _Run(one, options, folder, progress, len(paths)) for one in asked
+    ]  # all names are looked up first
+    for start in range(0, len(every), TOGETHER):
+        runs, networks = every[start : start + TOGETHER], dict[str, Classifier]()
+        for first in range(0, len(paths), PIECE):
+            chunk = paths[first : first + PIECE]
+            files = fingerprint([file_facts(path) for path in chunk])[:16]
+            todo = [run for run in runs if not run.has(files, len(chunk)) and run.ready(networks)]
+            _predict(todo, chunk, options)
+            for run in todo:
+                run.keep(files)
+        for run in runs:
+            run.built = None  # the next ones need its memory
+    return [run.answer(evaluated) for run in every]
 
-    def told(images: int) -> None:
-        progress.advance(name, images, len(evaluated))
 
-    parts = []
-    for start in range(0, len(paths), PIECE):
-        chunk = paths[start : start + PIECE]
-        path = pieces / f"{fingerprint([file_facts(path) for path in chunk])[:16]}.npz"
-        part = _kept(path, len(chunk))
-        if part is None:
-            built = built or build(name, options.weights)
-            top5, readable = _predict(built, chunk, options, told, looked_at)
-            packed = io.BytesIO()
-            np.savez_compressed(
-                packed, top5=top5, readable=readable, preprocessing=np.array(built.preprocessing)
+@dataclass
+class _Piece:
+    """The five best classes of some images, -1 where there is none, and which images could be read."""
+
+    top5: npt.NDArray[np.int64]
+    readable: npt.NDArray[np.bool_]
+    preprocessing: str
+
+
+class _Run:
+    """One model on one set: its pieces, its network once it is needed, and what went wrong with it."""
+
+    def __init__(
+        self, asked: Asked, options: ModelConfig, folder: Path, progress: Progress, images: int
+    ) -> None:
+        self.asked, self.options, self.progress, self.images = asked, options, progress, images
+        self.parts: list[_Piece] = []
+        self.error: EvaluationError | None = None
+        self.built: Classifier | None = None
+        self.part = _Piece(np.empty((0, TOP), np.int64), np.empty(0, np.bool_), "")
+        try:
+            self.model = full_name(asked.name, options.weights)
+        except EvaluationError as error:
+            self.error = error
+            return
+        outputs = [] if asked.looked_at is None else np.flatnonzero(asked.looked_at).tolist()
+        self.pieces = folder / "predictions" / fingerprint(self.model, outputs, options.precision, "3")[:16]
+
+    def has(self, files: str, count: int) -> bool:
+        """Take over a piece of an earlier run, if it is there; otherwise begin a new one."""
+        if self.error is not None:
+            return True
+        kept = _kept(self.pieces / f"{files}.npz", count)
+        if kept is not None:
+            self.parts.append(kept)
+            self.told(count)
+            return True
+        self.part = _Piece(np.full((count, TOP), -1, np.int64), np.zeros(count, np.bool_), "")
+        return False
+
+    def ready(self, networks: dict[str, Classifier]) -> bool:
+        """Whether the network is there; it is built when it is first needed, once per name."""
+        name, options = self.asked.name, self.options
+        if self.error is None and self.built is None and name not in networks:
+            try:
+                networks[name] = build(name, options.weights)
+            except EvaluationError as error:
+                self.error = error
+                return False
+            dtype = getattr(torch_runtime.torch(), options.precision)
+            networks[name].module.to(
+                device=_device(options), dtype=dtype, memory_format=torch_runtime.torch().channels_last
             )
-            write_atomic(path, packed.getvalue())
-            part = top5, readable, built.preprocessing
-        else:
-            told(len(chunk))
-        parts.append(part)
-    ranking = np.concatenate([part[0] for part in parts])
-    seen = np.concatenate([part[1] for part in parts])
-    broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
-    preprocessing = f"{parts[0][2]}; {options.precision}"
-    return Predictions(model, model, "ranking", ranking, preprocessing=preprocessing, gaps=True), broken
+        self.built = self.built or networks.get(name)
+        return self.error is None
+
+    def look(self, rows: list[int], batch: Any) -> None:
+        """Answer for prepared images (n, 3, H, W)."""
+        if self.error is not None or self.built is None:
+            return
+        torch, looked_at = torch_runtime.torch(), self.asked.looked_at
+        with torch.inference_mode():
+            logits = self.built.module(batch).float()
+        if looked_at is not None:
+            if logits.shape[1] != len(looked_at):
+                self.error = EvaluationError(
+                    f"the model has {logits.shape[1]} outputs, and its class list {len(looked_at)} classes"
+                )
+                return
+            logits = logits.masked_fill(torch.from_numpy(~looked_at).to(logits.device), -torch.inf)
+        best = min(TOP, logits.shape[1] if looked_at is None else int(looked_at.sum()))
+        self.part.top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
+        self.part.readable[rows] = True
+        self.told(len(rows))
+
+    def keep(self, files: str) -> None:
+        """Write the piece down."""
+        if self.error is not None or self.built is None:
+            return
+        part, self.part.preprocessing = self.part, self.built.preprocessing
+        packed = io.BytesIO()
+        np.savez_compressed(
+            packed, top5=part.top5, readable=part.readable, preprocessing=np.array(part.preprocessing)
+        )
+        write_atomic(self.pieces / f"{files}.npz", packed.getvalue())
+        self.parts.append(part)
+        if not part.readable.all():
+            self.told(int((~part.readable).sum()))
+
+    def told(self, images: int) -> None:
+        self.progress.advance(self.asked.name, images, self.images)
+
+    def answer(self, evaluated: EvaluationSet) -> Answer | EvaluationError:
+        """All pieces together, or what went wrong."""
+        if self.error is not None:
+            return self.error
+        ranking = np.concatenate([part.top5 for part in self.parts])
+        seen = np.concatenate([part.readable for part in self.parts])
+        broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
+        preprocessing = f"{self.parts[0].preprocessing}; {self.options.precision}"
+        found = Predictions(
+            self.model, self.model, "ranking", ranking, preprocessing=preprocessing, gaps=True
+        )
+        return found, broken
 
 
-def _kept(path: Path, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], str] | None:
+def _device(options: ModelConfig) -> str:
+    return str(options.device or torch_runtime.best_device())
+
+
+def _kept(path: Path, count: int) -> _Piece | None:
     """A piece of an earlier run, unless there is none or it is damaged."""
     try:
         with open_arrays(path) as kept:
-            found = kept["top5"], kept["readable"], str(kept["preprocessing"])
+            found = _Piece(kept["top5"], kept["readable"], str(kept["preprocessing"]))
     except (OSError, ValueError, KeyError):
         return None
-    return found if len(found[0]) == count else None
+    return found if len(found.top5) == count else None
 
 
-def _predict(
-    built: Classifier,
-    paths: list[str],
-    options: ModelConfig,
-    told: Callable[[int], None],
-    looked_at: npt.NDArray[np.bool_] | None,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    torch = torch_runtime.torch()
-    device = options.device or torch_runtime.best_device()
+def _predict(runs: Sequence[_Run], paths: list[str], options: ModelConfig) -> None:
+    """Ask all models about the images, a batch at a time."""
+    if not runs:
+        return
+    torch, device = torch_runtime.torch(), _device(options)
     dtype = getattr(torch, options.precision)
-    module = built.module.to(device=device, dtype=dtype, memory_format=torch.channels_last)
-    top5 = np.full((len(paths), TOP), -1, dtype=np.int64)
-    readable = np.zeros(len(paths), dtype=bool)
-    ahead = 0 if str(device).startswith("cpu") else AHEAD  # on a CPU the model keeps all cores busy
-    for rows, images in _batches(built, paths, options.batch_size, ahead):
-        batch = torch.stack(images).to(device=device, dtype=dtype, memory_format=torch.channels_last)
-        with torch.inference_mode():
-            logits = module(batch).float()
-        if looked_at is not None:
-            if logits.shape[1] != len(looked_at):
-                raise EvaluationError(
-                    f"the model has {logits.shape[1]} outputs, and its class list {len(looked_at)} classes"
-                )
-            logits = logits.masked_fill(torch.from_numpy(~looked_at).to(logits.device), -torch.inf)
-        best = min(TOP, logits.shape[1] if looked_at is None else int(looked_at.sum()))
-        top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
-        readable[rows] = True
-        told(len(rows))
-    if not readable.all():
-        told(int((~readable).sum()))
-    return top5, readable
+    transforms = {run.built.alike: run.built.transform for run in runs if run.built is not None}
+    ahead = 0 if device.startswith("cpu") else AHEAD  # on a CPU the model keeps all cores busy
+    for rows, images in _batches(list(transforms.values()), paths, options.batch_size, ahead):
+        for place, alike in enumerate(transforms):
+            batch = torch.stack([each[place] for each in images])
+            batch = batch.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+            for run in runs:
+                if run.built is not None and run.built.alike == alike:
+                    run.look(rows, batch)
 
 
 def _batches(
-    built: Classifier, paths: list[str], size: int, ahead: int
-) -> Iterator[tuple[list[int], list[Any]]]:
-    """Rows and prepared images, ``size`` readable ones at a time."""
+    transforms: Sequence[Callable[[Any], Any]], paths: list[str], size: int, ahead: int
+) -> Iterator[tuple[list[int], list[list[Any]]]]:
+    """Rows and images, prepared in each way, ``size`` readable ones at a time."""
 
-    def prepared(path: str) -> Any:
+    def prepared(path: str) -> list[Any] | None:
         try:
             image = shown(image_at(path))
         except (OSError, ValueError, ImageError):
             return None
-        return built.transform(image)
+        return [transform(image) for transform in transforms]
 
     rows: list[int] = []
-    images: list[Any] = []
+    images: list[list[Any]] = []
     with closing(decoded_ahead(paths, prepared, batch=size, ahead=ahead, threads=cores())) as decoded:
         for row, image in enumerate(chain.from_iterable(decoded)):
             if image is not None:
