@@ -28,7 +28,8 @@ def own_preprocessing(module: Any) -> tuple[Transform, str]:
     timm = library("timm", "timm", "clip")
     config = timm.data.resolve_model_data_config(module)
     described = ", ".join(
-        f"{key} {config[key]}" for key in ("input_size", "interpolation", "crop_pct", "mean", "std")
+        f"{key} {config[key]}"
+        for key in ("input_size", "interpolation", "crop_pct", "crop_mode", "mean", "std")
     )
     return timm.data.create_transform(**config, is_training=False), described
 

@@ -129,7 +129,8 @@ def test_models_that_run_together_answer_as_each_alone_and_images_are_decoded_on
     names = ("timm:test_resnet", "timm:test_resnet.r160_in1k", "torchvision:squeezenet1_1")
     options, evaluated = options_for(names[0], tmp_path), read_set(photos)
     asked = [
-        Asked(names[0]), Asked(names[2]), Asked(names[1], np.arange(1000) >= 1), Asked(names[0], np.arange(1000) >= 500),
+        Asked(names[0]), Asked(names[2]), Asked(names[1], np.arange(1000) >= 1),
+        Asked(names[0], np.arange(1000) >= 500),
         Asked(names[1], np.ones(3, bool)),
     ]  # fmt: skip
     plain = models.build
