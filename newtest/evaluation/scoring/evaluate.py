@@ -172,7 +172,7 @@ def _measures(options: EvaluateConfig, mapping: ClassMap | None) -> tuple[str, .
 def _classifiers(
     evaluated: EvaluationSet, mapping: ClassMap | None, options: EvaluateConfig, progress: Progress
 ) -> dict[tuple[str, bool], Answer | EvaluationError]:
-    """The answers of all models that are no encoders, by name and whether they were asked among the set's classes."""
+    """The answers of all classifiers, by name and whether they were asked among the set's classes."""
     asked = {
         (name, mapping is not None and among == "set"): Asked(
             name, mapping.looked_at if mapping is not None and among == "set" else None
