@@ -31,6 +31,8 @@ Floats = npt.NDArray[np.floating[Any]]
 BLOCK = 2048
 LONGEST = 1.01
 """No unit row in float16 is longer."""
+FEW = 24
+"""Clusters up to which a matrix of zeros and ones is multiplied sooner than a sparse one is made."""
 MOST = 0.7
 """Share of the centroids from which all are looked at: it costs little more, and tells more for later rounds."""
 LOOKUP = 80
@@ -69,8 +71,13 @@ def change_of(rows: Floats, old: Ints, new: Ints) -> tuple[Ints, Doubles]:
     starts = np.flatnonzero(np.diff(clusters, prepend=-1))
     signs = np.where(order < len(new), 1.0, -1.0)
     which = np.concatenate([np.arange(len(new)), left])[order]
+    wide = rows.astype(np.float64)
+    if len(starts) <= FEW:
+        ones = np.zeros((len(starts), len(new)))
+        ones[np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order))), which] = signs
+        return clusters[starts], ones @ wide
     matrix = csr_array((signs, which, np.append(starts, len(order))), shape=(len(starts), len(new)))
-    return clusters[starts], matrix @ rows.astype(np.float64)
+    return clusters[starts], matrix @ wide
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def threads(blocks: int) -> Iterator[Threads]:
     with _blas().limit(limits=1), ThreadPoolExecutor(count) as pool:
 
         def share(work: Callable[[Any], None], blocks: Iterable[Any]) -> None:
-            deque(pool.map(work, blocks), 0)
+            some = list(blocks)
+            deque(map(work, some) if len(some) < 2 else pool.map(work, some), 0)
 
         yield share
 
