@@ -11,6 +11,7 @@ __all__ = ["widen", "widened"]
 
 _KEPT = np.int32(0x8FFFE000 - (1 << 32))
 _POWER = np.float32(2.0**112)
+_SMALLEST = np.array([1], np.int32).view(np.float32)
 _PIECE = 1 << 17
 """Numbers at a time: what a core's cache holds."""
 
@@ -26,8 +27,12 @@ def widened(rows: npt.NDArray[Any], room: npt.NDArray[np.float32] | None = None)
 
 def widen(rows: npt.NDArray[np.float16], out: npt.NDArray[np.float32]) -> None:
     """Write finite float16 numbers (n, d) as float32, exactly. Sign, exponent and digits move to their new places; the
-    exponent's zero lies 112 higher there, which a product corrects, also for the smallest numbers.
+    exponent's zero lies 112 higher there, which a product corrects. It does so for the smallest numbers too, unless
+    some library has told the processor to take those for 0; then NumPy does it.
     """
+    if not (_SMALLEST * _POWER)[0]:
+        out[...] = rows
+        return
     step = max(_PIECE // max(rows.shape[1], 1), 1)
     for start in range(0, len(rows), step):
         part = out[start : start + step]

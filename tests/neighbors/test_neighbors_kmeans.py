@@ -106,11 +106,20 @@ def test_first_centroids_do_not_depend_on_the_order_of_sums() -> None:
     assert np.array_equal(chosen[:, order], other)
 
 
-def test_every_half_is_widened_exactly() -> None:
+@pytest.mark.parametrize("flushed", [False, True])
+def test_every_half_is_widened_exactly(flushed: bool) -> None:
+    """Also where a library has told the processor to take the smallest numbers for 0."""
+    import torch
+
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     every = every[np.isfinite(every)].reshape(-1, 2)
-    for some in (every, every[::3], every[:, ::-1], every[:0]):
-        assert widened(some).tobytes() == some.astype(np.float32).tobytes()
+    expected = every.astype(np.float32)
+    torch.set_flush_denormal(flushed)
+    try:
+        for cut in (np.s_[:], np.s_[::3], np.s_[:, ::-1], np.s_[:0]):
+            assert widened(every[cut]).tobytes() == expected[cut].tobytes()
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def test_fewer_different_rows_than_clusters() -> None:
