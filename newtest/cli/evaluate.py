@@ -20,6 +20,7 @@ from newtest.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from newtest.engines import Engine
     from newtest.evaluation.scoring.evaluate import Evaluation
 
 __all__ = ["evaluate"]
@@ -124,6 +125,17 @@ def evaluate(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, ..., with --model.", show_default="a GPU if there is one")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "--engine",
+            help="Run classifiers in workers: local, ray, or ray:ADDRESS; settings of Ray after commas.",
+            show_default="this process; local with several GPUs",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Workers; 0 is one per GPU, or one without.")
+    ] = 0,
     study: StudyDir = Path(),
     out: Annotated[
         Path | None,
@@ -172,11 +184,22 @@ def evaluate(
             like=like,
         ),
     )
+    runs = _engine(engine, workers, device) if model else None
     with progress() as bars:
-        outcome = run(which, options, bars)
+        outcome = run(which, options, bars, engine=runs, workers=workers)
     _print(outcome, as_json=json)
     if any(caution.fatal for caution in outcome.cautions):
         raise typer.Exit(1)
+
+
+def _engine(name: str | None, workers: int, device: str | None) -> Engine | None:
+    """What runs classifiers; None for this process."""
+    from newtest.cli.pool_options import engine_of
+    from newtest.clip.torch_runtime import gpus
+
+    if name is None and workers < 2 and (device is not None or gpus() < 2):
+        return None
+    return engine_of(name or "local")
 
 
 def _how_read(rows: list[dict[str, Any]]) -> list[str]:

@@ -14,8 +14,9 @@ from needs import missing
 from PIL import Image
 from watchers import Watcher
 
+from newtest.engines import LocalEngine
 from newtest.errors import EvaluationError, UsageError
-from newtest.evaluation.scoring import models
+from newtest.evaluation.scoring import model_runs, models
 from newtest.evaluation.scoring.classifiers import Classifier
 from newtest.evaluation.scoring.classmap import class_map, read_class_map
 from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
@@ -110,9 +111,9 @@ def test_threads_that_decode_ahead_change_no_answer(
     options, evaluated = options_for(name, tmp_path), read_set(photos)
     kept = []
     for threads, ahead in ((1, 0), (3, 0), (3, 4)):
-        monkeypatch.setattr("newtest.evaluation.scoring.models.cores", lambda threads=threads: threads)
+        monkeypatch.setattr("newtest.evaluation.scoring.model_runs.cores", lambda threads=threads: threads)
         monkeypatch.setattr(
-            "newtest.evaluation.scoring.models.decoded_ahead",
+            "newtest.evaluation.scoring.model_runs.decoded_ahead",
             lambda *a, ahead=ahead, **k: decoded_ahead(*a, **{**k, "ahead": ahead}),
         )
         out = tmp_path / f"{threads}-{ahead}"
@@ -133,7 +134,7 @@ def test_models_that_run_together_answer_as_each_alone_and_images_are_decoded_on
         Asked(names[0], np.arange(1000) >= 500),
         Asked(names[1], np.ones(3, bool)),
     ]  # fmt: skip
-    plain = models.build
+    plain = model_runs.build
 
     def build(name: str, weights: Path | None) -> Classifier:
         built = plain(name, weights)
@@ -141,11 +142,11 @@ def test_models_that_run_together_answer_as_each_alone_and_images_are_decoded_on
             return built
         return replace(built, transform=lambda image: built.transform(image).flip(2), alike="mirrored")
 
-    monkeypatch.setattr(models, "build", build)
+    monkeypatch.setattr(model_runs, "build", build)
     monkeypatch.setattr(models, "TOGETHER", 5)
     opened: list[str] = []
-    read = models.image_at
-    monkeypatch.setattr(models, "image_at", lambda path: (opened.append(path), read(path))[1])
+    read = model_runs.image_at
+    monkeypatch.setattr(model_runs, "image_at", lambda path: (opened.append(path), read(path))[1])
     told = Watcher()
     answers = run_models(asked, evaluated, options, tmp_path / "out", told)
     assert sorted(opened) == sorted(evaluated.images["path"]), "each image is read once"
@@ -312,3 +313,36 @@ def test_a_model_that_cannot_be_built_stops_no_other(photos: Path, tmp_path: Pat
         run_model(
             "efficientnet-lite0", read_set(tmp_path / "labels.npy"), ModelConfig(), tmp_path, lambda _: None
         )
+
+
+def test_workers_of_an_engine_answer_the_same_and_what_they_kept_is_taken_over(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "PIECE", 2)
+    names = ("timm:test_resnet", "torchvision:squeezenet1_1")
+    options, evaluated = options_for(names[0], tmp_path), read_set(photos)
+    asked = [Asked(names[0]), Asked(names[1])]
+    here = run_models(asked, evaluated, options, tmp_path / "here")
+    told = Watcher()
+    workers = run_models(asked, evaluated, options, tmp_path / "workers", told, LocalEngine(), 2)
+    assert (here[0][0].values == workers[0][0].values).all() and workers[0][1] == ["5.png"]  # type: ignore[index]
+    assert [type(one) for one in (here[1], workers[1])] == [EvaluationError] * 2
+    pieces = [
+        {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.npz")}
+        for name in ("here", "workers")
+    ]
+    assert pieces[0] == pieces[1] and len(pieces[0]) == 3
+    next((tmp_path / "workers").rglob("*.npz")).unlink()
+    told.shown.clear()
+    again = run_models(asked[:1], evaluated, options, tmp_path / "workers", told, LocalEngine(), 2)
+    assert (again[0][0].values == here[0][0].values).all()  # type: ignore[index]
+    assert [done for what, done, _ in told.shown if what == "images"] == [2]
+
+
+def test_a_worker_that_sees_other_files_is_an_error(photos: Path, tmp_path: Path) -> None:
+    options, evaluated = options_for("timm:test_resnet", tmp_path), read_set(photos)
+    work = models._Asking(((Asked("timm:test_resnet"), options, tmp_path / "out"),))()
+    (piece,) = models._pieces(evaluated.images["path"].tolist())
+    Path(piece.paths[0]).unlink()
+    with pytest.raises(EvaluationError, match="must see the same files"):
+        work(piece)

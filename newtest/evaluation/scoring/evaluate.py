@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from newtest.clip.loading import PREFIX, names_an_encoder
+from newtest.engines import Engine
 from newtest.errors import EvaluationError, UsageError
 from newtest.evaluation.scoring.answers import AnswerRule
 from newtest.evaluation.scoring.cautions import Caution, doubts
@@ -100,8 +101,17 @@ def _labelled(found: EvaluationSet, options: EvaluateConfig) -> tuple[Evaluation
     return made, f"{options.labels}: {how}; {int((made.counts > 1).sum())} images have several labels"
 
 
-def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED) -> Evaluation:
+def evaluate(
+    which: str,
+    options: EvaluateConfig,
+    progress: Progress = UNWATCHED,
+    *,
+    engine: Engine | None = None,
+    workers: int = 0,
+) -> Evaluation:
     """Score everything on one set and keep the results. A file or model that cannot be scored is a fatal caution.
+
+    Classifiers run in this process, or in the ``workers`` of an ``engine``.
 
     Raises EvaluationError when the set, the class list or the class map cannot be had.
     """
@@ -138,7 +148,7 @@ def evaluate(which: str, options: EvaluateConfig, progress: Progress = UNWATCHED
         except EvaluationError as error:
             cautions.append(Caution("unreadable", path.name, str(error), fatal=True))
     groups: dict[str, str] = {}
-    ran = _classifiers(evaluated, mapping, options, progress)
+    ran = _classifiers(evaluated, mapping, options, progress, engine, workers)
     for name, among in product(options.models, _measures(options, mapping)):
         inside = mapping is not None and among == "set"
         try:
@@ -170,7 +180,12 @@ def _measures(options: EvaluateConfig, mapping: ClassMap | None) -> tuple[str, .
 
 
 def _classifiers(
-    evaluated: EvaluationSet, mapping: ClassMap | None, options: EvaluateConfig, progress: Progress
+    evaluated: EvaluationSet,
+    mapping: ClassMap | None,
+    options: EvaluateConfig,
+    progress: Progress,
+    engine: Engine | None,
+    workers: int,
 ) -> dict[tuple[str, bool], Answer | EvaluationError]:
     """The answers of all classifiers, by name and whether they were asked among the set's classes."""
     asked = {
@@ -183,7 +198,7 @@ def _classifiers(
     if not asked:
         return {}
     folder = mark_folder(set_folder(options.root, evaluated))
-    answers = run_models(list(asked.values()), evaluated, options.model, folder, progress)
+    answers = run_models(list(asked.values()), evaluated, options.model, folder, progress, engine, workers)
     return dict(zip(asked, answers, strict=True))
 
 

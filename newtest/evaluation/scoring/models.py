@@ -1,66 +1,34 @@
-"""Running a classifier over a set. torch and what stands on it come from ``newtest.clip.torch_runtime``, when they
-are needed. Predictions are kept in pieces as they are made, so that a killed run continues where it was.
+"""Run classifiers over a set: here, or by the workers of an engine.
+
+Answers are kept in pieces as they are made, so that a killed run continues where it was.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from newtest.clip import torch_runtime
+from newtest.clip.torch_runtime import gpus
 from newtest.config import fingerprint
-from newtest.engines.base import cores
-from newtest.errors import EvaluationError, ImageError, UsageError
-from newtest.evaluation.scoring.classifiers import Classifier, build, full_name
-from newtest.evaluation.scoring.predictions import Predictions
+from newtest.engines import Engine, Resources
+from newtest.errors import EvaluationError, UsageError
+from newtest.evaluation.scoring.classifiers import Classifier
+from newtest.evaluation.scoring.model_runs import Answer, Asked, ModelConfig, Run, predict
 from newtest.evaluation.scoring.set_vectors import file_facts
 from newtest.evaluation.scoring.sets import EvaluationSet
-from newtest.files import write_atomic
-from newtest.images import shown
-from newtest.images.ahead import AHEAD, decoded_ahead
 from newtest.progress import UNWATCHED, Progress
-from newtest.reading.arrays import open_arrays
-from newtest.sets import image_at
 
 __all__ = ["Answer", "Asked", "ModelConfig", "run_model", "run_models"]
 
 PIECE = 512
 """Images per piece: what a killed run loses at most."""
-TOP = 5
 TOGETHER = 4
 """Models that are held at a time: images are decoded once for them."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """How to run. ``weights`` is a state dict in place of the published one; ``device`` None is a GPU if there is
-    one. ``like`` is the tag whose configuration a checkpoint of an encoder needs."""
-
-    batch_size: int = 64
-    precision: str = "float32"
-    device: str | None = None
-    weights: Path | None = None
-    like: str | None = None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A model by name, and which of its outputs (outputs,) may be chosen; None: all."""
-
-    name: str
-    looked_at: npt.NDArray[np.bool_] | None = None
-
-
-Answer = tuple[Predictions, list[str]]
-"""The five best classes of every image, and the ids of images that could not be read."""
 
 
 def run_model(
@@ -84,6 +52,8 @@ def run_models(
     options: ModelConfig,
     folder: Path,
     progress: Progress = UNWATCHED,
+    engine: Engine | None = None,
+    workers: int = 0,
 ) -> list[Answer | EvaluationError]:
     """The answers of several models, in order; each image is decoded once for ``TOGETHER`` of them, and prepared once
     for those whose transforms are alike.
@@ -92,187 +62,108 @@ def run_models(
     while their files have the same path, size and time of change. In the place of a model that cannot be run stands its
     error: it cannot be had, or has another number of outputs than ``looked_at``. Raises, before any is run, UsageError
     for a precision or kind of model that is unknown, EvaluationError where the set names no files, MissingExtra.
+
+    Without an ``engine`` this process asks. With one its ``workers`` do, one per GPU where there are some and otherwise
+    one: the same answers. Raises EvaluationError for a part that no worker could do; what came by then is kept.
     """
     if options.precision not in torch_runtime.PRECISIONS:
         raise UsageError(f"`precision` {options.precision}: known are {', '.join(torch_runtime.PRECISIONS)}")
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
-    paths = evaluated.images["path"].astype(str).tolist()
+    pieces = _pieces(evaluated.images["path"].astype(str).tolist())
     every = [
-        _Run(one, options, folder, progress, len(paths)) for one in asked
+        Run(one, options, folder, progress, len(evaluated)) for one in asked
     ]  # all names are looked up first
     for start in range(0, len(every), TOGETHER):
-        runs, networks = every[start : start + TOGETHER], dict[str, Classifier]()
-        for first in range(0, len(paths), PIECE):
-            chunk = paths[first : first + PIECE]
-            files = fingerprint([file_facts(path) for path in chunk])[:16]
-            todo = [run for run in runs if not run.has(files, len(chunk)) and run.ready(networks)]
-            _predict(todo, chunk, options)
-            for run in todo:
-                run.keep(files)
-        for run in runs:
-            run.built = None  # the next ones need its memory
+        runs = every[start : start + TOGETHER]
+        if engine is None:
+            _here(runs, pieces)
+        else:
+            _on_engine(
+                runs, pieces, engine, Resources(workers or (0 if gpus() else 1), gpus=1.0 if gpus() else 0.0)
+            )
     return [run.answer(evaluated) for run in every]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Piece:
-    """The five best classes of some images, -1 where there is none, and which images could be read."""
+    """Some images of the set; ``files`` tells what their files are."""
 
-    top5: npt.NDArray[np.int64]
-    readable: npt.NDArray[np.bool_]
-    preprocessing: str
+    paths: tuple[str, ...]
+    files: str
 
 
-class _Run:
-    """One model on one set: its pieces, its network once it is needed, and what went wrong with it."""
+def _pieces(paths: Sequence[str]) -> list[_Piece]:
+    chunks = [tuple(paths[first : first + PIECE]) for first in range(0, len(paths), PIECE)]
+    return [_Piece(chunk, _files(chunk)) for chunk in chunks]
 
-    def __init__(
-        self, asked: Asked, options: ModelConfig, folder: Path, progress: Progress, images: int
-    ) -> None:
-        self.asked, self.options, self.progress, self.images = asked, options, progress, images
-        self.parts: list[_Piece] = []
-        self.error: EvaluationError | None = None
-        self.built: Classifier | None = None
-        self.part = _Piece(np.empty((0, TOP), np.int64), np.empty(0, np.bool_), "")
-        try:
-            self.model = full_name(asked.name, options.weights)
-        except EvaluationError as error:
-            self.error = error
-            return
-        outputs = [] if asked.looked_at is None else np.flatnonzero(asked.looked_at).tolist()
-        self.pieces = folder / "predictions" / fingerprint(self.model, outputs, options.precision, "3")[:16]
 
-    def has(self, files: str, count: int) -> bool:
-        """Take over a piece of an earlier run, if it is there; otherwise begin a new one."""
-        if self.error is not None:
-            return True
-        kept = _kept(self.pieces / f"{files}.npz", count)
-        if kept is not None:
-            self.parts.append(kept)
-            self.told(count)
-            return True
-        self.part = _Piece(np.full((count, TOP), -1, np.int64), np.zeros(count, np.bool_), "")
-        return False
+def _files(paths: Sequence[str]) -> str:
+    return fingerprint([file_facts(path) for path in paths])[:16]
 
-    def ready(self, networks: dict[str, Classifier]) -> bool:
-        """Whether the network is there; it is built when it is first needed, once per name."""
-        name, options = self.asked.name, self.options
-        if self.error is None and self.built is None and name not in networks:
-            try:
-                networks[name] = build(name, options.weights)
-            except EvaluationError as error:
-                self.error = error
-                return False
-            dtype = getattr(torch_runtime.torch(), options.precision)
-            networks[name].module.to(
-                device=_device(options), dtype=dtype, memory_format=torch_runtime.torch().channels_last
-            )
-        self.built = self.built or networks.get(name)
-        return self.error is None
 
-    def look(self, rows: list[int], batch: Any) -> None:
-        """Answer for prepared images (n, 3, H, W)."""
-        if self.error is not None or self.built is None:
-            return
-        torch, looked_at = torch_runtime.torch(), self.asked.looked_at
-        with torch.inference_mode():
-            logits = self.built.module(batch).float()
-        if looked_at is not None:
-            if logits.shape[1] != len(looked_at):
-                self.error = EvaluationError(
-                    f"the model has {logits.shape[1]} outputs, and its class list {len(looked_at)} classes"
+def _here(runs: Sequence[Run], pieces: Sequence[_Piece]) -> None:
+    """Ask models in this process; pieces that are there are taken over."""
+    networks: dict[str, Classifier] = {}
+    for piece in pieces:
+        _ask(runs, piece, networks)
+    for run in runs:
+        run.built = None  # the next ones need its memory
+
+
+def _ask(runs: Sequence[Run], piece: _Piece, networks: dict[str, Classifier]) -> None:
+    todo = [run for run in runs if not run.has(piece.files, len(piece.paths)) and run.ready(networks)]
+    predict(todo, piece.paths)
+    for run in todo:
+        run.keep(piece.files)
+
+
+def _on_engine(runs: Sequence[Run], pieces: Sequence[_Piece], engine: Engine, resources: Resources) -> None:
+    """Ask models in workers, piece by piece; they keep the pieces, which are read here in the end."""
+    todo = [piece for piece in pieces if any(not run.is_there(piece.files) for run in runs)]
+    wanted = [(run.asked, run.options, run.folder) for run in runs if run.error is None]
+    errors: list[str] = []
+    asking = runs[0].progress
+    for outcome in engine.map(_Asking(tuple(wanted)), todo, resources) if todo and wanted else ():
+        asking.advance("images", len(outcome.item.paths), sum(len(piece.paths) for piece in todo))
+        if outcome.error is not None:
+            errors.append(outcome.error)
+        for run in runs:
+            if said := (outcome.value or {}).get(run.asked.name):
+                run.error = EvaluationError(said)
+    if errors:
+        raise EvaluationError(
+            f"{len(errors)} of {len(todo)} parts of the set failed, the others are kept; run again when mended: "
+            f"{'; '.join(sorted(set(errors))[:3])}"
+        )
+    for piece in pieces:
+        for run in runs:
+            if not run.has(piece.files, len(piece.paths)):
+                raise EvaluationError(
+                    f"{run.folder}: answers were kept by a worker and are not here; workers and this process must see "
+                    "the same folder"
                 )
-                return
-            logits = logits.masked_fill(torch.from_numpy(~looked_at).to(logits.device), -torch.inf)
-        best = min(TOP, logits.shape[1] if looked_at is None else int(looked_at.sum()))
-        self.part.top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
-        self.part.readable[rows] = True
-        self.told(len(rows))
-
-    def keep(self, files: str) -> None:
-        """Write the piece down."""
-        if self.error is not None or self.built is None:
-            return
-        part, self.part.preprocessing = self.part, self.built.preprocessing
-        packed = io.BytesIO()
-        np.savez_compressed(
-            packed, top5=part.top5, readable=part.readable, preprocessing=np.array(part.preprocessing)
-        )
-        write_atomic(self.pieces / f"{files}.npz", packed.getvalue())
-        self.parts.append(part)
-        if not part.readable.all():
-            self.told(int((~part.readable).sum()))
-
-    def told(self, images: int) -> None:
-        self.progress.advance(self.asked.name, images, self.images)
-
-    def answer(self, evaluated: EvaluationSet) -> Answer | EvaluationError:
-        """All pieces together, or what went wrong."""
-        if self.error is not None:
-            return self.error
-        ranking = np.concatenate([part.top5 for part in self.parts])
-        seen = np.concatenate([part.readable for part in self.parts])
-        broken = evaluated.images["image_id"].astype(str).to_numpy()[~seen].tolist()
-        preprocessing = f"{self.parts[0].preprocessing}; {self.options.precision}"
-        found = Predictions(
-            self.model, self.model, "ranking", ranking, preprocessing=preprocessing, gaps=True
-        )
-        return found, broken
 
 
-def _device(options: ModelConfig) -> str:
-    return str(options.device or torch_runtime.best_device())
+@dataclass(frozen=True)
+class _Asking:
+    """Makes the worker that asks some models about pieces, and keeps the answers."""
 
+    wanted: tuple[tuple[Asked, ModelConfig, Path], ...]
 
-def _kept(path: Path, count: int) -> _Piece | None:
-    """A piece of an earlier run, unless there is none or it is damaged."""
-    try:
-        with open_arrays(path) as kept:
-            found = _Piece(kept["top5"], kept["readable"], str(kept["preprocessing"]))
-    except (OSError, ValueError, KeyError):
-        return None
-    return found if len(found.top5) == count else None
+    def __call__(self) -> Callable[[_Piece], dict[str, str]]:
+        runs = [Run(asked, options, folder, UNWATCHED, 0) for asked, options, folder in self.wanted]
+        networks: dict[str, Classifier] = {}
 
-
-def _predict(runs: Sequence[_Run], paths: list[str], options: ModelConfig) -> None:
-    """Ask all models about the images, a batch at a time."""
-    if not runs:
-        return
-    torch, device = torch_runtime.torch(), _device(options)
-    dtype = getattr(torch, options.precision)
-    transforms = {run.built.alike: run.built.transform for run in runs if run.built is not None}
-    ahead = 0 if device.startswith("cpu") else AHEAD  # on a CPU the model keeps all cores busy
-    for rows, images in _batches(list(transforms.values()), paths, options.batch_size, ahead):
-        for place, alike in enumerate(transforms):
-            batch = torch.stack([each[place] for each in images])
-            batch = batch.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+        def ask(piece: _Piece) -> dict[str, str]:
+            if _files(piece.paths) != piece.files:
+                raise EvaluationError(
+                    f"{piece.paths[0]} and those behind it are not what they are where the command runs; workers and "
+                    "the command must see the same files"
+                )
+            _ask(runs, piece, networks)
             for run in runs:
-                if run.built is not None and run.built.alike == alike:
-                    run.look(rows, batch)
+                run.parts.clear()
+            return {run.asked.name: str(run.error) for run in runs if run.error is not None}
 
-
-def _batches(
-    transforms: Sequence[Callable[[Any], Any]], paths: list[str], size: int, ahead: int
-) -> Iterator[tuple[list[int], list[list[Any]]]]:
-    """Rows and images, prepared in each way, ``size`` readable ones at a time."""
-
-    def prepared(path: str) -> list[Any] | None:
-        try:
-            image = shown(image_at(path))
-        except (OSError, ValueError, ImageError):
-            return None
-        return [transform(image) for transform in transforms]
-
-    rows: list[int] = []
-    images: list[list[Any]] = []
-    with closing(decoded_ahead(paths, prepared, batch=size, ahead=ahead, threads=cores())) as decoded:
-        for row, image in enumerate(chain.from_iterable(decoded)):
-            if image is not None:
-                rows.append(row)
-                images.append(image)
-            if len(rows) == size:
-                yield rows, images
-                rows, images = [], []
-    if rows:
-        yield rows, images
+        return ask
