@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from newtest.cli.options import JsonFlag, note, print_json, print_table
 from newtest.cli.plan_option import Plan, print_plan
 from newtest.cli.pool_options import EngineName, Workers, counted, default_out, engine_of
+
+if TYPE_CHECKING:
+    from newtest.pool.fetching.taking import Taken
 
 __all__ = ["fetch_pool"]
 
@@ -72,6 +75,13 @@ def fetch_pool(
             help="Read URLs that are files or objects below this folder or s3:// address; repeatable.",
         ),
     ] = None,
+    have: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Take images from tars that were downloaded before, by the uid in each .json; repeatable.",
+        ),
+    ] = None,
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Allow addresses inside this network too.")
     ] = False,
@@ -113,12 +123,17 @@ def fetch_pool(
 
         print_plan(plan_fetch(tables, config, workers), as_json=json)
         return
+    taken: list[Taken] = []
+    if have:
+        note("tars that are there are read first")
     shards = fetch_shards(
         tables, out, config, shard_rows=shard_rows, blur_faces=blur_faces,
         resize=Resize(resize, size, format, quality, only_if_bigger) if resize else None,  # type: ignore[arg-type]
-        allow_below=allow_below or (), engine=engine_of(engine), workers=workers,
+        allow_below=allow_below or (), engine=engine_of(engine), workers=workers, have=have or (), told=taken.append,
     )  # fmt: skip
     done = list(counted("downloading", shards, total))
+    for said in taken:
+        _say(said)
     errors = sum((Counter(shard.errors) for shard in done), Counter[str]())
     names = ("rows", "success", "retry", "asked")
     sums = {name: sum(getattr(shard, name) for shard in done) for name in names}
@@ -132,6 +147,7 @@ def fetch_pool(
             {
                 "out": out, "shards": len(done), **sums, "left_out": sums["rows"] - sums["success"],
                 "errors": dict(errors.most_common()), "files_left_out": list(tables.others[:1000]),
+                **({"taken": taken[0].as_json()} if taken else {}),
             }
         )  # fmt: skip
     else:
@@ -146,3 +162,11 @@ def fetch_pool(
             f"{sums['success']:,} of {sums['rows']:,} images are in {len(done)} shards of {out}; "
             f"{sums['asked']:,} were asked for now, {left}"
         )
+
+
+def _say(taken: Taken) -> None:
+    """What was taken from tars, and what of them was not."""
+    left = "".join(f"; {number:,} {reason}" for reason, number in taken.left_out.most_common())
+    note(f"taken from tars: {taken.images:,} images; {taken.unasked:,} samples are not asked for{left}")
+    for said in taken.damaged:
+        note(said)

@@ -25,12 +25,14 @@ from newtest.pool.fetched_images import Treatment
 from newtest.pool.fetching.dealing import Asked, dealt
 from newtest.pool.fetching.downloading import Downloads, Learned
 from newtest.pool.fetching.shards import Fetched, Shards, Writing
+from newtest.pool.fetching.taking import Taken, take
 from newtest.pool.journal import alone, journal_folder, next_generation
 from newtest.pool.resizing import Resize
 from newtest.pool.storage.claims import claim, seen_from
 from newtest.pool.storage.location import place_of
 from newtest.pool.storage.pool import Pool
 from newtest.pool.url_tables import UrlTables, url_tables
+from newtest.progress import UNWATCHED, Progress
 
 __all__ = ["fetch_shards"]
 
@@ -54,10 +56,14 @@ def fetch_shards(
     allow_below: Sequence[str] = (),
     engine: Engine | None = None,
     workers: int = 0,
+    have: Sequence[str] = (),
+    progress: Progress = UNWATCHED,
+    told: Callable[[Taken], None] | None = None,
 ) -> Iterator[Fetched]:
     """Download what is not there; one value per shard, in order. ``allow_below`` names folders and stores that URLs may
     lead to, beside the web. The limits of ``config`` hold for all ``workers`` of the ``engine`` together, and the bytes
-    are the same for any number of them (0: one per core of this machine).
+    are the same for any number of them (0: one per core of this machine). ``have`` are folders of tars: what lies in
+    them is not asked for again, and ``told`` hears what was taken.
 
     Raises PoolError for tables without URLs, while another process fetches into ``out``, and for a part that no worker
     could do: what came by then is kept.
@@ -76,6 +82,10 @@ def fetch_shards(
     with alone(folder):
         shards = Shards(out, folder, treatment, below)
         engine = engine or LocalEngine()
+        if have:
+            taken = take(shards, _named(tables.batches(shard_rows)), have, config.max_bytes, progress)
+            if told is not None:
+                told(taken)
         with _keeping(engine, partial(_worker, shards)) as mapped:
             run = _Run(shards, config, mapped, engine.name == "local", workers, next_generation(folder))
             yield from _in_order(run.fetched(_named(tables.batches(shard_rows)), shard_rows))
