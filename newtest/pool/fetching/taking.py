@@ -1,7 +1,7 @@
 """Images that were downloaded before: of tars whose samples tell their uid in a ``.json``, as img2dataset writes them.
 
 They go into the journals as downloads do, so that nobody is asked for them, and what is wrong with them is found by the
-same door. A run that was killed reads the tars again and adds what the journals lack.
+same door. A run that was stopped reads the tars again and adds what the journals lack.
 """
 
 from __future__ import annotations
