@@ -137,8 +137,7 @@ class Nodes:
 
     def complete(self) -> None:
         if self.second not in self.cluster.worker_nodes:
-            self.second = self.cluster.add_node(num_cpus=1)
-            self.cluster.wait_for_nodes()
+            self.second = self.cluster.add_node(num_cpus=1)  # waits for it
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +145,7 @@ def nodes() -> Iterator[Nodes]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]))
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        patch.setenv("RAY_health_check_period_ms", "300")  # a node that is gone is seen sooner
         import ray
 
         ray.shutdown()
@@ -200,7 +200,7 @@ def test_a_cluster_and_a_killed_node_do_not_show(
     join: Callable[..., object], made: Path, for_nodes: Pool, target: Path, nodes: Nodes, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(lost, "_WAIT_S", 1.0)
+    monkeypatch.setattr(lost, "_WAIT_S", 0.2)
     nodes.complete()
     whole = join(open_pool(made), target, LocalEngine(), 1, 0)
     runs = engine(f"ray:{nodes.cluster.address}")
