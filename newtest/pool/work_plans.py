@@ -204,13 +204,13 @@ def plan_fetch(tables: UrlTables, config: DownloadConfig, workers: int) -> dict[
 
     def work() -> Iterator[int]:
         for batch in tables.batches(_AT_A_TIME):
-            hosts.update(host_of(url or "") for url in batch[URL].to_pylist())
+            hosts.update(host for url in batch[URL].to_pylist() if (host := host_of(url or "")))
             yield len(batch)
 
     if not total:
         raise UsageError(f"{tables.place.url}: the tables have no rows, so there is nothing to plan")
     count, _ = tried(work())
-    busiest = max(hosts.values()) / count
+    busiest = max(hosts.values(), default=0) / count
     hours = max(total / config.total, total * busiest / config.per_host) * PER_IMAGE / 3600
     return {
         "command": "fetch-pool", "rows": total, "hosts": len(hosts), "share_of_the_largest_host": busiest,

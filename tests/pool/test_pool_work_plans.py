@@ -32,6 +32,7 @@ def folder(photo_pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(made / "v.npy", np.random.default_rng(0).normal(size=(64, 16)).astype(np.float32))
     (made / "head.py").write_text("def total(vectors):\n    return vectors.sum(axis=1)\n")
     urls = [f"http://{'big' if row % 4 else 'small'}.example/{row}.jpg" for row in range(400)]
+    urls[4] = None  # type: ignore[call-overload]  # a row without a URL has no host
     pq.write_table(pa.table({"url": urls, "text": ["a"] * 400}), made / "urls.parquet")
     return made
 
