@@ -64,7 +64,7 @@ def balance_groups(asked: GroupsAsked, out: Path, *, plan: bool, as_json: bool) 
         return
     print_table(
         [asked.per, "rows", "probability"],
-        [list(row.values()) for row in found.groups.slice(0, 10).to_pylist()],
+        [(_short(row["group"]), row["count"], row["probability"]) for row in found.groups[:10].to_pylist()],
     )
     head, tail = manifest["head"], manifest["tail"]
     print(
@@ -76,3 +76,8 @@ def balance_groups(asked: GroupsAsked, out: Path, *, plan: bool, as_json: bool) 
         f"kept {len(found.subset):,} of {manifest['rows_read']:,} rows, {manifest['rows_without_a_group']:,} have no "
         f"{asked.per}, {manifest['rows_not_drawn']:,} were not drawn{opted_out}; wrote {out} and {table}"
     )
+
+
+def _short(name: str) -> str:
+    """A name of a group as the table shows it: strangers' hosts may fill the screen."""
+    return name if len(name) <= 60 else f"{name[:57]}..."

@@ -158,6 +158,45 @@ def test_what_is_wrong_with_tars_is_counted_or_stops_the_run(bare: Path, tmp_pat
     assert "00000001.tar is not a whole tar" in cut.stderr and not (tmp_path / "cut").exists()
 
 
+def test_members_that_cannot_be_read_are_counted_and_the_rest_is_written(bare: Path, tmp_path: Path) -> None:
+    pool = Path(shutil.copytree(bare, tmp_path / "pool"))
+    picture = read(bare)[0][1]["jpg"]
+    said = {"uid": "b" * 32, "licence": "by"}
+    with tarfile.open(pool / "00000003.tar", "w") as archive:
+        for key, text in (("a", b'{"uid": "'), ("b", json.dumps(said).encode()), ("c", b"[1, 2]")):
+            add(archive, f"{key}.jpg", picture)
+            add(archive, f"{key}.json", text)
+            add(archive, f"{key}.txt", "Straße".encode("latin-1"))
+    done = newtest("reshard-pool", "pool", "--all", "--out", "out", "--json", cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert done.returncode == 0 and told["written"] == 14, done.stderr
+    assert told["left_out_of_these"] == {"a caption that is not UTF-8": 2, "a sample with a broken .json": 1}
+    table = pa.concat_tables(
+        [pq.read_table(path) for path in sorted((tmp_path / "out").glob("*.parquet"))],
+        promote_options="permissive",
+    )
+    assert table["uid"].to_pylist().count("b" * 32) == 1
+    assert table["text"].to_pylist()[-2:] == [None, None], "the caption stays in the tar, and is in no table"
+    (whole,) = (members for uid, members in read_written(tmp_path / "out") if uid == "b" * 32)
+    assert whole["txt"] == "Straße".encode("latin-1")
+
+
+def read_written(folder: Path) -> list[tuple[str, Members]]:
+    """As ``read``, for tars of which some samples have no uid in their ``.json``."""
+    found: list[tuple[str, Members]] = []
+    for path in sorted(folder.glob("*.tar")):
+        with tarfile.open(path) as archive:
+            all_of = {each.name: archive.extractfile(each).read() for each in archive}  # type: ignore[union-attr]
+        for name in (name for name in all_of if name.endswith(".json")):
+            key, value = name.removesuffix(".json"), json.loads(all_of[name])
+            if isinstance(value, dict):
+                members = {
+                    other.partition(".")[2]: all_of[other] for other in all_of if other.startswith(f"{key}.")
+                }
+                found.append((str(value.get("uid")), members))
+    return found
+
+
 def test_samples_that_opted_out_are_not_written_and_a_dry_run_writes_nothing(
     bare: Path, tmp_path: Path
 ) -> None:

@@ -240,6 +240,31 @@ def test_on_the_command_line_the_papers_recipe_is_four_commands(
         assert said in str(done.exception)
 
 
+@pytest.mark.parametrize("device", ["numpy", "cpu"])
+@pytest.mark.parametrize("full", [True, False])
+def test_neither_the_place_nor_the_neighbours_of_a_sample_show_in_its_last_bit(
+    device: str, full: bool
+) -> None:
+    if device == "cpu":
+        pytest.importorskip("torch")
+    draw = np.random.default_rng(6)
+    rows = draw.standard_normal((4, 1033, 512)).astype(np.float32) + 0.3
+    rows /= np.linalg.norm(rows, axis=2, keepdims=True)
+    images, texts, pictures, captions = rows.astype(np.float16)
+    images, texts = images[:301], texts[:301]
+    references = [References(np.arange(5000, 6033), pictures, captions)]
+    config = NegClipLoss(1033 if full else 2000, 1)
+    places = np.arange(301)
+
+    def of(some: np.ndarray) -> np.ndarray:
+        return neg_clip_loss(images[some], texts[some], places[some], references, config, device)
+
+    whole, order = of(places), draw.permutation(301)
+    assert of(order).tobytes() == whole[order].tobytes()
+    parts = np.split(places, [1, 2, 130, 257])
+    assert np.concatenate([of(part) for part in parts]).tobytes() == whole.tobytes()
+
+
 def test_references_of_a_stranger_are_not_taken(tmp_path: Path) -> None:
     pool = pool_of(tmp_path / "pool", (40,))
     config = NegClipLoss(20, batches=1, temperature=0.05)

@@ -108,7 +108,7 @@ class _Making:
         return self.write
 
     def write(self, shard: Shard) -> None:
-        table, imported = table_of_tar(self.pool, shard)
+        table, imported = table_of_tar(self.pool, shard, counted=True)
         gone = Counter(reason for _, reason in imported.left_out)
         about = json.dumps({"rows": imported.rows, "left_out": gone}, sort_keys=True)
         try:

@@ -65,8 +65,14 @@ def import_tars(address: str | Path, *, encoding: str | None = None) -> Iterator
         yield imported
 
 
-def table_of_tar(pool: Pool, shard: Shard, encoding: str | None = None) -> tuple[pa.Table, Imported]:
-    """The table of a shard's tar, a row per sample, and what was left out. Raises PoolError as ``import_tars`` does."""
+def table_of_tar(
+    pool: Pool, shard: Shard, encoding: str | None = None, *, counted: bool = False
+) -> tuple[pa.Table, Imported]:
+    """The table of a shard's tar, a row per sample, and what was left out. Raises PoolError as ``import_tars`` does.
+
+    With ``counted`` members that cannot be read stop nothing. A sample with a broken ``.json`` is left out, since
+    nobody knows its uid or whether it opted out; a caption in another encoding is missing in the table alone.
+    """
     assert shard.tar is not None
     tar = shard.tar.name
     rows = []
@@ -76,9 +82,12 @@ def table_of_tar(pool: Pool, shard: Shard, encoding: str | None = None) -> tuple
     for sample in samples(pool, shard, passed=partial(_passed, left_out)):
         where = f"{pool.place.url}: {tar}: {sample.key}"
         _require_one_photo(sample, where)
+        if counted and _is_broken(sample, where):
+            left_out.append((f"{sample.key}.json", "a sample with a broken .json"))
+            continue
         image, reason = about_image(sample.image)
         reason = sample.why if sample.image is None else reason
-        given = _given(sample, where, encoding)
+        given = _given(sample, where, encoding, left_out if counted else None)
         left_out += [(f"{sample.key}.{suffix}", "too-many-bytes") for suffix in sample.too_big]
         if reason is not None:
             imageless += 1
@@ -125,11 +134,29 @@ def _require_one_photo(sample: Sample, where: str) -> None:
         )
 
 
-def _given(sample: Sample, where: str, encoding: str | None) -> Given:
-    """All captions: of the text members in the tar's order, then of the ``.json``; and the ``.json``'s columns."""
+def _is_broken(sample: Sample, where: str) -> bool:
+    try:
+        sample.said(where)
+    except PoolError:
+        return True
+    return False
+
+
+def _given(
+    sample: Sample, where: str, encoding: str | None, left_out: list[tuple[str, str]] | None = None
+) -> Given:
+    """All captions: of the text members in the tar's order, then of the ``.json``; and the ``.json``'s columns.
+
+    A caption in another encoding is told to ``left_out`` where there is one. Raises PoolError.
+    """
     given = Given()
     for suffix, data in sample.members.items():
         if suffix.rpartition(".")[2] in _TEXTS:
-            given.add(texts_of(decoded(data, f"{where}.{suffix}", encoding)))
+            try:
+                given.add(texts_of(decoded(data, f"{where}.{suffix}", encoding)))
+            except PoolError:
+                if left_out is None:
+                    raise
+                left_out.append((f"{sample.key}.{suffix}", "a caption that is not UTF-8"))
     described(given, sample.said(where))
     return given
