@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pool_commands import newtest
+from pool_commands import contents, killed_at_event, newtest
 
 import newtest as nt
 from newtest.pool.storage import subset as subsets
@@ -103,6 +103,20 @@ def test_samples_of_a_folder_of_bare_tars_are_written_with_their_copies(bare: Pa
     alone = newtest(*arguments, "--out", "alone", "--workers", "1", "--layers", "kept", cwd=tmp_path)
     assert alone.returncode == 0 and not (pool / "__newtest").exists()
     assert files(tmp_path / "alone") == files(tmp_path / "out")
+
+
+def test_killed_among_the_tars_and_among_the_shards_it_ends_with_the_same_bytes(
+    bare: Path, tmp_path: Path
+) -> None:
+    arguments = ["reshard-pool", "pool", "--all", "--out", "out", "--shard-rows", "5", "--workers", "1"]
+    for name in ("whole", "killed"):
+        shutil.copytree(bare, tmp_path / name / "pool")
+    assert newtest(*arguments, cwd=tmp_path / "whole").returncode == 0
+    for after in (1, 6):  # after the table of one tar, and in the middle of the second new shard
+        killed_at_event(*arguments, cwd=tmp_path / "killed", after=after)
+    assert len(list((tmp_path / "killed" / "out").glob("*.parquet"))) == 1
+    assert newtest(*arguments, cwd=tmp_path / "killed").returncode == 0
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
 def test_tars_with_and_without_a_table_go_together(photo_pool: Path, tmp_path: Path) -> None:
