@@ -39,6 +39,7 @@ __all__ = ["CLUSTER", "HOST", "Capped", "GroupCaps", "Groups", "balance_per", "c
 
 HOST, CLUSTER = "host", "cluster"
 Mask = npt.NDArray[np.bool_]
+_USUAL = {"http:/": ":80", "https:": ":443"}
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,20 @@ class Groups:
                 own = clusters.slice(start, len(batch)).combine_chunks()
                 yield batch, pc.cast(pc.if_else(pc.less(own, 0), None, own), pa.string())
             elif self.column is None:
-                hosts = [host_of(url) if url else "" for url in batch["url"].to_pylist()]
-                yield batch, pa.array([host or None for host in hosts], pa.string())
+                hosts = [_site(url) if url else None for url in batch["url"].to_pylist()]
+                yield batch, pa.array(hosts, pa.string())
             else:
                 yield batch, _texts(batch[self.column].combine_chunks(), self.column, pool, shard)
             start += len(batch)
+
+
+def _site(url: str) -> str | None:
+    """The host of a URL, with its port where that is not the usual one; None where there is none."""
+    host = host_of(url)
+    if host.count(":") > 1:  # IPv6
+        return host
+    name, _, port = host.removesuffix(_USUAL.get(url[:6].lower(), ":")).partition(":")
+    return f"{name.rstrip('.')}:{port}" if port else name.rstrip(".") or None
 
 
 @dataclass(frozen=True)

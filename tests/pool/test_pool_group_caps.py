@@ -79,6 +79,19 @@ def test_large_hosts_are_capped_and_small_ones_stay_whole(folder: Path, power: f
     assert manifest["rows_read"] == SIZE == 30 + manifest["rows_not_drawn"] + len(found.subset)
 
 
+def test_usual_ports_case_and_a_last_dot_make_no_other_host(tmp_path: Path) -> None:
+    urls = [
+        "HTTP://A.example:80/1", "http://a.example/2", "https://a.example.:443/3", "https://a.example/4", "//b:80/5",
+        "http://a.example:443/6", "http://[2001:db8::80]/7", "http://./8", "no URL", None,
+    ]  # fmt: skip
+    uids = [f"{number:032x}" for number in range(len(urls))]
+    pq.write_table(pa.table({"uid": uids, "url": pa.array(urls, pa.string())}), tmp_path / "0.parquet")
+    found = balance_per(open_pool(tmp_path), GroupCaps("host", 9), ENGINE, 1)
+    counts = {row["group"]: row["count"] for row in found.groups.to_pylist()}
+    assert counts == {"a.example": 4, "a.example:443": 1, "2001:db8::80": 1, "b:80": 1}
+    assert found.subset.manifest["rows_without_a_group"] == len(urls) - sum(counts.values())
+
+
 def test_neither_shards_nor_workers_show_and_seeds_do(folder: Path, tmp_path: Path) -> None:
     config = GroupCaps("host", 400, 0.5, 3)
     found = balance_per(open_pool(folder), config, ENGINE, 1).subset.uids.tobytes()
