@@ -90,7 +90,7 @@ class Pool:
 
         config = config or EmbedConfig(model)
         total, on_gpu = len(self.shards.shards), gpus() > 0
-        resources = Resources(self.workers if on_gpu or self.workers else 1, gpus=1.0 if on_gpu else 0.0)
+        resources = Resources(self.workers, gpus=1.0 if on_gpu else 0.0, alone=not on_gpu)
         outcomes = embed(self.shards, config, self._engine(progress), resources)
         sums = complete(watched(progress, "embedding", outcomes, total), total)
         complete(score(self.shards, config, LocalEngine(), self.workers), total)

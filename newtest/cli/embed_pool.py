@@ -65,7 +65,7 @@ def embed_pool(
     on_gpu = gpus() > 0
     note(f"encoder: {name}, on {'CUDA' if on_gpu else 'the CPU'}; layer {embeddings_layer(encoder).folder}")
     # One process runs a model on all cores; more of them would only share the cores.
-    resources = Resources(workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0)
+    resources = Resources(workers, gpus=1.0 if on_gpu else 0.0, alone=not on_gpu)
     outcomes = embed(opened, config, engine_of(engine), resources)
     sums = complete(counted("embedding", outcomes, len(opened.shards)), len(opened.shards))
     require_images_embedded(opened, encoder, sums)

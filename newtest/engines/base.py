@@ -46,13 +46,16 @@ class Resources:
     share_cores: bool = False
     """Whether processes on this machine share its cores, so that each multiplies matrices on its part of them. Only
     for work whose results do not depend on the number of threads."""
+    alone: bool = False
+    """Whether one process uses all cores of a machine, as a model does: ``workers`` 0 is then one on this machine where
+    there is no GPU, and still as many as find room on a cluster."""
     light: bool = False
     """Whether an item needs little memory and no decoder that a stranger's bytes could crash. Work of a moment is then
     done without starting processes on this machine, unless ``workers`` is given."""
 
     def count(self, items: int) -> int:
         """How many workers to start on this machine for so many items."""
-        return max(1, min(self.workers or cores(), items))
+        return max(1, min(self.workers or (1 if self.alone else cores()), items))
 
 
 @dataclass(frozen=True)

@@ -172,3 +172,16 @@ def test_each_picture_is_made_by_the_build_or_named_as_made_by_hand() -> None:
     assert len(pictures) > 12
     named = set(re.findall(r"[\w-]+\.(?:png|jpg)", made)) | {"crowd-desk.jpg", "crowd-phone.jpg"}
     assert {path.name for path in pictures} - named == by_hand
+
+
+def test_the_script_for_slurm_is_one(tmp_path: Path) -> None:
+    """Bash reads it, and what srun starts is bound to the cores that the job asks for (Slurm 22.05 and later)."""
+    (script,) = re.findall(
+        r"^```bash\n(#!/bin/bash.*?)^```", (ROOT / "docs" / "ray.md").read_text(), re.S | re.M
+    )
+    (tmp_path / "job.sh").write_text(script)
+    subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=True)
+    lines = re.sub(r"\\\n\s*", " ", script).splitlines()
+    starting = [line for line in lines if "ray start" in line]
+    assert len(starting) == 2 and all('--cpus-per-task="$cores"' in line for line in starting)
+    assert all(line.startswith("#SBATCH --") for line in lines[1:6])

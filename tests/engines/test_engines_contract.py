@@ -139,3 +139,9 @@ def test_a_script_without_a_guard_is_told_so_in_one_sentence(tmp_path: Path) -> 
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith("newtest.errors.UsageError: worker processes import the script that starts them")
     assert last.endswith('put what it does under if __name__ == "__main__":')
+
+
+def test_work_that_uses_all_cores_is_one_process_here_and_not_on_a_cluster() -> None:
+    """A cluster takes ``workers`` as it is: 0 is all the room there."""
+    assert Resources(alone=True).count(9) == 1
+    assert (Resources(3, alone=True).count(9), Resources(alone=True).workers) == (3, 0)

@@ -116,3 +116,35 @@ def test_a_thousand_workers_of_which_one_in_twenty_is_lost(seed: int) -> None:
     )  # retries are told apart
     assert not any(outcome.error for outcome in outcomes)
     assert cluster.busy / (WORKERS * cluster.now) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "lost", "failed"),
+    [
+        ("The actor died because its node has died.", 9, None),
+        ("The actor died because its node has died.", 10, "the worker died 10 times on it (the last on 10.0.0.1"),
+        ("The worker process died.", 2, None),
+        ("The worker process died.", 3, "the worker died 3 times on it (the last on 10.0.0.1"),
+    ],
+)  # fmt: skip
+def test_nodes_that_go_are_told_from_an_item_that_kills(words: str, lost: int, failed: str | None) -> None:
+    """Spot machines go again and again; Ray 2.60's own words of it."""
+    cluster = _Preempted(np.random.default_rng(0), 0, words=words, lost=lost)
+    needs = Needs()
+    crew = Crew(cluster, None, needs, deque([(0, 7)]), Patience(cluster, needs, UNWATCHED), 1)  # type: ignore[arg-type]
+    (outcome,) = crew.run()
+    assert outcome.tries == lost + (failed is None)
+    assert (outcome.value, outcome.error) == (14, None) if failed is None else failed in str(outcome.error)
+
+
+@dataclass
+class _Preempted(Cluster):
+    words: str = ""
+    lost: int = 0
+
+    def begin(self, worker: Any, item: int) -> int:
+        reference = super().begin(worker, item)
+        if self.lost:
+            self.lost -= 1
+            self.results[reference] = Lost(self.words)
+        return reference

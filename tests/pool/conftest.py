@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,6 +105,8 @@ def bucket() -> Iterator[str]:
         }.items():  # fmt: skip
             patch.setenv(name, value)
         forget_the_last_server()
+        # moto keeps buckets for as long as the process lives, whatever server they were made by.
+        urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b"").close()
         boto3.client("s3").create_bucket(Bucket="newtest-pools")
         yield "s3://newtest-pools"
         server.stop()

@@ -116,12 +116,12 @@ def stored(bucket: str, made: Path, name: str) -> Pool:
 
 @pytest.fixture(scope="module")
 def for_processes(bucket: str, made: Path) -> Pool:
-    return stored(bucket, made, "processes")
+    return stored(bucket, made, "joins-processes")
 
 
 @pytest.fixture(scope="module")
 def for_nodes(bucket: str, made: Path) -> Pool:
-    return stored(bucket, made, "nodes")
+    return stored(bucket, made, "joins-nodes")
 
 
 class Nodes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from newtest.engines.base import Outcome
-from newtest.engines.ray.lost import losses, reason
+from newtest.engines.ray.lost import gone, losses, reason
 from newtest.engines.ray.patience import Needs, Patience
 from newtest.engines.ray.worker import Answer, Arrival, Cargo, Worker
 from newtest.errors import ClusterError, FolderMissing
@@ -17,7 +17,10 @@ from newtest.version import __version__
 
 __all__ = ["Crew"]
 
-_ATTEMPTS = 3  # a node that dies may take an item with it twice before the rest of the cluster is steady
+_ATTEMPTS = 3  # deaths of workers on one item
+_NODES = (
+    10  # nodes that went with an item: they are scaled down or preempted, and rarely is it the item's fault
+)
 _STARTS = 5  # workers that die before they have arrived, one after the other
 _TICK_S, _GROW_S = 2.0, 10.0
 _TOLD = 5  # losses that are told one by one
@@ -47,6 +50,7 @@ class Crew:
     held: dict[Any, _Held] = field(default_factory=dict)
     tries: Counter[int] = field(default_factory=Counter)
     deaths: Counter[int] = field(default_factory=Counter)
+    nodes_lost: Counter[int] = field(default_factory=Counter)
     failed_starts: int = 0
     told: set[str] = field(default_factory=set)
     lost: int = 0
@@ -150,13 +154,15 @@ class Crew:
     def _lost_with(self, held: _Held, error: BaseException) -> Iterator[Outcome[Any, Any]]:
         self.lost += 1
         self.grown = 0  # another takes its place at once
-        self.deaths[held.index] += 1
-        last = self.deaths[held.index] >= _ATTEMPTS
+        of = self.nodes_lost if gone(self.ray, error, held.arrival) else self.deaths
+        of[held.index] += 1
+        deaths, nodes = self.deaths[held.index], self.nodes_lost[held.index]
+        last = deaths >= _ATTEMPTS or nodes >= _NODES
         why = reason(self.ray, error, held.arrival) if last or self.lost <= _TOLD else ""
         if last:
             yield Outcome(
                 held.item,
-                error=f"the worker died {_ATTEMPTS} times on it (the last {why})",
+                error=f"the worker died {deaths + nodes} times on it (the last {why})",
                 tries=self.tries[held.index],
             )
             return

@@ -9,7 +9,7 @@ from typing import Any
 from newtest.engines.ray.worker import Arrival
 from newtest.files import open_bytes
 
-__all__ = ["losses", "reason"]
+__all__ = ["gone", "losses", "reason"]
 
 _LINES, _LENGTH = 3, 300
 _WAIT_S = 5.0
@@ -23,13 +23,19 @@ def losses(ray: Any) -> tuple[type[BaseException], ...]:
     return tuple(getattr(ray.exceptions, name) for name in names if hasattr(ray.exceptions, name))
 
 
+def gone(ray: Any, error: BaseException, worker: Arrival) -> bool:
+    """Whether the worker's node went, and not only its process. Ray may take a while to see that."""
+    return _kind(str(error)) == _GONE or not any(
+        node["Alive"] for node in ray.nodes() if node["NodeID"] == worker.node
+    )
+
+
 def reason(ray: Any, error: BaseException, worker: Arrival | None) -> str:
     """``on 10.0.0.2 (...), its node is gone``, or how it ended, and the last lines of its log."""
     if worker is None:  # it had not arrived
         address = re.search(r"\bip[=:]\s*([0-9a-fA-F.:]*[0-9a-fA-F])", str(error))
         return f"on {address[1]}, {_kind(str(error))}" if address else _kind(str(error))
-    alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    kind = _kind(str(error)) if worker.node in alive else _GONE
+    kind = _GONE if gone(ray, error, worker) else _kind(str(error))
     end = _end(ray, worker) if kind != _GONE and worker.log.startswith("/") else ""
     if end is None:  # Ray may take a while to see that a node is gone
         return f"on {worker.place}, it or its node is gone"

@@ -68,6 +68,7 @@ class Patience:
         if limit and waited >= limit:
             raise ClusterError(f"no worker of Ray started within {waited:.0f} s: {why}")
         until = f" for {limit:.0f} s at most" if limit else ""
+        until += ", as an autoscaler may add a node" if hopeless else ""
         self.progress.say(f"waiting for a worker of Ray{until}: {why}")
         self.said = waited
 

@@ -80,7 +80,7 @@ def run_models(
             _here(runs, pieces)
         else:
             _on_engine(
-                runs, pieces, engine, Resources(workers or (0 if gpus() else 1), gpus=1.0 if gpus() else 0.0)
+                runs, pieces, engine, Resources(workers, gpus=1.0 if gpus() else 0.0, alone=not gpus())
             )
     return [run.answer(evaluated) for run in every]
 

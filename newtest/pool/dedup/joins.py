@@ -132,9 +132,7 @@ def keeping_for(
     which multiplies on all cores.
     """
     on_gpu = rows > BLOCK and device != "cpu" and gpus() > 0
-    resources = Resources(
-        workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0, share_cores=not on_gpu
-    )
+    resources = Resources(workers, gpus=1.0 if on_gpu else 0.0, share_cores=not on_gpu, alone=not on_gpu)
     return Keeping(pool, engine or LocalEngine(), resources, progress)
 
 

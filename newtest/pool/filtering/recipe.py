@@ -229,7 +229,7 @@ def _computed(pool: Pool, recipe: Recipe, engine: Engine, workers: int, progress
     progress.say(
         f"no scores in the pool: embedding its images and captions with {encoder.name} (kept as a layer)"
     )
-    outcomes = embed(pool, config, engine, Resources(workers or 1))
+    outcomes = embed(pool, config, engine, Resources(workers, alone=True))
     sums = complete(watched(progress, "embedding", outcomes, len(pool.shards)), len(pool.shards))
     require_images_embedded(pool, encoder, sums)
     complete(score(pool, config, engine, workers), len(pool.shards))

@@ -105,7 +105,7 @@ def _compare(
     name = encoder(config.encoder, precision=config.precision).name
     layer = definitions_layer(what, name)
     on_gpu = gpus() > 0
-    resources = Resources(workers if on_gpu or workers else 1, gpus=1.0 if on_gpu else 0.0)
+    resources = Resources(workers, gpus=1.0 if on_gpu else 0.0, alone=not on_gpu)
     make = partial(_definitions, what, config.encoder, config.precision)
     outcomes = build(pool, layer, make, engine, resources)
     complete(watched(progress, "comparing definitions", outcomes, len(pool.shards)), len(pool.shards))
