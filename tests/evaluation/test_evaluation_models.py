@@ -321,22 +321,25 @@ def test_workers_of_an_engine_answer_the_same_and_what_they_kept_is_taken_over(
     monkeypatch.setattr(models, "PIECE", 2)
     names = ("timm:test_resnet", "torchvision:squeezenet1_1")
     options, evaluated = options_for(names[0], tmp_path), read_set(photos)
-    asked = [Asked(names[0]), Asked(names[1])]
+    asked = [Asked(names[0]), Asked(names[1]), Asked(names[0], np.ones(3, bool))]
     here = run_models(asked, evaluated, options, tmp_path / "here")
     told = Watcher()
     workers = run_models(asked, evaluated, options, tmp_path / "workers", told, LocalEngine(), 2)
     assert (here[0][0].values == workers[0][0].values).all() and workers[0][1] == ["5.png"]  # type: ignore[index]
-    assert [type(one) for one in (here[1], workers[1])] == [EvaluationError] * 2
+    for place in (1, 2):  # the same model may be asked in two ways, of which one fails
+        assert isinstance(workers[place], EvaluationError) and str(workers[place]) == str(here[place])
     pieces = [
         {path.name: path.read_bytes() for path in (tmp_path / name).rglob("*.npz")}
         for name in ("here", "workers")
     ]
     assert pieces[0] == pieces[1] and len(pieces[0]) == 3
-    next((tmp_path / "workers").rglob("*.npz")).unlink()
+    lost, spoilt, _ = sorted((tmp_path / "workers").rglob("*.npz"))
+    lost.unlink()
+    spoilt.write_bytes(b"half a piece")
     told.shown.clear()
     again = run_models(asked[:1], evaluated, options, tmp_path / "workers", told, LocalEngine(), 2)
     assert (again[0][0].values == here[0][0].values).all()  # type: ignore[index]
-    assert [done for what, done, _ in told.shown if what == "images"] == [2]
+    assert [done for what, done, _ in told.shown if what == "images"] == [2, 2]
 
 
 def test_a_worker_that_sees_other_files_is_an_error(photos: Path, tmp_path: Path) -> None:
@@ -346,3 +349,47 @@ def test_a_worker_that_sees_other_files_is_an_error(photos: Path, tmp_path: Path
     Path(piece.paths[0]).unlink()
     with pytest.raises(EvaluationError, match="must see the same files"):
         work(piece)
+
+
+def test_a_model_that_fails_beside_others_is_tried_again_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU that holds one model and not two; one that fails alone, too, is an error, and the others go on."""
+    import torch
+
+    names = ("timm:test_resnet", "timm:test_resnet.r160_in1k")
+    options, evaluated = options_for(names[0], tmp_path), read_set(photos)
+    alone, _ = run_model(names[0], evaluated, options, tmp_path / "alone")
+    plain, built = model_runs.build, []
+
+    class Full(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module, room: int) -> None:
+            super().__init__()
+            self.inner, self.room = inner, room
+
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            if len(built) > self.room:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB\nand more")
+            return self.inner(batch)
+
+    def build(name: str, weights: Path | None) -> Classifier:
+        found = plain(name, weights)
+        built.append(name)
+        return replace(found, module=Full(found.module, 1 if name == names[0] else 0))
+
+    begun = models._asked_together
+
+    def together(*given: object) -> None:
+        built.clear()
+        begun(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model_runs, "build", build)
+    monkeypatch.setattr(models, "_asked_together", together)
+    asked = [Asked(names[0]), Asked(names[1], np.arange(1000) >= 1)]
+    first, second = run_models(asked, evaluated, options, tmp_path / "out")
+    assert (first[0].values == alone.values).all()  # type: ignore[index]
+    assert isinstance(second, EvaluationError)
+    assert (
+        str(second)
+        == "the model failed (CUDA out of memory. Tried to allocate 2 GiB); a smaller `batch_size` may help"
+    )

@@ -15,12 +15,14 @@ import pytest
 from pool_commands import contents, left_over, newtest
 from servers.images import ImageServer, made_photo, serving
 
+from newtest.download import Download
 from newtest.pool.fetch_below import Below
 from newtest.pool.fetched_images import Treatment
 from newtest.pool.fetching.shards import Shards
 from newtest.pool.fetching.taking import OPEN, take
+from newtest.pool.journal import Journal, part_of
+from newtest.pool.storage.location import JOURNALS
 from newtest.pool.url_tables import url_tables
-from newtest.progress import UNWATCHED
 
 ROWS = 12
 
@@ -108,20 +110,37 @@ def test_what_is_there_is_not_asked_for_and_the_pool_is_the_same(server: ImageSe
     assert again["asked"] == 0 and again["taken"]["images"] == 0
 
 
-def test_a_broken_picture_goes_through_the_same_door_and_a_cut_tar_is_told(
+def test_a_broken_picture_is_downloaded_instead_and_a_cut_tar_is_told(
     server: ImageServer, tmp_path: Path
 ) -> None:
     table_of(server, tmp_path / "urls")
     tars_of(tmp_path / "had", {0: b"no picture", 1: made_photo(1)})
     whole = (tmp_path / "had" / "00000.tar").read_bytes()
     (tmp_path / "had" / "00001.tar").write_bytes(whole[:700])
+    (tmp_path / "had" / "00002.tar").write_bytes(whole)  # row 1 once more
     done = newtest(*FETCH, "--out", "out", "--have", "had", cwd=tmp_path)
     told = json.loads(done.stdout)
-    assert told["taken"]["images"] >= 2 and "00001.tar is not a whole tar" in told["taken"]["damaged"][0]
-    assert "00001.tar is not a whole tar" in done.stderr
-    assert (told["success"], told["left_out"]) == (ROWS - 1, 1)
+    assert told["taken"]["images"] == 1 and told["taken"]["left_out"]["not-an-image"] == 2
+    (damaged,) = told["taken"]["damaged"]
+    assert "00001.tar is not a whole tar" in damaged and damaged in done.stderr
+    assert (told["success"], told["left_out"], told["asked"]) == (ROWS, 0, ROWS - 1)
     none = newtest(*FETCH, "--out", "none", "--have", "urls", cwd=tmp_path)
     assert none.returncode != 0 and "there are no tars here to take images from" in none.stderr
+
+
+def test_what_is_there_holds_over_a_failure_that_a_killed_run_wrote_down(
+    server: ImageServer, tmp_path: Path
+) -> None:
+    table_of(server, tmp_path / "urls")
+    tars_of(tmp_path / "had", {0: made_photo(0)})
+    assert newtest(*FETCH, "--out", "out", cwd=tmp_path).returncode == 0
+    for path in (tmp_path / "out").glob("00000000.*"):
+        path.unlink()
+    journal = part_of(tmp_path / "out" / JOURNALS, "00000000", "0001-0000")
+    with Journal(journal) as failed:
+        failed.add(uid(0), server.url("0.jpg"), Download("0", None, "timeout", "too slow"))
+    told = json.loads(newtest(*FETCH, "--out", "out", "--have", "had", cwd=tmp_path).stdout)
+    assert (told["taken"]["images"], told["asked"], told["success"]) == (1, 4, ROWS)
 
 
 def test_taken_again_after_a_kill_nothing_is_written_twice(server: ImageServer, tmp_path: Path) -> None:
@@ -133,7 +152,7 @@ def test_taken_again_after_a_kill_nothing_is_written_twice(server: ImageServer, 
 
     def once(images: int) -> dict[str, bytes]:
         batches = ((f"{number:08d}", batch) for number, batch in enumerate(tables.batches(5)))
-        assert take(shards, batches, [str(tmp_path / "had")], 1 << 20, UNWATCHED).images == images
+        assert take(shards, batches, [str(tmp_path / "had")], 1 << 20, "0001").images == images
         return {path.name: path.read_bytes() for path in (tmp_path / "journals").iterdir()}
 
     first = once(ROWS)

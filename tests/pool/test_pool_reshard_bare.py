@@ -6,6 +6,7 @@ gave the same 23 samples of three such tars, copies and all, byte for byte in ea
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -66,6 +67,10 @@ def read(folder: Path) -> list[tuple[str, Members]]:
                 samples.setdefault(key, {})[suffix] = archive.extractfile(member).read()  # type: ignore[union-attr]
         found += [(json.loads(members["json"])["uid"], members) for members in samples.values()]
     return found
+
+
+def read_one(folder: Path, number: int) -> list[tuple[str, Members]]:
+    return read(folder)[4 * number : 4 * number + 4]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -149,6 +154,38 @@ def test_rows_that_a_filter_chose_stay_chosen_beside_bare_tars(photo_pool: Path,
     said = json.loads(done.stdout)
     assert done.returncode == 0 and said["rows_that_share_a_uid"] == 0
     assert said["samples"] == 31 and len(said["tars_without_table"]) == 2
+
+
+def test_a_packed_tar_beside_a_table_and_its_tar_is_a_shard_of_its_own(bare: Path, tmp_path: Path) -> None:
+    pool = tmp_path / "pool"
+    pool.mkdir()
+    shutil.copy(bare / "00000000.tar", pool / "a.tar")
+    assert newtest("import-pool", "pool", cwd=tmp_path).returncode == 0
+    table = pq.read_table(pool / "a.parquet")
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), pool / "a.parquet")  # two rows share a uid
+    (pool / "a.tar.gz").write_bytes(gzip.compress((bare / "00000001.tar").read_bytes()))
+    assert newtest("filter-pool", "pool", "--min-words", "0", "--out", "s.npy", cwd=tmp_path).returncode == 0
+    for arguments, written in ((("--subset", "s.npy"), 4), (("--all",), 8)):
+        out = f"out{written}"
+        done = newtest("reshard-pool", "pool", *arguments, "--out", out, "--json", cwd=tmp_path)
+        said = json.loads(done.stdout)
+        assert said["tars_without_table"] == ["a.tar.gz"]
+        expected = [
+            uid for number in range(written // 4) for uid in [one for one, _ in read_one(bare, number)]
+        ]
+        assert [uid for uid, _ in read(tmp_path / out)] == expected
+
+
+def test_what_a_stranger_left_among_the_layers_is_made_anew(bare: Path, tmp_path: Path) -> None:
+    pool = Path(shutil.copytree(bare, tmp_path / "pool"))
+    assert newtest("reshard-pool", "pool", "--all", "--out", "out", cwd=tmp_path).returncode == 0
+    made = sorted((pool / "__newtest").rglob("*.parquet"))
+    before = [path.read_bytes() for path in made]
+    for path, about in zip(made, (b"[1]", b'{"rows": "many", "left_out": {}}', b"no JSON"), strict=True):
+        pq.write_table(pq.read_table(path).replace_schema_metadata({b"newtest.about": about}), path)
+    done = newtest("reshard-pool", "pool", "--all", "--out", "again", cwd=tmp_path)
+    assert done.returncode == 0 and [path.read_bytes() for path in made] == before, done.stderr
+    assert files(tmp_path / "again") == files(tmp_path / "out")
 
 
 def test_what_is_wrong_with_tars_is_counted_or_stops_the_run(bare: Path, tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ class Run:
         self.progress, self.images = progress, images
         self.parts: list[_Piece] = []
         self.error: EvaluationError | None = None
+        self.crowded = False
+        """Whether it failed as a model may that has too little memory beside others."""
         self.built: Classifier | None = None
         self.part = _Piece(np.empty((0, TOP), np.int64), np.empty(0, np.bool_), "")
         try:
@@ -88,9 +90,13 @@ class Run:
         outputs = [] if asked.looked_at is None else np.flatnonzero(asked.looked_at).tolist()
         self.pieces = folder / "predictions" / fingerprint(self.model, outputs, options.precision, "3")[:16]
 
-    def is_there(self, files: str) -> bool:
+    def is_there(self, files: str, count: int) -> bool:
         """Whether nothing is left to do for a piece."""
-        return self.error is not None or (self.pieces / f"{files}.npz").is_file()
+        return self.error is not None or _kept(self.pieces / f"{files}.npz", count) is not None
+
+    def begin_again(self) -> None:
+        """Forget what went wrong, and the pieces in memory; those on disk are there."""
+        self.error, self.crowded, self.built, self.parts = None, False, None, []
 
     def has(self, files: str, count: int) -> bool:
         """Take over a piece of an earlier run, if it is there; otherwise begin a new one."""
@@ -108,15 +114,18 @@ class Run:
         """Whether the network is there; it is built when it is first needed, once per name."""
         name, options = self.asked.name, self.options
         if self.error is None and self.built is None and name not in networks:
+            torch = torch_runtime.torch()
             try:
-                networks[name] = build(name, options.weights)
+                built = build(name, options.weights)
+                dtype = getattr(torch, options.precision)
+                built.module.to(device=_device(options), dtype=dtype, memory_format=torch.channels_last)
             except EvaluationError as error:
                 self.error = error
                 return False
-            dtype = getattr(torch_runtime.torch(), options.precision)
-            networks[name].module.to(
-                device=_device(options), dtype=dtype, memory_format=torch_runtime.torch().channels_last
-            )
+            except RuntimeError as error:
+                self._fail(error)
+                return False
+            networks[name] = built
         self.built = self.built or networks.get(name)
         return self.error is None
 
@@ -128,8 +137,8 @@ class Run:
         try:
             with torch.inference_mode():
                 logits = self.built.module(batch).float()
-        except RuntimeError as error:  # out of a GPU's memory, or images of a size that it does not take
-            self.error = EvaluationError(f"the model failed ({str(error).strip().splitlines()[0]})")
+        except RuntimeError as error:
+            self._fail(error)
             return
         if looked_at is not None:
             if logits.shape[1] != len(looked_at):
@@ -142,6 +151,14 @@ class Run:
         self.part.top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()
         self.part.readable[rows] = True
         self.told(len(rows))
+
+    def _fail(self, error: RuntimeError) -> None:
+        """Out of a GPU's memory, or images of a size that the model does not take."""
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        self.error, self.crowded = (
+            EvaluationError(f"the model failed ({why}); a smaller `batch_size` may help"),
+            True,
+        )
 
     def keep(self, files: str) -> None:
         """Write the piece down."""

@@ -60,7 +60,8 @@ def run_models(
 
     ``progress`` is told how many images of a model are done, batch by batch. Pieces of an earlier run are taken over
     while their files have the same path, size and time of change. In the place of a model that cannot be run stands its
-    error: it cannot be had, or has another number of outputs than ``looked_at``. Raises, before any is run, UsageError
+    error: it cannot be had, or has another number of outputs than ``looked_at``. One that fails beside others is tried
+    again alone, for it may have lacked memory. Raises, before any is run, UsageError
     for a precision or kind of model that is unknown, EvaluationError where the set names no files, MissingExtra.
 
     Without an ``engine`` this process asks. With one its ``workers`` do, one per GPU where there are some and otherwise
@@ -71,18 +72,25 @@ def run_models(
     if "path" not in evaluated.images.columns:
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
     pieces = _pieces(evaluated.images["path"].astype(str).tolist())
-    every = [
-        Run(one, options, folder, progress, len(evaluated)) for one in asked
-    ]  # all names are looked up first
+    every = [Run(one, options, folder, progress, len(evaluated)) for one in asked]  # looks up all names first
     for start in range(0, len(every), TOGETHER):
         runs = every[start : start + TOGETHER]
-        if engine is None:
-            _here(runs, pieces)
-        else:
-            _on_engine(
-                runs, pieces, engine, Resources(workers, gpus=1.0 if gpus() else 0.0, alone=not gpus())
-            )
+        _asked_together(runs, pieces, engine, workers)
+        for run in runs:
+            if run.crowded and len(runs) > 1:
+                run.begin_again()
+                _asked_together([run], pieces, engine, workers)
     return [run.answer(evaluated) for run in every]
+
+
+def _asked_together(
+    runs: Sequence[Run], pieces: Sequence[_Piece], engine: Engine | None, workers: int
+) -> None:
+    if engine is None:
+        _here(runs, pieces)
+        return
+    on_gpu = gpus() > 0 and (runs[0].options.device or "cuda").startswith("cuda")
+    _on_engine(runs, pieces, engine, Resources(workers, gpus=1.0 if on_gpu else 0.0, alone=not on_gpu))
 
 
 @dataclass(frozen=True)
@@ -120,17 +128,19 @@ def _ask(runs: Sequence[Run], piece: _Piece, networks: dict[str, Classifier]) ->
 
 def _on_engine(runs: Sequence[Run], pieces: Sequence[_Piece], engine: Engine, resources: Resources) -> None:
     """Ask models in workers, piece by piece; they keep the pieces, which are read here in the end."""
-    todo = [piece for piece in pieces if any(not run.is_there(piece.files) for run in runs)]
-    wanted = [(run.asked, run.options, run.folder) for run in runs if run.error is None]
+    open_runs = [run for run in runs if run.error is None]
+    todo = [
+        piece for piece in pieces if not all(run.is_there(piece.files, len(piece.paths)) for run in open_runs)
+    ]
+    make = _Asking(tuple((run.asked, run.options, run.folder) for run in open_runs))
     errors: list[str] = []
-    asking = runs[0].progress
-    for outcome in engine.map(_Asking(tuple(wanted)), todo, resources) if todo and wanted else ():
-        asking.advance("images", len(outcome.item.paths), sum(len(piece.paths) for piece in todo))
+    total = sum(len(piece.paths) for piece in todo)
+    for outcome in engine.map(make, todo, resources) if todo else ():
+        runs[0].progress.advance("images", len(outcome.item.paths), total)
         if outcome.error is not None:
             errors.append(outcome.error)
-        for run in runs:
-            if said := (outcome.value or {}).get(run.asked.name):
-                run.error = EvaluationError(said)
+        for place, (said, crowded) in (outcome.value or {}).items():
+            open_runs[place].error, open_runs[place].crowded = EvaluationError(said), crowded
     if errors:
         raise EvaluationError(
             f"{len(errors)} of {len(todo)} parts of the set failed, the others are kept; run again when mended: "
@@ -147,15 +157,15 @@ def _on_engine(runs: Sequence[Run], pieces: Sequence[_Piece], engine: Engine, re
 
 @dataclass(frozen=True)
 class _Asking:
-    """Makes the worker that asks some models about pieces, and keeps the answers."""
+    """Makes the worker that asks some models about pieces, and keeps the answers; it tells which of them failed."""
 
     wanted: tuple[tuple[Asked, ModelConfig, Path], ...]
 
-    def __call__(self) -> Callable[[_Piece], dict[str, str]]:
+    def __call__(self) -> Callable[[_Piece], dict[int, tuple[str, bool]]]:
         runs = [Run(asked, options, folder, UNWATCHED, 0) for asked, options, folder in self.wanted]
         networks: dict[str, Classifier] = {}
 
-        def ask(piece: _Piece) -> dict[str, str]:
+        def ask(piece: _Piece) -> dict[int, tuple[str, bool]]:
             if _files(piece.paths) != piece.files:
                 raise EvaluationError(
                     f"{piece.paths[0]} and those behind it are not what they are where the command runs; workers and "
@@ -164,6 +174,7 @@ class _Asking:
             _ask(runs, piece, networks)
             for run in runs:
                 run.parts.clear()
-            return {run.asked.name: str(run.error) for run in runs if run.error is not None}
+            failed = ((place, run) for place, run in enumerate(runs) if run.error is not None)
+            return {place: (str(run.error), run.crowded) for place, run in failed}
 
         return ask

@@ -82,12 +82,14 @@ def fetch_shards(
     with alone(folder):
         shards = Shards(out, folder, treatment, below)
         engine = engine or LocalEngine()
+        generation = next_generation(folder)
         if have:
-            taken = take(shards, _named(tables.batches(shard_rows)), have, config.max_bytes, progress)
+            batches = _named(tables.batches(shard_rows))
+            taken = take(shards, batches, have, config.max_bytes, generation, progress)
             if told is not None:
                 told(taken)
         with _keeping(engine, partial(_worker, shards)) as mapped:
-            run = _Run(shards, config, mapped, engine.name == "local", workers, next_generation(folder))
+            run = _Run(shards, config, mapped, engine.name == "local", workers, generation)
             yield from _in_order(run.fetched(_named(tables.batches(shard_rows)), shard_rows))
 
 

@@ -1,7 +1,7 @@
 """Images that were downloaded before: of tars whose samples tell their uid in a ``.json``, as img2dataset writes them.
 
-They go into the journals as downloads do, so that nobody is asked for them, and what is wrong with them is found by the
-same door. A run that was stopped reads the tars again and adds what the journals lack.
+They go into the journals as downloads do, so that nobody is asked for them. What is wrong with one is found by the same
+door, and it is downloaded instead. A run that was stopped reads the tars again and adds what the journals lack.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from newtest.download import Download
-from newtest.errors import PoolError
+from newtest.errors import ImageError, PoolError
+from newtest.images import check
 from newtest.pool.fetching.shards import Fetched, Shards
 from newtest.pool.journal import Journal, part_of
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.claims import LAYERS
 from newtest.pool.storage.location import Entry, place_of
-from newtest.pool.storage.pool import TARS, Pool, Shard
+from newtest.pool.storage.pool import TARS, Pool, Shard, stem_of
 from newtest.pool.storage.tars import Sample, samples
-from newtest.progress import Progress, watched
+from newtest.progress import UNWATCHED, Progress, watched
 
 __all__ = ["Taken", "take"]
 
-PART = "0000-have"
-"""The part of a journal that holds them; it sorts before what was downloaded, which holds."""
 OPEN = 64
 """Journals that are open at once."""
 
@@ -60,37 +59,40 @@ def take(
     batches: Iterable[tuple[str, pa.Table]],
     folders: Sequence[str],
     most: int,
-    progress: Progress,
+    generation: str,
+    progress: Progress = UNWATCHED,
 ) -> Taken:
     """Put the images of tars below the folders into the journals of the shards that lack them; ``most`` bytes each.
 
+    ``generation`` begins the names of this run's journals, so that what is there holds over an earlier failure.
     About 120 bytes per row of the table are held. Raises PoolError for a folder without tars.
     """
     tars = [(pool, tar) for folder in folders for pool, tar in _tars(folder)]
     wanted, taken = _Wanted.of(shards, batches), Taken()
     with ExitStack() as stack:
-        journals = _Open(shards, stack)
+        journals = _Open(shards, f"{generation}-have", stack)
         for pool, shard in watched(progress, "reading tars", tars, len(tars)):
-            try:
-                for sample in samples(pool, shard):
-                    _take(sample, wanted, journals, most, taken)
-            except PoolError as error:  # what it lacks may be downloaded
-                taken.damaged.append(str(error))
+            for sample in _samples(pool, shard, taken):
+                _take(sample, wanted, journals, most, taken)
     return taken
 
 
 def _tars(folder: str) -> Iterator[tuple[Pool, Shard]]:
     place = place_of(folder)
-    names = [(entry, suffix) for entry in place.entries() for suffix in TARS if entry.name.endswith(suffix)]
-    if not names:
+    tars = [entry for entry in place.entries() if entry.name.endswith(TARS)]
+    if not tars:
         raise PoolError(f"{folder}: there are no tars here to take images from")
     pool = Pool(folder, (), f"{place.url}/{LAYERS}")
-    seen: set[str] = set()
-    for entry, suffix in names:
-        if entry.name not in seen:
-            seen.add(entry.name)
-            stem = entry.name.removesuffix(suffix)
-            yield pool, Shard(stem, Entry(f"{stem}.parquet", 0), entry)
+    for tar in tars:
+        yield pool, Shard(stem_of(tar), Entry(f"{stem_of(tar)}.parquet", 0), tar)
+
+
+def _samples(pool: Pool, shard: Shard, taken: Taken) -> Iterator[Sample]:
+    """Those of a tar, as far as it can be read: what it lacks may be downloaded."""
+    try:
+        yield from samples(pool, shard)
+    except PoolError as error:
+        taken.damaged.append(str(error))
 
 
 def _take(sample: Sample, wanted: _Wanted, journals: _Open, most: int, taken: Taken) -> None:
@@ -103,25 +105,38 @@ def _take(sample: Sample, wanted: _Wanted, journals: _Open, most: int, taken: Ta
         taken.unasked += 1
         return
     data = sample.image
-    if data is None or len(data) > most:
-        taken.left_out[sample.why if data is None else "too-many-bytes"] += 1
+    why = sample.why if data is None else "too-many-bytes" if len(data) > most else _wrong(data)
+    if data is None or why is not None:  # it is downloaded instead
+        taken.left_out[str(why)] += 1
         return
-    for shard, url in (wanted.shard_and_url(row) for row in rows):
-        journal = journals.of(shard)
-        if not journal.knows(uid, url):
-            journal.add(uid, url, Download(uid, data))
+    for row in rows[~wanted.done[rows]].tolist():
+        shard, url = wanted.shard_and_url(row)
+        journals.of(shard).add(uid, url, Download(uid, data))
+        wanted.done[row] = True
         taken.images += 1
+
+
+def _wrong(data: bytes) -> str | None:
+    """Why bytes are no image, in a word."""
+    try:
+        check(data)
+    except ImageError as error:
+        return error.kind
+    return None
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """The rows that lack an image: their uids, sorted, (n,), and of each the shard's number and the URL."""
+    """The rows that lack an image: their uids, sorted, (n,), and of each the shard's number, the URL, and whether it is
+    ``done`` by now.
+    """
 
     uids: ids.Uids
     shards: npt.NDArray[np.int32]
     urls: pa.ChunkedArray
     order: npt.NDArray[np.int64]
     names: Mapping[int, str]
+    done: npt.NDArray[np.bool_]
 
     @classmethod
     def of(cls, shards: Shards, batches: Iterable[tuple[str, pa.Table]]) -> _Wanted:
@@ -142,6 +157,7 @@ class _Wanted:
             pa.chunked_array(urls, pa.large_string()),
             order,
             names,
+            np.zeros(len(every), np.bool_),
         )
 
     def rows(self, uid: str) -> npt.NDArray[np.int64]:
@@ -157,15 +173,15 @@ class _Wanted:
 class _Open:
     """The journals of shards, the last ones used of them open."""
 
-    def __init__(self, shards: Shards, stack: ExitStack) -> None:
-        self.shards, self.open = shards, OrderedDict[str, Journal]()
+    def __init__(self, shards: Shards, part: str, stack: ExitStack) -> None:
+        self.shards, self.part, self.open = shards, part, OrderedDict[str, Journal]()
         stack.callback(self.close)
 
     def of(self, shard: str) -> Journal:
         if shard not in self.open:
             if len(self.open) >= OPEN:
                 self.open.popitem(last=False)[1].__exit__(None, None, None)
-            self.open[shard] = Journal(part_of(self.shards.folder, shard, PART))
+            self.open[shard] = Journal(part_of(self.shards.folder, shard, self.part))
         self.open.move_to_end(shard)
         return self.open[shard]
 

@@ -18,7 +18,7 @@ from newtest.engines import Engine, Resources
 from newtest.errors import PoolError
 from newtest.pool.importing.tars import table_of_tar
 from newtest.pool.storage.location import Entry
-from newtest.pool.storage.pool import TARS, Pool, Shard, bare_tars
+from newtest.pool.storage.pool import Pool, Shard, bare_tars, stem_of
 from newtest.progress import UNWATCHED, Progress, watched
 from newtest.reading.failures import Unreadable
 from newtest.reading.jsons import parse_json
@@ -81,9 +81,9 @@ def with_bare_tars(
 
 
 def _shard(pool: Pool, tar: Entry) -> Shard:
-    stem = next(tar.name.removesuffix(suffix) for suffix in TARS if tar.name.endswith(suffix))
-    name = f"{_FOLDER}/{stem}.{pool.file_fingerprint(tar)[:16]}.parquet"
-    return Shard(stem, Entry(name, 0), tar, made=True)
+    table = f"{_FOLDER}/{stem_of(tar)}.{pool.file_fingerprint(tar)[:16]}.parquet"
+    # Another name than that of any table: `a.tar` and `a.tar.gz` may lie beside `a.parquet`.
+    return Shard(f"{tar.name} (no table)", Entry(table, 0), tar, made=True)
 
 
 def _about(pool: Pool, shard: Shard) -> dict[str, Any] | None:
@@ -95,7 +95,17 @@ def _about(pool: Pool, shard: Shard) -> dict[str, Any] | None:
             about = (file.schema_arrow.metadata or {}).get(_ABOUT)
     except (Unreadable, OSError):
         return None
-    return dict(parse_json(about)) if about else None
+    return _told(about)
+
+
+def _told(about: bytes | None) -> dict[str, Any] | None:
+    """What was written down of a tar; None for what we did not write."""
+    try:
+        told = parse_json(about or b"")
+        left_out = {str(reason): int(count) for reason, count in told["left_out"].items()}
+        return {"rows": int(told["rows"]), "left_out": left_out}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from newtest.pool.importing.tables import texts_of
 from newtest.pool.importing.texts import checked_encoding, decoded
 from newtest.pool.storage.claims import LAYERS
 from newtest.pool.storage.location import Entry, place_of
-from newtest.pool.storage.pool import TARS, Pool, Shard
+from newtest.pool.storage.pool import TARS, Pool, Shard, stem_of
 from newtest.pool.storage.tars import Sample, samples
 from newtest.sets import walk
 
@@ -54,7 +54,7 @@ def import_tars(address: str | Path, *, encoding: str | None = None) -> Iterator
     if not tars:
         raise PoolError(f"{address}: there are no tars here")
     for tar in tars:
-        stem = next(tar.name.removesuffix(suffix) for suffix in TARS if tar.name.endswith(suffix))
+        stem = stem_of(tar)
         if f"{stem}.parquet" in names:
             continue
         pool = Pool(str(address), (), f"{place.url}/{LAYERS}")

@@ -29,7 +29,7 @@ from newtest.pool.storage.location import Entry, LocalPlace, RemotePlace, place_
 from newtest.reading.failures import Unreadable
 from newtest.reading.parquet import batches, open_parquet
 
-__all__ = ["BATCH_ROWS", "TARS", "Pool", "Shard", "bare_tars", "open_pool"]
+__all__ = ["BATCH_ROWS", "TARS", "Pool", "Shard", "bare_tars", "open_pool", "stem_of"]
 
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 """What the names of tars end in; those that lie beside a table of the same name are its own."""
@@ -212,6 +212,11 @@ def bare_tars(pool: Pool) -> list[Entry]:
     known = {shard.tar.name for shard in pool.shards if shard.tar is not None}
     entries = of_this_pool(pool.place.entries())
     return [entry for entry in entries if entry.name.endswith(TARS) and entry.name not in known]
+
+
+def stem_of(tar: Entry) -> str:
+    """A tar's name without what tells that it is one."""
+    return next(tar.name.removesuffix(suffix) for suffix in TARS if tar.name.endswith(suffix))
 
 
 def _require_one_of_each(names: Sequence[str], columns: Sequence[str], where: str) -> None:
