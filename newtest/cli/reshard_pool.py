@@ -77,20 +77,21 @@ def reshard_pool(
     running, resources = engine_of(engine), Resources(workers)
     opened, tars = open_pool(pool, layers=layers, image_col=image_col, bare=True), BareTars()
     if plan:
-        from newtest.pool.work_plans import plan_reshard as plan_of
+        from newtest.pool.work_plans import plan_reshard_work
 
-        print_plan(plan_of(opened).told(workers), as_json=json)
-        return
+        print_plan(plan_reshard_work(opened, chosen, shard_rows, format_ or "").told(workers), as_json=json)
     if bare := [tar.name for tar in bare_tars(opened)]:
-        if dry_run:
+        if dry_run or plan:
             note(
-                f"{len(bare):,} tars have no table beside them, such as {bare[0]}; a dry run does not "
-                "count their samples"
+                f"{len(bare):,} tars have no table beside them, such as {bare[0]}; a {'plan' if plan else 'dry run'} "
+                "does not count their samples"
             )
         else:
             with progress() as shown:
                 opened, tars = with_bare_tars(opened, running, resources, shown)
             note(tars.says())
+    if plan:
+        return
     todo = plan_reshard(opened, chosen, shard_rows, format_ or "")
     if chosen is not None and len(subset or ()) > 1:
         note(f"{len(chosen):,} rows are in all {len(subset or ())} subsets")

@@ -104,7 +104,9 @@ def score_pool(
     config = NegClipLoss(batch, batches, temperature, seed)
     if plan and (source is None or neg_clip_loss):  # these read the whole pool before they score
         found = (
-            plan_ranks(opened, rank or []) if source is None else plan_neg_clip_loss(opened, source, config)
+            plan_ranks(opened, rank or [], rank_by)
+            if source is None
+            else plan_neg_clip_loss(opened, source, config)
         )
         print_plan(found.told(workers), as_json=json)
         return

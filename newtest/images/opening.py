@@ -80,7 +80,7 @@ class Opened:
 
 
 def read_image(path: Path | str, limits: ImageLimits | None = None) -> bytes:
-    """The bytes of a file, no more than one over the limit. Raises OSError, also for what is not a regular file."""
+    """The bytes of a file, at most one more than the limit. Raises OSError, also for what is not a regular file."""
     with open_bytes(path) as handle:
         return read_at_most(handle, (limits or ImageLimits()).max_bytes)
 

@@ -65,11 +65,14 @@ class PassPlan:
     here: int
     passes: int = 1
     h100_rate: float | None = None
-    """Rows per second of one H100 with 16 cores, assumed; None where a GPU changes nothing."""
+    """Rows per second of one H100 with 16 cores, assumed; None where ``gpu`` says why there is none."""
+    gpu: str = "a GPU changes nothing"
+    alone: float = 0.0
+    """Seconds of work that the command does itself, however many workers there are."""
 
     def hours(self, workers: int) -> float:
         """Hours of so many workers."""
-        return self.passes * self.rows / self.rate / workers / 3600
+        return (self.passes * self.rows / self.rate / workers + self.alone) / 3600
 
     def told(self, workers: int) -> dict[str, Any]:
         """The plan as JSON values."""
@@ -122,7 +125,7 @@ def plan_embed(pool: Pool, config: EmbedConfig) -> PassPlan:
     h100 = None if flops is None else min(H100 / flops, 16 * count / decoding)
     return PassPlan(
         "embed-pool", len(pool.shards), rows, done, bytes_of(pool, tars=True), count, count / seconds,
-        max(gpus(), 1), h100_rate=h100,
+        max(gpus(), 1), h100_rate=h100, gpu="not estimated for this model",
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ from newtest.pool.storage.tars import Sample
 from newtest.reading.failures import Unreadable
 from newtest.reading.parquet import open_parquet, read_schema
 
-__all__ = ["ReshardPlan", "plan_reshard", "reshard"]
+__all__ = ["ReshardPlan", "plan_reshard", "reshard", "written_parts"]
 
 
 _INPUTS = b"newtest.inputs"
@@ -144,6 +144,11 @@ def reshard(
         else:
             todo.append(output)
     yield from engine.map(_Writing(pool, place, plan.form), todo, resources)
+
+
+def written_parts(pool: Pool, plan: ReshardPlan, out: str | Path) -> Iterator[dict[str, int]]:
+    """Write one shard after the other, as workers do, into an empty folder: to learn how long it takes."""
+    yield from map(_Writing(pool, place_of(out), plan.form).write, plan.outputs)
 
 
 def _require_one_kind(pool: Pool) -> None:

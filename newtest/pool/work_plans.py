@@ -5,22 +5,22 @@ As in ``newtest.pool.pass_plans`` the command's own work is tried for about a se
 
 from __future__ import annotations
 
-import io
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from newtest.clip.encoder import unit_rows
 from newtest.download import DownloadConfig
 from newtest.download.urls import host_of
 from newtest.engines import Engine
 from newtest.engines.base import cores
-from newtest.errors import UsageError
+from newtest.errors import PoolError, UsageError
 from newtest.neighbors.kmeans import ROUNDS
 from newtest.pool.dedup.clusters import MOST_CLUSTERS, TRAIN_PER_CLUSTER
 from newtest.pool.dedup.planning import H100, H100_READS, Rates, measured
@@ -28,21 +28,24 @@ from newtest.pool.density.clustering import ROWS_PER_CLUSTER
 from newtest.pool.filtering import near_target
 from newtest.pool.filtering.recipe import Recipe
 from newtest.pool.pass_plans import PassPlan, bytes_of, first_shard, plan_filter, rows_left, rows_of, tried
+from newtest.pool.reshard import plan_reshard as settle_reshard
+from newtest.pool.reshard import written_parts
+from newtest.pool.scores.by_rank import Ranked
 from newtest.pool.scores.layers import scores_of, scores_read
 from newtest.pool.scores.neg_clip_loss import NegClipLoss, References, neg_clip_loss
 from newtest.pool.scoring import Scoring
 from newtest.pool.search import Mentions, SearchConfig, definition_of
 from newtest.pool.storage.pool import Pool
-from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.row_ranges import VectorRows
-from newtest.pool.storage.tar_writing import packed
+from newtest.pool.storage.row_uids import uids_of
+from newtest.pool.storage.subset import Subset
 from newtest.pool.storage.vectors import VectorSource, vector_source
 from newtest.pool.url_tables import URL, UrlTables
 from newtest.records import Class
 
 __all__ = [
-    "plan_clusters", "plan_fetch", "plan_filtering", "plan_neg_clip_loss", "plan_ranks", "plan_reshard", "plan_scoring",
-    "plan_search",
+    "plan_clusters", "plan_fetch", "plan_filtering", "plan_neg_clip_loss", "plan_ranks", "plan_reshard_work",
+    "plan_scoring", "plan_search",
 ]  # fmt: skip
 
 Vectors = npt.NDArray[np.float16]
@@ -52,6 +55,8 @@ BYTES_PER_IMAGE = 1e5
 """Bytes that an image on the web is taken to have. Assumed."""
 _AT_A_TIME = 1 << 10
 _FEW = 128
+_RANKED = 1 << 20
+"""Rows that are ranked to learn how long that takes."""
 
 
 def plan_scoring(scoring: Scoring) -> PassPlan:
@@ -61,7 +66,15 @@ def plan_scoring(scoring: Scoring) -> PassPlan:
     rows, done = rows_left(pool, scoring.layer)
     read = bytes_of(pool, tars=False)
     return PassPlan(
-        "score-pool", len(pool.shards), rows, done, read, count, rate, max(scoring.resources.workers, 1)
+        "score-pool",
+        len(pool.shards),
+        rows,
+        done,
+        read,
+        count,
+        rate,
+        max(scoring.resources.workers, 1),
+        gpu="not estimated",
     )
 
 
@@ -90,14 +103,29 @@ def plan_neg_clip_loss(pool: Pool, source: VectorSource, config: NegClipLoss) ->
     )  # fmt: skip
 
 
-def plan_ranks(pool: Pool, columns: Sequence[str]) -> PassPlan:
-    """Of ``score-pool`` by ranks: the scores are read to be ranked, and again to be written. Raises PoolError."""
+def plan_ranks(pool: Pool, columns: Sequence[str], way: str) -> PassPlan:
+    """Of ``score-pool`` by ranks: the scores are read, ranked by the command itself, and read again to be written.
+
+    Raises PoolError, UsageError.
+    """
     read, layers = scores_read(pool, columns)
-    shard = first_shard(pool)
+    shard, total = first_shard(pool), _some_rows(pool)
     count, rate = tried(len(scores_of(pool, read, layers, shard)[0]) for _ in range(1 << 10))
-    total = rows_of(pool)
+    some = [column[:_RANKED] for column in scores_of(pool, read, layers, shard)]
+    start = time.perf_counter()
+    Ranked.of(some, way).scores(some)
+    alone = (time.perf_counter() - start) * total / max(len(some[0]), 1)
     return PassPlan(
-        "score-pool", len(pool.shards), total, 0, 16.0 * total * len(read), count, rate, cores(), passes=2
+        "score-pool",
+        len(pool.shards),
+        total,
+        0,
+        16.0 * total * len(read),
+        count,
+        rate,
+        cores(),
+        passes=2,
+        alone=alone,
     )
 
 
@@ -169,29 +197,38 @@ def plan_search(
     return PassPlan("search-pool", len(pool.shards), rows_of(pool), 0, read, count, rate, cores(), passes=2)
 
 
-def plan_reshard(pool: Pool) -> PassPlan:
-    """Of ``reshard-pool``: every tar is read from front to back, whatever share of it goes out; a table without one is
-    read and written. Raises PoolError.
+def plan_reshard_work(pool: Pool, subset: Subset | None, shard_rows: int, form: str) -> PassPlan:
+    """Of ``reshard-pool``: the command itself chooses rows, and workers write them. Both are tried on the first shard
+    that has a row of the subset, in a scratch folder. Bytes are of all tars, which are read from front to back.
+
+    Raises PoolError where no shard has one, UsageError for a pool of bare tars alone.
     """
-    shard, total = first_shard(pool), _some_rows(pool)
-    tars = shard.tar is not None
+    if not pool.shards:
+        raise UsageError(
+            f"{pool.place.url}: no tar has a table, and a plan counts rows of tables; a real run makes them"
+        )
+    some, own = _with_rows(pool, subset)
+    start = time.perf_counter()
+    todo = settle_reshard(some, own, min(shard_rows, _AT_A_TIME), form)
+    alone = (time.perf_counter() - start) * rows_of(pool) / rows_of(some)
+    with TemporaryDirectory(prefix="newtest-plan-") as scratch:
+        count, rate = tried(part["written"] for part in written_parts(some, todo, scratch))
+    rows, read = rows_of(pool) if subset is None else len(subset), bytes_of(pool, tars=True)
+    return PassPlan("reshard-pool", len(pool.shards), rows, 0, read, count, rate, cores(), alone=alone)
 
-    def work() -> Iterator[int]:
-        if tars:
-            for _, sample in paired(pool, shard):
-                for suffix, data in sample.members.items():
-                    io.BytesIO().write(packed(f"{sample.key}.{suffix}", data))
-                yield 1
-            return
-        with pool.parquet(shard) as file:
-            for batch in file.iter_batches(_AT_A_TIME):
-                with pq.ParquetWriter(io.BytesIO(), batch.schema) as writer:
-                    writer.write_batch(batch)
-                yield len(batch)
 
-    count, rate = tried(work())
-    read = bytes_of(pool, tars=True)
-    return PassPlan("reshard-pool", len(pool.shards), total, 0, read, count, rate, cores())
+def _with_rows(pool: Pool, subset: Subset | None) -> tuple[Pool, Subset | None]:
+    """The pool with one shard alone that has rows of the subset, and these, with their copies."""
+    if subset is None:
+        return replace(pool, shards=(first_shard(pool),)), None
+    for shard in pool.shards:
+        uids = uids_of(pool, shard)
+        there = np.zeros(len(subset.distinct()), np.bool_)
+        there[subset.places(uids[subset.copies(uids) > 0])] = True
+        if there.any():
+            own = Subset.of(subset.uids[there[subset.places(subset.uids)]])
+            return replace(pool, shards=(shard,)), own
+    raise PoolError(f"{pool.place.url}: not one row has a uid of the subset; it was made of another pool")
 
 
 def plan_fetch(tables: UrlTables, config: DownloadConfig, workers: int) -> dict[str, Any]:
@@ -214,8 +251,9 @@ def plan_fetch(tables: UrlTables, config: DownloadConfig, workers: int) -> dict[
     hours = max(total / config.total, total * busiest / config.per_host) * PER_IMAGE / 3600
     return {
         "command": "fetch-pool", "rows": total, "hosts": len(hosts), "share_of_the_largest_host": busiest,
-        "tried": count, "seconds_per_image": PER_IMAGE, "bytes_read": total * BYTES_PER_IMAGE, "hours_here": hours,
-        "workers": max(workers, 1), "hours_on_workers": hours, "hours_on_h100": None,
+        "tried": count, "connections": config.total, "per_host": config.per_host, "seconds_per_image": PER_IMAGE,
+        "bytes_per_image": BYTES_PER_IMAGE, "bytes_read": total * BYTES_PER_IMAGE, "hours_here": hours,
+        "workers": max(workers, 1), "hours_on_workers": hours, "hours_on_h100": None, "gpu": "a GPU changes nothing",
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def archive_of(address: str) -> str:
 
 
 def image_at(address: str) -> bytes:
-    """The bytes of an image, no more than one over the limit. Raises OSError where there are none."""
+    """The bytes of an image, at most one more than the limit. Raises OSError where there are none."""
     archive = archive_of(address)
     if archive == address or Path(address).is_file():
         return read_image(address)

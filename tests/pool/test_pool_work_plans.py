@@ -15,6 +15,9 @@ from pool_commands import contents, newtest
 
 from newtest.cli.app import app
 from newtest.cli.commands import attach
+from newtest.pool.storage import subset as subsets
+from newtest.pool.storage import uids as ids
+from newtest.pool.storage.subset import Subset
 
 WITHOUT = {
     "pool-status": "reads footers alone",
@@ -75,8 +78,9 @@ def test_passes_count_all_rows(folder: Path, arguments: tuple[str, ...], passes:
     told = planned(folder, *arguments)
     assert (told["rows"], told["shards"], told["passes"], told["done"]) == (64, 3, passes, 0)
     assert told["tried"] >= 30 and told["hours_on_workers"] == pytest.approx(
-        passes * 64 / told["rate"] / 3600
+        (passes * 64 / told["rate"] + told["alone"]) / 3600
     )
+    assert (told["alone"] > 0) == (arguments[0] == "reshard-pool" or "--rank" in arguments)
     sizes = sum(path.stat().st_size for path in (folder / "pool").glob("*.tar"))
     assert (told["bytes_read"] > sizes) == (arguments[0] == "reshard-pool")
 
@@ -113,5 +117,38 @@ def test_a_plan_of_a_download_asks_nobody_and_the_largest_host_decides(folder: P
     told = planned(folder, "fetch-pool", "urls.parquet", "--connections", "100", "--per-host", "10")
     assert (told["rows"], told["hosts"], told["share_of_the_largest_host"]) == (400, 2, 0.75)
     assert told["hours_here"] == pytest.approx(300 / 10 * told["seconds_per_image"] / 3600)
-    said = newtest("fetch-pool", "urls.parquet", "--plan", cwd=folder).stdout
-    assert "share of the largest host" in said and "75.0%" in said and "(assumed)" in said
+    said = " ".join(newtest("fetch-pool", "urls.parquet", "--plan", cwd=folder).stdout.split())
+    assert "share of the largest host" in said and "75.0%" in said
+    for line in (
+        "seconds per download (assumed) 0.5",
+        "bytes per image (assumed) 100,000",
+        "GiB to read (assumed)",
+    ):
+        assert line in said
+    assert "hours on an H100 a GPU changes nothing" in said
+
+
+def test_a_plan_of_resharding_has_the_rows_of_the_subset_and_says_what_it_does_not_count(
+    folder: Path, tmp_path: Path
+) -> None:
+    pool = Path(shutil.copytree(folder / "pool", tmp_path / "pool"))
+    uids = pq.read_table(pool / "00000001.parquet")["uid"].to_pylist()[:7]
+    subsets.write(
+        Subset.of(ids.from_arrow(pa.array([*uids, uids[0]]))), tmp_path / "s.npy"
+    )  # not in the first shard
+    (pool / "00000002.parquet").unlink()
+    before = contents(tmp_path)
+    done = newtest("reshard-pool", "pool", "--subset", "s.npy", "--plan", "--json", cwd=tmp_path)
+    told = json.loads(done.stdout)
+    assert (told["rows"], told["tried"], told["shards"]) == (8, 8, 2) and contents(tmp_path) == before
+    assert (
+        "1 tars have no table beside them, such as 00000002.tar; a plan does not count their samples"
+        in done.stderr
+    )
+    subsets.write(Subset.of(ids.from_arrow(pa.array(["f" * 32]))), tmp_path / "other.npy")
+    other = newtest("reshard-pool", "pool", "--subset", "other.npy", "--plan", cwd=tmp_path)
+    assert other.returncode != 0 and "it was made of another pool" in other.stderr
+    for path in pool.glob("*.parquet"):
+        path.unlink()
+    bare = newtest("reshard-pool", "pool", "--all", "--plan", cwd=tmp_path)
+    assert bare.returncode != 0 and "no tar has a table, and a plan counts rows of tables" in bare.stderr

@@ -32,7 +32,7 @@ _Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Fetched:
-    """One shard after this run: rows, how many have an image, and how many may still be asked for."""
+    """One shard after this run: rows, rows with an image, and rows that a later run asks for again."""
 
     shard: str
     rows: int
