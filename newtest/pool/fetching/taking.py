@@ -117,7 +117,7 @@ def _take(sample: Sample, wanted: _Wanted, journals: _Open, most: int, taken: Ta
 
 
 def _wrong(data: bytes) -> str | None:
-    """Why bytes are no image, in a word."""
+    """Why bytes are not an image, in a word."""
     try:
         check(data)
     except ImageError as error:
