@@ -4,7 +4,9 @@
 
 All download the same URLs (real photos where the shared data is there, each made unique by a few bytes behind its
 end) from the same server, a process of its own on the same cores, under so many loopback addresses. *bare* keeps 256
-connections alive with aiohttp, reads the bodies and drops them. ``fetch-pool`` checks every image and writes tars with
+connections alive with aiohttp, reads the bodies and drops them. *bare, kept* does so in a process per core, hashes each
+body and writes it twice, as ``fetch-pool`` must that may be killed at any moment: the most that these cores, which the
+server needs too, leave to any such program (``fetch_bare.py``). ``fetch-pool`` checks every image and writes tars with
 tables, as img2dataset does, which is told not to re-encode (``resize_mode=no``, ``disable_all_reencoding``), so it
 writes what it got without looking at it. ``fetch`` stores images in a study by their hash; thumbnails are left out.
 img2dataset lives in its own virtual environment, made on first use in ~/.cache/newtest-bench. Three servers: *calm*;
@@ -51,8 +53,8 @@ PEER_OPTIONS = {
 
 
 LEFT_OUT = {
-    "faults": ("bare", "img2dataset, 2 processes"),
-    "drips": ("bare", "img2dataset, its defaults", "img2dataset, 2 processes, 3 retries"),
+    "faults": ("bare", "bare, kept", "img2dataset, 2 processes"),
+    "drips": ("bare", "bare, kept", "img2dataset, its defaults", "img2dataset, 2 processes, 3 retries"),
 }
 """Those that would take minutes to say what another says already."""
 
@@ -141,12 +143,17 @@ def serve(server: str, ready: multiprocessing.connection.Connection) -> None:
     asyncio.run(main())
 
 
-def measured(command: list[str], folder: Path) -> tuple[float, float]:
-    """Run a command in an empty folder; (seconds, peak MiB of its process tree)."""
+def measured(command: list[str], folder: Path, urls: list[str]) -> tuple[float, float]:
+    """Run a command in a folder with urls.txt, also its standard input; (seconds, peak MiB of its process tree)."""
+    listed = folder / "urls.txt"
+    listed.write_text("\n".join(urls))
     started, peak = time.monotonic(), 0.0
-    with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as running:
+    with (
+        listed.open() as given,
+        subprocess.Popen(
+            command, cwd=folder, stdin=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as running,
+    ):
         stop = threading.Event()
 
         def watch() -> None:
@@ -186,7 +193,7 @@ def run_newtest(urls: list[str], server: str, folder: Path) -> Result:
             [(f"i{n:06}", str(n), url) for n, url in enumerate(urls)],
         )
     options = ["fetch", "--allow-private", "--per-host", "256", "--study", "study", "--no-thumbnails"]
-    seconds, memory = measured([sys.executable, "-c", COMMAND, *options], folder)
+    seconds, memory = measured([sys.executable, "-c", COMMAND, *options], folder, urls)
     with Study(folder / "study") as study:
         rows = study.catalog.execute(
             "SELECT i.source_id FROM files f JOIN images i USING (image_id) WHERE state = 'ok'"
@@ -195,31 +202,17 @@ def run_newtest(urls: list[str], server: str, folder: Path) -> Result:
     return Result(seconds, len(stored), sum(fault_of(server, n) == "503" for n in stored), memory)
 
 
-BARE = """
-import asyncio, sys, aiohttp
-async def main(urls):
-    left, answers = iter(urls), []
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=256)) as session:
-        async def some():
-            for url in left:
-                async with session.get(url) as response:
-                    await response.read()
-                    answers.append((response.status, url))
-        await asyncio.gather(*(some() for _ in range(256)))
-    open("answers.txt", "w").writelines(f"{url}\\n" for status, url in answers if status == 200)
-asyncio.run(main(open("urls.txt").read().split()))
-"""
+def run_bare(*options: str) -> Callable[[list[str], str, Path], Result]:
+    def run(urls: list[str], server: str, folder: Path) -> Result:
+        command = [sys.executable, str(ROOT / "benchmarks" / "fetch_bare.py"), *options]
+        seconds, memory = measured(command, folder, urls)
+        return Result(seconds, len((folder / "answers.txt").read_text().split()), 0, memory)
 
-
-def run_bare(urls: list[str], server: str, folder: Path) -> Result:
-    (folder / "urls.txt").write_text("\n".join(urls))
-    seconds, memory = measured([sys.executable, "-c", BARE], folder)
-    return Result(seconds, len((folder / "answers.txt").read_text().split()), 0, memory)
+    return run
 
 
 def run_pool(*options: str) -> Callable[[list[str], str, Path], Result]:
     def run(urls: list[str], server: str, folder: Path) -> Result:
-        (folder / "urls.txt").write_text("\n".join(urls))
         command = [
             "fetch-pool",
             "urls.txt",
@@ -230,7 +223,7 @@ def run_pool(*options: str) -> Callable[[list[str], str, Path], Result]:
             "1000",
             *options,
         ]
-        seconds, memory = measured([sys.executable, "-c", COMMAND, *command], folder)
+        seconds, memory = measured([sys.executable, "-c", COMMAND, *command], folder, urls)
         return stored_in(folder / "out", server, seconds, memory)
 
     return run
@@ -250,7 +243,6 @@ def stored_in(pool: Path, server: str, seconds: float, memory: float) -> Result:
 
 def run_peer(python: Path, options: dict[str, int]) -> Callable[[list[str], str, Path], Result]:
     def run(urls: list[str], server: str, folder: Path) -> Result:
-        (folder / "urls.txt").write_text("\n".join(urls))
         arguments = {
             "url_list": "urls.txt", "output_folder": "out", "output_format": "webdataset", "resize_mode": "no",
             "disable_all_reencoding": True, "number_sample_per_shard": 1000, "disallowed_header_directives": [],
@@ -261,7 +253,7 @@ def run_peer(python: Path, options: dict[str, int]) -> Callable[[list[str], str,
             "if __name__ == '__main__': img2dataset.download(**json.loads(sys.argv[1]))"
         )
         (folder / "peer.py").write_text(code)
-        seconds, memory = measured([str(python), "peer.py", json.dumps(arguments)], folder)
+        seconds, memory = measured([str(python), "peer.py", json.dumps(arguments)], folder, urls)
         return stored_in(folder / "out", server, seconds, memory)
 
     return run
@@ -293,7 +285,8 @@ def main() -> None:
     python = peer_python(options.peer_python)
     at_once = ("--per-host", "256")
     contestants: dict[str, Callable[[list[str], str, Path], Result]] = {
-        "bare": run_bare,
+        "bare": run_bare(),
+        "bare, kept": run_bare("--kept"),
         "fetch-pool": run_pool(*at_once),
         "fetch-pool, 1 worker": run_pool(*at_once, "--workers", "1"),
         "fetch-pool, 32 per host": run_pool(),

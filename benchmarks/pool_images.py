@@ -39,7 +39,7 @@ from newtest.pool.storage import uids as ids
 from newtest.pool.storage.passes import complete
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
-from newtest.pool.storage.tar_writing import END, packed
+from newtest.pool.storage.tar_writing import END, add
 
 BATCH = 32
 DATA = Path(os.environ.get("NEWTEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -56,9 +56,9 @@ def make_pool(folder: Path, images: list[bytes], samples: int, shard_rows: int) 
                     "key": f"{number:09d}",
                     "text": f"a photo of number {number}",
                 }
-                archive.write(packed(f"{row['key']}.jpg", images[number % len(images)]))
-                archive.write(packed(f"{row['key']}.txt", row["text"].encode()))
-                archive.write(packed(f"{row['key']}.json", json.dumps(row).encode()))
+                add(archive, f"{row['key']}.jpg", images[number % len(images)])
+                add(archive, f"{row['key']}.txt", row["text"].encode())
+                add(archive, f"{row['key']}.json", json.dumps(row).encode())
                 rows.append(row)
             archive.write(END)
         pq.write_table(pa.Table.from_pylist(rows), folder / f"{first:08d}.parquet")

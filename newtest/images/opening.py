@@ -145,6 +145,11 @@ class _Counted(io.BytesIO):
         return super().read(size)
 
 
+def _stream(data: bytes, kind: Kind) -> io.BytesIO:
+    """For Pillow to read. Each read of a JPEG takes a byte at least, so those of a small one need no counting."""
+    return io.BytesIO(data) if kind.name == "JPEG" and len(data) <= _Counted._left else _Counted(data)
+
+
 def _accepted(data: bytes, limits: ImageLimits) -> Kind:
     if not data:
         raise ImageError("empty", "the file is empty")
@@ -178,7 +183,7 @@ def _header(data: bytes, kind: Kind) -> PIL.Image.Image:
     if not _ready(kind):
         raise ImageError("unsupported", f"this installation of Pillow cannot read {kind.name}")
     try:
-        return PIL.Image.open(_Counted(data), formats=(kind.name,))
+        return PIL.Image.open(_stream(data, kind), formats=(kind.name,))
     except ImageError:
         raise
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning) as error:

@@ -29,6 +29,8 @@ _RESIZED = {"resized_width": pa.int64(), "resized_height": pa.int64()}
 _THEIRS = {"sha256": "sha256", "original_width": "width", "original_height": "height"}
 """What stays the input's where it has it -> under which canonical name it is looked for."""
 
+_JSON = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str, allow_nan=False)
+
 
 @dataclass(frozen=True)
 class Names:
@@ -91,7 +93,10 @@ class Names:
 
 def json_of(described: Mapping[str, Any]) -> str:
     """The ``.json`` of a sample: every value as JSON has it, a NaN as null."""
-    return json.dumps(_plain(described), sort_keys=True, ensure_ascii=False, default=str, allow_nan=False)
+    try:
+        return _JSON.encode(described)
+    except ValueError:  # a NaN, which few have: looking for one in each value takes longer than all the rest
+        return _JSON.encode(_plain(described))
 
 
 def _plain(value: Any) -> Any:

@@ -35,7 +35,7 @@ from newtest.pool.storage.pool import Pool, Shard
 from newtest.pool.storage.row_images import paired
 from newtest.pool.storage.subset import Subset, chosen_rows
 from newtest.pool.storage.table_copy import copied_rows, named_alike, types_differ
-from newtest.pool.storage.tar_writing import END, packed
+from newtest.pool.storage.tar_writing import END, add
 from newtest.pool.storage.tars import Sample
 from newtest.reading.failures import Unreadable
 from newtest.reading.parquet import open_parquet, read_schema
@@ -285,7 +285,7 @@ def _joined(tables: Sequence[pa.Table], output: Output) -> pa.Table:
 
 def _copy(sample: Sample, key: str, archive: IO[bytes]) -> None:
     for suffix, data in sample.members.items():
-        archive.write(packed(f"{key}.{suffix}", data))
+        add(archive, f"{key}.{suffix}", data)
 
 
 def _rows_with_keys(pool: Pool, shard: Shard, rows: list[int], keys: list[str]) -> pa.Table:

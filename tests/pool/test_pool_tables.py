@@ -35,7 +35,7 @@ from newtest.pool.storage.image_types import ImageColumn
 from newtest.pool.storage.layer_states import found
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.pool.storage.subset import Subset
-from newtest.pool.storage.tar_writing import END, packed
+from newtest.pool.storage.tar_writing import END, add
 from newtest.progress import UNWATCHED
 
 ENGINE = LocalEngine()
@@ -82,7 +82,7 @@ def write_pool(folder: Path, form: str, rows: list[Row], shard_rows: int = 4) ->
             with open(folder / f"{number:05d}.tar", "wb") as archive:
                 for key, row in zip(table["key"].to_pylist(), part, strict=True):
                     if row.data is not None:
-                        archive.write(packed(f"{key}.jpg", row.data))
+                        add(archive, f"{key}.jpg", row.data)
                 archive.write(END)
             table = table.drop_columns(["jpg"])
         pq.write_table(table, folder / f"{number:05d}.parquet", row_group_size=3)

@@ -12,9 +12,16 @@ from hypothesis import strategies as st
 
 from newtest.pool.storage.location import Entry
 from newtest.pool.storage.pool import Pool, Shard
-from newtest.pool.storage.tar_writing import END, packed
+from newtest.pool.storage.tar_writing import END, add
 from newtest.pool.storage.tars import samples
 from newtest.reading.tars import TarDamage, members
+
+
+def packed(name: str, data: bytes) -> bytes:
+    """One member as it is written."""
+    add(written := io.BytesIO(), name, data)
+    return written.getvalue()
+
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/"), min_size=1, max_size=150).filter(
     lambda name: name.strip(". ") == name
@@ -111,7 +118,7 @@ def test_samples_are_known_by_their_path_and_bounded(tmp_path: Path, monkeypatch
     """WebDataset's rule: cat/0 and dog/0 are two samples, and dog's picture never meets cat's caption."""
     with open(tmp_path / "0.tar", "wb") as archive:
         for name in ("./cat/0.jpg", "./cat/0.txt", "dog/0.jpg", "dog/0.a", "dog/0.b"):
-            archive.write(packed(name, name.encode()))
+            add(archive, name, name.encode())
         archive.write(END)
     monkeypatch.setattr("newtest.pool.storage.tars.MAX_SAMPLE", 20)
     shard = Shard("0", Entry("0.parquet", 0), Entry("0.tar", 0))

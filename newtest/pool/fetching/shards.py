@@ -21,7 +21,7 @@ from newtest.pool.fetching.old_images import OldImages
 from newtest.pool.journal import Journals, Record
 from newtest.pool.storage.canonical import ALIASES
 from newtest.pool.storage.location import place_of
-from newtest.pool.storage.tar_writing import END, packed
+from newtest.pool.storage.tar_writing import END, add
 from newtest.pool.url_tables import CAPTION, UID, URL
 from newtest.reading.parquet import open_parquet
 
@@ -184,9 +184,9 @@ def _judged(record: Record, data: bytes | None) -> _Row:
 
 
 def _pack(names: Names, result: _Row, given: _Row, data: bytes, archive: IO[bytes]) -> None:
-    archive.write(packed(f"{result['key']}{suffix_of(str(result.get('format')))}", data))
+    add(archive, f"{result['key']}{suffix_of(str(result.get('format')))}", data)
     if result["text"] is not None:
-        archive.write(packed(f"{result['key']}.txt", result["text"].encode()))
+        add(archive, f"{result['key']}.txt", result["text"].encode())
     described = {
         **given,
         **names.ours(result),
@@ -194,7 +194,7 @@ def _pack(names: Names, result: _Row, given: _Row, data: bytes, archive: IO[byte
         "url": result["url"],
         "text": result["text"],
     }
-    archive.write(packed(f"{result['key']}.json", json_of(described).encode()))
+    add(archive, f"{result['key']}.json", json_of(described).encode())
 
 
 def _told(name: str, results: list[_Row], asked: int) -> Fetched:

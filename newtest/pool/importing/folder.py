@@ -22,7 +22,7 @@ from newtest.pool.importing.tables import is_table, texts_of
 from newtest.pool.importing.texts import checked_encoding, decoded
 from newtest.pool.storage.claims import claim, seen_from
 from newtest.pool.storage.location import LocalPlace, RemotePlace, place_of
-from newtest.pool.storage.tar_writing import END, packed
+from newtest.pool.storage.tar_writing import END, add
 from newtest.pool.storage.tars import MAX_MEMBER
 from newtest.reading.jsons import parse_json
 from newtest.sets import Walked, walk
@@ -162,7 +162,7 @@ def _import_shard(
                 members["txt"] = given.texts[0].encode()
             members["json"] = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str).encode()
             for each, content in members.items():
-                archive.write(packed(f"{row['key']}.{each}", content))
+                add(archive, f"{row['key']}.{each}", content)
             rows.append(row)
         archive.write(END)
     # The table comes last: a shard is there when its table is.
