@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from newtest.engines.base import MakeWorker, Outcome, Resources, attempt, cores, sendable
+from newtest.engines.devices import VISIBLE, visible_gpus
 from newtest.errors import UsageError
 
 __all__ = ["LocalEngine"]
@@ -38,8 +39,9 @@ class LocalEngine:
     ) -> Iterator[Outcome[Any, Any]]:
         """One outcome for every item, in the order in which they end."""
         workers = resources.count(len(items))
+        devices = visible_gpus() if resources.gpus else ()
         if resources.gpus and not resources.workers:
-            workers = min(max(1, _gpus()), max(1, len(items)))
+            workers = min(max(1, len(devices)), max(1, len(items)))
         if workers == 1:
             return _in_process(make_worker, items)
         if resources.kind == "thread":
@@ -47,7 +49,7 @@ class LocalEngine:
         threads = max(1, cores() // workers) if resources.share_cores else 0
         if resources.light and not resources.workers:
             return _begun_here(make_worker, items, threads)
-        return _in_processes(make_worker, items, workers, one_gpu_each=resources.gpus > 0, threads=threads)
+        return _in_processes(make_worker, items, workers, devices=devices, threads=threads)
 
     @contextmanager
     def keeping(
@@ -87,7 +89,7 @@ def _begun_here(
             left = items[done:]
             workers = Resources().count(len(left))
             yield from (
-                _in_processes(make_worker, left, workers, one_gpu_each=False, threads=threads)
+                _in_processes(make_worker, left, workers, threads=threads)
                 if workers > 1
                 else _in_process(make_worker, left)
             )
@@ -137,7 +139,7 @@ class _Child:
     process: Any
     pipe: Connection
     held: tuple[int, Any] | None = None
-    gpu: int = 0
+    device: str | None = None
 
 
 @dataclass
@@ -151,14 +153,14 @@ class _Crew:
     waiting: deque[tuple[int, Any]] = field(default_factory=deque)
     children: list[_Child] = field(default_factory=list)
 
-    def start(self, gpu: int | None) -> None:
+    def start(self, device: str | None) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_child, args=(theirs, self.make_worker, gpu), daemon=True)
+        process = context.Process(target=_child, args=(theirs, self.make_worker, device), daemon=True)
         with _threads(self.threads):
             _start(process)
         theirs.close()
-        self.children.append(_Child(process, ours, gpu=gpu if gpu is not None else -1))
+        self.children.append(_Child(process, ours, device=device))
         self.give(self.children[-1])
 
     def give(self, child: _Child) -> None:
@@ -174,15 +176,17 @@ class _Crew:
             raise
 
     def map(
-        self, items: Sequence[Any], workers: int, *, one_gpu_each: bool = False
+        self, items: Sequence[Any], workers: int, *, devices: Sequence[str] = ()
     ) -> Iterator[Outcome[Any, Any]]:
-        """One outcome for every item, by the children that are there and as many more as make ``workers``."""
+        """One outcome for every item, by the children that are there and as many more as make ``workers``. Each of them
+        sees one of the ``devices``; more workers than devices share them.
+        """
         self.waiting = deque(enumerate(items))
         attempts: dict[int, int] = {}
         for child in self.children:
             self.give(child)
         for number in range(len(self.children), workers):
-            self.start(number if one_gpu_each else None)
+            self.start(devices[number % len(devices)] if devices else None)
         left = len(items)
         while left:
             pipes = {child.pipe: child for child in self.children if child.held is not None}
@@ -211,7 +215,7 @@ class _Crew:
                             tries=_ATTEMPTS,
                         )
                     if self.waiting:
-                        self.start(child.gpu if one_gpu_each else None)
+                        self.start(child.device)
                     continue
                 if isinstance(error, BaseException):
                     raise error
@@ -232,12 +236,12 @@ def _in_processes(
     items: Sequence[Any],
     workers: int,
     *,
-    one_gpu_each: bool,
+    devices: Sequence[str] = (),
     threads: int = 0,
 ) -> Iterator[Outcome[Any, Any]]:
     crew = _Crew(make_worker, threads)
     try:
-        yield from crew.map(items, workers, one_gpu_each=one_gpu_each)
+        yield from crew.map(items, workers, devices=devices)
     finally:
         crew.stop()
 
@@ -270,9 +274,9 @@ def _start(process: Any) -> None:
         raise
 
 
-def _child(pipe: Connection, make_worker: MakeWorker[Any, Any], gpu: int | None) -> None:
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+def _child(pipe: Connection, make_worker: MakeWorker[Any, Any], device: str | None) -> None:
+    if device is not None:
+        os.environ[VISIBLE] = device
     try:
         worker = None
         while (held := pipe.recv()) is not None:
@@ -286,9 +290,3 @@ def _child(pipe: Connection, make_worker: MakeWorker[Any, Any], gpu: int | None)
                 return
     except (EOFError, KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
         return  # the parent is gone or was interrupted: what was finished is on disk
-
-
-def _gpus() -> int:
-    from newtest.clip.torch_runtime import gpus
-
-    return gpus()

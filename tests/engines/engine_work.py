@@ -14,6 +14,7 @@ from typing import Any
 from newtest.errors import FolderMissing
 
 __all__ = [
+    "make_device",
     "make_dying",
     "make_elsewhere",
     "make_full",
@@ -113,3 +114,13 @@ def make_variables() -> Callable[[list[str]], dict[str, str | None]]:
 
 def _variables(names: list[str]) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in names}
+
+
+def make_device() -> Callable[[list[str]], dict[str, str | None]]:
+    """Slow enough that each worker does something."""
+
+    def variables(names: list[str]) -> dict[str, str | None]:
+        time.sleep(0.2)
+        return _variables(names)
+
+    return variables

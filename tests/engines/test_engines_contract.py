@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_work import make_dying, make_full, make_late, make_square, make_unmakeable
+from engine_work import make_device, make_dying, make_full, make_late, make_square, make_unmakeable
 
 from newtest.engines import Engine, Resources, engine
 from newtest.errors import UsageError
@@ -145,3 +145,31 @@ def test_work_that_uses_all_cores_is_one_process_here_and_not_on_a_cluster() -> 
     """A cluster takes ``workers`` as it is: 0 is all the room there."""
     assert Resources(alone=True).count(9) == 1
     assert (Resources(3, alone=True).count(9), Resources(alone=True).workers) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "count", "workers", "seen"),
+    [
+        (None, 2, 0, {"0", "1"}),
+        (
+            "3, GPU-8f6a,-1,5",
+            2,
+            0,
+            {"3", "GPU-8f6a"},
+        ),  # CUDA looks no further than a name that it does not know
+        ("1", 1, 2, {"1"}),  # shared: a second name would be of a GPU that somebody else has
+        ("", 0, 2, {""}),
+    ],
+)
+def test_workers_see_the_gpus_that_were_chosen_outside(
+    chosen: str | None, count: int, workers: int, seen: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU is needed: what torch would count is given."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    monkeypatch.setattr("newtest.clip.torch_runtime.gpus", lambda: count)
+    asked = [["CUDA_VISIBLE_DEVICES"]] * 6
+    outcomes = list(engine("local").map(make_device, asked, Resources(workers, gpus=1)))
+    assert {outcome.value["CUDA_VISIBLE_DEVICES"] for outcome in outcomes} == seen
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == chosen

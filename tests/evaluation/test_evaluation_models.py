@@ -393,3 +393,43 @@ def test_a_model_that_fails_beside_others_is_tried_again_alone(
         str(second)
         == "the model failed (CUDA out of memory. Tried to allocate 2 GiB); a smaller `batch_size` may help"
     )
+
+
+def test_a_model_of_other_classes_is_told_before_a_picture_is_looked_at(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    read = model_runs.image_at
+    monkeypatch.setattr(model_runs, "image_at", lambda path: (opened.append(path), read(path))[1])
+    names = ("timm:test_resnet", "torchvision:squeezenet1_1", "efficientnet-lite0")
+    outcome = evaluate(str(photos), EvaluateConfig(models=names, out=tmp_path / "out"))
+    assert not opened and not outcome.scores
+    assert [one.model for one in outcome.cautions] == list(names)
+    wanted = "the model has 1000 outputs, and the set 2 classes: a model of more classes needs its class list"
+    assert all(one.fatal and wanted in one.message for one in outcome.cautions)
+    told = Watcher()
+    options, evaluated = options_for(names[0], tmp_path), read_set(photos)
+    run_models(
+        [Asked(names[1], outputs=1001), Asked(names[0], outputs=1000)], evaluated, options, tmp_path, told
+    )
+    (said,) = told.said  # at once, for the other one may take hours
+    assert said.startswith(f"{names[1]}: the model has 1000 outputs") and said.endswith(
+        "other models are run"
+    )
+
+
+def test_a_network_whose_outputs_nobody_published_is_stopped_by_its_first_batch(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_runs, "published_outputs", lambda name: None)
+    name, evaluated, told = "timm:test_resnet", read_set(photos), Watcher()
+    options = replace(options_for(name, tmp_path), batch_size=2)
+    (answer,) = run_models([Asked(name, outputs=1001)], evaluated, options, tmp_path / "out", told)
+    assert "the set 1001 classes: a model of fewer classes needs its class list" in str(answer)
+    assert not told.shown and not list((tmp_path / "out").rglob("*.npz"))
+
+
+def test_workers_have_a_gpu_each_unless_a_device_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "gpus", lambda: 2)
+    asked = {device: models._resources(device, 2).gpus for device in (None, "cuda", "cuda:1", "cpu")}
+    assert asked == {None: 1.0, "cuda": 1.0, "cuda:1": 0.0, "cpu": 0.0}

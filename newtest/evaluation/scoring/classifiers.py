@@ -24,7 +24,7 @@ from newtest.errors import EvaluationError, NewtestError, UsageError, WeightsErr
 from newtest.files import require_regular, sha256_of
 from newtest.reading.failures import Unreadable
 
-__all__ = ["Classifier", "build", "full_name"]
+__all__ = ["Classifier", "build", "full_name", "published_outputs"]
 
 LITE0 = "efficientnet-lite0"
 
@@ -55,6 +55,19 @@ def full_name(name: str, weights: Path | None) -> str:
     elif kind == "timm":
         name = f"timm:{_timm_name(rest)}"
     return name if weights is None else f"{name}@sha256:{sha256_of(weights)[:16]}"
+
+
+def published_outputs(name: str) -> int | None:
+    """How many outputs a model has, as its publisher says, with nothing loaded; None where only the network tells."""
+    kind, rest = _parts(name)
+    if kind == LITE0:
+        return 1000
+    if kind == "torchvision":
+        published = _vision(rest)[1]
+        return len(published.meta["categories"]) if published is not None else None
+    timm = torch_runtime.library("timm", "timm", "clip")
+    known = timm.get_pretrained_cfg(_timm_name(rest)) if timm.is_model(rest) else None
+    return int(known.num_classes) if known is not None else None
 
 
 def build(name: str, weights: Path | None) -> Classifier:

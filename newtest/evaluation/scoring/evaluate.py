@@ -190,7 +190,9 @@ def _classifiers(
     """The answers of all classifiers, by name and whether they were asked among the set's classes."""
     asked = {
         (name, mapping is not None and among == "set"): Asked(
-            name, mapping.looked_at if mapping is not None and among == "set" else None
+            name,
+            mapping.looked_at if mapping is not None and among == "set" else None,
+            len(evaluated.classes if mapping is None else mapping.outputs),
         )
         for name, among in product(options.models, _measures(options, mapping))
         if not names_an_encoder(name)

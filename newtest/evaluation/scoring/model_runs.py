@@ -20,7 +20,8 @@ from newtest.clip import torch_runtime
 from newtest.config import fingerprint
 from newtest.engines.base import cores
 from newtest.errors import EvaluationError, ImageError
-from newtest.evaluation.scoring.classifiers import Classifier, build, full_name
+from newtest.evaluation.scoring.answers import too_many
+from newtest.evaluation.scoring.classifiers import Classifier, build, full_name, published_outputs
 from newtest.evaluation.scoring.predictions import Predictions
 from newtest.evaluation.scoring.sets import EvaluationSet
 from newtest.files import write_atomic
@@ -49,10 +50,28 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Asked:
-    """A model by name, and which of its outputs (outputs,) may be chosen; None: all."""
+    """A model by name, and which of its outputs (outputs,) may be chosen; None: all.
+
+    ``outputs``: how many it must have where they mean the set's own classes; 0: as many as ``looked_at``, or any.
+    """
 
     name: str
     looked_at: npt.NDArray[np.bool_] | None = None
+    outputs: int = 0
+
+    def wrong(self, outputs: int) -> str:
+        """What is wrong with a model of so many outputs; empty where nothing is."""
+        if self.looked_at is not None:
+            named = len(self.looked_at)
+            return (
+                ""
+                if outputs == named
+                else f"the model has {outputs} outputs, and its class list {named} classes"
+            )
+        if outputs == self.outputs or not self.outputs:
+            return ""
+        why = too_many(outputs, self.outputs) or ": a model of fewer classes needs its class list, `classes`"
+        return f"the model has {outputs} outputs, and the set {self.outputs} classes{why}"
 
 
 Answer = tuple[Predictions, list[str]]
@@ -86,6 +105,10 @@ class Run:
             self.model = full_name(asked.name, options.weights)
         except EvaluationError as error:
             self.error = error
+            return
+        known = published_outputs(asked.name)
+        if known is not None and (said := asked.wrong(known)):  # before anything is downloaded or asked
+            self.error = EvaluationError(said)
             return
         outputs = [] if asked.looked_at is None else np.flatnonzero(asked.looked_at).tolist()
         self.pieces = folder / "predictions" / fingerprint(self.model, outputs, options.precision, "3")[:16]
@@ -140,12 +163,10 @@ class Run:
         except RuntimeError as error:
             self._fail(error)
             return
+        if said := self.asked.wrong(int(logits.shape[1])):
+            self.error = EvaluationError(said)
+            return
         if looked_at is not None:
-            if logits.shape[1] != len(looked_at):
-                self.error = EvaluationError(
-                    f"the model has {logits.shape[1]} outputs, and its class list {len(looked_at)} classes"
-                )
-                return
             logits = logits.masked_fill(torch.from_numpy(~looked_at).to(logits.device), -torch.inf)
         best = min(TOP, logits.shape[1] if looked_at is None else int(looked_at.sum()))
         self.part.top5[rows, :best] = logits.topk(best, dim=1).indices.cpu().numpy()

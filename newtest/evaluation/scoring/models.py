@@ -73,6 +73,10 @@ def run_models(
         raise EvaluationError(f"{evaluated.name}: a model needs the pictures, but the set names no files")
     pieces = _pieces(evaluated.images["path"].astype(str).tolist())
     every = [Run(one, options, folder, progress, len(evaluated)) for one in asked]  # looks up all names first
+    if any(run.error is None for run in every):
+        for run in every:
+            if run.error is not None:
+                progress.say(f"{run.asked.name}: {run.error}; the other models are run")
     for start in range(0, len(every), TOGETHER):
         runs = every[start : start + TOGETHER]
         _asked_together(runs, pieces, engine, workers)
@@ -89,8 +93,13 @@ def _asked_together(
     if engine is None:
         _here(runs, pieces)
         return
-    on_gpu = gpus() > 0 and (runs[0].options.device or "cuda").startswith("cuda")
-    _on_engine(runs, pieces, engine, Resources(workers, gpus=1.0 if on_gpu else 0.0, alone=not on_gpu))
+    _on_engine(runs, pieces, engine, _resources(runs[0].options.device, workers))
+
+
+def _resources(device: str | None, workers: int) -> Resources:
+    """One GPU per worker, unless the CPU or a certain GPU (``cuda:1``) is asked for: workers then see all of them."""
+    each = gpus() > 0 and device in (None, "cuda")
+    return Resources(workers, gpus=1.0 if each else 0.0, alone=not each)
 
 
 @dataclass(frozen=True)
