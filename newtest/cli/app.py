@@ -6,6 +6,8 @@ import errno
 import os
 import sqlite3
 import sys
+from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -30,27 +32,12 @@ class _InOrder(typer.core.TyperGroup):
         return [name for name, _, _ in COMMANDS if name in self.commands]
 
 
-app = typer.Typer(
-    name="newtest",
-    cls=_InOrder,
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help=(
-        "Replicate a test set the way ImageNetV2 was made, and curate image-text pools the way DataComp does. "
-        "Commands are listed in the order of the work; each has --help with an example."
-    ),
-)
-
-
 def _version(value: bool) -> None:
     if value:
         typer.echo(f"newtest {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     context: typer.Context,
     version: Annotated[
@@ -64,13 +51,45 @@ def _root(
         typer.echo(told())
 
 
+def _bare() -> typer.Typer:
+    """The application without commands."""
+    made = typer.Typer(
+        name="newtest",
+        cls=_InOrder,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help=(
+            "Replicate a test set the way ImageNetV2 was made, and curate image-text pools the way DataComp does. "
+            "Commands are listed in the order of the work; each has --help with an example."
+        ),
+    )
+    made.callback(invoke_without_command=True)(_root)
+    return made
+
+
+app = _bare()
+
+
+@cache
 def command() -> Any:
     """The whole application as one command, with every stage hung on it."""
-    from newtest.cli import commands
+    from newtest.cli.commands import attach
 
     if not app.registered_commands:
-        commands.attach(app)
+        attach(app)
     return typer.main.get_command(app)
+
+
+def _command_for(words: Sequence[str]) -> Any:
+    """The application with the one command that is typed; the whole where it is none of ours, or help is asked for."""
+    from newtest.cli.commands import COMMANDS, attach
+
+    typed = next((word for word in words if not word.startswith("-")), "")
+    if typed not in [name for name, _, _ in COMMANDS]:
+        return command()
+    attach(one := _bare(), typed)
+    return typer.main.get_command(one)
 
 
 speak_for(command)
@@ -84,7 +103,7 @@ def main() -> None:
     from newtest.files import NotAFile, is_full_disk
 
     try:
-        command()()
+        _command_for(sys.argv[1:])()
     except NewtestError as error:
         _stop(str(error), error.exit_code)
     except SystemExit as ended:

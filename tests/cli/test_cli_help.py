@@ -84,6 +84,23 @@ def test_help_imports_nothing_heavy() -> None:
     assert not [name for name in HEAVY if name in loaded]
 
 
+def test_a_command_imports_no_other() -> None:
+    """Starting is most of what a small command takes."""
+    code = """
+import sys
+sys.argv = ["newtest", "status", "--help"]
+from newtest.cli import main
+try:
+    main()
+finally:
+    print(sorted(name for name in sys.modules if name.startswith("newtest.cli.")))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = {place.partition(".")[0] for _, place, _ in COMMANDS}
+    loaded = {name.rpartition(".")[2] for name in eval(ended.stdout.splitlines()[-1])}
+    assert loaded & modules == {"status"}
+
+
 def test_wrong_usage_is_exit_code_2_and_a_failure_1(tmp_path: Path) -> None:
     def code(*arguments: str) -> tuple[int, str]:
         ended = subprocess.run([*NEWTEST, *arguments], capture_output=True, text=True)
