@@ -1,4 +1,4 @@
-"""``newtest`` commands as processes of their own, without the seconds that each start of Python takes."""
+"""``newtest`` commands in this process, or in one of their own without the seconds that each start of Python takes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["newtest"]
+from typer.testing import CliRunner
+
+from newtest.cli.app import application
+
+__all__ = ["invoke", "newtest"]
 
 HOST = Path(__file__).with_name("command_host.py")
 
@@ -57,6 +62,12 @@ class _Host:
         if not select.select([self.process.stdout], [], [], timeout)[0]:
             raise subprocess.TimeoutExpired("newtest", timeout)
         return self.process.stdout.readline().strip()
+
+
+def invoke(words: Sequence[str | Path], **options: Any) -> Any:
+    """Run ``newtest`` in this process, by typer's own runner; its Result holds the exception of a failure."""
+    typed = [str(word) for word in words]
+    return CliRunner().invoke(application(typed[0]), typed, **options)
 
 
 @cache

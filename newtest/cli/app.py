@@ -18,7 +18,7 @@ from newtest.cli.wording import in_flags, speak_for
 from newtest.errors import NewtestError
 from newtest.version import __version__
 
-__all__ = ["app", "command", "main"]
+__all__ = ["application", "command", "main"]
 
 INTERRUPTED = 130
 
@@ -68,28 +68,31 @@ def _bare() -> typer.Typer:
     return made
 
 
-app = _bare()
-
-
 @cache
 def command() -> Any:
     """The whole application as one command, with every stage hung on it."""
     from newtest.cli.commands import attach
 
-    if not app.registered_commands:
-        attach(app)
-    return typer.main.get_command(app)
+    attach(made := _bare())
+    return typer.main.get_command(made)
+
+
+def application(name: str) -> typer.Typer:
+    """The application with one command, by its name: the others take their time to be imported and built."""
+    from newtest.cli.commands import attach
+
+    attach(made := _bare(), name)
+    return made
 
 
 def _command_for(words: Sequence[str]) -> Any:
     """The application with the one command that is typed; the whole where it is none of ours, or help is asked for."""
-    from newtest.cli.commands import COMMANDS, attach
+    from newtest.cli.commands import COMMANDS
 
     typed = next((word for word in words if not word.startswith("-")), "")
     if typed not in [name for name, _, _ in COMMANDS]:
         return command()
-    attach(one := _bare(), typed)
-    return typer.main.get_command(one)
+    return typer.main.get_command(application(typed))
 
 
 speak_for(command)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from newtest.cli.app import app
-from newtest.cli.commands import COMMANDS, attach
+from newtest.cli.app import command
+from newtest.cli.commands import COMMANDS
 from newtest.cli.options import print_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +29,6 @@ HEAVY = (
 
 
 def every_command() -> list[tuple[str, Any]]:
-    if not app.registered_commands:
-        attach(app)
     found = []
 
     def walk(name: str, command: Any) -> None:
@@ -42,7 +39,7 @@ def every_command() -> list[tuple[str, Any]]:
         for child, inner in children.items():
             walk(f"{name} {child}", inner)
 
-    walk("newtest", typer.main.get_command(app))
+    walk("newtest", command())
     return found
 
 
@@ -75,10 +72,7 @@ def test_every_command_is_in_the_readme() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """What keeps --help under 0.4 s; the time itself is measured by benchmarks/startup.py."""
-    code = (
-        "import sys; from newtest.cli.app import app; from newtest.cli.commands import attach; attach(app);"
-        "import typer.main; typer.main.get_command(app); print(sorted(sys.modules))"
-    )
+    code = "import sys; from newtest.cli.app import command; command(); print(sorted(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = eval(ended.stdout)
     assert not [name for name in HEAVY if name in loaded]

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
-from typer.testing import CliRunner
+from commands import invoke
 
-from newtest.cli import commands
-from newtest.cli.app import app
+from newtest.cli.app import command
 from newtest.errors import NewtestError
 from newtest.outputs import claim_folder, made_path, write_made
 from newtest.pool.storage.claims import claim
@@ -71,8 +69,7 @@ def leaves(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture(scope="module")
 def every() -> dict[str, Any]:
-    commands.attach(app)
-    return dict(leaves(typer.main.get_command(app)))
+    return dict(leaves(command()))
 
 
 def test_the_lists_above_name_every_output(every: dict[str, Any]) -> None:
@@ -105,7 +102,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(words: str, option: str, target: str, more: tuple[str, ...]) -> str:
     """What a command says that is asked to write to ``target``; it must refuse, in one sentence."""
     typed = [*words.split(), *more, *([option, target] if option.startswith("-") else [target])]
-    result = CliRunner().invoke(app, typed)
+    result = invoke(typed)
     assert isinstance(result.exception, NewtestError), (words, result.output, result.exception)
     return str(result.exception)
 

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import invoke
 from PIL import Image
-from typer.testing import CliRunner
 
-from newtest.cli import commands
-from newtest.cli.app import app, main
+from newtest.cli.app import main
 from newtest.study import Study
 
 FILES = (
@@ -98,7 +97,6 @@ def nobody_reads(pipe: Path) -> Iterator[list[bool]]:
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    commands.attach(app)
     at = tmp_path_factory.mktemp("pipes")
     Study(at / "study", create=True).close()
     for name in ("a", "b"):
@@ -112,7 +110,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (at / "r.csv").write_text("model,set,k,n\nm,old,1,2\nm,new,1,2\n")
     np.save(at / "l.npy", np.arange(2))
     np.save(at / "a.npy", np.eye(2, dtype=np.float32))
-    result = CliRunner().invoke(app, ["import-pool", str(at / "captioned"), "--out", str(at / "pool")])
+    result = invoke(["import-pool", str(at / "captioned"), "--out", str(at / "pool")])
     assert result.exit_code == 0, result.output
     for name in {
         word for words in FILES for word in words.replace(":", " ").split() if word.startswith("PIPE")

@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from commands import invoke
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
 from newtest.clip.torch_runtime import library
 from newtest.clip.weights import MergeConfig, greedy_soup, interpolate, opened, uniform_soup
@@ -238,12 +238,7 @@ def test_statistics_are_estimated_again_as_torch_does(tmp_path: Path, images: Pa
 
 def run(*arguments: str | Path) -> Any:
 
-    from newtest.cli.app import app
-    from newtest.cli.commands import attach
-
-    if not app.registered_commands:
-        attach(app)
-    return CliRunner().invoke(app, ["merge", *map(str, arguments)])
+    return invoke(["merge", *map(str, arguments)])
 
 
 def test_the_command_line_says_what_was_read(shop: Path, images: Path) -> None:

@@ -15,11 +15,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from PIL import Image
-from typer.testing import CliRunner
 
-from newtest.cli import commands
-from newtest.cli.app import app
 from newtest.pool.storage.pool import open_pool
 
 datasets = pytest.importorskip("datasets")
@@ -33,13 +31,8 @@ def photo(seed: int) -> bytes:
     return out.getvalue()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _commands() -> None:
-    commands.attach(app)
-
-
 def run(*typed: str) -> str:
-    done = CliRunner().invoke(app, list(typed), catch_exceptions=False)
+    done = invoke(list(typed), catch_exceptions=False)
     assert done.exit_code == 0, (typed, done.output)
     return str(done.stdout)
 

@@ -9,11 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-import typer.main
 
-from newtest.cli import commands
-from newtest.cli.app import app
+from newtest.cli.app import command
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = (
@@ -31,7 +28,6 @@ ROW = re.compile(r"^\| `(?P<page>[^`]+)` \| (?P<words>[^|]+) \| (?P<shown>[^|]+)
 
 def helps() -> dict[str, str]:
     """The help of each command, with that of its options."""
-    commands.attach(app)
     found: dict[str, str] = {}
 
     def walk(name: str, command: Any) -> None:
@@ -42,7 +38,7 @@ def helps() -> dict[str, str]:
         for word, one in inner.items():
             walk(f"{name} {word}", one)
 
-    walk("newtest", typer.main.get_command(app))
+    walk("newtest", command())
     return found
 
 

@@ -11,10 +11,7 @@ import numpy as np
 import pandas as pd
 import PIL.Image
 import pytest
-from typer.testing import CliRunner
-
-from newtest.cli import commands
-from newtest.cli.app import app
+from commands import invoke
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = DOCS / "how-to.md"
@@ -47,8 +44,7 @@ def draw(folder: Path, number: int, seed: int) -> None:
 
 
 def newtest(*words: str) -> str:
-    commands.attach(app)
-    done = CliRunner().invoke(app, list(words), catch_exceptions=False)
+    done = invoke(list(words), catch_exceptions=False)
     assert done.exit_code == 0, f"newtest {' '.join(words)}\n{done.output}"
     return str(done.output)
 

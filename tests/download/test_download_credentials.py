@@ -9,11 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from servers.images import ImageServer, made_photo, serving
-from typer.testing import CliRunner
 
-from newtest.cli import commands
-from newtest.cli.app import app
 from newtest.study import Study
 
 SECRET = "hunter2"
@@ -26,8 +24,7 @@ def server() -> Iterator[ImageServer]:
 
 
 def run(*arguments: str) -> str:
-    commands.attach(app) if not app.registered_commands else None
-    done = CliRunner().invoke(app, list(arguments))
+    done = invoke(list(arguments))
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.output
 

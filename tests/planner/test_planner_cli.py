@@ -6,20 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from commands import invoke
 from pilot_study import study_with_votes
-from typer.testing import CliRunner
 
 import newtest as nt
-from newtest.cli.app import app
-from newtest.cli.commands import attach
 
 FAST = ("--simulations", "10", "--per-class", "5", "--candidates", "15,30", "--votes", "3,5,3:20")
 
 
 def run(*arguments: object) -> tuple[int, str, str]:
-    if not app.registered_commands:
-        attach(app)
-    done = CliRunner().invoke(app, ["annotate", "design", *map(str, arguments)])
+    done = invoke(["annotate", "design", *map(str, arguments)])
     return done.exit_code, done.stdout, done.stderr or str(done.exception or "")
 
 

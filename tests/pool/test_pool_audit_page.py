@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from needs import missing
 from PIL import Image
 from pool_commands import contents, left_over
 from servers.images import made_photo
-from typer.testing import CliRunner
 
-from newtest.cli.app import app
-from newtest.cli.commands import attach
 from newtest.engines import LocalEngine
 from newtest.errors import NewtestError, UsageError
 from newtest.intervals import finite_upper, stratified_upper
@@ -293,11 +291,10 @@ def test_votes_that_cannot_be_read_are_said(folder: Path, say: Say, tmp_path: Pa
 def test_the_command(
     pool: Pool, folder: Path, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attach(app)
     monkeypatch.chdir(tmp_path)
 
     def typed(*words: str) -> str:
-        done = CliRunner().invoke(app, ["audit-pool", *words])
+        done = invoke(["audit-pool", *words])
         assert done.exit_code == 0, (done.output, done.exception)
         return done.stdout
 
@@ -309,4 +306,4 @@ def test_the_command(
     assert "(one-sided, 99.9 %)" in table
     assert "of all 400 rows: 8.33%, at most" in table
     assert json.loads(typed("--out", str(folder), "--answers", votes, "--json"))["at_most"] > 0.0833
-    assert isinstance(CliRunner().invoke(app, ["audit-pool", "pool", "--edges", "a"]).exception, UsageError)
+    assert isinstance(invoke(["audit-pool", "pool", "--edges", "a"]).exception, UsageError)

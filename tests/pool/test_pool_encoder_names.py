@@ -11,12 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from pool_tiny_model import tiny_model
 from servers.images import made_photo
-from typer.testing import CliRunner
 
-from newtest.cli import commands
-from newtest.cli.app import app
 from newtest.clip.torch_runtime import library
 from newtest.errors import PoolError
 from newtest.pool.embedding import RULE, EncoderFacts, embeddings_layer
@@ -27,13 +25,12 @@ from newtest.pool.storage.vectors import vector_source
 
 
 def told(*typed: str) -> dict[str, Any]:
-    done = CliRunner().invoke(app, [*typed, "--json"], catch_exceptions=False)
+    done = invoke([*typed, "--json"], catch_exceptions=False)
     assert done.exit_code == 0, (typed, done.output)
     return dict(json.loads(done.stdout))
 
 
 def test_a_checkpoint_names_its_layer_wherever_it_lies(tmp_path: Path) -> None:
-    commands.attach(app)
     (tmp_path / "pool").mkdir()
     photos = [made_photo(0), made_photo(1), made_photo(0)]
     pq.write_table(
@@ -119,7 +116,6 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_vectors_of_other_pictures_are_other_layers(tmp_path: Path, checkpoint: str) -> None:
     """One checkpoint as three encoders: each has its layers, and every command takes ``--like`` for the same one."""
-    commands.attach(app)
     (tmp_path / "pool").mkdir()
     photos = [made_photo(0), made_photo(1)]
     pq.write_table(
@@ -163,7 +159,6 @@ def test_another_version_of_open_clip_makes_another_layer(
     tmp_path: Path, checkpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tag that prepares its pictures in another way keeps its name, and its vectors are never mixed."""
-    commands.attach(app)
     (tmp_path / "pool").mkdir()
     table = pa.table({"key": ["a"], "jpg": [made_photo(0)], "text": ["one"]})
     pq.write_table(table, tmp_path / "pool/0.parquet")
@@ -175,12 +170,12 @@ def test_another_version_of_open_clip_makes_another_layer(
     monkeypatch.setitem(published[checkpoint.partition("@")[0]]["squashed"], "resize_mode", "longest")
     against = ("decontaminate-pool", pool, "--against", str(tmp_path / "set"), *like)
     out = ("--out", str(tmp_path / "out.npy"))
-    refused = CliRunner().invoke(app, [*against, *out])
+    refused = invoke([*against, *out])
     assert "prepared" in str(refused.exception) and "run 'newtest embed-pool' again" in str(refused.exception)
     after = told("embed-pool", pool, *like)
     assert after["encoder"] == before["encoder"] and after["layers"] != before["layers"]
     assert after["computed"] == 1
-    refused = CliRunner().invoke(app, [*against, *out])
+    refused = invoke([*against, *out])
     assert "prepared in different ways; remove the one that is not meant" in str(refused.exception)
     shutil.rmtree(tmp_path / "pool/__newtest/layers" / before["layers"]["embeddings"])
     assert told(*against, *out)["rows_removed"] == 1
@@ -196,5 +191,4 @@ def test_another_version_of_open_clip_makes_another_layer(
     ],
 )
 def test_a_tag_without_a_checkpoint_is_refused(typed: tuple[str, ...], message: str) -> None:
-    commands.attach(app)
-    assert message in str(CliRunner().invoke(app, [*typed]).exception)
+    assert message in str(invoke([*typed]).exception)

@@ -9,11 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from pool_cheap_encoder import Cheap
-from typer.testing import CliRunner
 
-from newtest.cli.app import app
-from newtest.cli.commands import attach
 from newtest.errors import PoolError, UsageError
 from newtest.pool.dedup import fair
 from newtest.pool.dedup.fair import concepts_of
@@ -121,15 +119,14 @@ def test_captions_of_one_concept_are_averaged(tmp_path: Path, monkeypatch: pytes
 def test_the_command_prints_what_is_left_of_each_concept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attach(app)
     pool_of(tmp_path / "pool", (20,))
     np.save(tmp_path / "concepts.npy", PROTOTYPES)
     monkeypatch.chdir(tmp_path)
     words = ["dedup-pool", "pool", "--method", "exact", "--threshold", "0.9", "--keep-fair", "concepts.npy"]
-    done = CliRunner().invoke(app, [*words, "--json"])
+    done = invoke([*words, "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["keep_rule"]["mean_similarity"].keys() == {"0", "1", "2"}
-    assert "mean similarity of the rows that stay" in CliRunner().invoke(app, words).stdout
+    assert "mean similarity of the rows that stay" in invoke(words).stdout
 
 
 def test_concepts_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:

@@ -12,12 +12,10 @@ import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from pool_cheap_encoder import Cheap
 from servers.images import ImageServer, serving
-from typer.testing import CliRunner
 
-from newtest.cli import commands
-from newtest.cli.app import app
 from newtest.images import KINDS
 from newtest.pool import embedding
 from newtest.pool.dedup import target_sets
@@ -54,7 +52,7 @@ NOT = {
 
 
 def told(*typed: str) -> dict[str, Any]:
-    done = CliRunner().invoke(app, [*typed, "--json"], catch_exceptions=False)
+    done = invoke([*typed, "--json"], catch_exceptions=False)
     assert done.exit_code == 0, (typed, done.output)
     return dict(json.loads(done.stdout))
 
@@ -62,7 +60,6 @@ def told(*typed: str) -> dict[str, Any]:
 def test_what_is_fetched_as_an_image_is_one_for_every_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands.attach(app)
     monkeypatch.setattr(embedding, "_encoder", lambda config: Cheap())
     monkeypatch.setattr(target_sets, "encoder", lambda name, **more: Cheap())
     served = {**odd(), **NOT}

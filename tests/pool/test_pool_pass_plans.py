@@ -8,17 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import invoke
 from pool_commands import contents
-from typer.testing import CliRunner
 
-from newtest.cli.app import app
-from newtest.cli.commands import attach
 from newtest.errors import NewtestError
 
 
 def planned(*words: str | Path) -> dict[str, Any]:
-    attach(app)
-    done = CliRunner().invoke(app, [*map(str, words), "--plan", "--workers", "4", "--json"])
+    done = invoke([*map(str, words), "--plan", "--workers", "4", "--json"])
     assert done.exit_code == 0, (done.output, done.exception)
     told: dict[str, Any] = json.loads(done.stdout)
     if "rate" in told:
@@ -72,12 +69,11 @@ def test_what_is_done_is_not_planned_again(embedded_pool: Path, tmp_path: Path) 
 
 
 def test_what_cannot_be_planned_is_said(datacomp: Path) -> None:
-    attach(app)
     for words, said in (
         (("filter-pool", "--image-near", "x"), "there are no image embeddings"),
         (("decontaminate-pool",), "name at least one set"),
         (("embed-pool",), "there are no images to read"),
     ):
-        done = CliRunner().invoke(app, [words[0], str(datacomp), *words[1:], "--plan"])
+        done = invoke([words[0], str(datacomp), *words[1:], "--plan"])
         assert isinstance(done.exception, NewtestError), done.output
         assert said in str(done.exception), str(done.exception)

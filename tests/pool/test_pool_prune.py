@@ -9,11 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from scipy.optimize import minimize
-from typer.testing import CliRunner
 
-from newtest.cli.app import app
-from newtest.cli.commands import attach
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import UsageError
 from newtest.pool.density.complexity import allotted, between, shares
@@ -169,12 +167,11 @@ def test_rows_outside_a_subset_do_not_count(tmp_path: Path) -> None:
 def test_the_command_writes_a_subset_and_its_clusters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attach(app)
     pool_of(tmp_path / "pool", (100,))
     monkeypatch.chdir(tmp_path)
 
     def newtest(*words: str) -> str:
-        done = CliRunner().invoke(app, list(words))
+        done = invoke(list(words))
         assert done.exit_code == 0, (done.output, done.exception)
         return done.stdout
 

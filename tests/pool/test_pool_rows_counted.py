@@ -12,14 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
 from pool_cheap_encoder import Cheap
 from servers.images import ImageServer, made_photo, serving
-from typer.testing import CliRunner
 
-from newtest.cli import commands
-from newtest.cli.app import app
 from newtest.pool import embedding
 from newtest.pool.dedup import target_sets
 
@@ -50,7 +48,7 @@ QUICK: dict[str, Any] = {
 
 
 def told(*typed: str) -> dict[str, Any]:
-    done = CliRunner().invoke(app, [*typed, "--json"], catch_exceptions=False)
+    done = invoke([*typed, "--json"], catch_exceptions=False)
     assert done.exit_code == 0, (typed, done.output)
     return dict(json.loads(done.stdout))
 
@@ -58,7 +56,6 @@ def told(*typed: str) -> dict[str, Any]:
 @settings(max_examples=3, **QUICK)
 @given(shards=some.lists(some.lists(ROW, max_size=9), min_size=1, max_size=3))
 def test_every_row_is_kept_or_counted(shards: list[list[dict[str, Any]]], tmp_path_factory: Any) -> None:
-    commands.attach(app)
     folder: Path = tmp_path_factory.mktemp("rows")
     (folder / "pool").mkdir()
     for number, rows in enumerate(shards):
@@ -137,7 +134,6 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_image_is_read_or_counted(
     names: list[str], texts: list[str | None], cheap: None, tmp_path_factory: Any
 ) -> None:
-    commands.attach(app)
     folder: Path = tmp_path_factory.mktemp("images")
     images = [*(IMAGES[name] for name in names), PHOTO[1]]  # a pool without one image is an error
     (folder / "pool").mkdir()
@@ -198,7 +194,6 @@ def test_every_image_is_read_or_counted(
 def test_every_url_and_every_label_is_a_row_or_counted(
     paths: list[str | None], labels: list[int], server: ImageServer, tmp_path_factory: Any
 ) -> None:
-    commands.attach(app)
     folder: Path = tmp_path_factory.mktemp("urls")
     urls = [server.url(path) if path and "." in path else path for path in paths]
     pq.write_table(pa.table({"url": pa.array(urls, pa.string())}), folder / "urls.parquet")

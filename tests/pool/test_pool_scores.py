@@ -9,12 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import invoke
 from pool_commands import contents, killed_at_event, newtest
 from scipy.stats import rankdata
-from typer.testing import CliRunner
 
-from newtest.cli.app import app
-from newtest.cli.commands import attach
 from newtest.engines import LocalEngine
 from newtest.errors import NewtestError, PoolError, UsageError
 from newtest.pool.hashed_order import order_of
@@ -212,13 +210,12 @@ def test_named_scores_and_columns_are_ranked_together(tmp_path: Path) -> None:
 def test_on_the_command_line_the_papers_recipe_is_four_commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attach(app)
     np.save(tmp_path / "target.npy", unit(5, 8).astype(np.float32))
     pool = pool_of(tmp_path / "pool", (40,))
     monkeypatch.chdir(tmp_path)
 
     def newtest(*words: str) -> str:
-        done = CliRunner().invoke(app, list(words))
+        done = invoke(list(words))
         assert done.exit_code == 0, (done.output, done.exception)
         return done.stdout
 
@@ -235,7 +232,7 @@ def test_on_the_command_line_the_papers_recipe_is_four_commands(
         (("--norm-sim", "target.npy", "--norm", "3"), "is 2 or inf"),
         (("--norm-sim", "target.npy", "--name", "uid"), "is a column of pools already"),
     ):
-        done = CliRunner().invoke(app, ["score-pool", pool.address, *words])
+        done = invoke(["score-pool", pool.address, *words])
         assert isinstance(done.exception, NewtestError)
         assert said in str(done.exception)
 

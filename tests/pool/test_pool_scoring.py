@@ -12,11 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
+from commands import invoke
 
 from newtest.api.pools import Pool as Opened
-from newtest.cli.app import app
-from newtest.cli.commands import attach
 from newtest.engines import LocalEngine
 from newtest.errors import NewtestError, PoolError, UsageError
 from newtest.pool.filtering.recipe import Recipe, run
@@ -287,7 +285,6 @@ def test_large_shards_come_in_pieces_and_engines_agree(
 
 
 def test_the_command_tells_what_there_is(pool: Pool) -> None:
-    attach(app)
     head("""
         print("loading")
 
@@ -297,13 +294,13 @@ def test_the_command_tells_what_there_is(pool: Pool) -> None:
     """)
 
     def typed(*words: str) -> Any:
-        return CliRunner().invoke(app, ["score-pool", pool.address, *words])
+        return invoke(["score-pool", pool.address, *words])
 
     done = typed("--scorer", "heads.py:mine", "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert (told["name"], told["rows"], told["failed"], told["reasons"]) == ("mine", 9, 1, {"truncated": 1})
     assert "8 of 9 rows have a score; from " in typed("--scorer", "heads.py:mine").stdout
-    status = CliRunner().invoke(app, ["pool-status", pool.address])
+    status = invoke(["pool-status", pool.address])
     assert "mine by heads.py:mine" in status.stdout
     assert isinstance(typed().exception, NewtestError)

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pool_commands import contents, newtest
 
-from newtest.cli.app import app
-from newtest.cli.commands import attach
+from newtest.cli.app import command
 from newtest.pool.storage import subset as subsets
 from newtest.pool.storage import uids as ids
 from newtest.pool.storage.subset import Subset
@@ -51,16 +50,12 @@ def planned(folder: Path, *arguments: str) -> dict[str, Any]:
 
 
 def test_every_heavy_command_on_pools_has_a_plan() -> None:
-    attach(app)
-    import typer
-
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     pools = {
-        name: command for name, command in commands.items() if name.endswith("-pool") or name == "pool-status"
+        name: each
+        for name, each in command().commands.items()
+        if name.endswith("-pool") or name == "pool-status"
     }
-    having = {
-        name for name, command in pools.items() if any("--plan" in each.opts for each in command.params)
-    }
+    having = {name for name, each in pools.items() if any("--plan" in p.opts for p in each.params)}
     assert set(pools) - having == set(WITHOUT) & set(pools)
 
 
