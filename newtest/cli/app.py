@@ -86,7 +86,7 @@ def application(name: str) -> typer.Typer:
 
 
 def _command_for(words: Sequence[str]) -> Any:
-    """The application with the one command that is typed; the whole where it is none of ours, or help is asked for."""
+    """The application with the one command that is typed; the whole where nothing is typed that we know."""
     from newtest.cli.commands import COMMANDS
 
     typed = next((word for word in words if not word.startswith("-")), "")
