@@ -13,6 +13,10 @@ import pytest
 from needs import missing
 
 ROOT = Path(__file__).resolve().parent.parent
+# Threads of torch (OpenMP) and NumPy (OpenBLAS) that wait for each other burn the core that they wait for: beside
+# another pytest worker that is three quarters of the time. They sleep instead; what they compute, and how many, stays.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 
 @pytest.fixture(scope="session")
