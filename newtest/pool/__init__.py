@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from newtest.lazy import face
+from newtest.reading.without_pandas import hide
+
+hide()  # before any part of a pool is imported
 
 if TYPE_CHECKING:
     from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
