@@ -7,11 +7,11 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from newtest.download.config import DownloadConfig
 from newtest.download.memory import HostMemory, Memory, Remembered
 from newtest.download.pace import Pace
 from newtest.download.records import Request
 from newtest.download.traffic import HostTraffic
-from newtest.download.transfer import DownloadConfig
 
 __all__ = ["Host", "Hosts", "Pending"]
 

@@ -31,12 +31,13 @@ from functools import partial
 import aiohttp
 
 from newtest.download.addresses import Connections
+from newtest.download.config import DownloadConfig
 from newtest.download.hosts import Host, Hosts, Pending
 from newtest.download.memory import Memory
 from newtest.download.records import Download, Request
 from newtest.download.robots import Robots
 from newtest.download.traffic import Traffic
-from newtest.download.transfer import DownloadConfig, Throttled, Transferred, TryAgain, robots_text, transfer
+from newtest.download.transfer import Throttled, Transferred, TryAgain, robots_text, transfer
 from newtest.download.urls import host_of
 from newtest.draws import generator
 

@@ -110,3 +110,11 @@ def test_titles_and_columns_are_text_and_whole(capsys: pytest.CaptureFixture[str
     title = "[/b] imagenetv2-matched-frequency-format-val against [red]val"
     print_table(["[/x]", "n"], [("[/y]", 1)], title=title)
     assert capsys.readouterr().out.splitlines()[0] == title
+
+
+def test_a_stage_that_only_names_the_downloader_imports_no_client() -> None:
+    """aiohttp takes a quarter of a second."""
+    code = (
+        "import sys, newtest.catalog.images, newtest.pool.fetching.run; assert 'aiohttp' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -20,10 +20,10 @@ from newtest.download import (
     Request,
     download,
     hosts,
-    retry_after,
     without_credentials,
 )
 from newtest.download.pace import Pace
+from newtest.download.retry_after import retry_after
 
 QUICK = DownloadConfig(allow_private=True, backoff=0.01, read_timeout=1.0, deadline=5.0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from newtest.classes import QueryConfig
 from newtest.collecting import CollectConfig, budget, collect, left_out_line
-from newtest.download import retry_after
+from newtest.download.retry_after import retry_after
 from newtest.errors import ConfigError, SourceError, SourceUnavailable, UsageError
 from newtest.licenses import normal_license, parse_license
 from newtest.records import Class, Image, Query

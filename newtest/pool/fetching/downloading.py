@@ -17,7 +17,7 @@ from itertools import islice
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from newtest.download import DownloadConfig, Request, download
+from newtest.download import DownloadConfig, Request
 from newtest.download.memory import CarriedMemory, Remembered
 from newtest.errors import PoolError
 from newtest.pool.fetch_below import Below
@@ -83,6 +83,10 @@ async def _download(
             for outcome in threads.map(read, *zip(*some, strict=True)):
                 journal, asked = todo[outcome.key]
                 journal.add(*asked, outcome)
+    from newtest.download import (
+        download,  # its HTTP client is slow to import, and whoever only deals hands needs none
+    )
+
     wanted = (Request(key, url) for key, (_, (_, url)) in todo.items() if key not in here)
     async with aclosing(download(wanted, config, memory=memory)) as outcomes:
         async for outcome in outcomes:
