@@ -1,8 +1,11 @@
 """Runs ``newtest`` commands in forks of one process that has loaded everything, for ``commands.newtest``.
 
 Starting Python and importing is most of the time that a small command takes. Each line of JSON on stdin is a job:
-{"words", "cwd", "env", "out", "err"}; the answer is the exit code. How a command starts by itself, and what it imports,
-is tested elsewhere (``tests/cli``).
+{"words", "cwd", "env", "out", "err", "ending", "values"}; the answer is the exit code. ``ending`` is none, or says what
+Python's audit hooks do to the command: ["kill", event, n] kills it when the event is to happen for the (n + 1)th time,
+and ["lose", name, path] removes a file as soon as one whose name ends so is opened. ``values`` are those of names of
+modules, "module:name", in the command and not in workers that it starts. How a command starts by itself, and what it
+imports, is tested elsewhere (``tests/cli``).
 """
 
 from __future__ import annotations
@@ -13,31 +16,46 @@ import importlib
 import json
 import os
 import pkgutil
+import select
+import signal
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from newtest.errors import NewtestError
+
+DEAR = ("pandas", "torch", "open_clip", "timm", "efficientnet_lite_pytorch", "sentence_transformers")
+"""What takes long to import. The first command that has done so pays; then the host does it for all that follow. None
+of it starts threads when it is imported, which a fork would leave dead. Variables that they look at then are the
+host's."""
 
 
 def main() -> None:
     """Load, then answer jobs until there are no more."""
     import newtest.cli.app
+    from newtest.clip.torch_runtime import library
 
     newtest.cli.app.command()
     for room in pkgutil.walk_packages(newtest.__path__, "newtest."):
         with contextlib.suppress(ImportError, NewtestError):  # an extra that is not here
             importlib.import_module(room.name)
     print("ready", flush=True)
+    reading, writing = os.pipe()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             os.setpgid(0, 0)
-            os._exit(run(json.loads(line), newtest.cli.app.main))
+            code = run(json.loads(line), newtest.cli.app.main)
+            os.write(writing, " ".join([*(name for name in DEAR if name in sys.modules), ""]).encode())
+            os._exit(code)
         print(json.dumps({"pid": child}), flush=True)
         _, status = os.waitpid(child, 0)
         print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
+        while select.select([reading], [], [], 0)[0]:
+            for name in os.read(reading, 65536).decode().split():
+                importlib.import_module(name) if name == "pandas" else library(name, name, "")
 
 
 def run(job: dict[str, Any], command: Callable[[], None]) -> int:
@@ -49,6 +67,12 @@ def run(job: dict[str, Any], command: Callable[[], None]) -> int:
     os.dup2(nothing, 0)
     for stream, place in ((1, job["out"]), (2, job["err"])):
         os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    for name, value in job["values"].items():
+        module, _, name = name.partition(":")
+        setattr(importlib.import_module(module), name, value)
+    if job["ending"]:
+        what, *about = job["ending"]
+        sys.addaudithook({"kill": _killing, "lose": _losing}[what](*about))
     sys.argv = ["newtest", *job["words"]]
     code = 0
     try:
@@ -67,6 +91,24 @@ def run(job: dict[str, Any], command: Callable[[], None]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     return code
+
+
+def _killing(wanted: str, left: int) -> Callable[[str, Any], None]:
+    moments = iter(range(left))
+
+    def count(event: str, arguments: Any) -> None:
+        if event == wanted and next(moments, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return count
+
+
+def _losing(begun: str, gone: str) -> Callable[[str, Any], None]:
+    def lose(event: str, arguments: Any) -> None:
+        if event == "open" and str(arguments[0]).endswith(begun) and Path(gone).exists():
+            Path(gone).unlink()
+
+    return lose
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,18 +45,31 @@ class _Host:
         if self.process.stdout:
             self.process.stdout.close()
 
-    def run(self, job: dict[str, object], timeout: float) -> int:
-        """The exit code of one command; after ``timeout`` seconds it is killed, and TimeoutExpired is raised."""
+    def run(self, job: dict[str, object], timeout: float, until: Callable[[], bool] | None = None) -> int:
+        """The exit code of one command; after ``timeout`` seconds it is killed, and TimeoutExpired is raised. It is
+        killed as well as soon as ``until`` says so.
+        """
         assert self.process.stdin
         self.process.stdin.write(json.dumps(job) + "\n")
-        child = json.loads(self._line(30))["pid"]
+        child = json.loads(self._line(60))["pid"]
         try:
+            if until is not None:
+                self._kill_when(until, child, timeout)
             return int(json.loads(self._line(timeout))["code"])
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)
             self._line(30)
             raise
+
+    def _kill_when(self, until: Callable[[], bool], child: int, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not until():
+            if select.select([self.process.stdout], [], [], 0.002)[0]:
+                return  # it has ended by itself
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("newtest", timeout)
+        os.kill(child, signal.SIGKILL)
 
     def _line(self, timeout: float) -> str:
         assert self.process.stdout
@@ -80,14 +94,20 @@ def newtest(
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
     timeout: float = 180,
+    ending: tuple[str | int, ...] | None = None,
+    until: Callable[[], bool] | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``newtest`` to its end in a folder; ``env`` replaces this process's environment."""
+    """Run ``newtest`` to its end in a folder; ``env`` replaces this process's environment. It is killed (SIGKILL, and
+    not the workers it has started) as soon as ``until`` says so, or by an ``ending``; it and ``values`` are described
+    in ``command_host``.
+    """
     arguments = [str(word) for word in words]
     with tempfile.TemporaryDirectory(prefix="said-") as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         job = {
             "words": arguments, "cwd": str(cwd or Path.cwd()), "env": dict(os.environ if env is None else env),
-            "out": str(out), "err": str(err),
+            "out": str(out), "err": str(err), "ending": ending, "values": dict(values or {}),
         }  # fmt: skip
-        code = _host().run(job, timeout)
+        code = _host().run(job, timeout, until)
         return subprocess.CompletedProcess(["newtest", *arguments], code, out.read_text(), err.read_text())

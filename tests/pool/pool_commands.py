@@ -4,61 +4,46 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import commands
 
 __all__ = ["contents", "killed_at_event", "killed_when", "left_over", "losing", "newtest"]
 
 COMMAND = "from newtest.cli import main; main()"
-# Every file appears by a rename (on a store by an upload, which begins with a folder for it), and Python tells audit
-# hooks of both before they happen.
-DYING = f"""
-import os, signal, sys
-wanted, left = sys.argv.pop(1), int(sys.argv.pop(1))
-def count(event, arguments):
-    global left
-    if event == wanted:
-        left -= 1
-        if left < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(count)
-{COMMAND}
-"""
-LOSING = f"""
-import os, sys
-begun, gone = sys.argv.pop(1), sys.argv.pop(1)
-def lose(event, arguments):
-    if event == "open" and str(arguments[0]).endswith(begun) and os.path.exists(gone):
-        os.unlink(gone)
-sys.addaudithook(lose)
-{COMMAND}
-"""
 
 
 def newtest(
-    *arguments: str, cwd: Path, setup: Callable[[], None] | None = None
+    *arguments: str,
+    cwd: Path,
+    setup: Callable[[], None] | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``newtest`` in a folder; with ``setup``, which runs in the child first (limits), as a fresh process."""
     if setup is None:
-        return commands.newtest(*arguments, cwd=cwd)
+        return commands.newtest(*arguments, cwd=cwd, values=values)
     return subprocess.run(
         [sys.executable, "-c", COMMAND, *arguments],
         cwd=cwd, capture_output=True, text=True, timeout=120, check=False, preexec_fn=setup,
     )  # fmt: skip
 
 
-def killed_at_event(*arguments: str, cwd: Path, after: int, event: str = "os.rename") -> None:
-    """Kill ``newtest`` when it has made so many files appear and is about to make the next one.
+def killed_at_event(
+    *arguments: str,
+    cwd: Path,
+    after: int,
+    event: str = "os.rename",
+    values: Mapping[str, Any] | None = None,
+) -> None:
+    """Kill ``newtest`` when it has made so many files appear and is about to make the next one. ``values``: as
+    ``command_host`` has them.
 
-    "tempfile.mkdtemp" is the ``event`` that begins an upload.
+    Every file appears by a rename (on a store by an upload, which begins with a folder for it: the ``event``
+    "tempfile.mkdtemp"), and Python tells audit hooks of both before they happen.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", DYING, event, str(after), *arguments],
-        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = commands.newtest(*arguments, cwd=cwd, ending=("kill", event, after), values=values)
     assert done.returncode == -9, (
         f"it was to die after {after} files and ended with {done.returncode}: {done.stderr}"
     )
@@ -66,27 +51,13 @@ def killed_at_event(*arguments: str, cwd: Path, after: int, event: str = "os.ren
 
 def losing(begun: str, gone: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run ``newtest``; a file is gone as soon as one whose name ends in ``begun`` is opened."""
-    return subprocess.run(
-        [sys.executable, "-c", LOSING, begun, str(gone), *arguments],
-        cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return commands.newtest(*arguments, cwd=cwd, ending=("lose", begun, str(gone)))
 
 
 def killed_when(ready: Callable[[], bool], *arguments: str, cwd: Path) -> None:
     """Kill ``newtest`` as soon as ``ready`` says so."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *arguments],
-        cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    try:
-        while not ready():
-            assert process.poll() is None, "it ended before it was killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-    finally:
-        process.kill()
-        process.wait()
+    done = commands.newtest(*arguments, cwd=cwd, until=ready, timeout=60)
+    assert done.returncode == -9, f"it ended before it was killed: {done.stderr}"
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -168,14 +167,11 @@ def test_killed_on_the_command_line_it_resumes(made: Path, tmp_path: Path) -> No
     done = newtest(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     expected = (tmp_path / "kept.npy").read_bytes(), (tmp_path / "kept.pairs.parquet").read_bytes()
-    script = "import newtest.pool.dedup.joins as joins; joins.BLOCK = 170\n"
-    (tmp_path / "sitecustomize.py").write_text(script)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-        for after in (2, 6):
-            killed_at_event(*words, cwd=tmp_path, after=after)
-            assert list((at / "__newtest" / "layers").glob("*/*.parquet"))
-        done = newtest(*words, cwd=tmp_path)
+    tiles = {"newtest.pool.dedup.joins:BLOCK": 170}
+    for after in (2, 6):
+        killed_at_event(*words, cwd=tmp_path, after=after, values=tiles)
+        assert list((at / "__newtest" / "layers").glob("*/*.parquet"))
+    done = newtest(*words, cwd=tmp_path, values=tiles)
     assert done.returncode == 0, done.stderr
     assert ((tmp_path / "kept.npy").read_bytes(), (tmp_path / "kept.pairs.parquet").read_bytes()) == expected
 

@@ -130,8 +130,10 @@ def run(
 def carried_out(
     pool: Pool, plan: FilterPlan, engine: Engine, workers: int, progress: Progress = UNWATCHED
 ) -> Subset:
-    """The plan's subset; rules that run Python or a model on each row get processes, others threads."""
-    return select(pool, plan, engine, Resources(workers, kind=plan.kind), progress)
+    """The plan's subset; rules that run Python or a model on each row get processes, where that is more than
+    a moment's work, others threads.
+    """
+    return select(pool, plan, engine, Resources(workers, kind=plan.kind, light=True), progress)
 
 
 def plan_of(
