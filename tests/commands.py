@@ -105,6 +105,8 @@ def newtest(
     arguments = [str(word) for word in words]
     with tempfile.TemporaryDirectory(prefix="said-") as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
+        out.touch()  # a command may be killed before it opens them
+        err.touch()
         job = {
             "words": arguments, "cwd": str(cwd or Path.cwd()), "env": dict(os.environ if env is None else env),
             "out": str(out), "err": str(err), "ending": ending, "values": dict(values or {}),
