@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from newtest.clip.cache import text_vectors
 from newtest.clip.efficientnet import EfficientNetLite0
 from newtest.clip.encoder import Look, Pixels, Vectors, unit_rows
 from newtest.clip.torch_runtime import best_device, library
-from newtest.errors import MissingExtra
+from newtest.errors import MissingExtra, UsageError
 from newtest.files import text_at
 
 __all__ = ["Conse"]
@@ -92,7 +93,12 @@ class Conse:
 
     @cached_property
     def _class_vectors(self) -> Vectors:
-        return self.texts(_class_names())
+        """Of the thousand class names, (1000, 384): kept between runs, for they take longer than a few pictures do."""
+        names = _class_names()
+        try:
+            return text_vectors(self, names)
+        except UsageError:  # nowhere to keep them
+            return self.texts(names)
 
 
 def _class_names() -> list[str]:

@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 from shared_encoders import conse_once
 
-from newtest.clip import efficientnet
+from newtest.clip import conse, efficientnet
 from newtest.clip.encoder import Encoder, squeezed, unit_rows
 from newtest.clip.loading import encoder
 from newtest.clip.open_clip import OpenClip
@@ -115,6 +115,27 @@ def test_a_trained_checkpoint_finds_its_photos_again(
     cast = encoder(f"{checkpoint[0]}@{checkpoint[1]}", device="cpu", precision="bfloat16")
     assert cast.name == f"{loaded.name}/bfloat16"
     assert np.abs(cast.images(photos) - loaded.images(photos)).max() < 0.05
+
+
+def test_conse_embeds_its_class_names_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take ten seconds, which each process that embeds a few pictures would pay."""
+    vectors = conse_once()._class_vectors
+    of, asked = dict(zip(conse._class_names(), vectors, strict=True)), []
+
+    def texts(self: conse.Conse, names: list[str]) -> Any:
+        asked.append(len(names))
+        return np.stack([of[name] for name in names])
+
+    monkeypatch.setattr(conse.Conse, "texts", texts)
+    nowhere = tmp_path / "file"
+    nowhere.write_bytes(b"")
+    for cache, computed in ((tmp_path / "cache", 1000), (tmp_path / "cache", 0), (nowhere / "below", 1000)):
+        monkeypatch.setenv("NEWTEST_CACHE", str(cache))
+        asked.clear()
+        again = conse.Conse(device="cpu")
+        assert np.array_equal(again._class_vectors, vectors)
+        assert sum(asked) >= computed if computed else not asked
+        assert "_sentences" not in vars(again)
 
 
 def test_conse_names_what_it_sees(photos: list[PIL.Image.Image]) -> None:
