@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 
 import pyarrow as pa
@@ -40,13 +39,15 @@ class _Awaited(MetaPathFinder):
             return None
         if self.hidden:
             raise ModuleNotFoundError("No module named 'pandas'", name=name)
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
         if spec is not None and spec.loader is not None:
             load = spec.loader.exec_module
 
-            def exec_module(module: ModuleType) -> None:
+            def exec_module(module: ModuleType) -> None:  # others look for pandas without loading it
                 load(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 pa.array([], pa.int8()).to_pandas()  # cannot do without pandas, so it asks again
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]

@@ -28,6 +28,8 @@ assert pa.Table.from_pandas(pd.DataFrame({"a": ["x", None]}))["a"].null_count ==
     [
         ("", "assert 'pandas' not in sys.modules"),
         ("", SERIES),
+        ("", "import importlib.util; importlib.util.find_spec('pandas')" + SERIES),
+        ("", "import polars; assert 'pandas' not in sys.modules" + SERIES),
         ("import pandas", SERIES),
         ("import pyarrow; pyarrow.array([1])", SERIES),
         ("", "assert pa.table({'a': [1.0]}).to_pandas()['a'].sum() == 1.0"),
