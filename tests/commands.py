@@ -97,19 +97,20 @@ def newtest(
     ending: tuple[str | int, ...] | None = None,
     until: Callable[[], bool] | None = None,
     values: Mapping[str, Any] | None = None,
+    err: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``newtest`` to its end in a folder; ``env`` replaces this process's environment. It is killed (SIGKILL, and
     not the workers it has started) as soon as ``until`` says so, or by an ``ending``; it and ``values`` are described
-    in ``command_host``.
+    in ``command_host``. ``err``: a terminal that its errors go to.
     """
     arguments = [str(word) for word in words]
     with tempfile.TemporaryDirectory(prefix="said-") as folder:
-        out, err = Path(folder, "out"), Path(folder, "err")
+        out, errors = Path(folder, "out"), Path(folder, "err")
         out.touch()  # a command may be killed before it opens them
-        err.touch()
+        errors.touch()
         job = {
             "words": arguments, "cwd": str(cwd or Path.cwd()), "env": dict(os.environ if env is None else env),
-            "out": str(out), "err": str(err), "ending": ending, "values": dict(values or {}),
+            "out": str(out), "err": err or str(errors), "ending": ending, "values": dict(values or {}),
         }  # fmt: skip
         code = _host().run(job, timeout, until)
-        return subprocess.CompletedProcess(["newtest", *arguments], code, out.read_text(), err.read_text())
+        return subprocess.CompletedProcess(["newtest", *arguments], code, out.read_text(), errors.read_text())

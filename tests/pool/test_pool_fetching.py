@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pool_commands import newtest
 from servers.images import ImageServer, made_photo, serving
 
 from newtest.download import DownloadConfig
@@ -118,16 +117,7 @@ def test_faces_that_were_kept_are_blurred_later_and_boxes_that_are_none_keep_no_
 
 def test_the_command_refuses_private_addresses_unless_told(server: ImageServer, tmp_path: Path) -> None:
     table_of(server, tmp_path / "table")
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "fetch-pool",
-        "table",
-        "--out",
-        "out",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = newtest("fetch-pool", "table", "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "private-address      8\n0 of 8 images" in done.stdout
     assert server.asked.total() == 0

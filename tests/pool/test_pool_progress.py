@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
-import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
+import commands
 import pytest
-from pool_commands import COMMAND, newtest
+from pool_commands import newtest
 
 
 def on_a_terminal(*arguments: str, cwd: Path) -> str:
     """What the command writes to its standard error, a terminal of 100 columns."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", COMMAND, *arguments]
+    pieces: list[bytes] = []
+
+    def listen() -> None:
+        with suppress(OSError):  # how Linux says that nobody writes to the terminal any more
+            while piece := os.read(ours, 1 << 16):
+                pieces.append(piece)
+
+    listening = threading.Thread(target=listen)
+    listening.start()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    child = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
+    done = commands.newtest(*arguments, cwd=cwd, env=environment, err=os.ttyname(theirs))
     os.close(theirs)
-    pieces = []
-    try:
-        while piece := os.read(ours, 1 << 16):
-            pieces.append(piece)
-    except OSError:  # how Linux says that nobody writes to the terminal any more
-        pass
-    finally:
-        os.close(ours)
-    assert child.wait(timeout=60) == 0, b"".join(pieces)
+    listening.join(60)
+    os.close(ours)
+    assert done.returncode == 0, b"".join(pieces)
     return b"".join(pieces).decode()
 
 

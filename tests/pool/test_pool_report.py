@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pool_commands import newtest
 
 from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.filters import Rule, ScoreAbove
@@ -22,16 +21,7 @@ pytestmark = pytest.mark.xdist_group("conse")
 
 
 def report(pool: Path, *arguments: str) -> str:
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "filter-pool",
-        *arguments,
-        "--report",
-        "page",
-    ]
-    done = subprocess.run(command, cwd=pool, capture_output=True, text=True, check=False)
+    done = newtest("filter-pool", *arguments, "--report", "page", cwd=pool)
     assert done.returncode == 0, done.stderr
     return (pool / "page" / "index.html").read_text(encoding="utf-8")
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tarfile
-import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pool_commands import killed_at_event, newtest
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
@@ -106,21 +105,13 @@ def test_killed_at_any_moment_the_command_ends_with_the_same_bytes(
     pool, subset, _ = chosen
     subsets.write(subset, tmp_path / "s.npy")
     list(reshard(pool, plan_reshard(pool, subset, 2), tmp_path / "whole", ENGINE, Resources(1)))
-    command = [
-        sys.executable, "-c", "from newtest.cli import main; main()", "reshard-pool", pool.address, "--subset", "s.npy",
-        "--out", "killed", "--shard-rows", "2", "--workers", "1",
-    ]  # fmt: skip
-    for shards in (1, 4, 8):
-        process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 60
-        while len(list(tmp_path.glob("killed/*.parquet"))) < shards and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
-        process.kill()
-        process.wait()
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = (
+        "reshard-pool", pool.address, "--subset", "s.npy", "--out", "killed", "--shard-rows", "2", "--workers", "1",
+    )  # fmt: skip
+    commands.newtest(*command, cwd=tmp_path, until=lambda: any(tmp_path.glob("killed/*.parquet")))
+    for after in (3, 6):
+        killed_at_event(*command, cwd=tmp_path, after=after)
+    done = newtest(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     finished = {
         name: data for name, data in contents(tmp_path / "killed").items() if not name.startswith(".")
@@ -133,13 +124,8 @@ def test_a_dry_run_touches_nothing(
 ) -> None:
     pool, subset, _ = chosen
     subsets.write(subset, tmp_path / "s.npy")
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", "reshard-pool", pool.address]
-    done = subprocess.run(
-        [*command, "--subset", "s.npy", "--out", "new", "--dry-run"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = newtest(
+        "reshard-pool", pool.address, "--subset", "s.npy", "--out", "new", "--dry-run", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert "25 samples would go into 1 shards" in done.stdout
@@ -176,9 +162,8 @@ def test_of_several_subsets_the_rows_that_are_in_all_are_written(
     paths = [tmp_path / f"{number}.npy" for number in range(3)]
     for part, path in zip(parts, paths, strict=True):
         subsets.write(part, path)
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", "reshard-pool", str(photo_pool)]
     named = [word for path in paths for word in ("--subset", str(path))]
-    done = subprocess.run([*command, *named, "--out", str(tmp_path / "out")], capture_output=True, text=True)
+    done = newtest("reshard-pool", str(photo_pool), *named, "--out", "out", cwd=tmp_path)
     assert done.returncode == 0 and "4 rows are in all 3 subsets" in done.stderr, done.stderr
     nt.Pool(photo_pool).reshard(paths, tmp_path / "python")
     assert contents(tmp_path / "out") == contents(tmp_path / "python")

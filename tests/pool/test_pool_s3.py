@@ -9,14 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
-import boto3
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from moto.s3.models import S3Backend
 from pool_commands import contents, killed_at_event, newtest
 from pool_tiny_model import tiny_model
 
@@ -125,34 +125,31 @@ def test_killed_at_any_upload_the_layers_end_with_the_same_bytes(
 
 UPLOADING = """
 import sys
-from newtest.engines import LocalEngine
-from newtest.pool.audit import AuditConfig, draw, write_audit
-from newtest.pool.filtering.recipe import Recipe, run
-from newtest.pool.scorers import Scorer
-from newtest.pool.scoring import by_function, vectors_for
 from newtest.pool.storage.location import place_of
-from newtest.pool.storage.passes import complete
 with place_of(sys.argv[1]).writing("large.tar") as path:
     path.write_bytes(bytes(int(sys.argv[2])))
 """
 
 
-def test_an_interrupted_upload_leaves_a_whole_file_or_none(bucket: str) -> None:
-    size, pool = 128 << 20, f"{bucket}/interrupted"
-    uploads = boto3.client("s3")
-    child = subprocess.Popen(
-        [sys.executable, "-c", UPLOADING, pool, str(size)], stderr=subprocess.PIPE, text=True
-    )
+def test_an_interrupted_upload_leaves_a_whole_file_or_none(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, pool = 32 << 20, f"{bucket}/interrupted"
+    child: list[subprocess.Popen[str]] = []
+    upload_part = S3Backend.upload_part
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        child[0].send_signal(signal.SIGINT)  # before any part of it is answered
+        return upload_part(*arguments, **named)
+
+    monkeypatch.setattr(S3Backend, "upload_part", interrupted)
+    command = [sys.executable, "-c", UPLOADING, pool, str(size)]
+    child.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
     try:
-        deadline = time.monotonic() + 60
-        while "Uploads" not in uploads.list_multipart_uploads(Bucket=bucket.removeprefix("s3://")):
-            assert child.poll() is None, "it ended before it was interrupted"
-            assert time.monotonic() < deadline
-        child.send_signal(signal.SIGINT)
-        assert "KeyboardInterrupt" in child.communicate(timeout=60)[1]
+        assert "KeyboardInterrupt" in child[0].communicate(timeout=60)[1]
     finally:
-        child.kill()
-        child.wait()
+        child[0].kill()
+        child[0].wait()
     assert [entry.size for entry in place_of(pool).entries()] in ([], [size])
 
 
