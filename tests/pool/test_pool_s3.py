@@ -134,7 +134,7 @@ with place_of(sys.argv[1]).writing("large.tar") as path:
 def test_an_interrupted_upload_leaves_a_whole_file_or_none(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    size, pool = 32 << 20, f"{bucket}/interrupted"
+    size, pool = 128 << 20, f"{bucket}/interrupted"
     child: list[subprocess.Popen[str]] = []
     upload_part = S3Backend.upload_part
 
