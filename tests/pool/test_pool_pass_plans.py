@@ -11,7 +11,25 @@ import pytest
 from commands import invoke
 from pool_commands import contents
 
+from newtest.clip import loading
+from newtest.clip.conse import Conse
 from newtest.errors import NewtestError
+from newtest.pool import pass_plans
+
+# One worker loads the encoder, for all tests that use it.
+pytestmark = pytest.mark.xdist_group("conse")
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is tried for about a second is tried for a tenth of one."""
+    monkeypatch.setattr(pass_plans, "SECOND", 0.1)
+
+
+@pytest.fixture
+def shared(conse: Conse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session's encoder in place of a fresh one for each plan."""
+    monkeypatch.setattr(loading, "encoder", lambda name, **more: conse)
 
 
 def planned(*words: str | Path) -> dict[str, Any]:
@@ -29,7 +47,7 @@ def planned(*words: str | Path) -> dict[str, Any]:
 
 
 def test_each_heavy_command_plans_and_writes_nothing(
-    photo_pool: Path, datacomp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo_pool: Path, datacomp: Path, tmp_path: Path, shared: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "queries.txt").write_text("vector\nwedding\n")
@@ -59,7 +77,7 @@ def test_each_heavy_command_plans_and_writes_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["queries.txt"]
 
 
-def test_what_is_done_is_not_planned_again(embedded_pool: Path, tmp_path: Path) -> None:
+def test_what_is_done_is_not_planned_again(embedded_pool: Path, tmp_path: Path, shared: None) -> None:
     told = planned("embed-pool", embedded_pool, "--model", "conse")
     assert (told["rows"], told["done"], told["hours_here"]) == (0, 64, 0)
     np.save(tmp_path / "set.npy", np.ones((10, 512), np.float32))

@@ -39,9 +39,12 @@ def folder(photo_pool: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+BRIEF = {"newtest.pool.pass_plans:SECOND": 0.1}
+
+
 def planned(folder: Path, *arguments: str) -> dict[str, Any]:
     before = contents(folder)
-    done = newtest(*arguments, "--plan", "--json", cwd=folder)
+    done = newtest(*arguments, "--plan", "--json", cwd=folder, values=BRIEF)
     assert done.returncode == 0, done.stderr
     assert contents(folder) == before
     told: dict[str, Any] = json.loads(done.stdout)
