@@ -9,10 +9,12 @@ import again. Transforms work then; operators don't, and nothing here uses them.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import sys
 import types
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from newtest.errors import MissingExtra
@@ -44,11 +46,26 @@ def library(name: str, package: str, extra: str) -> Any:
 
 
 def gpus() -> int:
-    """How many CUDA devices torch sees; 0 without torch."""
+    """How many CUDA devices torch sees; 0 without torch. Where there is no driver torch is not imported to say so: that
+    takes a second, in each worker.
+    """
+    if not _has_driver():
+        return 0
     try:
         return int(torch().cuda.device_count())
     except MissingExtra:
         return 0
+
+
+def _has_driver() -> bool:
+    """Whether a GPU's driver is here: NVIDIA's library, which torch loads by this name, or AMD's device."""
+    if not sys.platform.startswith("linux") or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def best_device() -> str:
