@@ -42,7 +42,7 @@ def make_pool(folder: Path, rows: int, join: str, known: int) -> None:
 
     from newtest.clip.encoder import unit_rows
     from newtest.hashes import FRAMINGS, WORDS
-    from newtest.pool.dedup.hashing import HASHES
+    from newtest.pool.dedup.hash_layer import HASHES
     from newtest.pool.storage.pool import open_pool
     from newtest.pool.storage.uids import UID, to_hex
 

@@ -19,7 +19,7 @@ from newtest.engines import Engine
 from newtest.engines.base import cores
 from newtest.errors import PoolError, UsageError
 from newtest.pool.balance import Balancing
-from newtest.pool.dedup.hashing import HASHES, hashed
+from newtest.pool.dedup.hash_layer import HASHES, hashed
 from newtest.pool.dedup.planning import H100, H100_READS, Rates, measured
 from newtest.pool.dedup.target_sets import vectors_of_set
 from newtest.pool.embedding import EmbedConfig, embeddings_layer, encoder_facts

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from newtest.clip.encoder import unit_rows
 from newtest.hashes import FRAMINGS, WORDS
-from newtest.pool.dedup.hashing import HASHES
+from newtest.pool.dedup.hash_layer import HASHES
 from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.pool import Pool, open_pool
 

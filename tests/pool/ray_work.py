@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from newtest.pool.dedup.hashing import _HashShard
+from newtest.pool.dedup.hash_layer import HashShard
 from newtest.pool.storage.layers import MakeShard
 from newtest.pool.storage.pool import Pool, Shard
 
@@ -22,7 +22,7 @@ class SlowHashes:
     marks: Path
 
     def __call__(self) -> MakeShard:
-        hashes = _HashShard()
+        hashes = HashShard()
 
         def slow(pool: Pool, shard: Shard) -> pa.Table:
             import ray

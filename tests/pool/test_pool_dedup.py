@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -15,7 +16,7 @@ import pytest
 
 from newtest.clip.conse import Conse
 from newtest.clip.encoder import unit_rows
-from newtest.engines import LocalEngine, Resources
+from newtest.engines import LocalEngine, Resources, local
 from newtest.errors import PoolError, UsageError
 from newtest.neighbors.kmeans import nearest
 from newtest.pool import embedding
@@ -155,3 +156,19 @@ def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:
         dedup(open_pool(tmp_path), DedupConfig("hash"))
     with pytest.raises(UsageError, match="not one of"):
         DedupConfig("magic")  # type: ignore[arg-type]
+
+
+def test_who_asks_for_one_worker_has_one(
+    copies: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def in_processes(make: Any, items: Any, workers: int, **more: Any) -> Any:
+        started.append(workers)
+        return local._in_process(make, items)
+
+    monkeypatch.setattr(local, "_in_processes", in_processes)
+    for workers in (1, 2):
+        pool = open_pool(copies.address, layers=tmp_path / str(workers))
+        dedup(pool, DedupConfig("hash"), workers=workers)
+    assert started == [2]

@@ -14,7 +14,8 @@ from servers.images import made_photo
 
 from newtest.engines import LocalEngine, Resources
 from newtest.errors import PoolError
-from newtest.pool.dedup.hashing import HASHES, framed_hashes
+from newtest.pool.dedup.hash_layer import HASHES
+from newtest.pool.dedup.hashing import framed_hashes
 from newtest.pool.dedup.target_sets import set_images
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.reshard import plan_reshard, reshard

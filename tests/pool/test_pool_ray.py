@@ -17,7 +17,7 @@ from watchers import Watcher
 from newtest.engines import LocalEngine, Resources, engine
 from newtest.engines.ray import lost
 from newtest.errors import FolderMissing
-from newtest.pool.dedup.hashing import HASHES, _HashShard
+from newtest.pool.dedup.hash_layer import HASHES, HashShard
 from newtest.pool.importing import import_folder
 from newtest.pool.storage.layers import build
 from newtest.pool.storage.location import LocalPlace, place_of
@@ -83,7 +83,7 @@ def test_a_pool_on_s3_outlives_a_node(
     assert complete(iter(outcomes), 8) == {"rows": 64, "failed": 0, "computed": 8}
     assert "node is gone" in watcher.said[0]
     local = open_pool(here)
-    complete(build(local, HASHES, _HashShard, LocalEngine(), Resources(1)), 8)
+    complete(build(local, HASHES, HashShard, LocalEngine(), Resources(1)), 8)
     names = [f"{HASHES.folder}/manifest.json", *(HASHES.file(local, shard) for shard in local.shards)]
     layers = open_pool(there.url).layers
     assert [layers.open(name).read() for name in names] == [local.layers.open(name).read() for name in names]

@@ -1,4 +1,4 @@
-"""Hashes of a pool's images, as a layer: sha256 of the bytes and the perceptual hash of the picture."""
+"""Rows with equal bytes and with close perceptual hashes, from the layer of hashes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from newtest.config import fingerprint
 from newtest.engines import LocalEngine, Resources
-from newtest.errors import ImageError
-from newtest.hashes import FRAMINGS, KIND, WORDS, Words, hash_of
-from newtest.images import check
+from newtest.hashes import FRAMINGS, WORDS, Words
 from newtest.neighbors import close_hashes, spanning
 from newtest.pool.dedup.copies import Block, Digests, equal_digests
+from newtest.pool.dedup.hash_layer import HASHES, HashShard
 from newtest.pool.dedup.joins import Found, Joined
 from newtest.pool.dedup.pairs import Pairs
 from newtest.pool.storage.kept_items import Keeping
-from newtest.pool.storage.layers import Layer, build
+from newtest.pool.storage.layers import build
 from newtest.pool.storage.passes import complete
-from newtest.pool.storage.pool import Pool, Shard
-from newtest.pool.storage.row_images import paired, require_images
+from newtest.pool.storage.pool import Pool
+from newtest.pool.storage.row_images import require_images
 from newtest.pool.storage.row_ranges import Range, shards_of, starts_of
-from newtest.pool.storage.tars import Sample
 from newtest.progress import UNWATCHED, Progress, watched
 
-__all__ = ["HASHES", "HashJoin", "framed_hashes", "hashed", "same_bytes"]
-
-HASHES = Layer("hashes", {"perceptual": KIND, "bytes": "sha256", "rule": 1})
+__all__ = ["HashJoin", "framed_hashes", "same_bytes"]
 
 
 def same_bytes(keeping: Keeping) -> Joined:
@@ -137,39 +132,5 @@ class HashJoin:
 def _computed(keeping: Keeping) -> None:
     pool = keeping.pool
     require_images(pool)
-    workers = keeping.resources.workers if keeping.resources.workers > 1 else 0
-    outcomes = build(pool, HASHES, _HashShard, keeping.engine, Resources(workers))
+    outcomes = build(pool, HASHES, HashShard, keeping.engine, Resources(keeping.resources.workers))
     complete(watched(keeping.progress, "hashing", outcomes, len(pool.shards)), len(pool.shards))
-
-
-class _HashShard:
-    def __call__(self, pool: Pool, shard: Shard) -> pa.Table:
-        rows = pool.rows(shard)
-        digests: list[str | None] = [None] * rows
-        perceptual: list[list[int] | None] = [None] * rows
-        reasons: list[str | None] = ["no image"] * rows
-        for row, sample in paired(pool, shard):
-            digests[row], perceptual[row], reasons[row] = hashed(sample)
-        width = len(FRAMINGS) * WORDS
-        return pa.table(
-            {
-                "sha256": pa.array(digests, pa.string()), "reason": pa.array(reasons, pa.string()),
-                "perceptual": pa.array(perceptual, pa.list_(pa.uint64(), width)),
-            }
-        )  # fmt: skip
-
-
-def hashed(sample: Sample) -> tuple[str | None, list[int] | None, str | None]:
-    """sha256 and perceptual hash of a sample's image, and why one is missing."""
-    if sample.image is None:
-        return None, None, sample.why
-    return hashlib.sha256(sample.image).hexdigest(), *_perceptual(sample.image)
-
-
-def _perceptual(data: bytes) -> tuple[list[int] | None, str | None]:
-    try:
-        check(data)
-        words: npt.NDArray[np.uint64] | None = hash_of(data)
-    except ImageError as error:
-        return None, error.kind
-    return (None, "flat picture") if words is None else (words.reshape(-1).tolist(), None)

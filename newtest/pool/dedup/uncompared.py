@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from newtest.pool.dedup.hashing import HASHES
+from newtest.pool.dedup.hash_layer import HASHES
 from newtest.pool.storage.layers import Layer
 from newtest.pool.storage.pool import Pool
 from newtest.pool.storage.reasons import reasons_in
