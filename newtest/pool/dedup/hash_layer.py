@@ -1,4 +1,4 @@
-"""The layer of hashes of a pool's images, and what makes it: without what joins them, which its workers need not load."""
+"""The layer of hashes of a pool's images, and what makes it. Its workers load nothing of what joins them."""
 
 from __future__ import annotations
 
