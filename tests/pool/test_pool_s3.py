@@ -174,6 +174,7 @@ def test_a_store_that_cannot_be_reached_is_one_sentence(
     pool = f"{bucket}/pool" if wrong == "no server" else "s3://newtest-no-such-bucket/pool"
     if wrong == "no server":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("FSSPEC_S3", '{"retry_config": {"max_retries": 1}}')  # ten take seconds
     done = newtest(*(pool if word == "POOL" else word for word in command), cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1, done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -218,12 +218,17 @@ def test_killed_and_run_again_it_writes_the_same(datacomp: Path, tmp_path: Path)
     assert told["candidates"] == 14 and told["left_out"]["beyond the number per class"] > 0
 
 
-def test_the_recipe_writes_a_table_of_candidates(datacomp: Path, tmp_path: Path) -> None:
+def test_the_recipe_writes_a_table_of_candidates(
+    datacomp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "wnids.txt").write_text("n02084071\nn02121620\n")
-    command = [sys.executable, str(ROOT / "pipelines" / "imagenot.py"), str(datacomp), "wnids.txt"]
-    command += ["--layers", "layers", "--threshold", "0.2", "--per-class", "4", "--out", "found.csv"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    recipe = str(ROOT / "pipelines" / "imagenot.py")
+    monkeypatch.setattr(sys, "argv", [
+        recipe, str(datacomp), "wnids.txt", "--layers", "layers", "--threshold", "0.2", "--per-class", "4",
+        "--out", "found.csv",
+    ])  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(recipe, run_name="__main__")  # as a process of its own it would import torch again
     table = pd.read_csv(tmp_path / "found.csv")
     assert set(table["wnid"]) == {"n02084071", "n02121620"} and len(table) == 8
     assert (table["similarity"] >= 0.2).all()
