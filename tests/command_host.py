@@ -26,7 +26,7 @@ from typing import Any
 
 from newtest.errors import NewtestError
 
-DEAR = ("pandas", "torch", "open_clip", "timm", "efficientnet_lite_pytorch", "sentence_transformers")
+DEAR = ("torch", "open_clip", "timm", "efficientnet_lite_pytorch", "sentence_transformers")
 """What takes long to import. The first command that has done so pays; then the host does it for all that follow. None
 of it starts threads when it is imported, which a fork would leave dead. Variables that they look at then are the
 host's."""
@@ -56,7 +56,7 @@ def main() -> None:
         while select.select([reading], [], [], 0)[0]:
             for name in os.read(reading, 65536).decode().split():
                 with contextlib.suppress(ImportError, NewtestError):  # the commands say what they lack
-                    importlib.import_module(name) if name == "pandas" else library(name, name, "")
+                    library(name, name, "")
 
 
 def run(job: dict[str, Any], command: Callable[[], None]) -> int:
