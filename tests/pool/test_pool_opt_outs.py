@@ -19,7 +19,7 @@ from newtest.pool.dedup.near_duplicates import DedupConfig, dedup
 from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.reshard import plan_reshard, reshard
 from newtest.pool.search import SearchConfig, search
-from newtest.pool.storage.location import place_of
+from newtest.pool.storage.location import Entry, LocalPlace, place_of
 from newtest.pool.storage.opt_outs import known, remembered
 from newtest.pool.storage.pool import Pool, open_pool
 from newtest.records import Class
@@ -184,3 +184,22 @@ def test_a_list_of_urls_is_refused_before_a_pool_without_urls_remembers_it(tmp_p
     with pytest.raises(PoolError, match="`remove_urls` needs a column of URLs; shard 00000 has none"):
         remembered(pool, listed(tmp_path, "urls.txt", "https://a.org/1.jpg"), None)
     assert len(known(pool)) == 0
+
+
+def test_both_lists_are_read_by_one_listing(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a store it takes three requests, and every command on a pool makes it several times."""
+    urls, uids = (
+        listed(tmp_path, "urls.txt", "https://a.org/1.jpg"),
+        listed(tmp_path, "uids.txt", f"{4:032x}"),
+    )
+    asked, entries = [], LocalPlace.entries
+
+    def counted(place: LocalPlace) -> list[Entry]:
+        asked.append(place)
+        return entries(place)
+
+    monkeypatch.setattr(LocalPlace, "entries", counted)
+    assert (len(remembered(pool, urls, uids)), len(asked)) == (2, 1)
+    assert (len(known(pool)), len(asked)) == (2, 2)
