@@ -44,6 +44,8 @@ __all__ = ["ReshardPlan", "plan_reshard", "reshard", "written_parts"]
 
 
 _INPUTS = b"newtest.inputs"
+SMALL = 4 << 20
+"""Bytes of tars and tables that are copied before a process has started."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ def reshard(
             yield Outcome(output, {"written": written, "missing": wanted - written, "computed": 0})
         else:
             todo.append(output)
+    read = sum(shard.table.size + (shard.tar.size if shard.tar else 0) for shard in pool.shards)
+    resources = replace(resources, light=read < SMALL)
     yield from engine.map(_Writing(pool, place, plan.form), todo, resources)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import commands
 import numpy as np
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pool_commands import killed_at_event, newtest
 
-from newtest.engines import LocalEngine, Resources
+from newtest.engines import LocalEngine, Resources, local
 from newtest.errors import PoolError
 from newtest.pool.reshard import plan_reshard, reshard
 from newtest.pool.storage import subset as subsets
@@ -170,3 +171,24 @@ def test_of_several_subsets_the_rows_that_are_in_all_are_written(
     (table,) = (tmp_path / "out").glob("*.parquet")
     both = np.intersect1d(parts[0].uids, parts[1].uids)
     assert sorted(pq.read_table(table)["uid"].to_pylist()) == ids.to_hex(both).to_pylist()
+
+
+def test_a_small_pool_starts_no_processes_and_a_large_one_does(
+    chosen: tuple[Pool, Subset, list[dict[str, object]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    def in_processes(make: Any, items: Any, workers: int, **more: Any) -> Any:
+        started.append(len(items))
+        return local._in_process(make, items)
+
+    monkeypatch.setattr(local, "_in_processes", in_processes)
+    monkeypatch.setattr(local, "HERE_S", 60.0)  # however slow this machine is
+    monkeypatch.setattr(Resources, "count", lambda self, items: 2)
+    pool, subset, _ = chosen
+    for small, begun in ((1 << 40, []), (0, [3])):
+        monkeypatch.setattr("newtest.pool.reshard.SMALL", small)
+        out = tmp_path / str(small)
+        list(reshard(pool, plan_reshard(pool, subset, 10), out, ENGINE, Resources()))
+        assert started == begun and len(list(out.glob("*.parquet"))) == 3
+    assert contents(tmp_path / "0") == contents(tmp_path / str(1 << 40))
