@@ -1,11 +1,12 @@
-"""Runs ``newtest`` commands in forks of one process that has loaded everything, for ``commands.newtest``.
+"""Runs commands in forks of one process that has loaded everything, for ``commands``.
 
 Starting Python and importing is most of the time that a small command takes. Each line of JSON on stdin is a job:
-{"words", "cwd", "env", "out", "err", "ending", "values"}; the answer is the exit code. ``ending`` is none, or says what
-Python's audit hooks do to the command: ["kill", event, n] kills it when the event is to happen for the (n + 1)th time,
-and ["lose", name, path] removes a file as soon as one whose name ends so is opened. ``values`` are those of names of
-modules, "module:name", in the command and not in workers that it starts. How a command starts by itself, and what it
-imports, is tested elsewhere (``tests/cli``).
+{"words", "cwd", "env", "in", "out", "err", "room", "python", "ending", "values"}. The answers are {"pid"} when a fork
+has begun and {"pid", "code"} when one has ended. ``room`` is how many bytes a file may have, ``python`` the code to run
+instead of ``newtest``. ``ending`` is none, or says what Python's audit hooks do to the command: ["kill", event, n]
+kills it when the event is to happen for the (n + 1)th time, and ["lose", name, path] removes a file as soon as one
+whose name ends so is opened. ``values`` are those of names of modules, "module:name", in the command and not in workers
+that it starts. How a command starts by itself, and what it imports, is tested elsewhere (``tests/cli``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import importlib
 import json
 import os
 import pkgutil
+import resource
 import select
 import signal
 import sys
@@ -41,22 +43,39 @@ def main() -> None:
     for room in pkgutil.walk_packages(newtest.__path__, "newtest."):
         with contextlib.suppress(ImportError, NewtestError):  # an extra that is not here
             importlib.import_module(room.name)
-    print("ready", flush=True)
+    signal.signal(signal.SIGCHLD, lambda *_: ended())
+    os.write(1, b"ready\n")
     reading, writing = os.pipe()
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            os.setpgid(0, 0)
-            code = run(json.loads(line), newtest.cli.app.main)
-            os.write(writing, " ".join([*(name for name in DEAR if name in sys.modules), ""]).encode())
-            os._exit(code)
-        print(json.dumps({"pid": child}), flush=True)
-        _, status = os.waitpid(child, 0)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
-        while select.select([reading], [], [], 0)[0]:
+        while select.select([reading], [], [], 0)[0]:  # what the commands before have imported
             for name in os.read(reading, 65536).decode().split():
                 with contextlib.suppress(ImportError, NewtestError):  # the commands say what they lack
                     library(name, name, "")
+        child = os.fork()
+        if child == 0:
+            os.setpgid(0, 0)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            code = run(json.loads(line), newtest.cli.app.main)
+            os.write(writing, " ".join([*(name for name in DEAR if name in sys.modules), ""]).encode())
+            os._exit(code)
+        with contextlib.suppress(OSError):  # here too: it may be sent a signal before it has done so itself
+            os.setpgid(child, child)
+        tell({"pid": child})
+
+
+def tell(what: dict[str, int]) -> None:
+    """One line in one write, for the handler of a signal may write between."""
+    os.write(1, json.dumps(what).encode() + b"\n")
+
+
+def ended() -> None:
+    """Tell the codes of all forks that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                return
+            tell({"pid": child, "code": os.waitstatus_to_exitcode(status)})
 
 
 def run(job: dict[str, Any], command: Callable[[], None]) -> int:
@@ -64,24 +83,30 @@ def run(job: dict[str, Any], command: Callable[[], None]) -> int:
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    os.dup2(os.open(job["in"], os.O_RDONLY), 0)
     for stream, place in ((1, job["out"]), (2, job["err"])):
         os.dup2(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    for name, value in job["values"].items():
+    if job.get("room") is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["room"], job["room"]))
+    for name, value in job.get("values", {}).items():
         module, _, name = name.partition(":")
         setattr(importlib.import_module(module), name, value)
-    if job["ending"]:
+    if job.get("ending"):
         what, *about = job["ending"]
         sys.addaudithook({"kill": _killing, "lose": _losing}[what](*about))
-    sys.argv = ["newtest", *job["words"]]
+    sys.argv = [*job["words"]]
     code = 0
     try:
-        command()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-        if isinstance(ended.code, str):
-            print(ended.code, file=sys.stderr)
+        if (lines := job.get("python")) is None:
+            command()
+        else:
+            sys.path.insert(0, "")
+            exec(compile(lines, "<string>", "exec"), {"__name__": "__main__"})
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
     except BaseException:
         import traceback
 

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import here
 from servers.images import made_photo
 
 from newtest.catalog.files import Removal, file_of, take_down
@@ -15,8 +14,6 @@ from newtest.catalog.references import references
 from newtest.errors import UsageError
 from newtest.reference import Member, add_reference, members_of_folder, members_of_table, with_files_from
 from newtest.study import Study
-
-MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
 
 @pytest.fixture
@@ -31,7 +28,6 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_is_registered_with_its_bytes_and_published_names(tmp_path: Path, folder: Path) -> None:
     command = [
-        *MAIN,
         "reference",
         "add",
         "val",
@@ -41,10 +37,10 @@ def test_a_folder_is_registered_with_its_bytes_and_published_names(tmp_path: Pat
         "--study",
         str(tmp_path / "s"),
     ]
-    first = subprocess.run(command, capture_output=True, text=True)
+    first = here(*command)
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout)["fetched"] == 6
-    again = subprocess.run(command, capture_output=True, text=True)
+    again = here(*command)
     assert json.loads(again.stdout) | {"fetched": 6} == json.loads(first.stdout)
     with Study(tmp_path / "s") as study:
         (row,) = references(study.catalog)

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import here
 
 from newtest.catalog import transaction
 from newtest.catalog.status import stages
 from newtest.study import Study
 
-NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 SETUP = """
 INSERT INTO classes VALUES ('n1', '["a"]', '', '[]', 'x');
 INSERT INTO images (image_id, source, source_id) VALUES
@@ -43,18 +41,14 @@ def test_each_stage_says_what_is_done_missing_failed_and_spent(tmp_path: Path) -
     assert found["annotate"] == (2, 8, 1)
     assert found["votes"] == (1, 2, 0)
     assert found["dedup"] == (0, 1, 0) and found["review"] == (1, 1, 0)
-    ended = subprocess.run(
-        [*NEWTEST, "status", "--json"], capture_output=True, text=True, cwd=tmp_path, check=True
-    )
+    ended = here("status", "--json", cwd=tmp_path)
     told = {row["stage"]: row for row in json.loads(ended.stdout)}
     assert {stage: row["done"] for stage, row in told.items()} == {s: d for s, (d, _, _) in found.items()}
     # Two assignments of ten cents that were not rejected; ten a HIT were asked for: MTurk takes 40 %.
     assert (told["annotate"]["reward"], told["annotate"]["fees"]) == (0.2, 0.08)
     assert "fees" not in told["fetch"]
     assert told["reference"]["remark"] == "images of the originals; 1 have no bytes"
-    table = subprocess.run(
-        [*NEWTEST, "status"], capture_output=True, text=True, cwd=tmp_path, check=True
-    ).stdout
+    table = here("status", cwd=tmp_path).stdout
     assert "SIMULATED" in table and "1 planned HITs are not published" in table
     assert table.split("\n")[0].split() == ["stage", "done", "missing", "failed", "reward", "fees"]
     assert "$0.20" in table and "$0.08" in table
@@ -70,8 +64,6 @@ def test_what_people_cost_is_that_of_the_market(
     with Study(tmp_path, create=True) as study, transaction(study.catalog):
         for statement in SETUP.split(";\n"):
             study.catalog.execute(statement.replace("'live'", f"'{market}'"))
-    ended = subprocess.run(
-        [*NEWTEST, "status", "--json"], capture_output=True, text=True, cwd=tmp_path, check=True
-    )
+    ended = here("status", "--json", cwd=tmp_path)
     (told,) = (row for row in json.loads(ended.stdout) if row["stage"] == "annotate")
     assert (told["reward"], told["fees"]) == dollars

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import here, newtest
 
 from newtest.study import Study
 
@@ -27,32 +26,13 @@ NOT_THERE = [
 ]  # fmt: skip
 
 
-ALL_OF_THEM = """
-import contextlib, io, json, sys
-from newtest.cli import main
-
-found = {}
-for words in json.loads(sys.argv.pop(1)):
-    said = io.StringIO()
-    sys.argv = ["newtest", *words.split()]
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        try:
-            main()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code
-    found[words] = [code, said.getvalue()]
-print(json.dumps(found))
-"""
-
-
 def test_what_is_not_there_is_exit_code_1_everywhere(tmp_path: Path) -> None:
-    """All commands in one process: starting Python is most of the time that each takes."""
-    command = [sys.executable, "-c", ALL_OF_THEM, json.dumps(NOT_THERE)]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
-    found = json.loads(ended.stdout)
-    assert set(found) == set(NOT_THERE)
-    wrong = {words: said for words, (code, said) in found.items() if code != 1 or len(said.splitlines()) != 1}
+    ended = {words: here(*words.split(), cwd=tmp_path) for words in NOT_THERE}
+    wrong = {
+        words: each.stderr
+        for words, each in ended.items()
+        if each.returncode != 1 or len(each.stderr.splitlines()) != 1
+    }
     assert not wrong
 
 
@@ -76,14 +56,8 @@ def test_a_study_on_a_full_disk_is_not_called_damaged(tmp_path: Path) -> None:
     """The system's limit on the size of a file stands for a disk without room: SQLite's own files do not fit."""
     Study(tmp_path / "study", create=True).close()
 
-    def no_room() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
     for study in ("study", "fresh"):
-        ended = subprocess.run(
-            [*NEWTEST, "collect", "--study", study, "--wnid", "n01443537", "--source", f"folder:{tmp_path}"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, preexec_fn=no_room,
-        )  # fmt: skip
+        words = ("collect", "--study", study, "--wnid", "n01443537", "--source", f"folder:{tmp_path}")
+        ended = newtest(*words, cwd=tmp_path, room=4096)
         assert ended.returncode == 1
         assert len(ended.stderr.splitlines()) == 1 and "disk is full or failing" in ended.stderr, ended.stderr

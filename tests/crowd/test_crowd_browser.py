@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -376,13 +373,8 @@ def test_from_plan_to_sample_with_browsers_in_between(browser: Browser, study: S
     assert (planned["hits"], planned["assignments"], planned["total"]) == (4, 8, "0.80")
     assert planned["budget_left"] == "4.20"
     assert json.loads(newtest("annotate", "publish", *at, "--json"))["published"] == 4
-    serve = [sys.executable, "-c", "from newtest.cli import main; main()", "annotate", "serve", "--port", "0"]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [*serve, "--study", str(study.root)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stderr is not None
-        url = re.search(r"http://127.0.0.1:\d+", process.stderr.readline())
-        assert url
+    with commands.start("annotate", "serve", "--port", "0", *at) as process:
+        url = process.shown(r"http://127.0.0.1:\d+")
         links = newtest("annotate", "invite", "ann", "bea", *at, "--url", url.group()).splitlines()
         for link in links:
             page = browser.new_page()
@@ -390,7 +382,7 @@ def test_from_plan_to_sample_with_browsers_in_between(browser: Browser, study: S
                 frame = start(page, link.split("\t")[1], group)
                 tick(frame, 1, 2, 3, 4, 5, 6)
                 assert "saved" in submit(page, frame)
-        process.send_signal(signal.SIGINT)
+        process.signal(signal.SIGINT)
         process.wait(20)
     newtest("annotate", "collect", *at)
     counts = study.catalog.execute(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.parse
 from decimal import Decimal
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import start
 from crowd_study import TOKEN, crowd, plan
 from test_crowd_mturk import annotator_to, market, publish_all, two_studies
 from test_crowd_server import ask, begin, send
@@ -189,19 +188,14 @@ def test_what_an_earlier_run_began_is_in_the_total_that_is_typed(
 
 
 def test_the_owners_link_works_with_every_character_that_a_token_may_have(study: Study) -> None:
-    start = [sys.executable, "-c", "from newtest.cli import main; main()", "annotate", "serve"]
-    command = [*start, "--port", "0", "--study", str(study.root)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    environment["NEWTEST_ACCESS_TOKEN"] = "a+b/c=d&e#f%41 g;h"
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            assert process.stderr is not None
-            link = process.stderr.readline().split()[-1]
-            reply = ask(link)
-            cookie = reply.headers["set-cookie"].split("; ")[0]
-            page = ask(urllib.parse.urljoin(link, "/owner/"), cookie=cookie)
-        finally:
-            process.send_signal(signal.SIGINT)
+    environment = {**os.environ, "NEWTEST_ACCESS_TOKEN": "a+b/c=d&e#f%41 g;h"}
+    with start("annotate", "serve", "--port", "0", "--study", study.root, env=environment) as process:
+        link = process.shown(r"^.*\n")[0].split()[-1]
+        reply = ask(link)
+        cookie = reply.headers["set-cookie"].split("; ")[0]
+        page = ask(urllib.parse.urljoin(link, "/owner/"), cookie=cookie)
+        process.signal(signal.SIGINT)
+        process.wait(20)
     assert (reply.status, page.status) == (303, 200)
 
 
@@ -256,18 +250,8 @@ def test_invite_prints_links_and_revokes_them(study: Study) -> None:
 
 def test_publish_killed_at_any_moment_opens_each_hit_once(study: Study) -> None:
     plan(study)
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "annotate",
-        "publish",
-        "--study",
-        study.root,
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     for _ in range(20):
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as process:
+        with start("annotate", "publish", "--study", study.root) as process:
             while process.poll() is None:
                 if study.catalog.execute("SELECT count(*) FROM publications").fetchone()[0]:
                     process.kill()

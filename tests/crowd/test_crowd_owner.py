@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import commands
@@ -152,25 +149,12 @@ def newtest(*arguments: str) -> str:
 def test_invite_prints_the_address_that_the_server_has(study: Study) -> None:
     at = ("--study", str(study.root))
     assert "no server of this study was started yet" in newtest("annotate", "invite", "ann", *at)
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "annotate",
-        "serve",
-        "--port",
-        "0",
-        *at,
-    ]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stderr is not None
-        found = re.search(r"http://127.0.0.1:\d+", process.stderr.readline())
-        assert found
+    with commands.start("annotate", "serve", "--port", "0", *at) as process:
+        found = process.shown(r"http://127.0.0.1:\d+")
         link = newtest("annotate", "invite", "ann", *at).split("\t")[1].strip()
         assert link.startswith(found.group())
         assert ask(link).status == 200
-        process.send_signal(signal.SIGINT)
+        process.signal(signal.SIGINT)
         process.wait(20)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import re
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from commands import newtest, start
 from crowd_study import GOLDFISH, TENCH, TOKEN, Clock, Crowd, fill, plan
 from test_crowd_people import PIDS, SITE, arrival
 from test_crowd_server import Reply, ask, begin, send
@@ -250,42 +250,14 @@ def test_one_study_beyond_the_limit_is_named_when_all_are_extended(tmp_path: Pat
 def test_the_command_serves_several_and_no_study_twice(tmp_path: Path) -> None:
     for name in ("a", "b"):
         Study(tmp_path / name, create=True).close()
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "annotate",
-        "serve",
-        "--port",
-        "0",
-    ]
-    twice = subprocess.run(
-        [*command, "--study", str(tmp_path / "a"), "--with-study", str(tmp_path / "b/../a")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = ("annotate", "serve", "--port", "0", "--study", tmp_path / "a")
+    twice = newtest(*command, "--with-study", str(tmp_path / "b/../a"), timeout=60)
     assert twice.returncode == 2
     assert "is named twice" in twice.stderr
-    with subprocess.Popen(
-        [
-            *command,
-            "--study",
-            str(tmp_path / "a"),
-            "--with-study",
-            str(tmp_path / "b"),
-            "--access-token",
-            TOKEN,
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        found = re.search(r"http://127.0.0.1:\d+", process.stderr.readline())
-        assert found
+    with start(*command, "--with-study", tmp_path / "b", "--access-token", TOKEN) as process:
+        found = process.shown(r"http://127.0.0.1:\d+")
         page = ask(f"{found.group()}/owner/", **OWNER).text
         assert 'href="/owner/study/a/"' in page
         assert 'href="/owner/study/b/"' in page
-        process.terminate()
+        process.signal(signal.SIGTERM)
         process.wait(20)

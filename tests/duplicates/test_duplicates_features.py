@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import here
 from needs import missing
 from PIL import Image, ImageOps
 
@@ -70,13 +68,10 @@ def test_a_timm_model_from_a_file_through_the_command(builder, data: Path, tmp_p
     builder.add_all({f"p{i}": content for i, content in enumerate(photos)})
     builder.add("copy", recoloured(photos[0], 0.97), reference="val")
     model = small_model(tmp_path / "small.pt", 0)
-    command = [sys.executable, "-c", "from newtest.cli import main; main()", "dedup", "--json"]
-    command += ["--study", str(builder.study.root)]
 
     def run(*options: str) -> dict[str, dict[str, object]]:
-        done = subprocess.run(
-            [*command, *options], capture_output=True, text=True, check=True, cwd=tmp_path, env={**os.environ}
-        )
+        done = here("dedup", "--json", "--study", builder.study.root, *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
     first = run("--features", "timm:test_resnet@small.pt", "--features-distance", "1e-3")

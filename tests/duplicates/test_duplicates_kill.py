@@ -5,24 +5,16 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
-import sys
 import time
 from io import BytesIO
 from pathlib import Path
 
+from commands import newtest, start
 from PIL import Image, ImageOps
 
 from newtest.study import Study
 
-MAIN = [
-    sys.executable,
-    "-c",
-    "from newtest.cli import main; main()",
-    "dedup",
-    "--auto-radius",
-    "8",
-    "--study",
-]
+DEDUP = ("dedup", "--auto-radius", "8", "--study")
 TABLES = {
     "hashes": "sha256, kind, value",
     "neighbours": "image_a, image_b, metric, distance",
@@ -48,19 +40,18 @@ def test_a_killed_scan_ends_like_an_undisturbed_one(builder, data: Path, tmp_pat
     builder.study.close()
     killed = tmp_path / "killed"
     shutil.copytree(builder.study.root, killed)
-    start = time.monotonic()
-    subprocess.run([*MAIN, str(builder.study.root)], check=True, capture_output=True)
-    whole, draw, kills = time.monotonic() - start, random.Random(7), 0
+    with start(*DEDUP, builder.study.root) as calm:
+        began = time.monotonic()
+        assert calm.wait() == 0, calm.err
+    whole, draw, kills = time.monotonic() - began, random.Random(7), 0
     for _ in range(8):
-        with subprocess.Popen(
-            [*MAIN, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as running:
+        with start(*DEDUP, killed) as running:
             try:
                 running.wait(timeout=whole * draw.uniform(0.3, 0.95))
             except subprocess.TimeoutExpired:
                 running.kill()
                 kills += 1
-    subprocess.run([*MAIN, str(killed)], check=True, capture_output=True)
+    assert newtest(*DEDUP, killed).returncode == 0
     assert kills >= 1
     expected = kept(builder.study.root)
     assert kept(killed) == expected and len(expected["neighbours"]) == 60

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import here
 from PIL import Image, ImageOps
 
 from newtest.duplicates import ScanConfig, flags, judge, judge_automatically, scan
@@ -151,23 +150,14 @@ def test_one_scan_at_a_time(filled) -> None:
 
 
 def test_command_prints_json_and_says_what_failed(filled, builder) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "dedup",
-        "--study",
-        str(filled.root),
-    ]
-    done = subprocess.run(
-        [*command, "--json", "--auto-radius", "10"], capture_output=True, text=True, check=True
-    )
+    command = ("dedup", "--study", filled.root)
+    done = here(*command, "--json", "--auto-radius", "10")
     answer = json.loads(done.stdout)
     assert answer["near_duplicate"] == 3 and answer["unreviewed"] == 1
     assert answer["verdicts"] == {"automatic:identical-bytes": 1, "automatic:dct144-3<=10": 2}
     builder.add("broken", b"\xff\xd8\xff not a picture")
-    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    failed = here(*command)
     assert failed.returncode == 1 and "cannot be read" in failed.stderr
-    wrong = subprocess.run([*command, "--radius", "99"], capture_output=True, text=True, check=False)
+    wrong = here(*command, "--radius", "99")
     assert wrong.returncode == 2 and "radius must be" in wrong.stderr
     assert isinstance(flags(filled), pd.DataFrame)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import here
 
 from newtest.errors import EvaluationError
 from newtest.evaluation import forecast
-
-MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
 
 def answers_of(
@@ -76,17 +73,15 @@ def test_b33_without_its_labels(data: Path, tmp_path: Path) -> None:
         name: root / "predictions" / f"{name}.top1.npz"
         for name in ("imagenet-validation-original", "imagenetv2-b-33")
     }
-    scored = subprocess.run(
-        [*MAIN, "evaluate", str(root / "datasets" / "imagenetv2-b-33.json"), "--name", "b-33", "--predictions",
-         str(files["imagenetv2-b-33"]), "--out", "results"],
-        cwd=tmp_path, capture_output=True, text=True,
+    scored = here(
+        "evaluate", str(root / "datasets" / "imagenetv2-b-33.json"), "--name", "b-33", "--predictions",
+         str(files["imagenetv2-b-33"]), "--out", "results", cwd=tmp_path,
     )  # fmt: skip
     assert scored.returncode == 0, scored.stderr
-    ended = subprocess.run(
-        [*MAIN, "report", "forecast", str(root / "datasets" / "imagenet-validation-original.json"),
+    ended = here(
+        "report", "forecast", str(root / "datasets" / "imagenet-validation-original.json"),
          "--predictions", str(files["imagenet-validation-original"]), "--unlabelled", str(files["imagenetv2-b-33"]),
-         "--exclude", "fv_*", "--check", "results", "--json"],
-        cwd=tmp_path, capture_output=True, text=True,
+         "--exclude", "fv_*", "--check", "results", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)

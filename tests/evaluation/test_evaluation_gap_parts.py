@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from commands import here
 
 from newtest.errors import EvaluationError
 from newtest.evaluation.analysis.gap_parts import MeasuredSet, gap_parts
@@ -18,7 +17,6 @@ from newtest.evaluation.scoring.evaluate import EvaluateConfig, evaluate
 from newtest.evaluation.scoring.loading import load
 from newtest.frequency.counts import VoteCounts
 
-MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 IMAGES = 40_000
 
 
@@ -139,19 +137,15 @@ def test_the_gap_by_the_given_label_is_that_of_multi_label_images(results: Path)
 
 
 def test_report_gap_prints_the_parts(results: Path) -> None:
-    command = [*MAIN, "report", "gap", str(results), "--original", "val", "--new", "new"]
-    done = subprocess.run(
-        [*command, "--metric", "given", "--cluster", "page", "--json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = ["report", "gap", str(results), "--original", "val", "--new", "new"]
+    done = here(*command, "--metric", "given", "--cluster", "page", "--json")
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["mean"] == pytest.approx(found["parts"]["observed"]["points"])
     assert found["parts"]["share_new"] == pytest.approx(40)
     assert found["parts"]["frequency"] is None
     assert found["by_model"][0]["lo"] < found["mean"] < found["by_model"][0]["hi"]
-    shown = subprocess.run([*command, "--metric", "given"], capture_output=True, text=True, check=True)
+    shown = here(*command, "--metric", "given")
     assert "share of multi-label images" in shown.stdout
     assert "10.0 % of the original, 40.0 % of the new set" in shown.stdout
 
@@ -160,6 +154,6 @@ def test_a_set_without_labels_beside_one_with_them_is_said(results: Path, tmp_pa
     pd.DataFrame({"image_id": ["p", "q"], "label": [0, 1]}).to_csv(tmp_path / "plain.csv", index=False)
     np.save(tmp_path / "m.npy", np.array([0, 1]))
     evaluate(str(tmp_path / "plain.csv"), EvaluateConfig((tmp_path / "m.npy",), out=results))
-    command = [*MAIN, "report", "gap", str(results), "--original", "val", "--new", "plain"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    command = ["report", "gap", str(results), "--original", "val", "--new", "plain"]
+    done = here(*command)
     assert "no parts of the gap: both sets need votes, or several labels per image" in done.stderr

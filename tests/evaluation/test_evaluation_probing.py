@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import here
 from shared_encoders import conse_once
 from sklearn.datasets import load_digits
 
@@ -155,11 +154,7 @@ def test_test_images_that_were_learned_from_are_said(files: tuple[Path, Path], t
         )
     arguments = ["--shots", "1,all", "--zeroshot", "80"]
     for name, said in ((files[1], False), (tmp_path / "leaked.npz", True)):
-        command = [sys.executable, "-c", "from newtest.cli import main; main()", "probe"]
-        done = subprocess.run(
-            [*command, "--train", str(files[0]), "--test", str(name), *arguments],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = here("probe", "--train", files[0], "--test", name, *arguments)
         assert done.returncode == 0, done.stderr
         assert ("7 images of leaked are also in" in done.stderr) is said
         assert "matched by all 120 labels per class; fewer do not reach it" in done.stdout

@@ -4,9 +4,6 @@ import hashlib
 import json
 import os
 import random
-import resource
-import signal
-import subprocess
 import sys
 import time
 from collections import deque
@@ -17,6 +14,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 from aiohttp import web
+from commands import newtest, start
 from servers.images import ImageServer, made_photo, serving
 from watchers import Watcher
 
@@ -169,8 +167,7 @@ def test_only_one_process_fetches_for_a_study(tmp_path: Path) -> None:
         fetch_missing(study, CONFIG)
 
 
-MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
-FETCH = [*MAIN, "fetch", "--allow-private", "--json", "--study"]
+FETCH = ["fetch", "--allow-private", "--json", "--study"]
 
 
 def test_killed_at_many_moments_it_ends_like_an_undisturbed_run(tmp_path: Path, server: ImageServer) -> None:
@@ -184,12 +181,12 @@ def test_killed_at_many_moments_it_ends_like_an_undisturbed_run(tmp_path: Path, 
     dice = random.Random(0)
     for _ in range(8):  # killed after a few more requests, at any moment of what follows them
         enough = sum(server.asked.values()) + dice.randint(1, 6)
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        with start(*command) as running:
             while running.poll() is None and sum(server.asked.values()) < enough:
                 time.sleep(0.005)
             time.sleep(dice.uniform(0, 0.3))
             running.kill()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert newtest(*command).returncode == 0
     with Study(tmp_path / "killed") as study:
         assert stored(study) == expected
         assert {p.name for p in (tmp_path / "killed" / "images").rglob("*") if p.is_file()} == {
@@ -205,20 +202,16 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, server: I
     server.photos[1] = (tmp_path / "big.png").read_bytes()
     assert len(server.photos[1]) > 300 * 1024
     study_of(tmp_path / "s", {"small": server.url("photo/0.jpg")}).close()
-    subprocess.run([*FETCH, str(tmp_path / "s")], check=True, capture_output=True)
+    assert newtest(*FETCH, tmp_path / "s").returncode == 0
     study_of(tmp_path / "s", {"big": server.url("photo/1.jpg")}).close()
 
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (250 * 1024, 250 * 1024))
-
-    full = subprocess.run([*FETCH, str(tmp_path / "s")], capture_output=True, text=True, preexec_fn=limit)
+    full = newtest(*FETCH, tmp_path / "s", room=250 * 1024)
     assert full.returncode == 1
     assert full.stderr.count("\n") == 1 and "larger than this process may write" in full.stderr, full.stderr
     with Study(tmp_path / "s") as study:
         assert stored(study)["small"][0] == "ok" and "big" not in stored(study)
         assert not any((tmp_path / "s" / "incoming" / "fetch").iterdir())
-    after = subprocess.run([*FETCH, str(tmp_path / "s")], capture_output=True, text=True)
+    after = newtest(*FETCH, tmp_path / "s")
     assert (after.returncode, json.loads(after.stdout)["fetched"]) == (0, 1)
 
 
@@ -228,7 +221,7 @@ def test_fetching_takes_the_time_of_the_work_not_of_the_slowest_first(
     """While one URL hangs, the others are stored and their rows are written."""
     urls = {"a-hangs": server.url("hang/0.jpg")} | {f"i{n}": server.url(f"photo/{n}.jpg") for n in range(20)}
     study_of(tmp_path, urls).close()
-    with subprocess.Popen([*FETCH, str(tmp_path), "--timeout", "30"], stdout=subprocess.DEVNULL) as running:
+    with start(*FETCH, tmp_path, "--timeout", "30") as running:
         try:
             for _ in range(200):
                 with Study(tmp_path) as study:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from commands import here, start
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import missing
@@ -29,7 +29,6 @@ from newtest.releasing.members import members_of
 from newtest.releasing.sets import read_release
 from newtest.study import Study
 
-MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 ALL = ("imagefolder", "webdataset", "parquet")
 
 
@@ -190,33 +189,31 @@ def test_the_command_warns_of_licences_and_a_killed_run_leaves_no_release(tmp_pa
     out = tmp_path / "r" / "set"
     (tmp_path / "r" / ".set.deadbeef.part").mkdir(parents=True)
     (tmp_path / "r" / ".set.b.deadbeef.part").mkdir()  # of another study's release: not ours to remove
-    command = [*MAIN, "release", "a-0", "--out", str(out), "--study", str(tmp_path / "study")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = ["release", "a-0", "--out", str(out), "--study", str(tmp_path / "study")]
+    done = here(*command)
     assert done.returncode == 0, done.stderr
     assert "1 images have a licence that forbids passing them on" in done.stderr and "i002" in done.stderr
     assert "1 images have no licence that newtest knows" in done.stderr
     assert done.stdout.strip() == str(out)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [".set.b.deadbeef.part", "set"]
     before = (out / "SHA256SUMS").stat()
-    again = subprocess.run(command, capture_output=True, text=True)
+    again = here(*command)
     assert (again.returncode, again.stdout.strip()) == (0, str(out)), (
         "a release that is finished stays, and is not a failure"
     )
     assert (out / "SHA256SUMS").stat().st_ino == before.st_ino
-    other = subprocess.run([*command, "--format", "csv"], capture_output=True, text=True)
+    other = here(*command, "--format", "csv")
     assert other.returncode == 1 and "is there already, with other contents" in other.stderr
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == [".set.b.deadbeef.part", "set"]
 
 
 def test_killed_at_many_moments_it_leaves_a_whole_release_or_none(tmp_path: Path) -> None:
     drawn_study(tmp_path, per_class=40).close()
-    command = [*MAIN, "release", "a-0", "--study", str(tmp_path / "study"), "--out"]
-    subprocess.run([*command, str(tmp_path / "calm")], check=True, capture_output=True)
+    command = ["release", "a-0", "--study", str(tmp_path / "study"), "--out"]
+    assert here(*command, tmp_path / "calm").returncode == 0
     out = tmp_path / "killed" / "set"
     for number in range(4):  # killed when so many of the files are there, then once more a little later
-        with subprocess.Popen(
-            [*command, str(out)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as running:
+        with start(*command, out) as running:
             while (
                 running.poll() is None and sum(len(files) for *_, files in os.walk(out.parent)) < 16 * number
             ):
@@ -225,7 +222,7 @@ def test_killed_at_many_moments_it_leaves_a_whole_release_or_none(tmp_path: Path
         assert not out.exists() or contents(out) == contents(tmp_path / "calm")
         with Study(tmp_path / "study") as study:  # takedown must know of every release that is there
             assert not out.exists() or str(out) in release_paths(study.catalog, ["i000"])
-    subprocess.run([*command, str(out)], capture_output=True)
+    here(*command, out)
     assert contents(out) == contents(tmp_path / "calm")
     assert [path.name for path in out.parent.iterdir()] == ["set"]
 
@@ -326,19 +323,17 @@ def test_the_card_counts_the_votes_that_the_frequencies_count(tmp_path: Path) ->
 def test_a_set_of_ids_is_released_without_its_images(tmp_path: Path) -> None:
     """Images that were never downloaded: refused with the way out, and released as ids on demand."""
     drawn_study(tmp_path, fetch=False).close()
-    command = [*MAIN, "release", "a-0", "--out", str(tmp_path / "ids"), "--study", str(tmp_path / "study")]
-    refused = subprocess.run(command, capture_output=True, text=True)
+    command = ["release", "a-0", "--out", str(tmp_path / "ids"), "--study", str(tmp_path / "study")]
+    refused = here(*command)
     assert (
         refused.returncode == 1 and "have no bytes" in refused.stderr and "--without-bytes" in refused.stderr
     )
-    done = subprocess.run([*command, "--without-bytes"], capture_output=True, text=True)
+    done = here(*command, "--without-bytes")
     assert done.returncode == 0, done.stderr
     manifest = pd.read_csv(tmp_path / "ids" / "manifest.csv", keep_default_na=False)
     assert len(manifest) == 7 and set(manifest["file"]) == {""} and set(manifest["num_shown"]) == {10}
     assert not list((tmp_path / "ids").rglob("*.jpg"))
     assert "no images: the manifest has their ids" in (tmp_path / "ids" / "README.md").read_text()
-    checked = subprocess.run(
-        [*MAIN, "check", str(tmp_path / "ids"), "--json"], capture_output=True, text=True
-    )
+    checked = here("check", tmp_path / "ids", "--json")
     report = json.loads(checked.stdout)
     assert report["images"] == 7 and not [f for f in report["findings"] if f["check"] == "bytes"]

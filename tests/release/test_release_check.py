@@ -4,8 +4,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from commands import here
 from release_study import drawn_study
 from servers.images import made_photo
 
@@ -32,8 +31,6 @@ from newtest.releasing.evidence import (
 )
 from newtest.releasing.sets import SetMember, SetToCheck, read_folder, read_release, read_revision, read_table
 from newtest.releasing.targets import set_to_check
-
-MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
 
 def items(findings: list[Finding], check: str, severity: str = "error") -> list[str]:
@@ -254,11 +251,11 @@ def test_the_command_says_which_and_fails(tmp_path: Path) -> None:
     for name in ("0", "1", "10"):
         (tmp_path / "set" / name).mkdir(parents=True)
     (tmp_path / "set" / "0" / "a.png").write_bytes(buffer.getvalue())
-    done = subprocess.run([*MAIN, "check", str(tmp_path / "set"), "--json"], capture_output=True, text=True)
+    done = here("check", tmp_path / "set", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == 1
     assert [(f["check"], f["items"]) for f in report["findings"]] == [("balance", ["1 (0)", "10 (0)"])]
-    wrong = subprocess.run([*MAIN, "check", str(tmp_path / "no-such")], capture_output=True, text=True)
+    wrong = here("check", tmp_path / "no-such")
     assert wrong.returncode == 1 and "no such file or folder" in wrong.stderr
 
 

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import here
 from PIL import Image
 from release_study import drawn_study
 
@@ -15,8 +14,6 @@ from newtest.errors import ReleaseError, UsageError
 from newtest.fetching import fetch_missing
 from newtest.releasing import build_release
 from newtest.withdrawal import takedown
-
-MAIN = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
 
 def test_an_image_leaves_the_study_for_good_and_the_reason_stays(tmp_path: Path) -> None:
@@ -72,8 +69,8 @@ def test_the_same_bytes_under_another_id_do_not_come_in_again(tmp_path: Path) ->
 def test_the_command_names_the_releases_to_withdraw(tmp_path: Path) -> None:
     with drawn_study(tmp_path) as study:
         build_release(study, "a-0", tmp_path / "out")
-    command = [*MAIN, "takedown", "i001", "--reason", "asked", "--json", "--study", str(tmp_path / "study")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = ["takedown", "i001", "--reason", "asked", "--json", "--study", str(tmp_path / "study")]
+    done = here(*command)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["releases"] == [str(tmp_path / "out")]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from io import BytesIO
@@ -14,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from commands import newtest, start
 from PIL import Image
 from review_pages import HOSTILE, TOKEN, WNID, Pages, add, blocked, fetch, jpeg, revise
 
@@ -238,48 +237,23 @@ def test_sorting_by_agreement(study: Study, tmp_path: Path) -> None:
 
 
 def test_command_prints_links_that_work(study: Study) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "review",
-        "--study",
-        str(study.root),
-    ]
-    with subprocess.Popen(
-        [*command, "--port", "0", "--json", "--reviewer", "ana", "--name", "review.test"],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        text = "".join(iter(lambda: server.stdout.readline(), "}\n"))  # type: ignore[union-attr]
-        link = json.loads(text + "}")["links"]["ana"]
+    command = ("review", "--study", study.root)
+    with start(*command, "--port", "0", "--json", "--reviewer", "ana", "--name", "review.test") as server:
+        link = json.loads(server.shown(r"(?s)^.*\n}\n")[0])["links"]["ana"]
         assert b"You are ana" in fetch(link)[1]
         for host, expected in (("review.test", 200), ("other.test", 421)):
             asked = urllib.request.Request(link, headers={"Host": host})
             assert fetch(asked)[0] == expected
-        server.send_signal(signal.SIGINT)
+        server.signal(signal.SIGINT)
         server.wait(timeout=20)
-    refused = subprocess.run([*command, "--host", "0.0.0.0"], capture_output=True, text=True, check=False)
+    refused = newtest(*command, "--host", "0.0.0.0")
     assert refused.returncode == 2 and "access token" in refused.stderr
 
 
 def test_what_a_reviewer_said_outlives_kill_9(study: Study) -> None:
     """A decision that was answered is in the study, whatever becomes of the server."""
-    command = [
-        sys.executable,
-        "-c",
-        "from newtest.cli import main; main()",
-        "review",
-        "--study",
-        str(study.root),
-    ]
-    with subprocess.Popen(
-        [*command, "--port", "0", "--json", "--reviewer", "ana"], stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        text = "".join(iter(lambda: server.stdout.readline(), "}\n"))  # type: ignore[union-attr]
-        link = json.loads(text + "}")["links"]["ana"]
+    with start("review", "--study", study.root, "--port", "0", "--json", "--reviewer", "ana") as server:
+        link = json.loads(server.shown(r"(?s)^.*\n}\n")[0])["links"]["ana"]
         fields = urlencode([("wnid", WNID), ("reason", "wrong class"), ("image", "p1")]).encode()
         assert fetch(link + "do/block", fields)[0] == 200
         server.kill()

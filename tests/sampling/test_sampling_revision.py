@@ -3,14 +3,13 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import here, python
 
 from newtest.catalog import transaction
 from newtest.catalog.revisions import exclusions_of, find, members_of, names
@@ -303,10 +302,10 @@ def test_killed_anywhere_and_run_again_the_revisions_are_the_same(tmp_path: Path
 
     def run(place: str, seconds: float | None = None) -> tuple[int, float]:
         """The exit code and the time that sampling took, killed after so many seconds."""
-        command = [sys.executable, "-c", SCRIPT, str(tmp_path / place)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "begun\n"
+        with python(SCRIPT, tmp_path / place) as process:
+            while "begun\n" not in process.out:
+                assert process.poll() is None, process.err
+                time.sleep(0.001)
             began = time.monotonic()
             if seconds is not None:
                 time.sleep(seconds)
@@ -322,29 +321,10 @@ def test_killed_anywhere_and_run_again_the_revisions_are_the_same(tmp_path: Path
     assert _dump(tmp_path / "killed") == _dump(tmp_path / "calm")
 
 
-COMMANDS = """
-import contextlib, io, json, sys
-from newtest.cli import main
-results = []
-for arguments in json.loads(sys.argv[1]):
-    out, err, sys.argv = io.StringIO(), io.StringIO(), ["newtest", *arguments]
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-    results.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(results))
-"""
-
-
 def _newtest(study: Study, *calls: list[str]) -> list[tuple[int, str, str]]:
-    """Exit code, stdout and stderr of some commands, run after one another in a process of their own."""
-    arguments = json.dumps([[*call, "--study", str(study.root)] for call in calls])
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, arguments], check=True, capture_output=True, text=True
-    )
-    return [(code, out, err) for code, out, err in json.loads(done.stdout)]
+    """Exit code, stdout and stderr of some commands, run after one another."""
+    done = [here(*call, "--study", study.root) for call in calls]
+    return [(each.returncode, each.stdout, each.stderr) for each in done]
 
 
 def test_the_command_line_draws_and_diffs(study: Study, tmp_path: Path) -> None:
