@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
+import signal
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from commands import start
 from test_crowd_cli import refused, run
 
 from newtest.crowd.bonuses import BonusesPaid, bonuses_due, bonuses_told, pay_bonuses
@@ -38,7 +38,7 @@ class Prolific(BaseHTTPRequestHandler):
     submissions: dict[str, dict[str, Any]]
     bonuses: dict[str, dict[str, Any]]
     dies_paying = False
-    victim: subprocess.Popen[bytes] | None = None
+    victim: int | None = None
     kill_behind = (
         ""  # a regular expression: the client is killed after such a request was carried out, unanswered
     )
@@ -95,8 +95,7 @@ class Prolific(BaseHTTPRequestHandler):
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
         if self.kill_behind and self.victim and re.search(self.kill_behind, self.path):
-            self.victim.kill()
-            self.victim.wait()
+            os.kill(self.victim, signal.SIGKILL)
         data = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
@@ -237,14 +236,11 @@ def test_killed_behind_each_request_it_decides_and_pays_once(
 
     def ended(kill_behind: str, typed: str) -> tuple[int, str]:
         site.kill_behind = kill_behind
-        with subprocess.Popen(
-            [sys.executable, "-m", "newtest", *words],
-            cwd=tmp_path, env={**os.environ, "PROLIFIC_TOKEN": "secret"}, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        ) as process:  # fmt: skip
-            site.victim = process
-            out, error = process.communicate(typed.encode(), timeout=60)
-        return process.returncode, (out + error).decode()
+        environment = {**os.environ, "PROLIFIC_TOKEN": "secret"}
+        with start(*words, cwd=tmp_path, env=environment, typed=typed) as process:
+            site.victim = process.pid
+            done = process.completed(60)
+        return done.returncode, done.stdout + done.stderr
 
     for kill_behind, due in (
         ("/transition/", "3.50"),

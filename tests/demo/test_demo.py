@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from commands import newtest
 from tutorials import stale
 
 from newtest.demo import digits
@@ -16,11 +16,10 @@ from newtest.demo.scoring import read_scans
 
 pytestmark = pytest.mark.xdist_group("demo")  # one demo serves all of these
 ROOT = Path(__file__).resolve().parents[2]
-NEWTEST = [sys.executable, "-c", "from newtest.cli import main; main()"]
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*NEWTEST, *arguments], capture_output=True, text=True, timeout=200, cwd=cwd)
+    return newtest(*arguments, timeout=200, cwd=cwd)
 
 
 @pytest.fixture(scope="module")
