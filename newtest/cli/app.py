@@ -14,6 +14,7 @@ import typer
 import typer.core
 import typer.main
 
+from newtest.cli.ending import ending
 from newtest.cli.wording import in_flags, speak_for
 from newtest.errors import NewtestError
 from newtest.version import __version__
@@ -45,6 +46,7 @@ def _root(
     ] = False,
 ) -> None:
     """The options of newtest itself; without a command, the commands of the three stories."""
+    context.with_resource(ending())
     if context.invoked_subcommand is None:
         from newtest.cli.stories import told
 

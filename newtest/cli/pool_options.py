@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from newtest.cli.ending import at_end
 from newtest.cli.options import progress
 from newtest.progress import watched
 
@@ -78,11 +79,19 @@ Workers = Annotated[int, typer.Option("--workers", min=0, help="Workers; 0 is on
 
 
 def engine_of(name: str) -> Engine:
-    """The engine of a command; what a person should know of it stands on stderr. Raises UsageError."""
+    """The engine of a command; what a person should know of it stands on stderr. Raises UsageError.
+
+    A command joins a cluster once and leaves it at its end.
+    """
     from newtest.cli.options import Notes
     from newtest.engines import engine
 
-    return engine(name, Notes())
+    found = engine(name, Notes())
+    if found.name == "ray":
+        from newtest.engines.ray import joined_once
+
+        at_end(joined_once())
+    return found
 
 
 def default_out(pool: str, name: str) -> Path:

@@ -136,7 +136,7 @@ class _Hog:
 @pytest.mark.parametrize(
     ("settings", "resources", "told"),
     [
-        ("memory=90TiB,wait=0.2", Resources(1), r"1 CPU and 9.22e\+04 GiB of memory, and no node .* has that"),
+        ("memory=90TiB,wait=0.2", Resources(1), r"1 CPU and 92,160 GiB of memory, and no node .* has that"),
         ("wait=0.2", Resources(1, gpus=1), r"1 CPU and 1 GPU, and no node of the cluster has that \(at most 1 CPUs"),
     ],
 )  # fmt: skip

@@ -11,9 +11,11 @@ from join_work import Idle, made_vectors, vector_pool
 from pool_commands import contents, killed_at_event, newtest
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from watchers import Watcher
 
 from newtest.clip.encoder import unit_rows
 from newtest.engines import LocalEngine
+from newtest.engines.ray import RayEngine
 from newtest.errors import PoolError
 from newtest.pool.dedup.decontaminate import DecontaminateConfig, decontaminate
 from newtest.pool.dedup.near_duplicates import DedupConfig, Deduplicated, dedup
@@ -201,3 +203,13 @@ def test_a_range_is_what_its_rows_are(vectors: np.ndarray, tmp_path: Path) -> No
             some, known = rows.block(wanted)
             assert np.array_equal(some, every[slice(*wanted)])
             assert np.array_equal(known, there[slice(*wanted)])
+
+
+def test_one_piece_of_work_asks_no_cluster_and_says_so(made: Path, whole: Deduplicated) -> None:
+    """The address of the cluster may be wrong, which would show with a large pool alone."""
+    watcher = Watcher()
+    runs = RayEngine("192.0.2.1:6379")
+    found = dedup(open_pool(made), DedupConfig("exact", threshold=THRESHOLD), watcher, runs, 2)
+    assert same(found, whole)
+    said = [one for one in watcher.said if "one piece of work, so it is done on this machine" in one]
+    assert said and len(said) == len(set(said))

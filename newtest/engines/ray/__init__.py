@@ -6,6 +6,7 @@ values, more tries for an item whose worker died. What a person needs to know of
 
 from __future__ import annotations
 
+from newtest.engines.ray.connecting import joined_once
 from newtest.engines.ray.engine import RayEngine, settings_of
 
-__all__ = ["RayEngine", "settings_of"]
+__all__ = ["RayEngine", "joined_once", "settings_of"]

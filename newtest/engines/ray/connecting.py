@@ -11,18 +11,21 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from newtest.errors import ClusterError, MissingExtra, UsageError
 
-__all__ = ["connected", "the_ray"]
+__all__ = ["connected", "joined_once", "the_ray"]
 
 _SECONDS = 5.0
 _RETRIES_S = "3"
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """A client's first bytes in HTTP/2 (RFC 9113, 3.4): the preface and an empty frame of settings."""
 _SETTINGS = 4
+_kept: list[ExitStack] = []
+"""What ends the connection of a ``joined_once`` that is open."""
 
 
 def the_ray() -> Any:
@@ -33,6 +36,24 @@ def the_ray() -> Any:
     except ImportError as error:
         raise MissingExtra("ray", "ray") from error
     return ray
+
+
+@contextmanager
+def joined_once() -> Iterator[None]:
+    """Within, the first map joins and the others find Ray joined; it is left at the end.
+
+    For commands, which map several times: to leave and to join again takes seconds, and Ray's own threads have crashed
+    over it (2.60: one command in thirty, with a SIGSEGV below boost's executor).
+    """
+    if _kept:
+        yield
+        return
+    with ExitStack() as stack:
+        _kept.append(stack)
+        try:
+            yield
+        finally:
+            _kept.clear()
 
 
 @contextmanager
@@ -50,11 +71,11 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         with suppress(Exception):
             ray.shutdown()
         raise _told(ray, error, named) from error
-    with _stdout_kept_clean(ray):
-        try:
-            yield
-        finally:
-            ray.shutdown()
+    with ExitStack() as stack:
+        ends = _kept[0] if _kept else stack
+        ends.enter_context(_stdout_kept_clean(ray))
+        ends.callback(ray.shutdown)
+        yield
 
 
 @contextmanager
@@ -186,10 +207,7 @@ def _told(ray: Any, error: BaseException, address: str | None) -> ClusterError:
         cause = cause.__cause__ or cause.__context__
     text = "\n".join(texts)
     if "AuthenticationError" in text or "InvalidAuthToken" in text:
-        return ClusterError(
-            f"{where}: the cluster asks for a token, and this machine has none or another one; set RAY_AUTH_MODE=token "
-            "and RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH (the cluster's token stands in ~/.ray/auth_token of its head)"
-        )
+        return ClusterError(f"{where}: {_about_tokens()}")
     if "Version mismatch" in text:
         theirs, own = _versions(text)
         return ClusterError(
@@ -206,6 +224,24 @@ def _told(ray: Any, error: BaseException, address: str | None) -> ClusterError:
     first = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
     return ClusterError(
         f"{where}: Ray cannot be joined or started ({type(error).__name__}: {first.strip()[:300]})"
+    )
+
+
+def _about_tokens() -> str:
+    """Ray looks for a token in two variables and then in a file, and all of that only in the mode for it."""
+    found = next((name for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH") if os.environ.get(name)), None)
+    if found is None and Path("~/.ray/auth_token").expanduser().is_file():
+        found = "~/.ray/auth_token"
+    if found is None:
+        return (
+            "the cluster asks for a token, and this machine has none; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN, or "
+            "RAY_AUTH_TOKEN_PATH (the cluster's token usually stands in ~/.ray/auth_token of its head)"
+        )
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        return f"the cluster asks for a token, and this machine's ({found}) is not in use; set RAY_AUTH_MODE=token"
+    return (
+        f"the cluster asks for another token than this machine's ({found}); the cluster's usually stands in "
+        "~/.ray/auth_token of its head"
     )
 
 

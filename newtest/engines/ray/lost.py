@@ -9,12 +9,17 @@ from typing import Any
 from newtest.engines.ray.worker import Arrival
 from newtest.files import open_bytes
 
-__all__ = ["gone", "losses", "reason"]
+__all__ = ["gone", "losses", "reason", "said"]
 
 _LINES, _LENGTH = 3, 300
 _WAIT_S = 5.0
 _GONE = "its node is gone"
-_RAYS_OWN = (":job_id:", ":actor_name:", ":task_name:")
+_FATAL = "Fatal Python error"
+_NOISE = re.compile(
+    r":(job_id|actor_name|task_name):|\[[^\]]*\] logging\.cc|PC: @|@ +0x|Extension modules:"
+    r"|.*\(most recent call first\):$"
+)
+"""What Ray and Python write for themselves where a process crashes: addresses, a list of modules."""
 
 
 def losses(ray: Any) -> tuple[type[BaseException], ...]:
@@ -68,6 +73,15 @@ def _end(ray: Any, worker: Arrival) -> str | None:
 def _last_lines(path: str) -> str:
     with open_bytes(path) as file:
         file.seek(max(0, file.seek(0, 2) - 8192))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    said = [line.strip() for line in lines if line.strip() and not line.startswith(_RAYS_OWN)]
-    return " | ".join(said[-_LINES:])[-_LENGTH:]
+        return said(file.read().decode("utf-8", "replace"))
+
+
+def said(log: str) -> str:
+    """The last lines of a log; of a crash what Python calls it, the line before that and where it was."""
+    stripped = (line.strip() for line in log.splitlines())
+    lines = [line for line in stripped if line and not _NOISE.match(line)]
+    crash = next((at for at, line in enumerate(lines) if line.startswith(_FATAL)), None)
+    if crash is None:
+        return " | ".join(lines[-_LINES:])[-_LENGTH:]
+    before = [line for line in lines[:crash] if not line.startswith("*** ")]
+    return " | ".join([*before[-1:], *lines[crash : crash + _LINES]])[:_LENGTH]

@@ -37,7 +37,7 @@ class Needs:
     def __str__(self) -> str:
         words = [f"{self.cpus:g} CPU{'s' if self.cpus > 1 else ''}"] if self.cpus else []
         words += [f"{self.gpus:g} GPU{'s' if self.gpus > 1 else ''}"] if self.gpus else []
-        words += [f"{self.memory / (1 << 30):.3g} GiB of memory"] if self.memory else []
+        words += [f"{gib(self.memory)} of memory"] if self.memory else []
         return " and ".join(words) or "nothing"
 
 
@@ -73,13 +73,19 @@ class Patience:
         self.said = waited
 
 
+def gib(size: float) -> str:
+    """Bytes as a person reads them: ``14.7 GiB``, ``1,024 GiB``."""
+    found = size / (1 << 30)
+    return f"{found:,.0f} GiB" if found >= 100 else f"{found:.3g} GiB"
+
+
 def _hopeless(needs: Needs, rooms: list[dict[str, float]]) -> str:
     cpus, gpus, memory = (
         max((room.get(name, 0) for room in rooms), default=0) for name in ("CPU", "GPU", "memory")
     )
     return (
         f"a worker takes {needs}, and no node of the cluster has that (at most {cpus:g} CPUs, {gpus:g} GPUs, "
-        f"{memory / (1 << 30):.3g} GiB)"
+        f"{gib(memory)})"
     )
 
 
@@ -91,7 +97,5 @@ def _busy(needs: Needs, ray: Any) -> str:
         if need
     ]
     if needs.memory:
-        of.append(
-            f"{free.get('memory', 0) / (1 << 30):.3g} of {all_of_it.get('memory', 0) / (1 << 30):.3g} GiB"
-        )
+        of.append(f"{gib(free.get('memory', 0))} of {gib(all_of_it.get('memory', 0))}")
     return f"{' and '.join(of)} are free in the cluster, and a worker takes {needs}"

@@ -52,6 +52,8 @@ class Keeping:
     ) -> Iterator[tuple[Any, pa.Table]]:
         """Every item with its table, in the order of the items. Raises PoolError that names what failed."""
         if len(items) <= 1:
+            if items and self.engine.name != "local":
+                self.progress.say(f"{what}: one piece of work, so it is done on this machine")
             for item in watched(self.progress, what, items, len(items)):
                 yield item, work()(item)
             return
